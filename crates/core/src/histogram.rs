@@ -1,0 +1,174 @@
+//! Latency histograms that many threads fill without locks.
+//!
+//! Buckets are ten per decade (the R10 series of ISO 3: 1.0, 1.25, 1.6, 2.0 … 8.0) from 10 µs to
+//! 100 s, so a quantile is exact to about ±13 %, boundaries are round numbers that Prometheus can
+//! export as they are, and a histogram is 74 counters.
+
+use std::{
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    time::Duration,
+};
+
+/// Upper bounds, in microseconds, of all buckets but the last, which has none.
+pub const BOUNDS_US: [u64; 71] = bounds();
+
+const BUCKETS: usize = BOUNDS_US.len() + 1;
+
+const fn bounds() -> [u64; 71] {
+    let steps = [100, 125, 160, 200, 250, 320, 400, 500, 630, 800];
+    let mut all = [0; 71];
+    let (mut index, mut scale) = (0, 1);
+    while index < 71 {
+        all[index] = steps[index % 10] * scale / 10;
+        index += 1;
+        if index.is_multiple_of(10) {
+            scale *= 10;
+        }
+    }
+    all
+}
+
+/// Counts durations. Recording is two relaxed additions.
+#[derive(Debug)]
+pub struct Histogram {
+    buckets: [AtomicU64; BUCKETS],
+    sum_us: AtomicU64,
+}
+
+impl Default for Histogram {
+    fn default() -> Self {
+        Self { buckets: [const { AtomicU64::new(0) }; BUCKETS], sum_us: AtomicU64::new(0) }
+    }
+}
+
+impl Histogram {
+    pub fn record(&self, value: Duration) {
+        let micros = u64::try_from(value.as_micros()).unwrap_or(u64::MAX);
+        let bucket = BOUNDS_US.partition_point(|&bound| bound < micros);
+        self.buckets[bucket].fetch_add(1, Relaxed);
+        self.sum_us.fetch_add(micros, Relaxed);
+    }
+
+    /// Adds what was counted so far to `total`.
+    pub fn add_to(&self, total: &mut Counts) {
+        for (sum, bucket) in total.buckets.iter_mut().zip(&self.buckets) {
+            *sum += bucket.load(Relaxed);
+        }
+        total.sum_us += self.sum_us.load(Relaxed);
+    }
+}
+
+/// A reading of one or several [`Histogram`]s.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Counts {
+    buckets: [u64; BUCKETS],
+    sum_us: u64,
+}
+
+impl Default for Counts {
+    fn default() -> Self {
+        Self { buckets: [0; BUCKETS], sum_us: 0 }
+    }
+}
+
+impl Counts {
+    pub fn count(&self) -> u64 {
+        self.buckets.iter().sum()
+    }
+
+    pub const fn sum(&self) -> Duration {
+        Duration::from_micros(self.sum_us)
+    }
+
+    /// What was recorded since `earlier`, a previous reading of the same histograms.
+    #[must_use]
+    pub fn since(&self, earlier: &Self) -> Self {
+        let mut difference = Self { buckets: self.buckets, sum_us: self.sum_us.wrapping_sub(earlier.sum_us) };
+        for (count, before) in difference.buckets.iter_mut().zip(&earlier.buckets) {
+            *count = count.saturating_sub(*before);
+        }
+        difference
+    }
+
+    /// The upper bound of the bucket that holds the quantile `q` (0 to 1); `None` without samples.
+    /// Values over 100 s read as 100 s.
+    pub fn quantile(&self, q: f64) -> Option<Duration> {
+        let count = self.count();
+        if count == 0 {
+            return None;
+        }
+        let rank = ((q * count as f64).ceil() as u64).clamp(1, count);
+        let mut seen = 0;
+        let bucket = self.buckets.iter().position(|&n| {
+            seen += n;
+            seen >= rank
+        })?;
+        Some(Duration::from_micros(BOUNDS_US[bucket.min(BOUNDS_US.len() - 1)]))
+    }
+
+    /// `(upper bound in microseconds, samples at or below it)` of every bounded bucket.
+    pub fn cumulative(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
+        BOUNDS_US.iter().zip(&self.buckets).scan(0, |total, (&bound, &count)| {
+            *total += count;
+            Some((bound, *total))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn counts(micros: &[u64]) -> Counts {
+        let histogram = Histogram::default();
+        for &us in micros {
+            histogram.record(Duration::from_micros(us));
+        }
+        let mut counts = Counts::default();
+        histogram.add_to(&mut counts);
+        counts
+    }
+
+    #[test]
+    fn bounds_are_round_and_span_ten_microseconds_to_a_hundred_seconds() {
+        assert_eq!(BOUNDS_US[..4], [10, 12, 16, 20]);
+        assert_eq!(BOUNDS_US[20], 1_000);
+        assert_eq!(BOUNDS_US[70], 100_000_000);
+        assert!(BOUNDS_US.is_sorted());
+    }
+
+    #[test]
+    fn nothing_recorded_has_no_quantile() {
+        assert_eq!(counts(&[]).quantile(0.99), None);
+    }
+
+    #[test]
+    fn a_difference_forgets_what_came_before() {
+        let histogram = Histogram::default();
+        histogram.record(Duration::from_secs(50));
+        let mut before = Counts::default();
+        histogram.add_to(&mut before);
+        histogram.record(Duration::from_millis(1));
+        let mut after = Counts::default();
+        histogram.add_to(&mut after);
+        assert_eq!(after.since(&before).quantile(1.0), Some(Duration::from_millis(1)));
+        assert_eq!(after.since(&before).sum(), Duration::from_millis(1));
+    }
+
+    proptest! {
+        #[test]
+        fn a_quantile_is_the_exact_one_rounded_up_to_its_bound(
+            mut samples in prop::collection::vec(1..90_000_000_u64, 1..200),
+            q in 0.0..=1.0_f64,
+        ) {
+            let read = counts(&samples).quantile(q).unwrap();
+            samples.sort_unstable();
+            let rank = ((q * samples.len() as f64).ceil() as usize).clamp(1, samples.len());
+            let exact = samples[rank - 1];
+            let bound = BOUNDS_US.iter().copied().find(|&bound| bound >= exact).unwrap();
+            prop_assert_eq!(read, Duration::from_micros(bound));
+        }
+    }
+}

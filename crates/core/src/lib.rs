@@ -1,0 +1,21 @@
+//! The words that every part of Tidegate shares.
+//!
+//! Plain values only: no clock, no randomness, no file, no socket. The control plane publishes a
+//! [`Snapshot`] and a [`Roster`], the data plane serves them and fills [`Telemetry`]; neither side
+//! knows the other, both know these types.
+
+pub mod histogram;
+pub mod name;
+pub mod policy;
+pub mod roster;
+pub mod snapshot;
+pub mod telemetry;
+pub mod time;
+
+pub use crate::{
+    name::{DictName, FleetId, InstanceId, RouteId, UpstreamId},
+    roster::{Endpoint, Roster},
+    snapshot::Snapshot,
+    telemetry::Telemetry,
+    time::Timestamp,
+};

@@ -1,0 +1,328 @@
+//! One immutable, validated configuration.
+//!
+//! A value of these types cannot be wrong by itself: names resolve, bounds are ordered, patterns
+//! compile, scripts have been read. So the planes that use it need no error paths for it. The
+//! `config` crate is the only one that makes a [`Snapshot`] out of text.
+
+use std::{
+    collections::BTreeMap, net::SocketAddr, num::NonZeroU32, path::PathBuf, sync::Arc, time::Duration,
+};
+
+use ipnet::IpNet;
+use regex::Regex;
+use serde::{Deserialize, Serialize};
+
+use crate::{DictName, FleetId, RouteId, UpstreamId, policy::Policy};
+
+/// Everything that one node serves. Swapped as a whole; requests in flight finish on the old one.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    /// Counts up with every accepted configuration, from 1.
+    pub generation: u64,
+    pub listeners: Vec<Listener>,
+    pub admin: Admin,
+    pub workers: Workers,
+    /// `None`: requests are not logged.
+    pub access_log: Option<AccessLog>,
+    pub timeouts: Timeouts,
+    pub limits: Limits,
+    /// Peers whose `X-Forwarded-*` and `X-Request-Id` headers are believed and extended.
+    pub trusted_proxies: Vec<IpNet>,
+    pub lua: LuaSettings,
+    pub fleets: BTreeMap<FleetId, Fleet>,
+    pub upstreams: BTreeMap<UpstreamId, Upstream>,
+    /// In the order of the file.
+    pub routes: Vec<Route>,
+}
+
+/// An address that the data plane accepts connections on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listener {
+    pub address: SocketAddr,
+}
+
+/// Where the Admin API, metrics and health pages are served.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Admin {
+    pub address: SocketAddr,
+}
+
+/// How many workers a node runs. Read at start only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Workers {
+    /// One per processor.
+    Auto,
+    Fixed(NonZeroU32),
+}
+
+/// What is written of each request, and where to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AccessLog {
+    /// Share of requests that are logged, above 0 and up to 1.
+    pub sample: f64,
+    pub output: LogOutput,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LogOutput {
+    Stdout,
+    /// Appended to.
+    File(PathBuf),
+}
+
+/// The longest that each wait may take. Worker timers are coarse: a wait ends up to 200 ms late.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Timeouts {
+    /// From the first byte of a request until its head is complete. Default 10 s.
+    pub header: Duration,
+    /// Between two parts of a request body. Default 30 s.
+    pub body_idle: Duration,
+    /// Until a client takes more of an answer. Default 30 s.
+    pub send: Duration,
+    /// Until a client connection without a request is closed. Default 75 s.
+    pub keep_alive: Duration,
+    /// Until an upstream connection stands. Default 3 s.
+    pub connect: Duration,
+    /// From the request's last byte until the answer's first. Default 60 s.
+    pub first_byte: Duration,
+    /// Between two parts of an answer's body, and until an upstream takes more of a request. Default 60 s.
+    pub upstream_idle: Duration,
+    /// Until an unused upstream connection is closed. Default 50 s.
+    pub upstream_keep_alive: Duration,
+    /// Until a tunnel (WebSocket) that carries nothing is closed. Default 10 min.
+    pub tunnel_idle: Duration,
+    /// Until a request that found no ready instance is refused. Default 10 s.
+    pub queue: Duration,
+    /// Until connections that are still busy are cut when the node stops. Default 30 s.
+    pub drain: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            header: Duration::from_secs(10),
+            body_idle: Duration::from_secs(30),
+            send: Duration::from_secs(30),
+            keep_alive: Duration::from_secs(75),
+            connect: Duration::from_secs(3),
+            first_byte: Duration::from_secs(60),
+            upstream_idle: Duration::from_secs(60),
+            upstream_keep_alive: Duration::from_secs(50),
+            tunnel_idle: Duration::from_secs(600),
+            queue: Duration::from_secs(10),
+            drain: Duration::from_secs(30),
+        }
+    }
+}
+
+/// The most of everything that a client or an upstream may make a node hold.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Limits {
+    /// Bytes of a request head, request line included: 431 beyond. Default 32 KiB.
+    pub header_bytes: usize,
+    /// Header fields of a message: 431 beyond. 1 to 256; default 100.
+    pub header_count: usize,
+    /// Bytes of a request target: 414 beyond. Default 8 KiB.
+    pub uri_bytes: usize,
+    /// Bytes of a request body: 413 beyond. Default 64 MiB.
+    pub body_bytes: u64,
+    /// Bytes of an answer's head: 502 beyond. Default 64 KiB.
+    pub response_header_bytes: usize,
+    /// Bytes of a body that Lua reads or writes at once: 413 or an error beyond. Default 8 MiB.
+    pub lua_body_bytes: usize,
+    /// Client connections of the whole node; more wait in the kernel's queue. Default 65,536.
+    pub connections: usize,
+    /// Unused connections that each worker keeps to one endpoint. Default 256.
+    pub upstream_idle_connections: usize,
+    /// Requests that wait for an instance, for each upstream and worker: 503 beyond. Default 1,024.
+    pub queue: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            header_bytes: 32 << 10,
+            header_count: 100,
+            uri_bytes: 8 << 10,
+            body_bytes: 64 << 20,
+            response_header_bytes: 64 << 10,
+            lua_body_bytes: 8 << 20,
+            connections: 65_536,
+            upstream_idle_connections: 256,
+            queue: 1_024,
+        }
+    }
+}
+
+/// What every Lua VM of the node is given.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LuaSettings {
+    /// `package.path`; empty: LuaJIT's own.
+    pub package_path: String,
+    /// `ngx.shared.NAME`, with the bytes that each may hold.
+    pub shared_dicts: BTreeMap<DictName, u64>,
+}
+
+/// A piece of Lua, read when the configuration was.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Script {
+    /// The chunk name as errors show it: a file's path, or `tidegate.yaml:12` for an inline one.
+    pub name: Arc<str>,
+    pub source: Arc<str>,
+}
+
+/// The Lua of one route, by phase.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Hooks {
+    pub access: Option<Script>,
+    /// Makes the answer itself; the route then has no upstream.
+    pub content: Option<Script>,
+    pub header_filter: Option<Script>,
+    pub log: Option<Script>,
+}
+
+/// Requests of one kind, and what becomes of them.
+#[derive(Debug, Clone)]
+pub struct Route {
+    /// Unique within the snapshot.
+    pub name: RouteId,
+    pub matcher: Match,
+    /// `None` exactly when `hooks.content` is set.
+    pub upstream: Option<UpstreamId>,
+    pub hooks: Hooks,
+}
+
+/// What a request must look like. Parts that are empty match anything.
+#[derive(Debug, Clone, Default)]
+pub struct Match {
+    pub hosts: Vec<HostMatch>,
+    pub path: PathMatch,
+    /// Upper case, as on the wire.
+    pub methods: Vec<String>,
+    pub headers: Vec<HeaderMatch>,
+}
+
+/// Host names are lower case and carry no port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HostMatch {
+    Exact(String),
+    /// `*.example.com`, kept as `.example.com`: any name that ends so and has more before it.
+    Suffix(String),
+}
+
+#[derive(Debug, Clone)]
+pub enum PathMatch {
+    /// `/orders`: this path alone.
+    Exact(String),
+    /// `/orders/*`, kept as `/orders/`: every path that starts so, and `/orders` itself.
+    Prefix(String),
+    /// `~ ^/u/(\d+)$`: found anywhere in the path unless anchored.
+    Regex(Regex),
+}
+
+impl Default for PathMatch {
+    fn default() -> Self {
+        Self::Prefix("/".into())
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeaderMatch {
+    /// Lower case.
+    pub name: String,
+    /// `None`: the header must be there, whatever its value.
+    pub value: Option<String>,
+}
+
+/// A group of endpoints that serve the same thing.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Upstream {
+    pub name: UpstreamId,
+    pub target: UpstreamTarget,
+    pub balance: Balance,
+    pub retry: Retry,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum UpstreamTarget {
+    Fleet(FleetId),
+    /// Never empty.
+    Endpoints(Vec<StaticEndpoint>),
+}
+
+/// A fixed address. A host name is resolved when it is used, and again every 30 s.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StaticEndpoint {
+    pub host: String,
+    pub port: u16,
+    pub weight: NonZeroU32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Balance {
+    /// In turn, by weight, spread evenly.
+    #[default]
+    RoundRobin,
+    /// Fewest requests in flight in relation to the weight.
+    LeastConnections,
+}
+
+/// How often a request may be tried again, alone and in relation to all others.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Retry {
+    /// Attempts of one request, the first included. 1 to 10; default 3.
+    pub attempts: u32,
+    /// Retries in relation to requests. 0 to 1; default 0.2.
+    pub budget: f64,
+    /// Retries per second that are allowed however few the requests are. Default 10.
+    pub min_per_second: u32,
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self { attempts: 3, budget: 0.2, min_per_second: 10 }
+    }
+}
+
+/// A set of interchangeable instances that grows and shrinks.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Fleet {
+    pub name: FleetId,
+    pub run: Run,
+    pub driver: Driver,
+    pub ready: ReadyCheck,
+    /// How long a draining instance may finish its requests before it is killed. Default 30 s.
+    pub grace: Duration,
+    pub policy: Policy,
+}
+
+/// What an instance executes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Run {
+    /// The file that is executed for each request.
+    Lua(Script),
+    /// A program and its arguments; `{port}` in an argument, and the variable `PORT`, is the port to serve.
+    Command(Vec<String>),
+}
+
+/// Who starts, watches and stops instances.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Driver {
+    /// A child process of the control plane.
+    #[default]
+    Process,
+}
+
+/// How it is found out that an instance can serve.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReadyCheck {
+    /// `GET` of this path must answer 2xx or 3xx; `None`: a TCP connection must stand.
+    pub path: Option<String>,
+    /// An instance that is not ready after this long has failed. Default 30 s.
+    pub timeout: Duration,
+}

@@ -1,0 +1,252 @@
+//! What the data plane counts, for metrics and for the scaler.
+//!
+//! Every worker writes to a shard of its own with relaxed atomics, so counting costs a few
+//! nanoseconds and no cache line moves between cores; readers sum the shards. A series is found by
+//! name once per snapshot and worker, never per request. All figures only ever grow, gauges
+//! included: what is in flight is what began less what ended.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use crate::{
+    RouteId, UpstreamId,
+    histogram::{Counts, Histogram},
+};
+
+/// All counters of one node.
+#[derive(Debug)]
+pub struct Telemetry {
+    workers: Box<[WorkerSeries]>,
+    routes: Mutex<BTreeMap<RouteId, Arc<Series>>>,
+    upstreams: Mutex<BTreeMap<UpstreamId, Arc<Series>>>,
+}
+
+impl Telemetry {
+    pub fn new(workers: usize) -> Arc<Self> {
+        Arc::new(Self {
+            workers: (0..workers).map(|_| WorkerSeries::default()).collect(),
+            routes: Mutex::default(),
+            upstreams: Mutex::default(),
+        })
+    }
+
+    pub fn workers(&self) -> &[WorkerSeries] {
+        &self.workers
+    }
+
+    /// The series of a route; made when it is asked for first, kept for the life of the node.
+    pub fn route(&self, name: &RouteId) -> Arc<Series> {
+        series(&self.routes, name, self.workers.len())
+    }
+
+    pub fn upstream(&self, name: &UpstreamId) -> Arc<Series> {
+        series(&self.upstreams, name, self.workers.len())
+    }
+
+    /// Every route that was ever served, with its totals.
+    pub fn routes(&self) -> Vec<(RouteId, Totals)> {
+        totals(&self.routes)
+    }
+
+    /// Every upstream that was ever used, with its totals.
+    pub fn upstreams(&self) -> Vec<(UpstreamId, Totals)> {
+        totals(&self.upstreams)
+    }
+}
+
+type Map<K> = Mutex<BTreeMap<K, Arc<Series>>>;
+
+fn series<K: Ord + Clone>(map: &Map<K>, name: &K, shards: usize) -> Arc<Series> {
+    let mut map = map.lock().unwrap_or_else(PoisonError::into_inner);
+    Arc::clone(map.entry(name.clone()).or_insert_with(|| Arc::new(Series::new(shards))))
+}
+
+fn totals<K: Ord + Clone>(map: &Map<K>) -> Vec<(K, Totals)> {
+    let map = map.lock().unwrap_or_else(PoisonError::into_inner);
+    map.iter().map(|(name, series)| (name.clone(), series.totals())).collect()
+}
+
+/// The counters of one route or one upstream, a shard for each worker.
+#[derive(Debug)]
+pub struct Series(Box<[Shard]>);
+
+impl Series {
+    fn new(shards: usize) -> Self {
+        Self((0..shards).map(|_| Shard::default()).collect())
+    }
+
+    /// The shard that worker number `worker` alone writes to.
+    pub fn shard(&self, worker: usize) -> &Shard {
+        &self.0[worker]
+    }
+
+    pub fn totals(&self) -> Totals {
+        let mut totals = Totals::default();
+        for shard in &self.0 {
+            shard.add_to(&mut totals);
+        }
+        totals
+    }
+}
+
+/// One worker's part of a [`Series`].
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub struct Shard {
+    arrived: AtomicU64,
+    ended: AtomicU64,
+    /// By the first digit of the status; the first is "no answer at all".
+    statuses: [AtomicU64; 6],
+    queued: AtomicU64,
+    unqueued: AtomicU64,
+    shed: AtomicU64,
+    retries: AtomicU64,
+    bytes_in: AtomicU64,
+    bytes_out: AtomicU64,
+    lua_errors: AtomicU64,
+    latency: Histogram,
+}
+
+impl Shard {
+    /// A request begins.
+    pub fn arrive(&self) {
+        self.arrived.fetch_add(1, Relaxed);
+    }
+
+    /// A request ended after `latency` with `status`, or with none (0).
+    pub fn end(&self, status: u16, latency: Duration) {
+        self.ended.fetch_add(1, Relaxed);
+        self.statuses[usize::from(status / 100).min(5)].fetch_add(1, Relaxed);
+        self.latency.record(latency);
+    }
+
+    /// A request waits for an instance…
+    pub fn queue(&self) {
+        self.queued.fetch_add(1, Relaxed);
+    }
+
+    /// …and waits no more.
+    pub fn unqueue(&self) {
+        self.unqueued.fetch_add(1, Relaxed);
+    }
+
+    /// A request was refused because too many wait or it waited too long.
+    pub fn shed(&self) {
+        self.shed.fetch_add(1, Relaxed);
+    }
+
+    pub fn retry(&self) {
+        self.retries.fetch_add(1, Relaxed);
+    }
+
+    pub fn lua_error(&self) {
+        self.lua_errors.fetch_add(1, Relaxed);
+    }
+
+    /// Bytes of bodies that came from the client and went to it.
+    pub fn transfer(&self, bytes_in: u64, bytes_out: u64) {
+        self.bytes_in.fetch_add(bytes_in, Relaxed);
+        self.bytes_out.fetch_add(bytes_out, Relaxed);
+    }
+
+    fn add_to(&self, totals: &mut Totals) {
+        totals.arrived += self.arrived.load(Relaxed);
+        totals.ended += self.ended.load(Relaxed);
+        for (sum, status) in totals.statuses.iter_mut().zip(&self.statuses) {
+            *sum += status.load(Relaxed);
+        }
+        totals.queued += self.queued.load(Relaxed);
+        totals.unqueued += self.unqueued.load(Relaxed);
+        totals.shed += self.shed.load(Relaxed);
+        totals.retries += self.retries.load(Relaxed);
+        totals.bytes_in += self.bytes_in.load(Relaxed);
+        totals.bytes_out += self.bytes_out.load(Relaxed);
+        totals.lua_errors += self.lua_errors.load(Relaxed);
+        self.latency.add_to(&mut totals.latency);
+    }
+}
+
+/// A reading of a [`Series`]: sums since the node started.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Totals {
+    pub arrived: u64,
+    pub ended: u64,
+    /// By the first digit of the status; the first is "no answer at all".
+    pub statuses: [u64; 6],
+    pub queued: u64,
+    pub unqueued: u64,
+    pub shed: u64,
+    pub retries: u64,
+    pub bytes_in: u64,
+    pub bytes_out: u64,
+    pub lua_errors: u64,
+    pub latency: Counts,
+}
+
+impl Totals {
+    pub const fn in_flight(&self) -> u64 {
+        self.arrived.saturating_sub(self.ended)
+    }
+
+    /// Requests that wait for an instance now.
+    pub const fn waiting(&self) -> u64 {
+        self.queued.saturating_sub(self.unqueued)
+    }
+
+    /// Requests that were answered with 5xx or not at all.
+    pub const fn errors(&self) -> u64 {
+        self.statuses[0] + self.statuses[5]
+    }
+}
+
+/// What one worker counts of itself.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub struct WorkerSeries {
+    pub connections_accepted: AtomicU64,
+    pub connections_closed: AtomicU64,
+    /// Requests whose framing or head was refused before a route was looked for.
+    pub bad_requests: AtomicU64,
+    /// Requests that no route matched.
+    pub unrouted_requests: AtomicU64,
+    pub access_log_dropped: AtomicU64,
+    /// Bytes in use by the Lua VM, as last read.
+    pub lua_bytes: AtomicU64,
+    /// Microseconds that the worker was not waiting for events.
+    pub busy_us: AtomicU64,
+    /// Generation of the snapshot that the worker serves.
+    pub generation: AtomicU64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn totals_sum_the_shards_of_all_workers() {
+        let telemetry = Telemetry::new(2);
+        let orders = RouteId::new("orders").unwrap();
+        telemetry.route(&orders).shard(0).arrive();
+        telemetry.route(&orders).shard(1).arrive();
+        telemetry.route(&orders).shard(1).end(503, Duration::from_millis(5));
+        let [(name, totals)] = telemetry.routes().try_into().unwrap();
+        assert_eq!(name, orders);
+        assert_eq!((totals.arrived, totals.in_flight(), totals.errors()), (2, 1, 1));
+        assert_eq!(totals.latency.quantile(0.5), Some(Duration::from_millis(5)));
+    }
+
+    #[test]
+    fn an_unheard_of_status_is_counted_with_the_worst() {
+        let telemetry = Telemetry::new(1);
+        let series = telemetry.upstream(&UpstreamId::new("u").unwrap());
+        series.shard(0).end(999, Duration::ZERO);
+        series.shard(0).end(0, Duration::ZERO);
+        assert_eq!(series.totals().errors(), 2);
+    }
+}

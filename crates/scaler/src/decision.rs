@@ -1,0 +1,63 @@
+//! What the scaler decided, and why.
+
+use serde::{Deserialize, Serialize};
+
+/// The count to act on, with everything that led to it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Decision {
+    /// How many instances there should be.
+    pub desired: u32,
+    /// How many were desired before this step.
+    pub previous: u32,
+    /// What each trigger asked for, in the order of the policy.
+    pub recommendations: Vec<Recommendation>,
+    /// Which recommendation was the largest, as an index; `None` where none had an opinion.
+    pub winner: Option<usize>,
+    /// What changed the winner's count on its way to `desired`, in order.
+    pub adjustments: Vec<Adjustment>,
+}
+
+/// What one trigger asked for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Recommendation {
+    /// The trigger in short: `target utilization 80%`.
+    pub trigger: String,
+    /// `None`: it could not say, because something it needs is missing.
+    pub wanted: Option<u32>,
+    /// One sentence with the numbers: `3 instances at 96% busy are 3.6 at 80%`.
+    pub because: String,
+}
+
+/// A rule that moved the count.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Adjustment {
+    /// `bounds`, `stabilization`, `pace`, `missing metric`.
+    pub rule: String,
+    pub from: u32,
+    pub to: u32,
+    pub because: String,
+}
+
+impl Decision {
+    pub const fn changes(&self) -> bool {
+        self.desired != self.previous
+    }
+
+    /// The decision as short sentences, most important first.
+    pub fn reasons(&self) -> Vec<String> {
+        let winner = self.winner.map(|index| {
+            let won = &self.recommendations[index];
+            format!("{}: {}", won.trigger, won.because)
+        });
+        let adjustments = self
+            .adjustments
+            .iter()
+            .map(|rule| format!("{}: {} instead of {}, {}", rule.rule, rule.to, rule.from, rule.because));
+        let silent = self.recommendations.iter().filter(|one| one.wanted.is_none());
+        let silent = silent.map(|one| format!("{}: {}", one.trigger, one.because));
+        winner.into_iter().chain(adjustments).chain(silent).collect()
+    }
+}
