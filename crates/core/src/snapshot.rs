@@ -106,10 +106,10 @@ impl Default for Timeouts {
             send: Duration::from_secs(30),
             keep_alive: Duration::from_secs(75),
             connect: Duration::from_secs(3),
-            first_byte: Duration::from_secs(60),
-            upstream_idle: Duration::from_secs(60),
+            first_byte: Duration::from_mins(1),
+            upstream_idle: Duration::from_mins(1),
             upstream_keep_alive: Duration::from_secs(50),
-            tunnel_idle: Duration::from_secs(600),
+            tunnel_idle: Duration::from_mins(10),
             queue: Duration::from_secs(10),
             drain: Duration::from_secs(30),
         }
