@@ -11,6 +11,7 @@ pub mod roster;
 pub mod snapshot;
 pub mod telemetry;
 pub mod time;
+pub mod trace;
 
 pub use crate::{
     name::{DictName, FleetId, InstanceId, RouteId, UpstreamId},
@@ -18,4 +19,5 @@ pub use crate::{
     snapshot::Snapshot,
     telemetry::Telemetry,
     time::Timestamp,
+    trace::Trace,
 };
