@@ -47,6 +47,16 @@ pub enum Amount {
     Share(f64),
 }
 
+impl Amount {
+    /// How many instances this is where there are `count`: at least one, a part of one is a whole.
+    pub fn of(self, count: u32) -> u32 {
+        match self {
+            Self::Instances(instances) => instances.get(),
+            Self::Share(share) => (share * f64::from(count)).ceil().max(1.0) as u32,
+        }
+    }
+}
+
 /// A rule that turns an observation into a recommended count.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -115,4 +125,18 @@ pub enum Metric {
     Cpu,
     /// Resident memory of all instances, in bytes.
     Memory,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_amount_is_at_least_one_instance() {
+        let three = NonZeroU32::new(3).map(Amount::Instances).unwrap();
+        assert_eq!([0, 1, 100].map(|count| three.of(count)), [3, 3, 3]);
+        assert_eq!([0, 1, 5, 100].map(|count| Amount::Share(0.25).of(count)), [1, 1, 2, 25]);
+        assert_eq!(Amount::Share(f64::NAN).of(7), 1);
+        assert_eq!(Amount::Share(f64::INFINITY).of(7), u32::MAX);
+    }
 }
