@@ -24,7 +24,7 @@ pub struct Decision {
 pub struct Recommendation {
     /// The trigger in short: `target utilization 80%`.
     pub trigger: String,
-    /// `None`: it could not say, because something it needs is missing.
+    /// `None`: it has no opinion, because something it needs is missing or nothing calls for it.
     pub wanted: Option<u32>,
     /// One sentence with the numbers: `3 instances at 96% busy are 3.6 at 80%`.
     pub because: String,

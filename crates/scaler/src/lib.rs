@@ -1,6 +1,30 @@
 //! Decides how many instances a fleet should have.
+//!
+//! A pure function with a memory: [`Scaler::step`] takes the time and what was observed and returns
+//! a [`Decision`] that explains itself. It reads no clock and rolls no dice, so the live loop, the
+//! simulator and a replay of the journal run the very same code and come to the same counts.
 
 pub mod decision;
 pub mod observed;
+pub mod scaler;
 
-pub use crate::{decision::Decision, observed::Observed};
+mod opinion;
+mod target;
+mod threshold;
+
+mod pace;
+mod stabilize;
+
+mod clock;
+mod startup;
+mod work;
+
+pub mod record;
+mod words;
+
+pub use crate::{
+    decision::Decision,
+    observed::Observed,
+    record::Record,
+    scaler::{Scaler, State},
+};

@@ -1,0 +1,189 @@
+//! The `target` trigger: keep a metric, per instance, at a value.
+//!
+//! The arithmetic is that of Kubernetes' HPA, `ceil(total / value)`, with a tolerance around the
+//! present count. Totals are compared with the count that is *desired*, not with the one that is
+//! ready: instances that still start will take their share, so the same capacity is never ordered
+//! twice.
+//!
+//! Utilization is the odd one out, because it cannot show more than 100 %. Saturated instances
+//! mean that demand is larger than they show; how much larger is told, in this order, by the
+//! arrivals and the learned work per request, by the requests that queue, or by nothing: then the
+//! fleet doubles with each generation of instances that becomes ready.
+
+use tidegate_core::policy::{Target, TargetMetric};
+
+use crate::{
+    observed::{Instances, Metrics},
+    opinion::{Opinion, Wanted},
+    words::{Words, instances, number, percent},
+};
+
+/// From here on, utilization no longer shows the demand.
+const SATURATED: f64 = 0.95;
+/// Largest factor by which saturation without known arrivals grows a fleet at once.
+const LARGEST_GROWTH: f64 = 4.0;
+/// Seconds within which a queue should be worked off by added instances.
+const CATCH_UP_SECONDS: f64 = 10.0;
+/// Less than this of an instance is rounding, not demand.
+const ROUNDING: f64 = 1e-9;
+
+/// What a target is held against.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sight<'a> {
+    pub(crate) metrics: &'a Metrics,
+    pub(crate) instances: Instances,
+    /// The count desired so far.
+    pub(crate) desired: u32,
+    /// Busy seconds per request, where learned.
+    pub(crate) work: Option<f64>,
+}
+
+pub(crate) fn name(target: &Target) -> String {
+    match target.metric {
+        TargetMetric::Utilization => format!("target utilization {}", percent(target.value)),
+        TargetMetric::Concurrency => format!("target concurrency {} per instance", number(target.value)),
+        TargetMetric::ArrivalRate => format!("target arrival rate {}/s per instance", number(target.value)),
+    }
+}
+
+pub(crate) fn opinion(target: &Target, sight: &Sight<'_>, words: Words) -> Opinion {
+    let metrics = sight.metrics;
+    match target.metric {
+        TargetMetric::Utilization => utilization(target, sight, words),
+        TargetMetric::Concurrency => total(target, sight, metrics.concurrency, "requests in flight", words),
+        TargetMetric::ArrivalRate => total(target, sight, metrics.arrival_rate, "requests/s", words),
+    }
+}
+
+/// A metric that is shared out over however many instances there are.
+fn total(target: &Target, sight: &Sight<'_>, total: Option<f64>, unit: &str, words: Words) -> Opinion {
+    let Some(total) = total else {
+        return Opinion::missing(words, || format!("{unit} are not known"));
+    };
+    let needed = total / target.value;
+    let demand =
+        || format!("{} {unit} are {} at {} each", number(total), needs(needed), number(target.value));
+    within_tolerance(target, sight, needed, demand, words)
+}
+
+fn utilization(target: &Target, sight: &Sight<'_>, words: Words) -> Opinion {
+    let ready = sight.instances.ready;
+    if ready == 0 {
+        return nobody_ready(target, sight, words);
+    }
+    let Some(utilization) = sight.metrics.utilization else {
+        return Opinion::missing(words, || "utilization is not known".to_owned());
+    };
+    if utilization >= SATURATED {
+        return saturated(target, sight, utilization, words);
+    }
+    let busy = utilization * f64::from(ready);
+    let needed = busy / target.value;
+    let demand = || {
+        let (ready, busy) = (instances(ready), percent(utilization));
+        format!("{ready} at {busy} busy are {} at {}", number(needed), percent(target.value))
+    };
+    within_tolerance(target, sight, needed, demand, words)
+}
+
+/// Instances that are busy all the time say "at least this many", and no more than that.
+fn saturated(target: &Target, sight: &Sight<'_>, utilization: f64, words: Words) -> Opinion {
+    let Instances { ready, .. } = sight.instances;
+    let metrics = sight.metrics;
+    let queued = metrics.queued.unwrap_or(0.0);
+    let present = f64::from(ready);
+    let (demand, told): (f64, String) = if let (Some(rate), Some(work)) = (metrics.arrival_rate, sight.work) {
+        let demand = (rate * work).max(present) + queued * work / CATCH_UP_SECONDS;
+        let told = words.say(|| {
+            let (rate, work, busy) = (number(rate), number(work * 1e3), number(demand));
+            format!("{rate} requests/s of {work}ms work{} keep {busy} busy", waiting(queued))
+        });
+        (demand, told)
+    } else if let Some(in_flight) =
+        metrics.concurrency.map(|all| all - queued).filter(|&rest| queued > 0.0 && rest > 0.0)
+    {
+        let factor = (1.0 + queued / in_flight).min(LARGEST_GROWTH).max(2.0 * target.value);
+        let told = words.say(|| format!("{} wait beside {} in flight", number(queued), number(in_flight)));
+        (present * factor, told)
+    } else {
+        (present * 2.0 * target.value, words.say(|| "nothing tells how much, so twice as many".to_owned()))
+    };
+    let needed = demand / target.value;
+    // What has been ordered may be what is missing, so saturation never asks for less.
+    let wanted = ceil(needed).max(ready.saturating_add(1)).max(sight.desired);
+    Opinion {
+        wanted: Wanted::Count(wanted),
+        because: words.say(|| {
+            let (ready, busy) = (instances(ready), percent(utilization));
+            let value = percent(target.value);
+            format!("{ready} at {busy} busy are saturated and demand is larger than they show: {told}, {} at {value}", needs(needed))
+        }),
+    }
+}
+
+/// Without a ready instance, utilization says nothing; requests that arrive still do.
+fn nobody_ready(target: &Target, sight: &Sight<'_>, words: Words) -> Opinion {
+    let metrics = sight.metrics;
+    let (rate, queued) = (metrics.arrival_rate.unwrap_or(0.0), metrics.queued.unwrap_or(0.0));
+    let asked = rate > 0.0 || queued > 0.0;
+    if !asked && metrics.arrival_rate.is_none() {
+        return Opinion::missing(words, || "no instance is ready and arrivals are not known".to_owned());
+    }
+    if !asked && sight.instances.starting == 0 {
+        return Opinion {
+            wanted: Wanted::Count(0),
+            because: words.say(|| "no instance is ready and no request asks for one".to_owned()),
+        };
+    }
+    let work = sight.work.unwrap_or(0.0);
+    let needed = (rate * work + queued * work / CATCH_UP_SECONDS) / target.value;
+    // What has been ordered is kept until it can show what it is worth.
+    let wanted = ceil(needed).max(sight.desired).max(1);
+    Opinion {
+        wanted: Wanted::Count(wanted),
+        because: words.say(|| match sight.instances.starting {
+            0 => format!("no instance is ready for {} requests/s{}", number(rate), waiting(queued)),
+            starting => format!("{} starting and none is ready to show how busy it is", are(starting)),
+        }),
+    }
+}
+
+fn within_tolerance(
+    target: &Target,
+    sight: &Sight<'_>,
+    needed: f64,
+    demand: impl Fn() -> String,
+    words: Words,
+) -> Opinion {
+    let desired = f64::from(sight.desired);
+    if sight.desired > 0 && (needed - desired).abs() <= target.tolerance * desired {
+        let because = words.say(|| {
+            format!("{}, within {} of the present {}", demand(), percent(target.tolerance), sight.desired)
+        });
+        return Opinion { wanted: Wanted::Count(sight.desired), because };
+    }
+    Opinion { wanted: Wanted::Count(ceil(needed)), because: words.say(demand) }
+}
+
+fn ceil(needed: f64) -> u32 {
+    (needed - ROUNDING).ceil() as u32
+}
+
+fn needs(needed: f64) -> String {
+    match number(needed).as_str() {
+        "1" => "1 instance".to_owned(),
+        count => format!("{count} instances"),
+    }
+}
+
+fn waiting(queued: f64) -> String {
+    if queued > 0.0 { format!(" and {} that wait", number(queued)) } else { String::new() }
+}
+
+fn are(count: u32) -> String {
+    format!("{} {}", instances(count), if count == 1 { "is" } else { "are" })
+}
+
+#[cfg(test)]
+#[path = "target/tests.rs"]
+mod tests;

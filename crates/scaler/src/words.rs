@@ -1,0 +1,81 @@
+//! Numbers as people read them, for the sentences that decisions explain themselves with.
+//!
+//! Sentences are written only when somebody will read them: a simulation of a fortnight takes more
+//! than a million steps, and most of its time would go into text that is thrown away.
+
+use std::time::Duration;
+
+/// Whether a step explains itself. The counts are the same either way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Words {
+    Spoken,
+    Unspoken,
+}
+
+impl Words {
+    pub(crate) fn say(self, sentence: impl FnOnce() -> String) -> String {
+        match self {
+            Self::Spoken => sentence(),
+            Self::Unspoken => String::new(),
+        }
+    }
+}
+
+/// `250ms`, `1.5s`, `30s`, `5m`, `2h`.
+pub(crate) fn span(time: Duration) -> String {
+    let (seconds, millis) = (time.as_secs_f64(), time.as_millis());
+    if millis < 1_000 {
+        format!("{}ms", number(seconds * 1e3))
+    } else if millis % 3_600_000 == 0 {
+        format!("{}h", millis / 3_600_000)
+    } else if millis % 60_000 == 0 {
+        format!("{}m", millis / 60_000)
+    } else if millis < 600_000 {
+        format!("{}s", number(seconds))
+    } else {
+        format!("{}m", number(seconds / 60.0))
+    }
+}
+
+/// `80%`, `99.5%`.
+pub(crate) fn percent(share: f64) -> String {
+    format!("{}%", number(share * 100.0))
+}
+
+/// Two digits behind the point below ten, one below a hundred, none above; no trailing zeros.
+pub(crate) fn number(value: f64) -> String {
+    let digits = match value.abs() {
+        size if size < 9.995 => 2,
+        size if size < 99.95 => 1,
+        _ => 0,
+    };
+    let text = format!("{value:.digits$}");
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+}
+
+/// `1 instance`, `3 instances`.
+pub(crate) fn instances(count: u32) -> String {
+    match count {
+        1 => "1 instance".to_owned(),
+        _ => format!("{count} instances"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_have_the_unit_that_fits() {
+        let millis = [0, 9, 250, 1_000, 1_500, 30_000, 60_000, 90_000, 300_000, 5_430_000, 7_200_000];
+        let texts = millis.map(|millis| span(Duration::from_millis(millis)));
+        assert_eq!(texts, ["0ms", "9ms", "250ms", "1s", "1.5s", "30s", "1m", "90s", "5m", "90.5m", "2h"]);
+    }
+
+    #[test]
+    fn numbers_have_about_three_digits() {
+        let texts = [0.0, 0.004, 3.6, 9.999, 96.04, 100.0, 12_345.6].map(number);
+        assert_eq!(texts, ["0", "0", "3.6", "10", "96", "100", "12346"]);
+        assert_eq!([0.8, 0.955, 1.0].map(percent), ["80%", "95.5%", "100%"]);
+    }
+}
