@@ -5,6 +5,7 @@
 //! export as they are, and a histogram is 74 counters.
 
 use std::{
+    ops::AddAssign,
     sync::atomic::{AtomicU64, Ordering::Relaxed},
     time::Duration,
 };
@@ -68,6 +69,15 @@ pub struct Counts {
 impl Default for Counts {
     fn default() -> Self {
         Self { buckets: [0; BUCKETS], sum_us: 0 }
+    }
+}
+
+impl AddAssign<&Self> for Counts {
+    fn add_assign(&mut self, other: &Self) {
+        for (sum, count) in self.buckets.iter_mut().zip(&other.buckets) {
+            *sum += count;
+        }
+        self.sum_us = self.sum_us.wrapping_add(other.sum_us);
     }
 }
 
@@ -155,6 +165,13 @@ mod tests {
         histogram.add_to(&mut after);
         assert_eq!(after.since(&before).quantile(1.0), Some(Duration::from_millis(1)));
         assert_eq!(after.since(&before).sum(), Duration::from_millis(1));
+    }
+
+    #[test]
+    fn a_sum_is_what_one_histogram_would_have_counted() {
+        let mut sum = counts(&[15, 90_000]);
+        sum += &counts(&[7, 15]);
+        assert_eq!(sum, counts(&[7, 15, 15, 90_000]));
     }
 
     proptest! {
