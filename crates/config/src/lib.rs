@@ -1,1 +1,58 @@
+//! `tidegate.yaml`: text → raw values → [`Snapshot`], with every mistake located.
+//!
+//! [`parse`] goes in three steps, none of which ends at the first mistake: [`yaml`] reads the text into a tree
+//! with places, [`decode`] turns it into the types of [`raw`], [`resolve`] checks what only several values
+//! together can get wrong. Each mistake becomes a [`Diagnostic`] with line, column and help.
+//!
+//! Invariant: there is a snapshot exactly when no diagnostic is an error, and whatever the text, time
+//! and memory are bounded.
+//!
+//! Deliberately absent: files, clock and environment; the caller reads scripts through a function. Whether Lua
+//! compiles is found out by who runs it.
 
+mod decode;
+mod diagnostic;
+mod leaf;
+mod nearest;
+mod raw;
+mod reference;
+mod report;
+mod resolve;
+mod units;
+mod yaml;
+
+use std::{io, path::Path};
+
+use schemars::generate::SchemaSettings;
+use tidegate_core::Snapshot;
+
+pub use crate::{
+    diagnostic::{Diagnostic, Severity},
+    reference::reference,
+};
+use crate::{decode::Decode, report::Report};
+
+/// Parses one configuration.
+///
+/// `file` is its path as diagnostics show it; relative paths in it start from the folder of `file`. `read` is the only access to
+/// files, and is called once for each script. The generation of the snapshot is 1.
+pub fn parse(
+    file: &str,
+    text: &str,
+    read: &dyn Fn(&Path) -> io::Result<String>,
+) -> (Option<Snapshot>, Vec<Diagnostic>) {
+    // A byte order mark has no column.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mut report = Report::new(file, text);
+    let raw = yaml::read(text, &mut report).and_then(|root| raw::File::decode(&root, &mut report));
+    let snapshot = raw.and_then(|raw| resolve::snapshot(&raw, file, read, &mut report));
+    let snapshot = snapshot.filter(|_| !report.has_errors());
+    (snapshot, report.finish())
+}
+
+/// The JSON Schema (draft 2020-12) of the file, for editors.
+pub fn schema() -> serde_json::Value {
+    let mut schema = SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<raw::File>();
+    schema.insert("title".into(), "tidegate.yaml".into());
+    schema.to_value()
+}

@@ -1,0 +1,104 @@
+//! Where things listen and are reached.
+
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+
+use ipnet::IpNet;
+use schemars::{Schema, json_schema};
+
+use crate::{
+    decode::{Leaf, Mistake},
+    report::quote,
+    yaml::node::Scalar,
+};
+
+/// An address of this machine to listen on.
+impl Leaf for SocketAddr {
+    const WHAT: &'static str = "an address";
+    const EXAMPLE: &'static str = "0.0.0.0:8000";
+
+    fn read(scalar: &Scalar) -> Result<Self, Mistake> {
+        let text = scalar.text.as_str();
+        text.parse().map_err(|_| {
+            let message = format!("{} is not an IP address with a port", quote(text));
+            let port = text.rsplit(':').next().unwrap_or_default();
+            let help = match port.parse::<u16>() {
+                Ok(port) if text.starts_with("localhost") => format!("write it like `127.0.0.1:{port}`"),
+                Ok(port) => format!("write it like `0.0.0.0:{port}`, or `[::]:{port}` for IPv6"),
+                Err(_) => "write it like `0.0.0.0:8000`, or `[::]:8000` for IPv6".into(),
+            };
+            Mistake::new(message, help)
+        })
+    }
+
+    fn form() -> Schema {
+        json_schema!({ "title": "address", "type": "string", "pattern": ":[0-9]+$" })
+    }
+}
+
+/// Networks; a single address is a network of one.
+impl Leaf for IpNet {
+    const WHAT: &'static str = "a network";
+    const EXAMPLE: &'static str = "10.0.0.0/8";
+
+    fn read(scalar: &Scalar) -> Result<Self, Mistake> {
+        let text = scalar.text.as_str();
+        let network = text.parse().or_else(|error| text.parse::<IpAddr>().map(Self::from).map_err(|_| error));
+        network.map_err(|_| {
+            let message = format!("{} is not a network", quote(text));
+            Mistake::new(message, "write it in CIDR notation, like `10.0.0.0/8` or `fd00::/8`")
+        })
+    }
+
+    fn form() -> Schema {
+        json_schema!({ "title": "network", "type": "string", "pattern": "^[0-9a-fA-F:.]+(/[0-9]{1,3})?$" })
+    }
+}
+
+/// A host and a port to connect to. An IPv6 address is kept without its brackets.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct HostPort {
+    pub(crate) host: String,
+    pub(crate) port: u16,
+}
+
+impl Leaf for HostPort {
+    const WHAT: &'static str = "a host and a port";
+    const EXAMPLE: &'static str = "10.0.0.5:8080";
+
+    fn read(scalar: &Scalar) -> Result<Self, Mistake> {
+        let text = scalar.text.as_str();
+        parse_host_port(text).map_err(|help| Mistake::new(format!("{} is not a host with a port", quote(text)), help))
+    }
+
+    fn form() -> Schema {
+        json_schema!({ "title": "host and port", "type": "string", "pattern": "^[^/ ]+:[0-9]+$" })
+    }
+}
+
+fn parse_host_port(text: &str) -> Result<HostPort, String> {
+    if let Some((_, rest)) = text.split_once("://") {
+        let host = rest.split('/').next().unwrap_or_default();
+        return Err(format!("write the host and the port alone, like `{host}`"));
+    }
+    let Some((host, port)) = text.rsplit_once(':') else {
+        return Err(format!("write it with its port, like `{text}:80`"));
+    };
+    let Ok(port @ 1..) = port.parse::<u16>() else {
+        return Err(format!("write a port from 1 to 65535, like `{host}:80`"));
+    };
+    let host = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+        Some(v6) => v6.parse::<Ipv6Addr>().map_err(|_| format!("`{v6}` is not an IPv6 address"))?.to_string(),
+        None if host.contains(':') => return Err(format!("put an IPv6 address in brackets, like `[::1]:{port}`")),
+        None if is_host_name(host) => host.to_owned(),
+        None => return Err("a host is an IP address, or a name of letters, digits, `-`, `_` and `.`".into()),
+    };
+    Ok(HostPort { host, port })
+}
+
+/// As DNS has it, with the underscore that is common in private zones.
+pub(crate) fn is_host_name(text: &str) -> bool {
+    let label = |label: &str| {
+        (1..=63).contains(&label.len()) && label.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+    };
+    text.len() <= 253 && text.split('.').all(label)
+}

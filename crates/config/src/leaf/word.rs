@@ -1,0 +1,78 @@
+//! Closed sets of words.
+
+use schemars::{Schema, json_schema};
+use tidegate_core::{
+    policy::{Metric, TargetMetric},
+    snapshot::{Balance, Driver},
+};
+
+use crate::{
+    decode::{Leaf, Mistake},
+    nearest::{list, suggestion},
+    report::quote,
+    yaml::node::Scalar,
+};
+
+/// A word, and what it stands for.
+type Words<T> = &'static [(&'static str, T)];
+
+macro_rules! words {
+    ($($type:ty: $what:literal, $example:literal, $words:expr, later: $later:expr;)*) => {$(
+        impl Leaf for $type {
+            const WHAT: &'static str = $what;
+            const EXAMPLE: &'static str = $example;
+
+            fn read(scalar: &Scalar) -> Result<Self, Mistake> {
+                read(scalar, $what, $words, $later)
+            }
+
+            fn form() -> Schema {
+                let words: Vec<_> = $words.iter().map(|(word, _)| *word).collect();
+                json_schema!({ "title": "word", "enum": words })
+            }
+        }
+    )*};
+}
+
+const BALANCES: Words<Balance> =
+    &[("roundRobin", Balance::RoundRobin), ("leastConnections", Balance::LeastConnections)];
+
+const DRIVERS: Words<Driver> = &[("process", Driver::Process)];
+
+const TARGET_METRICS: Words<TargetMetric> = &[
+    ("utilization", TargetMetric::Utilization),
+    ("concurrency", TargetMetric::Concurrency),
+    ("arrivalRate", TargetMetric::ArrivalRate),
+];
+
+const METRICS: Words<Metric> = &[
+    ("utilization", Metric::Utilization),
+    ("concurrency", Metric::Concurrency),
+    ("arrivalRate", Metric::ArrivalRate),
+    ("queued", Metric::Queued),
+    ("latencyP50", Metric::LatencyP50),
+    ("latencyP99", Metric::LatencyP99),
+    ("errorRate", Metric::ErrorRate),
+    ("cpu", Metric::Cpu),
+    ("memory", Metric::Memory),
+];
+
+words! {
+    Balance: "a way to balance", "roundRobin", BALANCES, later: &[];
+    Driver: "a driver", "process", DRIVERS, later: &["inline", "thread", "kubernetes"];
+    TargetMetric: "a metric", "utilization", TARGET_METRICS, later: &[];
+    Metric: "a metric", "utilization", METRICS, later: &[];
+}
+
+fn read<T: Copy>(scalar: &Scalar, what: &str, words: Words<T>, later: &[&str]) -> Result<T, Mistake> {
+    let text = scalar.text.as_str();
+    if let Some((_, value)) = words.iter().find(|(word, _)| *word == text) {
+        return Ok(*value);
+    }
+    let known = || words.iter().map(|(word, _)| *word);
+    if later.contains(&text) {
+        return Err(Mistake::new(format!("`{text}` is not supported yet"), format!("use {}", list(known()))));
+    }
+    let message = format!("{} is not {what}{}", quote(text), suggestion(text, known()));
+    Err(Mistake::new(message, format!("choose one of {}", list(known()))))
+}

@@ -1,0 +1,215 @@
+//! The file as it is written: one type for each mapping, one field for each key.
+//!
+//! This is the single model of the file. Decoder, JSON Schema and reference page come from it, so a field's
+//! doc says what it means, and its type says unit and range.
+
+use std::net::SocketAddr;
+
+use ipnet::IpNet;
+use schemars::{Schema, SchemaGenerator, json_schema};
+use tidegate_core::{DictName, FleetId, UpstreamId};
+
+use crate::{
+    decode::{Decode, Leaf, List, Map, Mistake, record},
+    leaf::text,
+    report::Report,
+    units::{Count, GIB, HOUR, KIB, MIB, Percent, SECOND, Size, Span},
+    yaml::node::{Kind, Node, Scalar},
+};
+
+pub(crate) mod fleet;
+pub(crate) mod route;
+
+pub(crate) use {
+    fleet::Fleet,
+    route::{Route, Upstream},
+};
+
+record! {
+    /// What one Tidegate serves and how far it scales.
+    File {
+        /// Addresses that requests are accepted on. At least one.
+        listeners: List<Listener> = required("[{ address: 0.0.0.0:8000 }]"),
+        /// Admin API, metrics and health pages.
+        admin: Admin = default("{}"),
+        /// Worker threads that serve requests; `auto` is one per processor. Read at start only.
+        workers: Workers = default("auto"),
+        /// What is logged of each request, as JSON lines. `false`: nothing.
+        access_log: AccessLog = default("false"),
+        /// The longest that each wait may take. A wait ends up to 200 ms late.
+        timeouts: Timeouts = default("{}"),
+        /// The most of everything that a client or an upstream may make a node hold.
+        limits: Limits = default("{}"),
+        /// Peers whose `X-Forwarded-*` and `X-Request-Id` headers are believed and extended.
+        trusted_proxies: List<IpNet> = default("[]"),
+        /// What every Lua VM is given.
+        lua: Lua = default("{}"),
+        /// Sets of interchangeable instances that grow and shrink, by name.
+        fleets: Map<FleetId, Fleet> = default("{}"),
+        /// Groups of endpoints that serve the same thing, by name.
+        upstreams: Map<UpstreamId, Upstream> = default("{}"),
+        /// Requests of one kind and what becomes of them. An exact path wins over a regular expression,
+        /// that over the longest prefix; then more conditions win, then the order here.
+        routes: List<Route> = default("[]"),
+    }
+    later: ["plugins", "consumers", "sources", "pools"]
+}
+
+record! {
+    /// An address that requests are accepted on.
+    Listener {
+        /// IP address and port; `0.0.0.0` and `[::]` are all addresses of the machine.
+        address: SocketAddr = required("0.0.0.0:8000"),
+    }
+    later: ["tls"]
+}
+
+record! {
+    /// Where the Admin API, `/metrics` and the health pages are served.
+    Admin {
+        /// IP address and port. Whoever reaches it controls the gateway.
+        address: SocketAddr = default("127.0.0.1:9000"),
+    }
+    later: ["tls"]
+}
+
+type Timeout = Span<1, { 24 * HOUR }>;
+type Patience = Span<0, { 24 * HOUR }>;
+
+record! {
+    /// The longest that each wait may take.
+    Timeouts {
+        /// From the first byte of a request until its head is complete.
+        header: Timeout = default("10s"),
+        /// Between two parts of a request body.
+        body_idle: Timeout = default("30s"),
+        /// Until a client takes more of an answer.
+        send: Timeout = default("30s"),
+        /// Until a client connection without a request is closed.
+        keep_alive: Timeout = default("75s"),
+        /// Until a connection to an upstream stands.
+        connect: Timeout = default("3s"),
+        /// From the request's last byte until the answer's first.
+        first_byte: Timeout = default("60s"),
+        /// Between two parts of an answer's body, and until an upstream takes more of a request.
+        upstream_idle: Timeout = default("60s"),
+        /// Until an unused connection to an upstream is closed.
+        upstream_keep_alive: Timeout = default("50s"),
+        /// Until a tunnel (WebSocket) that carries nothing is closed.
+        tunnel_idle: Timeout = default("10m"),
+        /// Until a request that found no ready instance is refused.
+        queue: Patience = default("10s"),
+        /// Until connections that are still busy are cut when the node stops.
+        drain: Patience = default("30s"),
+    }
+}
+
+record! {
+    /// The most of everything that a client or an upstream may make a node hold.
+    Limits {
+        /// Head of a request, request line included: 431 beyond.
+        header_bytes: Size<KIB, MIB> = default("32KiB"),
+        /// Header fields of a message: 431 beyond.
+        header_count: Count<1, 256> = default("100"),
+        /// Request target: 414 beyond.
+        uri_bytes: Size<256, MIB> = default("8KiB"),
+        /// Body of a request: 413 beyond.
+        body_bytes: Size<0, { 1024 * GIB }> = default("64MiB"),
+        /// Head of an answer: 502 beyond.
+        response_header_bytes: Size<KIB, MIB> = default("64KiB"),
+        /// Body that Lua reads or writes at once: 413 or an error beyond.
+        lua_body_bytes: Size<0, GIB> = default("8MiB"),
+        /// Client connections of the whole node; more wait in the kernel's queue.
+        connections: Count<1, 1_000_000> = default("65536"),
+        /// Unused connections that each worker keeps to one endpoint.
+        upstream_idle_connections: Count<0, 65_536> = default("256"),
+        /// Requests that wait for an instance, for each upstream and worker: 503 beyond.
+        queue: Count<0, 1_000_000> = default("1024"),
+    }
+}
+
+record! {
+    /// What every Lua VM is given.
+    Lua {
+        /// `package.path`, relative to the folder that Tidegate was started in. Empty: LuaJIT's own.
+        package_path: text::Text = default("''"),
+        /// `ngx.shared.NAME`, shared by all workers, with the bytes that each may hold.
+        shared_dicts: Map<DictName, Size<{ 4 * KIB }, { 64 * GIB }>> = default("{}"),
+    }
+    later: ["init", "initWorker"]
+}
+
+record! {
+    /// What is logged of each request.
+    AccessLogSettings {
+        /// Share of requests that are logged.
+        sample: Percent<1, 10_000> = default("100%"),
+        /// File that lines are appended to, relative to the folder of the configuration. Without it: standard
+        /// output.
+        file: text::File = optional,
+    }
+}
+
+/// `false` or a mapping.
+#[derive(Debug)]
+pub(crate) enum AccessLog {
+    Off,
+    On(AccessLogSettings),
+}
+
+impl Decode for AccessLog {
+    fn decode(node: &Node, report: &mut Report<'_>) -> Option<Self> {
+        match &node.kind {
+            Kind::Scalar(scalar) if scalar.truth() == Some(false) => Some(Self::Off),
+            Kind::Map(_) => AccessLogSettings::decode(node, report).map(Self::On),
+            _ => {
+                let message = format!("expected `false` or a mapping, found {}", node.describe());
+                report.error(node.visible(), message, "write `{ sample: 100% }` to log every request");
+                None
+            }
+        }
+    }
+
+    fn schema(generator: &mut SchemaGenerator) -> Schema {
+        let settings = AccessLogSettings::schema(generator);
+        json_schema!({ "anyOf": [{ "const": false }, settings] })
+    }
+}
+
+/// `auto` or a number.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Workers {
+    Auto,
+    Fixed(WorkerCount),
+}
+
+pub(crate) type WorkerCount = Count<1, 1_024>;
+
+impl Leaf for Workers {
+    const WHAT: &'static str = "`auto` or a number";
+    const EXAMPLE: &'static str = "auto` or `4";
+
+    fn read(scalar: &Scalar) -> Result<Self, Mistake> {
+        if scalar.text == "auto" {
+            return Ok(Self::Auto);
+        }
+        if scalar.plain && scalar.text.parse::<f64>().is_ok() {
+            return WorkerCount::read(scalar).map(Self::Fixed);
+        }
+        Err(Mistake::not::<Self>(&scalar.describe()))
+    }
+
+    fn form() -> Schema {
+        json_schema!({ "anyOf": [{ "const": "auto" }, WorkerCount::form()] })
+    }
+
+    fn bounds() -> Option<String> {
+        WorkerCount::bounds().map(|range| format!("`auto`, or {range}"))
+    }
+}
+
+/// Up to an hour, for waits that only scaling knows.
+pub(crate) type Hold = Span<0, HOUR>;
+
+/// A second to an hour.
+pub(crate) type Period = Span<SECOND, HOUR>;

@@ -1,0 +1,148 @@
+//! `upstreams` and `routes`: which requests go where.
+
+use schemars::{Schema, SchemaGenerator, json_schema};
+use tidegate_core::{
+    FleetId, RouteId, UpstreamId,
+    snapshot::{Balance, HostMatch},
+};
+
+use crate::{
+    decode::{Decode, Leaf, List, Map, record},
+    leaf::{
+        address::HostPort,
+        pattern::{HeaderName, Method, PathPattern},
+        text,
+    },
+    report::Report,
+    units::{Count, Percent},
+    yaml::node::{Kind, Node},
+};
+
+record! {
+    /// A group of endpoints that serve the same thing: a fleet, or fixed addresses.
+    Upstream {
+        /// Name of the fleet whose ready instances are the endpoints.
+        fleet: FleetId = optional,
+        /// Fixed addresses. A host name is resolved when it is used, and again every 30 s.
+        endpoints: List<Endpoint> = optional,
+        /// `roundRobin`: in turn, by weight; `leastConnections`: fewest requests in flight for its weight. Without
+        /// it: `roundRobin` for endpoints, `leastConnections` for a fleet.
+        balance: Balance = optional,
+        /// How often a request may be tried again.
+        retry: Retry = default("{}"),
+    }
+    later: ["health"]
+}
+
+record! {
+    /// A fixed address.
+    WeightedEndpoint {
+        /// Host and port.
+        address: HostPort = required("10.0.0.5:8080"),
+        /// Share of requests in relation to the other endpoints.
+        weight: Weight = default("1"),
+    }
+}
+
+pub(crate) type Weight = Count<1, 1_000>;
+
+record! {
+    /// How often a request may be tried again, alone and in relation to all others.
+    Retry {
+        /// Attempts of one request, the first included.
+        attempts: Count<1, 10> = default("3"),
+        /// Retries in relation to requests.
+        budget: Percent<0, 10_000> = default("20%"),
+        /// Retries per second that are allowed however few the requests are.
+        min_per_second: Count<0, 1_000_000> = default("10"),
+    }
+}
+
+record! {
+    /// Requests of one kind, and what becomes of them: `upstream`, or `lua.content`.
+    Route {
+        /// Name in logs and metrics, unique. Without it: `route-` and the position, from 1.
+        name: RouteId = optional,
+        /// What a request must look like; parts that are left out match anything.
+        r#match: Match = default("{}"),
+        /// Name of the upstream that answers.
+        upstream: UpstreamId = optional,
+        /// Lua that runs in the phases of a request.
+        lua: Hooks = default("{}"),
+    }
+    later: ["plugins"]
+}
+
+record! {
+    /// What a request must look like.
+    Match {
+        /// `/orders`: this path alone; `/orders/*`: everything below, and `/orders` itself; `~ ^/u/[0-9]+$`: a
+        /// regular expression, found anywhere unless anchored. Matched decoded, with dots and slashes resolved.
+        path: PathPattern = default("/*"),
+        /// One host name, without port. `*.example.com`: every name that ends so.
+        host: HostMatch = optional,
+        /// Host names, any of which matches.
+        hosts: List<HostMatch> = optional,
+        /// Methods, any of which matches, in upper case.
+        methods: List<Method> = default("[]"),
+        /// Headers that must all be there: names with the value each must have, or a list of names.
+        headers: Headers = default("[]"),
+    }
+}
+
+record! {
+    /// Lua by phase: code, or one line that ends in `.lua` and is a file relative to the folder of the
+    /// configuration.
+    Hooks {
+        /// Before the request goes to its upstream; may answer it.
+        access: text::Code = optional,
+        /// Makes the answer; the route then has no `upstream`.
+        content: text::Code = optional,
+        /// When the head of the answer is known, before it is sent.
+        header_filter: text::Code = optional,
+        /// When the request is over.
+        log: text::Code = optional,
+    }
+    later: ["init", "initWorker", "sslCertificate", "rewrite", "balancer", "bodyFilter"]
+}
+
+/// An address, or a mapping with its weight.
+#[derive(Debug)]
+pub(crate) enum Endpoint {
+    Plain(HostPort),
+    Weighted(WeightedEndpoint),
+}
+
+impl Decode for Endpoint {
+    fn decode(node: &Node, report: &mut Report<'_>) -> Option<Self> {
+        match &node.kind {
+            Kind::Map(_) => WeightedEndpoint::decode(node, report).map(Self::Weighted),
+            _ => HostPort::decode(node, report).map(Self::Plain),
+        }
+    }
+
+    fn schema(generator: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "anyOf": [HostPort::form(), WeightedEndpoint::schema(generator)] })
+    }
+}
+
+/// Names with values, or names alone.
+#[derive(Debug)]
+pub(crate) enum Headers {
+    Values(Map<HeaderName, text::Text>),
+    Names(List<HeaderName>),
+}
+
+impl Decode for Headers {
+    fn decode(node: &Node, report: &mut Report<'_>) -> Option<Self> {
+        match &node.kind {
+            Kind::List(_) => List::decode(node, report).map(Self::Names),
+            _ => Map::decode(node, report).map(Self::Values),
+        }
+    }
+
+    fn schema(generator: &mut SchemaGenerator) -> Schema {
+        let values = Map::<HeaderName, text::Text>::schema(generator);
+        json_schema!({ "anyOf": [values, List::<HeaderName>::schema(generator)] })
+    }
+}

@@ -1,0 +1,229 @@
+//! Raw values → [`Snapshot`]: what only several values together can get wrong.
+//!
+//! Names are looked up, bounds compared, scripts read, patterns compiled. Every check runs, also when
+//! another part of the file is broken; what was reported while decoding is passed over in silence. So
+//! functions compute all their parts before the first `?`.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    io,
+    net::SocketAddr,
+    num::NonZeroU32,
+    path::Path,
+};
+
+use tidegate_core::{
+    FleetId, Snapshot, UpstreamId,
+    snapshot::{self, Limits, LogOutput, LuaSettings, Timeouts},
+};
+
+use crate::{
+    decode::{Field, Located},
+    nearest::{list, suggestion},
+    raw,
+    report::{Place, Report, quote},
+    resolve::{regexes::Regexes, scripts::Scripts},
+};
+
+mod fleet;
+mod regexes;
+mod route;
+mod scripts;
+mod unused;
+
+/// Access to one file by its path.
+pub(crate) type Read<'a> = &'a dyn Fn(&Path) -> io::Result<String>;
+
+/// What the checks share.
+struct Resolver<'a, 'r> {
+    raw: &'a raw::File,
+    report: &'a mut Report<'r>,
+    scripts: Scripts<'a>,
+    regexes: Regexes,
+}
+
+/// Checks everything; `None` exactly when `report` has errors.
+pub(crate) fn snapshot(raw: &raw::File, file: &str, read: Read<'_>, report: &mut Report<'_>) -> Option<Snapshot> {
+    let scripts = Scripts::new(file, read);
+    let snapshot = Resolver { raw, report, scripts, regexes: Regexes::default() }.snapshot();
+    let snapshot = snapshot.filter(|_| !report.has_errors())?;
+    unused::warn(raw, &snapshot, report);
+    Some(snapshot)
+}
+
+impl Resolver<'_, '_> {
+    fn snapshot(&mut self) -> Option<Snapshot> {
+        let raw = self.raw;
+        let listeners = self.listeners();
+        let admin = self.admin();
+        let access_log = self.access_log();
+        let timeouts = raw.timeouts.value().and_then(timeouts);
+        let limits = raw.limits.value().and_then(limits);
+        let trusted_proxies = raw.trusted_proxies.value().and_then(|list| list.resolve(|net, _| Some(*net)));
+        let lua = raw.lua.value().and_then(lua);
+        let fleets = raw.fleets.value().and_then(|fleets| fleets.resolve(|name, place, raw| self.fleet(name, place, raw)));
+        let upstreams = raw.upstreams.value();
+        let upstreams = upstreams.and_then(|all| all.resolve(|name, place, raw| self.upstream(name, place, raw)));
+        let routes = self.routes();
+        Some(Snapshot {
+            generation: 1,
+            listeners: listeners?,
+            admin: admin?,
+            workers: workers(*raw.workers.value()?),
+            access_log: access_log?,
+            timeouts: timeouts?,
+            limits: limits?,
+            trusted_proxies: trusted_proxies?,
+            lua: lua?,
+            fleets: fleets?,
+            upstreams: upstreams?,
+            routes: routes?,
+        })
+    }
+
+    fn listeners(&mut self) -> Option<Vec<snapshot::Listener>> {
+        let Located { value: listeners, place } = self.raw.listeners.given()?;
+        if listeners.is_empty() {
+            self.report.error(*place, "no listeners", "add one, like `{ address: 0.0.0.0:8000 }`");
+        }
+        let mut seen = HashMap::new();
+        listeners.resolve(|listener, _| {
+            let Located { value: address, place } = *listener.address.given()?;
+            self.distinct(address, place, &mut seen);
+            Some(snapshot::Listener { address })
+        })
+    }
+
+    /// Reports an address that is taken. Port 0 is a different one each time.
+    fn distinct(&mut self, address: SocketAddr, place: Place, seen: &mut HashMap<SocketAddr, usize>) {
+        match seen.insert(address, place.line) {
+            Some(line) if address.port() != 0 => {
+                let message = format!("two listeners have the address `{address}`");
+                self.report.error(place, message, format!("the first is in line {line}; remove one"));
+            }
+            _ => {}
+        }
+    }
+
+    fn admin(&mut self) -> Option<snapshot::Admin> {
+        let Located { value: address, place } = *self.raw.admin.value()?.address.given()?;
+        let listeners = self.raw.listeners.value();
+        let mut listeners = listeners.iter().flat_map(|list| &list.0).filter_map(|item| item.value.as_ref());
+        let same = |listener: &raw::Listener| listener.address.value() == Some(&address);
+        if address.port() != 0 && listeners.any(same) {
+            let message = format!("`admin` and a listener have the address `{address}`");
+            self.report.error(place, message, "give the Admin API an address of its own, like `127.0.0.1:9000`");
+        }
+        Some(snapshot::Admin { address })
+    }
+
+    #[expect(clippy::option_option, reason = "no access log differs from a broken one")]
+    fn access_log(&self) -> Option<Option<snapshot::AccessLog>> {
+        let settings = match self.raw.access_log.value()? {
+            raw::AccessLog::Off => return Some(None),
+            raw::AccessLog::On(settings) => settings,
+        };
+        let output = match settings.file.optional()? {
+            Some(file) => LogOutput::File(self.scripts.locate(&file.value.0)),
+            None => LogOutput::Stdout,
+        };
+        Some(Some(snapshot::AccessLog { sample: settings.sample.value()?.0, output }))
+    }
+}
+
+fn workers(raw: raw::Workers) -> snapshot::Workers {
+    match raw {
+        raw::Workers::Auto => snapshot::Workers::Auto,
+        raw::Workers::Fixed(count) => {
+            snapshot::Workers::Fixed(NonZeroU32::new(count.as_u32()).unwrap_or(NonZeroU32::MIN))
+        }
+    }
+}
+
+fn timeouts(raw: &raw::Timeouts) -> Option<Timeouts> {
+    Some(Timeouts {
+        header: raw.header.value()?.0,
+        body_idle: raw.body_idle.value()?.0,
+        send: raw.send.value()?.0,
+        keep_alive: raw.keep_alive.value()?.0,
+        connect: raw.connect.value()?.0,
+        first_byte: raw.first_byte.value()?.0,
+        upstream_idle: raw.upstream_idle.value()?.0,
+        upstream_keep_alive: raw.upstream_keep_alive.value()?.0,
+        tunnel_idle: raw.tunnel_idle.value()?.0,
+        queue: raw.queue.value()?.0,
+        drain: raw.drain.value()?.0,
+    })
+}
+
+fn limits(raw: &raw::Limits) -> Option<Limits> {
+    Some(Limits {
+        header_bytes: raw.header_bytes.value()?.0 as usize,
+        header_count: raw.header_count.value()?.0 as usize,
+        uri_bytes: raw.uri_bytes.value()?.0 as usize,
+        body_bytes: raw.body_bytes.value()?.0,
+        response_header_bytes: raw.response_header_bytes.value()?.0 as usize,
+        lua_body_bytes: raw.lua_body_bytes.value()?.0 as usize,
+        connections: raw.connections.value()?.0 as usize,
+        upstream_idle_connections: raw.upstream_idle_connections.value()?.0 as usize,
+        queue: raw.queue.value()?.0 as usize,
+    })
+}
+
+fn lua(raw: &raw::Lua) -> Option<LuaSettings> {
+    Some(LuaSettings {
+        package_path: raw.package_path.value()?.0.clone(),
+        shared_dicts: raw.shared_dicts.value()?.resolve(|_, _, size| Some(size.0))?,
+    })
+}
+
+/// A name that can be referred to.
+trait Name: Ord {
+    const KIND: &'static str;
+    const SECTION: &'static str;
+    fn text(&self) -> &str;
+}
+
+impl Name for FleetId {
+    const KIND: &'static str = "fleet";
+    const SECTION: &'static str = "fleets";
+    fn text(&self) -> &str {
+        self.as_str()
+    }
+}
+
+impl Name for UpstreamId {
+    const KIND: &'static str = "upstream";
+    const SECTION: &'static str = "upstreams";
+    fn text(&self) -> &str {
+        self.as_str()
+    }
+}
+
+/// Reports a name that nothing has. What is defined with mistakes in it is defined.
+fn look_up<N: Name>(name: &N, place: Place, known: &BTreeSet<&N>, report: &mut Report<'_>) {
+    if known.contains(name) {
+        return;
+    }
+    report.error_with(place, || {
+        let names = || known.iter().map(|name| name.text());
+        let message = format!("there is no {} {}{}", N::KIND, quote(name.text()), suggestion(name.text(), names()));
+        let help = match known.is_empty() {
+            true => format!("define it under `{}`", N::SECTION),
+            false => format!("`{}` defines {}", N::SECTION, list(names())),
+        };
+        (message, help)
+    });
+}
+
+/// Reports `second` when both are given.
+fn exclude<A, B>(first: (&str, &Field<A>), second: (&str, &Field<B>), report: &mut Report<'_>) {
+    if first.1.is_absent() || second.1.is_absent() {
+        return;
+    }
+    let Some(place) = second.1.given().map(|given| given.place).or(first.1.given().map(|given| given.place)) else {
+        return;
+    };
+    let message = format!("`{}` and `{}` exclude each other", first.0, second.0);
+    report.error(place, message, "remove one of them");
+}
