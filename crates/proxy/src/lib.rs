@@ -1,1 +1,36 @@
+//! The data plane: accepts connections, runs Lua phases, forwards requests and brings back answers.
+//!
+//! A [`Node`] runs one [`worker`] per core. Each is a thread with a tokio runtime of its own, a socket
+//! that shares the listener's address (`SO_REUSEPORT`), a LuaJIT VM and its own upstream connections.
+//! Workers share three things: the published configuration, the counters, and how many requests each
+//! endpoint is working on.
+//!
+//! A request goes through [`connection`] (reads it, finds its [`site::Route`], runs Lua), [`forward`]
+//! (endpoint, retries, upload), [`receive`] (the answer) and [`relay`] (bodies). [`http`] is the one
+//! strict reading of messages; [`wait`] and [`deadline`] bound every wait.
+//!
+//! Invariants: nothing is buffered whole unless Lua asks for it; every wait has a limit; a request is
+//! repeated only where that cannot do it twice; a node without a control plane keeps serving.
 
+mod access_log;
+mod answer;
+mod buffer;
+mod connection;
+mod deadline;
+mod error;
+mod exchange;
+mod forward;
+mod http;
+mod line;
+mod lua;
+mod node;
+mod receive;
+mod relay;
+mod seat;
+mod site;
+mod tunnel;
+mod upstream;
+mod wait;
+mod worker;
+
+pub use crate::node::{Node, StartError};

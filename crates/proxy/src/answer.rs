@@ -1,0 +1,149 @@
+//! Writes the head of an answer: what the client gets to see, whoever made it.
+
+use tidegate_lua::Phase;
+
+use crate::{
+    error::Error,
+    exchange::Exchange,
+    http::{body::Writer, fields::Kind, status},
+    lua,
+    site::Route,
+    worker::Worker,
+};
+
+/// What is known of the body that follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Length {
+    Known(u64),
+    Unknown,
+}
+
+/// Whether an answer to this request with this status has a body at all (RFC 9110, 6.4.1).
+pub(crate) fn has_body(exchange: &Exchange) -> bool {
+    let status = exchange.response.status;
+    exchange.request.method() != b"HEAD" && status >= 200 && !matches!(status, 204 | 304)
+}
+
+/// Completes the head, lets `headerFilter` at it, and appends it to `output`. How the body is to be
+/// written follows from it.
+///
+/// `exchange.request.keep_alive` says on return whether the connection can be used again.
+pub(crate) async fn begin(
+    worker: &Worker,
+    route: Option<&Route>,
+    exchange: &mut Exchange,
+    length: Length,
+    output: &mut Vec<u8>,
+) -> Result<Writer, Error> {
+    if let Some((route, filter)) = route.and_then(|route| Some((route, route.header_filter.as_ref()?))) {
+        lua::run_detached(worker, route, filter, Phase::HeaderFilter, exchange).await?;
+    }
+    exchange.headers_sent = true;
+    if worker.draining.get() {
+        exchange.request.keep_alive = false;
+    }
+    Ok(write_head(worker, exchange, length, output))
+}
+
+fn write_head(worker: &Worker, exchange: &mut Exchange, length: Length, output: &mut Vec<u8>) -> Writer {
+    let with_body = has_body(exchange);
+    let chunked = with_body && length == Length::Unknown && exchange.request.is_11;
+    if with_body && length == Length::Unknown && !chunked {
+        exchange.request.keep_alive = false; // Only the end of the connection ends such a body.
+    }
+    write_status_line(exchange.response.status, output);
+    let mut dated = false;
+    for (kind, name, value) in exchange.response.fields.iter() {
+        let dropped = kind.is_hop_by_hop() || (kind == Kind::ContentLength && with_body);
+        if !dropped {
+            write_field(name, value, output);
+        }
+        dated |= kind == Kind::Date;
+    }
+    if !dated {
+        write_field(b"Date", worker.date().as_bytes(), output);
+    }
+    match length {
+        _ if chunked => write_field(b"Transfer-Encoding", b"chunked", output),
+        Length::Known(length) if with_body => write_length(length, output),
+        _ => {}
+    }
+    match (exchange.request.keep_alive, exchange.request.is_11) {
+        (false, _) => write_field(b"Connection", b"close", output),
+        (true, false) => write_field(b"Connection", b"keep-alive", output),
+        (true, true) => {}
+    }
+    output.extend_from_slice(b"\r\n");
+    if chunked { Writer::Chunked } else { Writer::Plain }
+}
+
+pub(crate) fn write_status_line(code: u16, output: &mut Vec<u8>) {
+    output.extend_from_slice(b"HTTP/1.1 ");
+    let digit = |divisor: u16| b'0' + (code / divisor % 10) as u8;
+    output.extend_from_slice(&[digit(100), digit(10), digit(1), b' ']);
+    output.extend_from_slice(status::reason(code).as_bytes());
+    output.extend_from_slice(b"\r\n");
+}
+
+pub(crate) fn write_field(name: &[u8], value: &[u8], output: &mut Vec<u8>) {
+    output.extend_from_slice(name);
+    output.extend_from_slice(b": ");
+    output.extend_from_slice(value);
+    output.extend_from_slice(b"\r\n");
+}
+
+pub(crate) fn write_length(length: u64, output: &mut Vec<u8>) {
+    let mut digits = [0; 20];
+    let (mut start, mut rest) = (digits.len(), length);
+    loop {
+        start -= 1;
+        digits[start] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    write_field(b"Content-Length", &digits[start..], output);
+}
+
+/// Makes the answer an error report of the gateway. Says nothing about causes that are none of the
+/// client's business.
+pub(crate) fn report(exchange: &mut Exchange, code: u16, message: &str) -> Vec<u8> {
+    let id = exchange.id().to_owned();
+    let response = &mut exchange.response;
+    response.status = code;
+    for name in [&b"Content-Type"[..], b"Content-Encoding", b"Content-Length", b"Transfer-Encoding"] {
+        response.fields.remove(name);
+    }
+    response.fields.push(b"Server", b"tidegate");
+    response.fields.push(b"Content-Type", b"application/json");
+    if code == 503 {
+        response.fields.push(b"Retry-After", b"1");
+    }
+    let message = if message.is_empty() { status::reason(code) } else { message };
+    let report = serde_json::json!({"error": {"status": code, "message": message, "requestId": id}});
+    let mut body = report.to_string().into_bytes();
+    body.push(b'\n');
+    body
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_are_written_in_full() {
+        for length in [0, 7, 10, 65_536, u64::MAX] {
+            let mut output = Vec::new();
+            write_length(length, &mut output);
+            assert_eq!(output, format!("Content-Length: {length}\r\n").into_bytes());
+        }
+    }
+
+    #[test]
+    fn a_status_line_has_three_digits_and_a_phrase() {
+        let mut output = Vec::new();
+        write_status_line(404, &mut output);
+        assert_eq!(output, b"HTTP/1.1 404 Not Found\r\n");
+    }
+}

@@ -1,0 +1,282 @@
+//! One client connection: reads requests one after the other and sees to their answers.
+
+use std::{net::SocketAddr, rc::Rc, sync::atomic::Ordering::Relaxed, time::Instant};
+
+use tidegate_lua::{Op, Phase, Reply, Verdict};
+use tidegate_traffic::router;
+use tokio::net::TcpStream;
+
+use crate::{
+    buffer::Lease,
+    error::Error,
+    exchange::Exchange,
+    forward::{self, Outcome},
+    http::{
+        body::{self, Framing},
+        request::Refusal,
+    },
+    line::Line,
+    lua,
+    site::{Route, Site},
+    tunnel,
+    upstream::Upstream,
+    wait::{Fault, Limit},
+    worker::Worker,
+};
+
+/// `ngx.exit(444)`: close without an answer, as nginx does it.
+const CLOSE: u16 = 444;
+
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(crate) line: Line,
+    pub(crate) exchange: Exchange,
+}
+
+/// Serves a client until it, or the node, has had enough.
+pub(crate) async fn serve(worker: Rc<Worker>, stream: TcpStream, client: SocketAddr) {
+    // A local address that cannot be read belongs to a connection that is gone already.
+    let (Ok(local), Ok(())) = (stream.local_addr(), stream.set_nodelay(true)) else { return };
+    let mut connection =
+        Connection { line: Line::new(worker, stream), exchange: Exchange::new(client, local) };
+    loop {
+        let site = connection.line.worker.site();
+        match connection.read_request(&site).await {
+            Next::Request => {
+                connection.serve_request(&site).await;
+                if !connection.exchange.request.keep_alive {
+                    break;
+                }
+            }
+            Next::Refused(refusal) => {
+                connection.refuse(&site, refusal).await;
+                break;
+            }
+            Next::End => return,
+        }
+    }
+    connection.line.linger().await;
+}
+
+enum Next {
+    Request,
+    Refused(Refusal),
+    End,
+}
+
+impl Connection {
+    /// Waits for the next request and reads its head.
+    async fn read_request(&mut self, site: &Site) -> Next {
+        let Self { line, exchange } = self;
+        let timeouts = &site.snapshot.timeouts;
+        let mut seen = 0;
+        if line.input.is_none() {
+            line.front.arm_idle(timeouts.keep_alive);
+        } else {
+            line.front.arm(timeouts.header);
+        }
+        loop {
+            if let Some(buffer) = &mut line.input {
+                // RFC 9112, 2.2: an empty line before a request is a leftover of the one before.
+                while seen == 0 && buffer.unread().starts_with(b"\r\n") {
+                    buffer.consume(2);
+                }
+                match exchange.request.read(buffer.unread(), seen, &site.snapshot.limits) {
+                    Err(refusal) => return Next::Refused(refusal),
+                    Ok(None) => seen = buffer.len(),
+                    Ok(Some(size)) => {
+                        buffer.consume(size);
+                        line.front.disarm();
+                        line.release_input();
+                        return Next::Request;
+                    }
+                }
+            }
+            let idle = line.input.is_none();
+            match line.read_armed().await {
+                Ok(0) if seen > 0 => {
+                    return Next::Refused(Refusal { status: 400, reason: "request is cut off" });
+                }
+                Ok(1..) if idle => line.front.arm(timeouts.header),
+                Ok(1..) => {}
+                Err(Fault::Timeout) if !idle => {
+                    return Next::Refused(Refusal { status: 408, reason: "request head takes too long" });
+                }
+                Ok(0) | Err(_) => return Next::End,
+            }
+        }
+    }
+
+    /// Answers what is no request.
+    async fn refuse(&mut self, site: &Site, refusal: Refusal) {
+        let Self { line, exchange } = self;
+        line.worker.series().bad_requests.fetch_add(1, Relaxed);
+        exchange.request.clear();
+        let now = Instant::now();
+        exchange.begin(now, line.worker.timestamp(now));
+        // An answer that cannot be sent is no more than the client deserves.
+        let _ = line.send_report(exchange, site, None, refusal.status, refusal.reason).await;
+        self.record(site);
+    }
+
+    async fn serve_request(&mut self, site: &Site) {
+        let Self { line, exchange } = self;
+        let worker = Rc::clone(&line.worker);
+        let now = Instant::now();
+        worker.set_lua_clock(now);
+        exchange.begin(now, worker.timestamp(now));
+        if site.trusts(exchange.client.ip()) {
+            exchange.adopt_id();
+        }
+        line.begin(&exchange.request, &site.snapshot.limits);
+        match find_route(site, exchange) {
+            Some(route) => self.serve_route(site, route).await,
+            None => {
+                worker.series().unrouted_requests.fetch_add(1, Relaxed);
+                let message = "no route for this host, path and method";
+                let sent = line.send_report(exchange, site, None, 404, message).await;
+                exchange.request.keep_alive &= sent.is_ok();
+            }
+        }
+        self.record(site);
+        worker.vm.finish(&mut self.exchange.lua);
+        self.line.end();
+    }
+
+    async fn serve_route(&mut self, site: &Site, route: &Route) {
+        let worker = Rc::clone(&self.line.worker);
+        let shard = route.series.shard(worker.index);
+        shard.arrive();
+        self.exchange.route = Some(route.name.clone());
+        let mut outcome = self.respond(site, route).await;
+        if let Err(error) = outcome {
+            outcome = self.report(site, route, error).await;
+        }
+        let Self { line, exchange } = self;
+        exchange.request.keep_alive &= outcome.is_ok();
+        exchange.bytes_in = exchange.bytes_in.max(line.reader.received());
+        if let Some(log) = &route.log {
+            // What goes wrong in it has been logged and counted, and the answer is on its way.
+            let _ = lua::run_detached(&worker, route, log, Phase::Log, exchange).await;
+        }
+        shard.transfer(exchange.bytes_in, exchange.bytes_out);
+        shard.end(exchange.response.status, exchange.started.elapsed());
+    }
+
+    fn record(&mut self, site: &Site) {
+        if let Some(settings) = &site.snapshot.access_log {
+            let seconds = self.exchange.started.elapsed().as_secs_f64();
+            let worker = &self.line.worker;
+            worker.access_log.record(settings, &mut self.exchange, seconds, worker.series());
+        }
+    }
+
+    async fn respond(&mut self, site: &Site, route: &Route) -> Result<(), Error> {
+        if let Framing::Length(length) = self.exchange.request.framing
+            && length > site.snapshot.limits.body_bytes
+        {
+            return Err(Error::RequestBody(body::Error::TooLarge));
+        }
+        if let Some(access) = &route.access {
+            match self.run_lua(site, route, access, Phase::Access).await? {
+                Verdict::Exit(code) if code != 0 => return self.exit(site, route, code).await,
+                // Whatever has begun an answer has to end it.
+                _ if self.exchange.headers_sent || !self.exchange.written.is_empty() => {
+                    return self.line.finish_lua(&mut self.exchange, site, route).await;
+                }
+                _ => {}
+            }
+        }
+        if let Some(content) = &route.content {
+            let verdict = self.run_lua(site, route, content, Phase::Content).await?;
+            let code = if let Verdict::Exit(code) = verdict { code } else { 0 };
+            return self.exit(site, route, code).await;
+        }
+        let upstream = route.upstream.as_ref().expect("a route without content has an upstream");
+        self.forward(site, route, upstream).await
+    }
+
+    async fn forward(&mut self, site: &Site, route: &Route, upstream: &Upstream) -> Result<(), Error> {
+        match forward::forward(self, site, route, upstream).await? {
+            Outcome::Answered => Ok(()),
+            Outcome::Upgraded(stream, sent) => {
+                self.tunnel(site, stream, sent).await;
+                Ok(())
+            }
+        }
+    }
+
+    async fn tunnel(&mut self, site: &Site, mut upstream: TcpStream, sent: Option<Lease>) {
+        let Self { line, exchange } = self;
+        exchange.request.keep_alive = false;
+        let limit = Limit { deadline: &line.front, span: site.snapshot.timeouts.tunnel_idle };
+        let input = line.input.take();
+        let pool = &line.worker.buffers;
+        let carried = tunnel::run(&mut line.stream, &mut upstream, input, sent, limit, pool).await;
+        exchange.bytes_in = carried.up;
+        exchange.bytes_out = carried.down;
+    }
+
+    async fn run_lua(
+        &mut self,
+        site: &Site,
+        route: &Route,
+        handler: &tidegate_lua::Handler,
+        phase: Phase,
+    ) -> Result<Verdict, Error> {
+        let Self { line, exchange } = self;
+        let worker = Rc::clone(&line.worker);
+        lua::run(&worker, route, handler, phase, exchange, async |exchange, op| match op {
+            Op::ReadBody => line.read_body(exchange, site).await,
+            Op::Flush => line.flush_lua(exchange, site, route).await,
+            Op::Sleep(_) => Ok(Reply::Done),
+        })
+        .await
+    }
+
+    /// Lua has ended, with `ngx.exit(code)` or by itself (0).
+    async fn exit(&mut self, site: &Site, route: &Route, code: u16) -> Result<(), Error> {
+        let Self { line, exchange } = self;
+        if code == CLOSE {
+            exchange.response.status = CLOSE;
+            return Err(Error::ClientGone);
+        }
+        if code >= 300 && !exchange.headers_sent {
+            exchange.response.status = code;
+        }
+        if code >= 400 && exchange.written.is_empty() && !exchange.headers_sent {
+            return line.send_report(exchange, site, Some(route), code, "").await;
+        }
+        line.finish_lua(exchange, site, route).await
+    }
+
+    /// Tells the client what went wrong, if it can still be told.
+    async fn report(&mut self, site: &Site, route: &Route, error: Error) -> Result<(), Error> {
+        let Self { line, exchange } = self;
+        if matches!(error, Error::ClientGone) || exchange.headers_sent {
+            if !exchange.headers_sent && exchange.response.status != CLOSE {
+                exchange.response.status = error.status();
+            }
+            return Err(error);
+        }
+        tracing::debug!(route = %route.name, %error, "request failed");
+        exchange.response.clear();
+        let reported = line.send_report(exchange, site, Some(route), error.status(), error.public()).await;
+        match reported {
+            // The filter that broke the answer breaks the report too: do without it.
+            Err(Error::Lua) => line.send_report(exchange, site, None, 500, "").await,
+            reported => reported,
+        }
+    }
+}
+
+fn find_route<'a>(site: &'a Site, exchange: &Exchange) -> Option<&'a Route> {
+    let request = &exchange.request;
+    let found = site.router.find(&router::Request {
+        host: request.host(),
+        path: request.path(),
+        method: request.method(),
+        header: &|name| request.fields.get(name.as_bytes()),
+    });
+    found.map(|index| &site.routes[index])
+}

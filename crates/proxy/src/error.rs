@@ -1,0 +1,105 @@
+//! Why a request was not served, said so that answer, retry and blame follow from it.
+
+use crate::{http::body, wait::Fault};
+
+/// What went wrong with one exchange.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error("upstream refuses connections: {0}")]
+    Connect(std::io::Error),
+    #[error("upstream does not take connections in time")]
+    ConnectTimeout,
+    #[error("upstream connection was closed before the request was sent")]
+    Unsent,
+    #[error("upstream closed the connection without an answer")]
+    NoAnswer,
+    #[error("upstream does not answer in time")]
+    AnswerTimeout,
+    #[error("upstream stopped in the middle")]
+    UpstreamStalled,
+    #[error("answer of the upstream is malformed: {0}")]
+    BadAnswer(String),
+    #[error("no instance became ready in time")]
+    NoInstance,
+    #[error("too many requests wait for an instance")]
+    QueueFull,
+    #[error("client is gone")]
+    ClientGone,
+    #[error("client stalls")]
+    ClientStalled,
+    #[error("request body: {0}")]
+    RequestBody(body::Error),
+    #[error("lua failed")]
+    Lua,
+}
+
+/// When the same request may be tried once more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Retry {
+    /// The upstream cannot have seen it.
+    Always,
+    /// The upstream may have acted on it.
+    IfRepeatable,
+    Never,
+}
+
+impl Error {
+    /// What the client is told; 499 is only ever logged.
+    pub(crate) const fn status(&self) -> u16 {
+        match self {
+            Self::Connect(_) | Self::Unsent | Self::NoAnswer | Self::BadAnswer(_) => 502,
+            Self::ConnectTimeout | Self::AnswerTimeout | Self::UpstreamStalled => 504,
+            Self::NoInstance | Self::QueueFull => 503,
+            Self::ClientGone => 499,
+            Self::ClientStalled => 408,
+            Self::RequestBody(body::Error::TooLarge) => 413,
+            Self::RequestBody(_) => 400,
+            Self::Lua => 500,
+        }
+    }
+
+    /// What the client is told about it: nothing that is not its business.
+    pub(crate) const fn public(&self) -> &'static str {
+        match self {
+            Self::Connect(_) | Self::Unsent | Self::NoAnswer | Self::BadAnswer(_) => "the upstream failed",
+            Self::ConnectTimeout | Self::AnswerTimeout | Self::UpstreamStalled => {
+                "the upstream took too long"
+            }
+            Self::NoInstance | Self::QueueFull => "no instance can take the request now",
+            Self::ClientStalled => "the request takes too long",
+            Self::RequestBody(body::Error::TooLarge) => "the request body is too large",
+            Self::RequestBody(_) => "the request body is malformed",
+            Self::ClientGone | Self::Lua => "",
+        }
+    }
+
+    pub(crate) const fn retry(&self) -> Retry {
+        match self {
+            Self::Connect(_) | Self::ConnectTimeout | Self::Unsent => Retry::Always,
+            Self::NoAnswer => Retry::IfRepeatable,
+            _ => Retry::Never,
+        }
+    }
+
+    /// Whether the endpoint, rather than the client or the gateway, is to blame.
+    pub(crate) const fn is_upstream(&self) -> bool {
+        matches!(
+            self,
+            Self::Connect(_)
+                | Self::ConnectTimeout
+                | Self::Unsent
+                | Self::NoAnswer
+                | Self::AnswerTimeout
+                | Self::UpstreamStalled
+                | Self::BadAnswer(_)
+        )
+    }
+
+    /// A read from or write to the client failed.
+    pub(crate) fn client(fault: Fault) -> Self {
+        match fault {
+            Fault::Timeout => Self::ClientStalled,
+            Fault::Io(_) => Self::ClientGone,
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! One request and its answer, as the data plane keeps them and as Lua sees them.
+
+use std::{borrow::Cow, fmt::Write as _, net::SocketAddr, time::Instant};
+
+use tidegate_core::{RouteId, Timestamp};
+use tidegate_lua::{InvalidHeader, RequestState};
+
+use crate::http::{fields::Kind, request::Request, response::Response};
+
+/// Bytes that Lua may write before it has to wait until they are sent.
+const FLUSH_AT: usize = 64 << 10;
+
+/// Longest request id that is taken over from a trusted proxy.
+const ID_LIMIT: usize = 128;
+
+/// Everything that is known of the request that a connection is serving. Reused for the next one.
+#[derive(Debug)]
+pub(crate) struct Exchange {
+    pub(crate) request: Request,
+    pub(crate) response: Response,
+    pub(crate) client: SocketAddr,
+    /// The client's address without port, as text.
+    pub(crate) client_text: String,
+    pub(crate) local: SocketAddr,
+    id: String,
+    /// The request body, once Lua has read it.
+    pub(crate) body: Option<Vec<u8>>,
+    /// What Lua wrote and has not been sent yet.
+    pub(crate) written: Vec<u8>,
+    pub(crate) headers_sent: bool,
+    pub(crate) lua: RequestState,
+    pub(crate) route: Option<RouteId>,
+    pub(crate) started: Instant,
+    pub(crate) arrived: Timestamp,
+    pub(crate) upstream: Attempt,
+    pub(crate) bytes_in: u64,
+    pub(crate) bytes_out: u64,
+    /// Requests that this connection has carried, this one included.
+    pub(crate) count: u64,
+}
+
+/// What the last attempt to reach an endpoint came to.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Attempt {
+    pub(crate) address: Option<SocketAddr>,
+    pub(crate) began: Option<Instant>,
+    pub(crate) first_byte: Option<Instant>,
+    pub(crate) ended: Option<Instant>,
+    /// 0 without an answer.
+    pub(crate) status: u16,
+}
+
+impl Exchange {
+    pub(crate) fn new(client: SocketAddr, local: SocketAddr) -> Self {
+        Self {
+            request: Request::default(),
+            response: Response::default(),
+            client,
+            client_text: client.ip().to_canonical().to_string(),
+            local,
+            id: String::new(),
+            body: None,
+            written: Vec::new(),
+            headers_sent: false,
+            lua: RequestState::default(),
+            route: None,
+            started: Instant::now(),
+            arrived: Timestamp::default(),
+            upstream: Attempt::default(),
+            bytes_in: 0,
+            bytes_out: 0,
+            count: 0,
+        }
+    }
+
+    /// A new request has been read into `self.request`.
+    pub(crate) fn begin(&mut self, started: Instant, arrived: Timestamp) {
+        self.response.clear();
+        self.make_id();
+        self.body = None;
+        self.written.clear();
+        self.headers_sent = false;
+        self.route = None;
+        self.started = started;
+        self.arrived = arrived;
+        self.upstream = Attempt::default();
+        self.bytes_in = 0;
+        self.bytes_out = 0;
+        self.count += 1;
+    }
+
+    /// What this request is called in logs and in `X-Request-Id`.
+    pub(crate) fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// 32 hexadecimal digits, as nginx makes them.
+    fn make_id(&mut self) {
+        let mut random = fastrand::u128(..);
+        self.id.clear();
+        for _ in 0..32 {
+            self.id.push(char::from(b"0123456789abcdef"[(random & 15) as usize]));
+            random >>= 4;
+        }
+    }
+
+    /// Takes over the id that a trusted proxy has given the request, if it is fit for logs.
+    pub(crate) fn adopt_id(&mut self) {
+        let given = self.request.fields.all(Kind::RequestId).next();
+        let fit =
+            |id: &&str| (1..=ID_LIMIT).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic());
+        if let Some(given) = given.and_then(|id| std::str::from_utf8(id).ok()).filter(fit) {
+            self.id.replace_range(.., given);
+        }
+    }
+}
+
+fn seconds(from: Option<Instant>, to: Option<Instant>) -> Option<Cow<'static, [u8]>> {
+    let span = to?.checked_duration_since(from?)?;
+    Some(Cow::Owned(format!("{:.3}", span.as_secs_f64()).into_bytes()))
+}
+
+fn number(value: impl std::fmt::Display) -> Option<Cow<'static, [u8]>> {
+    let mut text = String::new();
+    write!(text, "{value}").expect("a string takes everything");
+    Some(Cow::Owned(text.into_bytes()))
+}
+
+impl tidegate_lua::Exchange for Exchange {
+    fn method(&self) -> &[u8] {
+        self.request.method()
+    }
+
+    fn each_header(&self, each: &mut dyn FnMut(&[u8], &[u8])) {
+        for (_, name, value) in self.request.fields.iter() {
+            each(name, value);
+        }
+    }
+
+    fn header(&self, name: &[u8]) -> Option<&[u8]> {
+        self.request.fields.get(name)
+    }
+
+    fn set_header(&mut self, name: &[u8], values: &[&[u8]]) -> Result<(), InvalidHeader> {
+        self.request.fields.set(name, values)
+    }
+
+    fn each_response_header(&self, each: &mut dyn FnMut(&[u8], &[u8])) {
+        for (_, name, value) in self.response.fields.iter() {
+            each(name, value);
+        }
+    }
+
+    fn set_response_header(&mut self, name: &[u8], values: &[&[u8]]) -> Result<(), InvalidHeader> {
+        if self.headers_sent {
+            return Err(InvalidHeader::Sent);
+        }
+        self.response.fields.set(name, values)
+    }
+
+    fn args(&self) -> Option<&[u8]> {
+        self.request.query()
+    }
+
+    fn variable(&self, name: &[u8]) -> Option<Cow<'_, [u8]>> {
+        let request = &self.request;
+        let text = |text: &'_ [u8]| Some(Cow::Owned(text.to_vec()));
+        match name {
+            b"request_uri" => Some(Cow::Borrowed(request.target())),
+            b"uri" | b"document_uri" => Some(Cow::Borrowed(request.path())),
+            b"args" | b"query_string" => request.query().map(Cow::Borrowed),
+            b"is_args" => {
+                text(if request.query().is_some_and(|query| !query.is_empty()) { b"?" } else { b"" })
+            }
+            b"request_method" => Some(Cow::Borrowed(request.method())),
+            b"server_protocol" => text(if request.is_11 { b"HTTP/1.1" } else { b"HTTP/1.0" }),
+            b"request" => {
+                let version: &[u8] = if request.is_11 { b" HTTP/1.1" } else { b" HTTP/1.0" };
+                Some(Cow::Owned([request.method(), b" ", request.target(), version].concat()))
+            }
+            b"scheme" => text(b"http"),
+            b"https" => text(b""),
+            b"host" => Some(Cow::Owned(host_name(request.host()).to_ascii_lowercase())),
+            b"remote_addr" => Some(Cow::Borrowed(self.client_text.as_bytes())),
+            b"remote_port" => number(self.client.port()),
+            b"server_addr" => number(self.local.ip()),
+            b"server_port" => number(self.local.port()),
+            b"request_id" => Some(Cow::Borrowed(self.id.as_bytes())),
+            b"request_time" => seconds(Some(self.started), Some(Instant::now())),
+            b"content_length" => request.fields.get(b"content-length").map(Cow::Borrowed),
+            b"content_type" => request.fields.get(b"content-type").map(Cow::Borrowed),
+            b"status" => number(format_args!("{:03}", self.response.status)),
+            b"body_bytes_sent" => number(self.bytes_out),
+            b"connection_requests" => number(self.count),
+            b"upstream_addr" => number(self.upstream.address?),
+            b"upstream_status" => (self.upstream.status != 0).then(|| number(self.upstream.status))?,
+            b"upstream_header_time" => seconds(self.upstream.began, self.upstream.first_byte),
+            b"upstream_response_time" => seconds(self.upstream.began, self.upstream.ended),
+            b"route_name" => self.route.as_ref().map(|route| Cow::Borrowed(route.as_str().as_bytes())),
+            b"msec" => number(format_args!("{:.3}", self.arrived.as_secs_f64())),
+            b"pid" => number(std::process::id()),
+            _ => None,
+        }
+    }
+
+    fn status(&self) -> u16 {
+        self.response.status
+    }
+
+    fn set_status(&mut self, status: u16) {
+        self.response.status = status;
+    }
+
+    fn headers_sent(&self) -> bool {
+        self.headers_sent
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> bool {
+        self.written.extend_from_slice(bytes);
+        self.written.len() >= FLUSH_AT
+    }
+
+    fn body(&self) -> Option<&[u8]> {
+        self.body.as_deref()
+    }
+
+    fn client(&self) -> SocketAddr {
+        self.client
+    }
+
+    fn state(&mut self) -> &mut RequestState {
+        &mut self.lua
+    }
+}
+
+/// `a.com:80` without the port.
+fn host_name(host: &[u8]) -> &[u8] {
+    match host.iter().rposition(|&byte| byte == b':') {
+        Some(colon) if host[colon + 1..].iter().all(u8::is_ascii_digit) => &host[..colon],
+        _ => host,
+    }
+}

@@ -1,0 +1,423 @@
+//! Passes a request on to an endpoint, and its answer back.
+//!
+//! The request head and what is already there of the body are written once into a block; as long as
+//! nothing beyond that block has been taken from the client, the same block can be sent to another
+//! endpoint. A body that is not complete by then is uploaded in the background while the answer is
+//! awaited, since an upstream may answer before it has read everything.
+//!
+//! Invariant: a request is sent again only if the upstream cannot have seen it, or if its method is
+//! one that may be repeated and not one byte of an answer has come.
+
+use std::{
+    cell::Cell,
+    future::{Future, poll_fn},
+    net::SocketAddr,
+    pin::{Pin, pin},
+    rc::Rc,
+    task::Poll,
+    time::{Duration, Instant},
+};
+
+use tokio::{
+    io::AsyncWrite,
+    net::{TcpStream, tcp::WriteHalf},
+};
+
+use crate::{
+    answer::{write_field, write_length},
+    buffer::Lease,
+    connection::Connection,
+    error::{Error, Retry},
+    exchange::{Attempt, Exchange},
+    http::{
+        body::{Framing, Writer},
+        fields::Kind,
+        request::Request,
+    },
+    line::Line,
+    receive::{Received, Receiver},
+    relay::{self, Relay},
+    site::{Route, Site},
+    upstream::{Member, Upstream},
+    wait::{Fault, Limit},
+};
+
+/// How long a request waits for the roster to change before it tries known endpoints again.
+const RECHECK: Duration = Duration::from_secs(1);
+
+/// What became of a forwarded request.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    Answered,
+    /// The upstream switched protocols; this is its connection, with what it already sent.
+    Upgraded(TcpStream, Option<Lease>),
+}
+
+/// Sends the request of `connection` to `upstream`, trying other endpoints as long as that is safe.
+pub(crate) async fn forward(
+    connection: &mut Connection,
+    site: &Site,
+    route: &Route,
+    upstream: &Upstream,
+) -> Result<Outcome, Error> {
+    let worker = Rc::clone(&connection.line.worker);
+    let shard = upstream.series.shard(worker.index);
+    shard.arrive();
+    upstream.deposit();
+    let began = Instant::now();
+    let outcome = try_all(connection, site, route, upstream).await;
+    connection.exchange.upstream.ended = Some(Instant::now());
+    let status = match &outcome {
+        Ok(_) => connection.exchange.upstream.status,
+        Err(Error::NoInstance | Error::QueueFull) => {
+            shard.shed();
+            503
+        }
+        // The client's own doing is no failure of the upstream.
+        Err(error) if !error.is_upstream() => 499,
+        Err(_) => 0,
+    };
+    shard.end(status, began.elapsed());
+    outcome
+}
+
+async fn try_all(
+    connection: &mut Connection,
+    site: &Site,
+    route: &Route,
+    upstream: &Upstream,
+) -> Result<Outcome, Error> {
+    let worker = Rc::clone(&connection.line.worker);
+    prepare(connection, site)?;
+    let most_attempts = upstream.settings.borrow().retry.attempts;
+    let give_up = worker.deadlines.elapsed() + site.snapshot.timeouts.queue;
+    let (mut attempts, mut tried) = (0, Vec::new());
+    loop {
+        let Some(member) = upstream.pick(&tried) else {
+            if !tried.is_empty() && !upstream.is_fleet() {
+                tried.clear();
+                continue;
+            }
+            await_endpoint(connection, site, upstream, give_up).await?;
+            tried.clear();
+            continue;
+        };
+        attempts += 1;
+        match attempt(connection, site, route, upstream, &member).await {
+            Ok(outcome) => return Ok(outcome),
+            Err(failure) => {
+                if failure.error.is_upstream() {
+                    upstream.failed(&member);
+                }
+                let allowed = match failure.error.retry() {
+                    Retry::Always => true,
+                    Retry::IfRepeatable => connection.exchange.request.is_repeatable(),
+                    Retry::Never => false,
+                };
+                let retry = allowed && failure.replayable && attempts < most_attempts && upstream.may_retry();
+                if !retry {
+                    let id = &member.endpoint.id;
+                    tracing::debug!(route = %route.name, endpoint = %id, error = %failure.error, "not served");
+                    return Err(failure.error);
+                }
+                upstream.series.shard(worker.index).retry();
+                tried.push(member);
+            }
+        }
+    }
+}
+
+/// Waits until the endpoints change, or a moment has passed in which those that failed may recover.
+async fn await_endpoint(
+    connection: &Connection,
+    site: &Site,
+    upstream: &Upstream,
+    give_up: Duration,
+) -> Result<(), Error> {
+    let worker = &connection.line.worker;
+    let now = worker.deadlines.elapsed();
+    if now >= give_up {
+        return Err(Error::NoInstance);
+    }
+    if upstream.waiting.get() >= site.snapshot.limits.queue {
+        return Err(Error::QueueFull);
+    }
+    let place = Queued::join(upstream, worker.index);
+    let mut changed = pin!(upstream.changed.notified());
+    let limit = Limit { deadline: &connection.line.front, span: (give_up - now).min(RECHECK) };
+    let waited = limit.bound(|cx| changed.as_mut().poll(cx)).await;
+    drop(place);
+    match waited {
+        Ok(()) | Err(Fault::Timeout) => Ok(()),
+        Err(Fault::Io(error)) => Err(Error::Connect(error)),
+    }
+}
+
+/// A place among the requests that wait for an endpoint.
+struct Queued<'a> {
+    upstream: &'a Upstream,
+    worker: usize,
+}
+
+impl<'a> Queued<'a> {
+    fn join(upstream: &'a Upstream, worker: usize) -> Self {
+        upstream.waiting.set(upstream.waiting.get() + 1);
+        upstream.series.shard(worker).queue();
+        Self { upstream, worker }
+    }
+}
+
+impl Drop for Queued<'_> {
+    fn drop(&mut self) {
+        self.upstream.waiting.set(self.upstream.waiting.get() - 1);
+        self.upstream.series.shard(self.worker).unqueue();
+    }
+}
+
+/// An attempt that came to nothing.
+struct Failure {
+    error: Error,
+    /// Nothing was taken from the client beyond what can be sent again.
+    replayable: bool,
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self { error, replayable: true }
+    }
+}
+
+async fn attempt(
+    connection: &mut Connection,
+    site: &Site,
+    route: &Route,
+    upstream: &Upstream,
+    member: &Rc<Member>,
+) -> Result<Outcome, Failure> {
+    let timeouts = &site.snapshot.timeouts;
+    let in_flight = member.endpoint.load.begin();
+    connection.exchange.upstream =
+        Attempt { address: Some(member.endpoint.address), began: Some(Instant::now()), ..Attempt::default() };
+    let stream = match member.reuse() {
+        Some(stream) => Ok(stream),
+        None => {
+            let limit = Limit { deadline: &connection.line.front, span: timeouts.connect };
+            connect(member.endpoint.address, limit).await
+        }
+    };
+    let outcome = match stream {
+        Ok(stream) => exchange_on(connection, stream, site, route, upstream, member).await,
+        Err(error) => Err(error.into()),
+    };
+    if outcome.as_ref().is_err_and(|failure| failure.error.is_upstream()) {
+        in_flight.fail();
+    }
+    outcome
+}
+
+async fn connect(address: SocketAddr, limit: Limit<'_>) -> Result<TcpStream, Error> {
+    let mut connecting = pin!(TcpStream::connect(address));
+    let stream = match limit.bound(|cx| connecting.as_mut().poll(cx)).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) | Err(Fault::Io(error)) => return Err(Error::Connect(error)),
+        Err(Fault::Timeout) => return Err(Error::ConnectTimeout),
+    };
+    stream.set_nodelay(true).map_err(Error::Connect)?;
+    Ok(stream)
+}
+
+/// Sends the request over `stream` and brings the answer back.
+async fn exchange_on(
+    connection: &mut Connection,
+    mut stream: TcpStream,
+    site: &Site,
+    route: &Route,
+    upstream: &Upstream,
+    member: &Rc<Member>,
+) -> Result<Outcome, Failure> {
+    let timeouts = &site.snapshot.timeouts;
+    let worker = Rc::clone(&connection.line.worker);
+    connection.line.send_continue(timeouts).await?;
+    let Connection { line, exchange } = connection;
+    let Line { stream: client, input, upload, output, reader, front, back, .. } = line;
+    let (mut up_read, mut up_write) = stream.split();
+    let (mut down_read, down_write) = client.split();
+    let limit = Limit { deadline: front, span: timeouts.upstream_idle };
+    send_first(&mut up_write, upload, limit).await?;
+
+    let writer = upload_writer(exchange.request.framing);
+    let mut receiver =
+        Receiver { worker: &worker, site, route, exchange, output, deadline: front, client: down_write };
+    let replayable = reader.is_done();
+    let uploaded = Cell::new(replayable);
+    let received = if replayable {
+        receiver.receive(&mut up_read).await
+    } else {
+        upload.clear();
+        let uploading = async {
+            let relay = Relay {
+                reader,
+                input,
+                source: &mut down_read,
+                source_limit: Limit { deadline: back, span: timeouts.body_idle },
+                writer,
+                output: upload,
+                sink: &mut up_write,
+                sink_limit: Limit { deadline: back, span: timeouts.upstream_idle },
+                pool: &worker.buffers,
+            };
+            // The answer is due once the request is complete, so each part of it moves that on.
+            match relay.run(|| front.arm(timeouts.first_byte)).await {
+                Ok(()) => uploaded.set(true),
+                // The upstream reads no further. It may have answered for all that.
+                Err(relay::Fault::Sink(_)) => {}
+                Err(relay::Fault::Source(fault)) => return Err(Error::client(fault)),
+                Err(relay::Fault::Body(error)) => return Err(Error::RequestBody(error)),
+            }
+            Ok(())
+        };
+        beside(uploading, receiver.receive(&mut up_read)).await
+    };
+    match received {
+        Ok(Received::Complete { reusable }) => {
+            if !uploaded.get() {
+                connection.exchange.request.keep_alive = false;
+            } else if reusable {
+                upstream.keep(member, stream, site.snapshot.limits.upstream_idle_connections);
+            }
+            Ok(Outcome::Answered)
+        }
+        Ok(Received::Upgraded(sent)) => Ok(Outcome::Upgraded(stream, sent)),
+        Err(error) => Err(Failure { error, replayable }),
+    }
+}
+
+/// Sends the block with the head. A connection that fails before it took anything was dead already.
+async fn send_first(sink: &mut WriteHalf<'_>, block: &[u8], limit: Limit<'_>) -> Result<(), Error> {
+    let first = limit.bound(|cx| Pin::new(&mut *sink).poll_write(cx, block)).await;
+    let count = match first {
+        Ok(Ok(count)) => count,
+        Ok(Err(_)) | Err(Fault::Io(_)) => return Err(Error::Unsent),
+        Err(Fault::Timeout) => return Err(Error::UpstreamStalled),
+    };
+    match limit.write(sink, &block[count..]).await {
+        Ok(()) => Ok(()),
+        Err(Fault::Timeout) => Err(Error::UpstreamStalled),
+        Err(Fault::Io(_)) => Err(Error::NoAnswer),
+    }
+}
+
+/// Drives `side` beside `main` until `main` is done or `side` fails.
+async fn beside<T>(
+    side: impl Future<Output = Result<(), Error>>,
+    main: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    let (mut side, mut main) = (pin!(side), pin!(main));
+    let mut beside = true;
+    poll_fn(|cx| {
+        if beside && let Poll::Ready(outcome) = side.as_mut().poll(cx) {
+            beside = false;
+            if let Err(error) = outcome {
+                return Poll::Ready(Err(error));
+            }
+        }
+        main.as_mut().poll(cx)
+    })
+    .await
+}
+
+const fn upload_writer(framing: Framing) -> Writer {
+    match framing {
+        Framing::Chunked => Writer::Chunked,
+        Framing::None | Framing::Length(_) | Framing::UntilClose => Writer::Plain,
+    }
+}
+
+/// Writes the head that goes upstream, and what is already there of the body.
+fn prepare(connection: &mut Connection, site: &Site) -> Result<(), Error> {
+    let Connection { line, exchange } = connection;
+    let Line { input, upload, reader, .. } = line;
+    upload.clear();
+    write_request(exchange, site.trusts(exchange.client.ip()), upload);
+    if let Some(body) = &exchange.body {
+        upload.extend_from_slice(body);
+        return Ok(());
+    }
+    let writer = upload_writer(exchange.request.framing);
+    if let Some(buffer) = input {
+        reader.take(buffer, |data| writer.write(data, upload)).map_err(Error::RequestBody)?;
+        if buffer.is_empty() {
+            *input = None;
+        }
+    }
+    if reader.is_done() {
+        writer.finish(reader.trailers(), upload);
+    }
+    Ok(())
+}
+
+fn write_request(exchange: &mut Exchange, trusted: bool, output: &mut Vec<u8>) {
+    let Exchange { request, client_text, body, .. } = exchange;
+    if request.fields.contains(Kind::Connection) {
+        request.fields.remove_nominated();
+    }
+    for part in [request.method(), b" ", request.target(), b" HTTP/1.1\r\n"] {
+        output.extend_from_slice(part);
+    }
+    let mut via: &[u8] = b"";
+    for (kind, name, value) in request.fields.iter() {
+        match kind {
+            Kind::ForwardedFor | Kind::ForwardedHost | Kind::ForwardedProto | Kind::RequestId if !trusted => {
+            }
+            Kind::ForwardedFor | Kind::ContentLength | Kind::Expect => {}
+            Kind::Via => via = value,
+            kind if kind.is_hop_by_hop() => {}
+            _ => write_field(name, value, output),
+        }
+    }
+    write_forwarded(request, client_text, trusted, output);
+    write_via(request, via, output);
+    match (body, request.framing) {
+        (Some(body), _) => write_length(body.len() as u64, output),
+        (None, Framing::Length(length)) => write_length(length, output),
+        (None, Framing::Chunked) => write_field(b"Transfer-Encoding", b"chunked", output),
+        (None, Framing::None | Framing::UntilClose) => {}
+    }
+    if request.upgrade {
+        output.extend_from_slice(b"Connection: Upgrade\r\n");
+        for value in request.fields.all(Kind::Upgrade) {
+            write_field(b"Upgrade", value, output);
+        }
+    }
+    write_field(b"X-Request-Id", exchange.id().as_bytes(), output);
+    output.extend_from_slice(b"\r\n");
+}
+
+/// Who asks, and for what: added to what trusted proxies said, in place of what others claim.
+fn write_forwarded(request: &Request, client: &str, trusted: bool, output: &mut Vec<u8>) {
+    output.extend_from_slice(b"X-Forwarded-For: ");
+    if trusted {
+        for earlier in request.fields.all(Kind::ForwardedFor) {
+            output.extend_from_slice(earlier);
+            output.extend_from_slice(b", ");
+        }
+    }
+    output.extend_from_slice(client.as_bytes());
+    output.extend_from_slice(b"\r\n");
+    if !(trusted && request.fields.contains(Kind::ForwardedProto)) {
+        output.extend_from_slice(b"X-Forwarded-Proto: http\r\n");
+    }
+    if !(trusted && request.fields.contains(Kind::ForwardedHost)) && !request.host().is_empty() {
+        write_field(b"X-Forwarded-Host", request.host(), output);
+    }
+}
+
+/// RFC 9110, 7.6.3.
+fn write_via(request: &Request, earlier: &[u8], output: &mut Vec<u8>) {
+    output.extend_from_slice(b"Via: ");
+    if !earlier.is_empty() {
+        output.extend_from_slice(earlier);
+        output.extend_from_slice(b", ");
+    }
+    output.extend_from_slice(if request.is_11 { b"1.1 tidegate\r\n" } else { b"1.0 tidegate\r\n" });
+}

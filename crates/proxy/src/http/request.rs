@@ -1,0 +1,281 @@
+//! Request heads, read strictly.
+//!
+//! Refused with 400, and the connection closed: repeated or conflicting `Content-Length`, one beside
+//! `Transfer-Encoding`, transfer codings that do not plainly end in `chunked`, obsolete line folding,
+//! bare CR or LF, white space before a colon or in a name, NUL, a missing or repeated `Host`, and
+//! paths that can be read in two ways. RFC 9112 allows a recipient to repair some of these; two
+//! recipients that repair differently are how requests get smuggled.
+
+use std::mem::MaybeUninit;
+
+use tidegate_core::snapshot::Limits;
+use tidegate_traffic::path;
+
+use crate::{
+    buffer::CAPACITY,
+    http::{
+        body::{self, Ambiguous, Framing},
+        fields::{Fields, Kind, Span},
+        head::{self, Head},
+    },
+};
+
+/// Header fields that the parser can hold; limits above that are not configurable.
+const PARSED_HEADERS: usize = 256;
+
+/// A request that is answered before a route is looked for; the connection is closed then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    pub(crate) status: u16,
+    pub(crate) reason: &'static str,
+}
+
+const fn refuse(status: u16, reason: &'static str) -> Refusal {
+    Refusal { status, reason }
+}
+
+/// The head of the request that a connection is serving. Reused from request to request.
+#[derive(Debug, Default)]
+pub(crate) struct Request {
+    pub(crate) fields: Fields,
+    method: Span,
+    target: Span,
+    query: Option<Span>,
+    path: Span,
+    host: Span,
+    pub(crate) framing: Framing,
+    /// HTTP/1.1 rather than 1.0.
+    pub(crate) is_11: bool,
+    /// The client wants to send more requests on this connection.
+    pub(crate) keep_alive: bool,
+    /// The client waits for `100 Continue` before it sends the body.
+    pub(crate) expects_continue: bool,
+    /// The client offers to switch protocols.
+    pub(crate) upgrade: bool,
+}
+
+impl Request {
+    pub(crate) fn method(&self) -> &[u8] {
+        self.fields.text(self.method)
+    }
+
+    /// As received, without scheme and authority.
+    pub(crate) fn target(&self) -> &[u8] {
+        self.fields.text(self.target)
+    }
+
+    /// Normalized: see [`tidegate_traffic::path`].
+    pub(crate) fn path(&self) -> &[u8] {
+        self.fields.text(self.path)
+    }
+
+    pub(crate) fn query(&self) -> Option<&[u8]> {
+        self.query.map(|query| self.fields.text(query))
+    }
+
+    /// Host and port as received; empty for HTTP/1.0 clients that send none.
+    pub(crate) fn host(&self) -> &[u8] {
+        self.fields.text(self.host)
+    }
+
+    /// Forgets a request that could not be read to its end.
+    pub(crate) fn clear(&mut self) {
+        let mut fields = std::mem::take(&mut self.fields);
+        fields.clear();
+        *self = Self { fields, is_11: true, ..Self::default() };
+    }
+
+    /// Safe methods that a gateway may repeat by itself.
+    pub(crate) fn is_repeatable(&self) -> bool {
+        matches!(self.method(), b"GET" | b"HEAD" | b"OPTIONS")
+    }
+
+    /// Reads the head at the front of `input`: how long it is, or `None` while it is incomplete.
+    /// The first `seen` bytes were there at the last call.
+    pub(crate) fn read(
+        &mut self,
+        input: &[u8],
+        seen: usize,
+        limits: &Limits,
+    ) -> Result<Option<usize>, Refusal> {
+        // Something else altogether, such as TLS, would not end its lines for a long time.
+        if input
+            .first()
+            .is_some_and(|byte| !byte.is_ascii_alphanumeric() && !b"!#$%&'*+-.^_`|~".contains(byte))
+        {
+            return Err(refuse(400, "not an HTTP request"));
+        }
+        let size = match head::find(input, seen) {
+            Head::Complete(size) if size <= limits.header_bytes => size,
+            // A full buffer could take nothing more.
+            Head::Partial if input.len() <= limits.header_bytes.min(CAPACITY - 1) => return Ok(None),
+            Head::Complete(_) | Head::Partial => return Err(too_large(input, limits)),
+            Head::BareLineFeed => return Err(refuse(400, "a line is not ended by CR LF")),
+        };
+        self.parse(&input[..size], limits)?;
+        Ok(Some(size))
+    }
+
+    fn parse(&mut self, input: &[u8], limits: &Limits) -> Result<(), Refusal> {
+        let mut headers = [const { MaybeUninit::uninit() }; PARSED_HEADERS];
+        let mut parsed = httparse::Request::new(&mut []);
+        match parsed.parse_with_uninit_headers(input, &mut headers) {
+            Ok(httparse::Status::Complete(size)) if size == input.len() => {}
+            Ok(_) => return Err(refuse(400, "malformed request")),
+            Err(error) => return Err(unparsable(error, input)),
+        }
+        let (Some(method), Some(target), Some(version)) = (parsed.method, parsed.path, parsed.version) else {
+            return Err(refuse(400, "malformed request line"));
+        };
+        if parsed.headers.len() > limits.header_count {
+            return Err(refuse(431, "too many header fields"));
+        }
+        if target.len() > limits.uri_bytes {
+            return Err(refuse(414, "request target is too long"));
+        }
+        self.fields.load(input, parsed.headers);
+        self.method = Span::within(input, method.as_bytes());
+        self.is_11 = version == 1;
+        self.read_target(input, method, target)?;
+        self.read_framing()?;
+        self.read_connection()
+    }
+
+    fn read_target(&mut self, input: &[u8], method: &str, target: &str) -> Result<(), Refusal> {
+        let mut hosts = self.fields.spans(Kind::Host);
+        let host = hosts.next();
+        if hosts.next().is_some() || (host.is_none() && self.is_11) {
+            return Err(refuse(400, "there must be one Host"));
+        }
+        drop(hosts);
+        let (authority, origin) = split_target(method, target)?;
+        self.target =
+            if origin.is_empty() { self.fields.store(b"/") } else { Span::within(input, origin.as_bytes()) };
+        self.host = match authority {
+            // It counts more than the Host beside it (RFC 9112, 3.2.2).
+            Some(authority) => {
+                self.fields.remove_kind(Kind::Host);
+                self.fields.push(b"Host", authority.as_bytes());
+                Span::within(input, authority.as_bytes())
+            }
+            None => host.unwrap_or_default(),
+        };
+        if !is_host(self.host()) {
+            return Err(refuse(400, "malformed Host"));
+        }
+        self.read_path(input, origin)
+    }
+
+    fn read_path(&mut self, input: &[u8], origin: &str) -> Result<(), Refusal> {
+        if origin.contains('#') {
+            return Err(refuse(400, "request target has a fragment"));
+        }
+        let (path, query) = match origin.split_once('?') {
+            Some((path, query)) => (path, Some(query)),
+            None => (origin, None),
+        };
+        self.query = query.map(|query| Span::within(input, query.as_bytes()));
+        if matches!(path, "*" | "") {
+            self.path = self.fields.store(if path == "*" { b"*" } else { b"/" });
+            return Ok(());
+        }
+        let normal = path::normalize(path.as_bytes()).map_err(|error| match error {
+            path::Error::NotAbsolute => refuse(400, "request target is not a path"),
+            path::Error::Encoding => refuse(400, "request target has a broken percent-encoding"),
+            path::Error::Nul => refuse(400, "request target has a NUL"),
+            path::Error::AboveRoot => refuse(400, "request target leads above the root"),
+        })?;
+        self.path = match normal {
+            std::borrow::Cow::Borrowed(_) => Span::within(input, path.as_bytes()),
+            std::borrow::Cow::Owned(path) => self.fields.store(&path),
+        };
+        Ok(())
+    }
+
+    fn read_framing(&mut self) -> Result<(), Refusal> {
+        let declared = body::declared(&self.fields).map_err(|ambiguous| match ambiguous {
+            Ambiguous::RepeatedLength => refuse(400, "more than one Content-Length"),
+            Ambiguous::BadLength => refuse(400, "Content-Length is not a number"),
+            Ambiguous::LengthAndEncoding => refuse(400, "both Content-Length and Transfer-Encoding"),
+            Ambiguous::BadEncoding => refuse(400, "Transfer-Encoding is not plainly chunked"),
+            Ambiguous::UnknownEncoding => refuse(501, "transfer coding is not supported"),
+        })?;
+        if declared == Some(Framing::Chunked) && !self.is_11 {
+            return Err(refuse(400, "Transfer-Encoding in HTTP/1.0"));
+        }
+        self.framing = declared.unwrap_or(Framing::None);
+        Ok(())
+    }
+
+    fn read_connection(&mut self) -> Result<(), Refusal> {
+        let has_connection = self.fields.contains(Kind::Connection);
+        let has = |token: &[u8]| has_connection && self.fields.connection_has(token);
+        self.keep_alive = if self.is_11 { !has(b"close") } else { has(b"keep-alive") && !has(b"close") };
+        self.upgrade = self.is_11 && has(b"upgrade") && self.fields.contains(Kind::Upgrade);
+        let expectation = self.fields.all(Kind::Expect).next();
+        self.expects_continue = match expectation {
+            None => false,
+            Some(value) if value.eq_ignore_ascii_case(b"100-continue") => {
+                self.is_11 && self.framing != Framing::None && self.framing != Framing::Length(0)
+            }
+            Some(_) => return Err(refuse(417, "unknown expectation")),
+        };
+        Ok(())
+    }
+}
+
+fn too_large(input: &[u8], limits: &Limits) -> Refusal {
+    let line = memchr::memchr(b'\n', input).unwrap_or(input.len());
+    if line > limits.uri_bytes {
+        refuse(414, "request target is too long")
+    } else {
+        refuse(431, "request head is too large")
+    }
+}
+
+fn unparsable(error: httparse::Error, input: &[u8]) -> Refusal {
+    match error {
+        httparse::Error::TooManyHeaders => refuse(431, "too many header fields"),
+        httparse::Error::Version if names_version(input) => {
+            refuse(505, "only HTTP/1.0 and HTTP/1.1 are spoken here")
+        }
+        httparse::Error::HeaderName => refuse(400, "malformed header name or folded header line"),
+        httparse::Error::HeaderValue => refuse(400, "malformed header value"),
+        _ => refuse(400, "malformed request"),
+    }
+}
+
+/// Whether the request line is well-formed but for a version that is unknown.
+fn names_version(input: &[u8]) -> bool {
+    let line = input.split(|&byte| byte == b'\r').next().unwrap_or_default();
+    let words: Vec<_> = line.split(|&byte| byte == b' ').collect();
+    matches!(words[..], [_, _, [b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9']])
+}
+
+/// The authority, if the target names one, and the target in origin form (RFC 9112, 3.2).
+fn split_target<'a>(method: &str, target: &'a str) -> Result<(Option<&'a str>, &'a str), Refusal> {
+    if method == "CONNECT" {
+        return Err(refuse(405, "CONNECT is not supported"));
+    }
+    if target.starts_with('/') || (target == "*" && method == "OPTIONS") {
+        return Ok((None, target));
+    }
+    let is_http = target.get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case("http://"));
+    if !is_http {
+        return Err(refuse(400, "request target is not a path"));
+    }
+    let rest = &target[7..];
+    let (authority, origin) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    if authority.is_empty() || authority.contains('@') || origin.starts_with('?') {
+        return Err(refuse(400, "malformed request target"));
+    }
+    Ok((Some(authority), origin))
+}
+
+/// A name or address with an optional port, or nothing.
+fn is_host(host: &[u8]) -> bool {
+    host.iter().all(|&byte| byte.is_ascii_alphanumeric() || b"-._~:[]%!$&'()*+,;=".contains(&byte))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,295 @@
+//! The client's side of an exchange: its connection, what came from it, what is to go to it.
+
+use std::{future::poll_fn, rc::Rc, task::Poll, time::Duration};
+
+use tidegate_core::snapshot::{Limits, Timeouts};
+use tidegate_lua::Reply;
+use tokio::{io::AsyncWriteExt, net::TcpStream};
+
+use crate::{
+    answer::{self, Length},
+    buffer::Lease,
+    deadline::Deadline,
+    error::Error,
+    exchange::Exchange,
+    http::{
+        body::{self, Framing, Reader, Writer},
+        fields::Kind,
+        request::Request,
+    },
+    site::{Route, Site},
+    wait::{Fault, Limit, poll_read},
+    worker::Worker,
+};
+
+/// Bytes of an unwanted request body that are read and thrown away to keep a connection.
+const DISCARD_LIMIT: u64 = 256 << 10;
+
+/// Memory that a connection keeps for its next exchange.
+const KEPT: usize = 64 << 10;
+
+/// How long a closing connection is read from, so that the client gets to see the answer.
+const LINGER: Duration = Duration::from_secs(1);
+
+#[derive(Debug)]
+pub(crate) struct Line {
+    pub(crate) worker: Rc<Worker>,
+    pub(crate) stream: TcpStream,
+    /// Bytes from the client that have not been used; `None` rather than empty while idle.
+    pub(crate) input: Option<Lease>,
+    /// Bytes for the upstream: the head, and what came of the body with it.
+    pub(crate) upload: Vec<u8>,
+    /// Bytes for the client.
+    pub(crate) output: Vec<u8>,
+    /// Finds the end of the request body.
+    pub(crate) reader: Reader,
+    /// For whatever the exchange waits for…
+    pub(crate) front: Deadline,
+    /// …and for an upload that goes on at the same time.
+    pub(crate) back: Deadline,
+    /// The client waits for `100 Continue`.
+    awaits_continue: bool,
+    /// How Lua's answer is written, once it has been begun.
+    lua_writer: Option<Writer>,
+}
+
+impl Line {
+    pub(crate) fn new(worker: Rc<Worker>, stream: TcpStream) -> Self {
+        Self {
+            input: None,
+            upload: Vec::new(),
+            output: Vec::new(),
+            reader: Reader::new(Framing::None, 0),
+            front: worker.deadlines.deadline(),
+            back: worker.deadlines.deadline(),
+            awaits_continue: false,
+            lua_writer: None,
+            worker,
+            stream,
+        }
+    }
+
+    /// The head of `request` has been read; its body follows.
+    pub(crate) fn begin(&mut self, request: &Request, limits: &Limits) {
+        self.reader = Reader::new(request.framing, limits.body_bytes);
+        self.awaits_continue = request.expects_continue;
+        self.lua_writer = None;
+    }
+
+    /// Gives back memory that only this exchange needed.
+    pub(crate) fn end(&mut self) {
+        for block in [&mut self.upload, &mut self.output] {
+            block.clear();
+            block.shrink_to(KEPT);
+        }
+    }
+
+    /// Reads under a deadline that has been armed before; 0 is the end.
+    pub(crate) async fn read_armed(&mut self) -> Result<usize, Fault> {
+        let Self { stream, input, worker, front, .. } = self;
+        let (mut source, _) = stream.split();
+        poll_fn(|cx| {
+            if let Poll::Ready(read) = poll_read(&mut source, cx, input, &worker.buffers) {
+                return Poll::Ready(read.map_err(Fault::Io));
+            }
+            front.poll(cx).map(|()| Err(Fault::Timeout))
+        })
+        .await
+    }
+
+    async fn read(&mut self, span: Duration) -> Result<usize, Fault> {
+        self.front.arm(span);
+        self.read_armed().await
+    }
+
+    /// An idle connection holds no buffer.
+    pub(crate) fn release_input(&mut self) {
+        if self.input.as_ref().is_some_and(|buffer| buffer.is_empty()) {
+            self.input = None;
+        }
+    }
+
+    /// Sends what is in `output`.
+    pub(crate) async fn flush(&mut self, timeouts: &Timeouts) -> Result<(), Error> {
+        let limit = Limit { deadline: &self.front, span: timeouts.send };
+        limit.write(&mut self.stream, &self.output).await.map_err(Error::client)?;
+        self.output.clear();
+        Ok(())
+    }
+
+    /// Asks for the body, if the client waits to be asked.
+    pub(crate) async fn send_continue(&mut self, timeouts: &Timeouts) -> Result<(), Error> {
+        if std::mem::take(&mut self.awaits_continue) && self.input.is_none() {
+            let limit = Limit { deadline: &self.front, span: timeouts.send };
+            limit.write(&mut self.stream, b"HTTP/1.1 100 Continue\r\n\r\n").await.map_err(Error::client)?;
+        }
+        Ok(())
+    }
+
+    /// Reads the whole body for Lua.
+    pub(crate) async fn read_body(&mut self, exchange: &mut Exchange, site: &Site) -> Result<Reply, Error> {
+        if exchange.body.is_some() || exchange.request.framing == Framing::None {
+            return Ok(Reply::Done);
+        }
+        let limit = site.snapshot.limits.lua_body_bytes;
+        if matches!(exchange.request.framing, Framing::Length(length) if length > limit as u64) {
+            return Err(Error::RequestBody(body::Error::TooLarge));
+        }
+        self.send_continue(&site.snapshot.timeouts).await?;
+        let mut body = Vec::new();
+        loop {
+            if let Some(buffer) = &mut self.input {
+                self.reader.take(buffer, |data| body.extend_from_slice(data)).map_err(Error::RequestBody)?;
+                self.release_input();
+            }
+            if body.len() > limit {
+                return Err(Error::RequestBody(body::Error::TooLarge));
+            }
+            if self.reader.is_done() {
+                break;
+            }
+            if self.read(site.snapshot.timeouts.body_idle).await.map_err(Error::client)? == 0 {
+                return Err(Error::RequestBody(body::Error::Truncated));
+            }
+        }
+        exchange.body = Some(body);
+        Ok(Reply::Done)
+    }
+
+    /// Sends what Lua has written so far, before it goes on writing.
+    pub(crate) async fn flush_lua(
+        &mut self,
+        exchange: &mut Exchange,
+        site: &Site,
+        route: &Route,
+    ) -> Result<Reply, Error> {
+        let writer = match self.lua_writer {
+            Some(writer) => writer,
+            None => self.begin_lua(exchange, route, Length::Unknown).await?,
+        };
+        if answer::has_body(exchange) && !exchange.written.is_empty() {
+            writer.write(&exchange.written, &mut self.output);
+            exchange.bytes_out += exchange.written.len() as u64;
+        }
+        exchange.written.clear();
+        self.flush(&site.snapshot.timeouts).await?;
+        Ok(Reply::Done)
+    }
+
+    /// Sends the rest of what Lua has written.
+    pub(crate) async fn finish_lua(
+        &mut self,
+        exchange: &mut Exchange,
+        site: &Site,
+        route: &Route,
+    ) -> Result<(), Error> {
+        if self.lua_writer.is_none() {
+            let length = Length::Known(exchange.written.len() as u64);
+            self.begin_lua(exchange, route, length).await?;
+        }
+        let writer = self.lua_writer.take().unwrap_or(Writer::Plain);
+        if answer::has_body(exchange) {
+            if !exchange.written.is_empty() {
+                writer.write(&exchange.written, &mut self.output);
+                exchange.bytes_out += exchange.written.len() as u64;
+            }
+            writer.finish(None, &mut self.output);
+        }
+        exchange.written.clear();
+        self.flush(&site.snapshot.timeouts).await?;
+        self.discard_body(exchange, &site.snapshot.timeouts).await;
+        Ok(())
+    }
+
+    async fn begin_lua(
+        &mut self,
+        exchange: &mut Exchange,
+        route: &Route,
+        length: Length,
+    ) -> Result<Writer, Error> {
+        if exchange.response.status == 0 {
+            exchange.response.status = 200;
+        }
+        let fields = &mut exchange.response.fields;
+        fields.push(b"Server", b"tidegate");
+        if length != Length::Known(0) && !fields.contains(Kind::ContentType) {
+            fields.push(b"Content-Type", b"text/plain");
+        }
+        self.settle_body(exchange);
+        let writer = answer::begin(&self.worker, Some(route), exchange, length, &mut self.output).await?;
+        self.lua_writer = Some(writer);
+        Ok(writer)
+    }
+
+    /// Sends an error report of the gateway.
+    pub(crate) async fn send_report(
+        &mut self,
+        exchange: &mut Exchange,
+        site: &Site,
+        route: Option<&Route>,
+        code: u16,
+        message: &str,
+    ) -> Result<(), Error> {
+        self.output.clear();
+        self.settle_body(exchange);
+        let report = answer::report(exchange, code, message);
+        let length = Length::Known(report.len() as u64);
+        answer::begin(&self.worker, route, exchange, length, &mut self.output).await?;
+        if answer::has_body(exchange) {
+            self.output.extend_from_slice(&report);
+            exchange.bytes_out = report.len() as u64;
+        }
+        self.flush(&site.snapshot.timeouts).await?;
+        self.discard_body(exchange, &site.snapshot.timeouts).await;
+        Ok(())
+    }
+
+    /// The answer does not need the rest of the request body: if that is more than a little, or the
+    /// client has not begun to send it, the connection is given up rather than read on.
+    fn settle_body(&mut self, exchange: &mut Exchange) {
+        if let Some(buffer) = &mut self.input
+            && self.reader.take(buffer, |_| ()).is_err()
+        {
+            exchange.request.keep_alive = false;
+        }
+        self.release_input();
+        let large = matches!(exchange.request.framing, Framing::Length(length) if length > DISCARD_LIMIT);
+        if !self.reader.is_done() && (large || self.awaits_continue) {
+            exchange.request.keep_alive = false;
+        }
+    }
+
+    /// Reads what is left of the body, so that the next request can follow.
+    async fn discard_body(&mut self, exchange: &mut Exchange, timeouts: &Timeouts) {
+        while exchange.request.keep_alive && !self.reader.is_done() {
+            let more = self.read(timeouts.body_idle).await;
+            let taken = self.input.as_mut().map_or(Ok(()), |buffer| self.reader.take(buffer, |_| ()));
+            self.release_input();
+            let in_order =
+                matches!(more, Ok(1..)) && taken.is_ok() && self.reader.received() <= DISCARD_LIMIT;
+            exchange.request.keep_alive = in_order;
+        }
+    }
+
+    /// Closes the connection such that the client still gets to read the answer: one that is closed
+    /// with unread bytes is reset, and a reset may overtake what was sent.
+    pub(crate) async fn linger(mut self) {
+        if self.reader.is_done() && self.input.is_none() {
+            return;
+        }
+        if self.stream.shutdown().await.is_err() {
+            return;
+        }
+        self.front.arm(LINGER);
+        let mut discarded = 0;
+        while discarded <= DISCARD_LIMIT {
+            if let Some(buffer) = &mut self.input {
+                buffer.clear();
+            }
+            match self.read_armed().await {
+                Ok(0) | Err(_) => return,
+                Ok(count) => discarded += count as u64,
+            }
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! A node: one worker thread per core, from the first socket to the last answer.
+//!
+//! Every worker has a socket of its own on each listener's address (`SO_REUSEPORT`); the kernel spreads
+//! connections over them. All sockets are bound before the first thread starts, so a node either
+//! listens everywhere or does not start.
+//!
+//! Stopping: connections that wait in the kernel's queue are still taken, then the sockets are
+//! closed; answers say `Connection: close`; clients that send nothing for [`IDLE_GRACE`] are let go,
+//! and what still runs after the drain time is cut.
+
+use std::{
+    collections::HashMap,
+    io,
+    net::{SocketAddr, TcpListener},
+    sync::{Arc, Mutex, PoisonError, mpsc},
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use socket2::{Domain, Protocol, Socket, Type};
+use tidegate_core::{Roster, Snapshot, Telemetry, UpstreamId, roster::Load};
+use tidegate_lua::Dicts;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    access_log,
+    seat::{self, Seat},
+};
+
+/// Connections that wait to be accepted, for each socket. The kernel may allow fewer.
+const BACKLOG: i32 = 4_096;
+
+/// How long a client connection without a request is kept when the node stops.
+pub(crate) const IDLE_GRACE: Duration = Duration::from_secs(1);
+
+/// Why a node did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("cannot listen on {address}")]
+    Listen { address: SocketAddr, source: io::Error },
+    #[error("cannot start a worker")]
+    Worker(#[from] io::Error),
+    #[error("lua")]
+    Lua(#[from] tidegate_lua::Error),
+}
+
+/// A running data plane.
+#[derive(Debug)]
+pub struct Node {
+    addresses: Vec<SocketAddr>,
+    stop: CancellationToken,
+    workers: Vec<JoinHandle<()>>,
+    log_writer: JoinHandle<()>,
+}
+
+/// What the workers of a node have in common.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) telemetry: Arc<Telemetry>,
+    dicts: Mutex<(u64, Arc<Dicts>)>,
+    /// Load of static endpoints; those of fleets bring their own.
+    loads: Mutex<HashMap<(UpstreamId, SocketAddr), Arc<Load>>>,
+}
+
+impl Shared {
+    /// The shared dictionaries of `snapshot`: the same ones for every worker that asks.
+    pub(crate) fn dicts(&self, snapshot: &Snapshot) -> Arc<Dicts> {
+        let mut current = self.dicts.lock().unwrap_or_else(PoisonError::into_inner);
+        if current.0 < snapshot.generation {
+            *current = (snapshot.generation, current.1.reconfigured(&snapshot.lua.shared_dicts));
+        }
+        Arc::clone(&current.1)
+    }
+
+    pub(crate) fn load(&self, upstream: &UpstreamId, address: SocketAddr) -> Arc<Load> {
+        let mut loads = self.loads.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(loads.entry((upstream.clone(), address)).or_default())
+    }
+}
+
+impl Node {
+    /// Starts as many workers as `telemetry` has series for. Returns once all of them serve the present
+    /// snapshot.
+    pub fn start(
+        snapshots: &watch::Receiver<Arc<Snapshot>>,
+        roster: &watch::Receiver<Arc<Roster>>,
+        telemetry: Arc<Telemetry>,
+    ) -> Result<Self, StartError> {
+        let snapshot = Arc::clone(&snapshots.borrow());
+        let count = telemetry.workers().len();
+        let (addresses, sockets) = bind_all(&snapshot, count)?;
+        let (logs, log_writer) = access_log::start(count)?;
+        if let (Some(settings), Some(log)) = (&snapshot.access_log, logs.first()) {
+            log.open(settings);
+        }
+        let dicts = Mutex::new((snapshot.generation, Dicts::new(&snapshot.lua.shared_dicts)));
+        let shared = Arc::new(Shared { telemetry, dicts, loads: Mutex::default() });
+        let stop = CancellationToken::new();
+        let (ready, started) = mpsc::sync_channel(count);
+        let mut node = Self { addresses, stop, workers: Vec::with_capacity(count), log_writer };
+        for (index, (listeners, access_log)) in sockets.into_iter().zip(logs).enumerate() {
+            let seat = Seat {
+                index,
+                shared: Arc::clone(&shared),
+                listeners,
+                access_log,
+                snapshots: snapshots.clone(),
+                roster: roster.clone(),
+                stop: node.stop.clone(),
+            };
+            let ready = ready.clone();
+            let thread = thread::Builder::new().name(format!("worker-{index}"));
+            node.workers.push(thread.spawn(move || seat::occupy(seat, &ready))?);
+        }
+        drop(ready);
+        for _ in 0..count {
+            let outcome = started.recv().unwrap_or_else(|_| Err(io::Error::other("worker died").into()));
+            if let Err(error) = outcome {
+                node.drain();
+                node.join();
+                return Err(error);
+            }
+        }
+        Ok(node)
+    }
+
+    /// Where the node listens: the listeners' addresses, with the port that was found for port 0.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Takes no new connections, and ends the present ones as they finish their requests.
+    pub fn drain(&self) {
+        self.stop.cancel();
+    }
+
+    /// Waits until every worker has ended, which they do only after [`Node::drain`].
+    pub fn join(self) {
+        for worker in self.workers {
+            if worker.join().is_err() {
+                tracing::error!("a worker panicked");
+            }
+        }
+        if self.log_writer.join().is_err() {
+            tracing::error!("the access log's writer panicked");
+        }
+    }
+}
+
+/// One socket for each worker on each listener's address; and the addresses.
+fn bind_all(
+    snapshot: &Snapshot,
+    workers: usize,
+) -> Result<(Vec<SocketAddr>, Vec<Vec<TcpListener>>), StartError> {
+    let mut sockets: Vec<Vec<TcpListener>> = (0..workers).map(|_| Vec::new()).collect();
+    let mut addresses = Vec::new();
+    for listener in &snapshot.listeners {
+        let mut address = listener.address;
+        for of_worker in &mut sockets {
+            let socket = bind(address).map_err(|source| StartError::Listen { address, source })?;
+            // Port 0 becomes a port with the first socket; the others share it.
+            address = socket.local_addr()?;
+            of_worker.push(socket);
+        }
+        addresses.push(address);
+    }
+    Ok((addresses, sockets))
+}
+
+fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}

@@ -1,0 +1,200 @@
+//! Takes the answer of an upstream and passes it to the client.
+
+use std::time::Instant;
+
+use tokio::net::tcp::{ReadHalf, WriteHalf};
+
+use crate::{
+    answer::{self, Length, write_field, write_status_line},
+    buffer::Lease,
+    deadline::Deadline,
+    error::Error,
+    exchange::Exchange,
+    http::{
+        body::{self, Framing, Reader},
+        fields::Kind,
+    },
+    relay::{self, Relay},
+    site::{Route, Site},
+    wait::{Fault, Limit},
+    worker::Worker,
+};
+
+/// Interim answers (1xx) that an upstream may send before the real one.
+const INTERIM_LIMIT: usize = 16;
+
+pub(crate) struct Receiver<'a> {
+    pub(crate) worker: &'a Worker,
+    pub(crate) site: &'a Site,
+    pub(crate) route: &'a Route,
+    pub(crate) exchange: &'a mut Exchange,
+    pub(crate) output: &'a mut Vec<u8>,
+    pub(crate) deadline: &'a Deadline,
+    pub(crate) client: WriteHalf<'a>,
+}
+
+/// How an answer ended.
+#[derive(Debug)]
+pub(crate) enum Received {
+    Complete {
+        /// The upstream connection is ready for another request.
+        reusable: bool,
+    },
+    /// The upstream switches protocols; with what it sent behind its answer.
+    Upgraded(Option<Lease>),
+}
+
+impl Receiver<'_> {
+    pub(crate) async fn receive(&mut self, upstream: &mut ReadHalf<'_>) -> Result<Received, Error> {
+        // What Lua has set in earlier phases goes over what the upstream says.
+        let early: Vec<_> = self.early_fields();
+        let mut input = None;
+        self.read_head(upstream, &mut input).await?;
+        for (name, value) in &early {
+            self.exchange.response.fields.remove(name);
+            self.exchange.response.fields.push(name, value);
+        }
+        self.exchange.upstream.status = self.exchange.response.status;
+        if self.exchange.response.status == 101 {
+            return self.switch(input).await;
+        }
+        if self.exchange.response.fields.contains(Kind::Connection) {
+            self.exchange.response.fields.remove_nominated();
+        }
+        self.relay_body(upstream, input).await
+    }
+
+    fn early_fields(&self) -> Vec<(Vec<u8>, Vec<u8>)> {
+        self.exchange.response.fields.iter().map(|(_, name, value)| (name.to_vec(), value.to_vec())).collect()
+    }
+
+    /// Reads heads until one is final.
+    async fn read_head(
+        &mut self,
+        upstream: &mut ReadHalf<'_>,
+        input: &mut Option<Lease>,
+    ) -> Result<(), Error> {
+        let timeouts = &self.site.snapshot.timeouts;
+        let to_head = self.exchange.request.method() == b"HEAD";
+        let (mut seen, mut interim, mut begun) = (0, 0, false);
+        loop {
+            if let Some(buffer) = input {
+                let limits = &self.site.snapshot.limits;
+                let read = self.exchange.response.read(buffer.unread(), seen, to_head, limits);
+                match read.map_err(|error| Error::BadAnswer(error.to_string()))? {
+                    None => seen = buffer.len(),
+                    Some(size) => {
+                        buffer.consume(size);
+                        if buffer.is_empty() {
+                            *input = None;
+                        }
+                        if !self.exchange.response.is_interim() {
+                            return Ok(());
+                        }
+                        interim += 1;
+                        if interim > INTERIM_LIMIT {
+                            return Err(Error::BadAnswer("too many interim answers".into()));
+                        }
+                        self.pass_interim().await?;
+                        seen = 0;
+                        continue;
+                    }
+                }
+            }
+            let span = if begun { timeouts.upstream_idle } else { timeouts.first_byte };
+            let limit = Limit { deadline: self.deadline, span };
+            match limit.read(upstream, input, &self.worker.buffers).await {
+                Ok(0) | Err(Fault::Io(_)) if begun => return Err(Error::BadAnswer("head is cut off".into())),
+                Ok(0) | Err(Fault::Io(_)) => return Err(Error::NoAnswer),
+                Err(Fault::Timeout) => return Err(Error::AnswerTimeout),
+                Ok(_) if !begun => {
+                    begun = true;
+                    let now = Instant::now();
+                    self.exchange.upstream.first_byte = Some(now);
+                    self.worker.set_lua_clock(now);
+                }
+                Ok(_) => {}
+            }
+        }
+    }
+
+    /// Early hints and the like; `100 Continue` has been said by the gateway itself.
+    async fn pass_interim(&mut self) -> Result<(), Error> {
+        if self.exchange.response.status == 100 || !self.exchange.request.is_11 {
+            return Ok(());
+        }
+        write_status_line(self.exchange.response.status, self.output);
+        for (kind, name, value) in self.exchange.response.fields.iter() {
+            if !kind.is_hop_by_hop() && kind != Kind::ContentLength {
+                write_field(name, value, self.output);
+            }
+        }
+        self.output.extend_from_slice(b"\r\n");
+        self.flush().await
+    }
+
+    async fn switch(&mut self, input: Option<Lease>) -> Result<Received, Error> {
+        if !self.exchange.request.upgrade {
+            return Err(Error::BadAnswer("switches protocols without being asked".into()));
+        }
+        write_status_line(101, self.output);
+        for (kind, name, value) in self.exchange.response.fields.iter() {
+            if !kind.is_hop_by_hop() && kind != Kind::ContentLength || kind == Kind::Upgrade {
+                write_field(name, value, self.output);
+            }
+        }
+        self.output.extend_from_slice(b"Connection: Upgrade\r\n\r\n");
+        self.exchange.headers_sent = true;
+        self.flush().await?;
+        Ok(Received::Upgraded(input))
+    }
+
+    async fn relay_body(
+        &mut self,
+        upstream: &mut ReadHalf<'_>,
+        mut input: Option<Lease>,
+    ) -> Result<Received, Error> {
+        let framing = self.exchange.response.framing;
+        let mut reader = Reader::new(framing, u64::MAX);
+        let length = match framing {
+            Framing::None => Length::Known(0),
+            Framing::Length(length) => Length::Known(length),
+            Framing::Chunked | Framing::UntilClose => Length::Unknown,
+        };
+        let writer = answer::begin(self.worker, Some(self.route), self.exchange, length, self.output).await?;
+        if !answer::has_body(self.exchange) {
+            self.flush().await?;
+            // A body that a filter has made void is left behind, and the connection with it.
+            let clean = reader.is_done() && input.is_none();
+            return Ok(Received::Complete { reusable: clean && self.exchange.response.keep_alive });
+        }
+        let timeouts = &self.site.snapshot.timeouts;
+        let relay = Relay {
+            reader: &mut reader,
+            input: &mut input,
+            source: upstream,
+            source_limit: Limit { deadline: self.deadline, span: timeouts.upstream_idle },
+            writer,
+            output: self.output,
+            sink: &mut self.client,
+            sink_limit: Limit { deadline: self.deadline, span: timeouts.send },
+            pool: &self.worker.buffers,
+        };
+        let outcome = relay.run(|| ()).await;
+        self.exchange.bytes_out = reader.received();
+        outcome.map_err(|fault| match fault {
+            relay::Fault::Source(Fault::Timeout) => Error::UpstreamStalled,
+            relay::Fault::Source(Fault::Io(_)) => Error::BadAnswer(body::Error::Truncated.to_string()),
+            relay::Fault::Body(error) => Error::BadAnswer(error.to_string()),
+            relay::Fault::Sink(fault) => Error::client(fault),
+        })?;
+        Ok(Received::Complete { reusable: self.exchange.response.keep_alive && input.is_none() })
+    }
+
+    async fn flush(&mut self) -> Result<(), Error> {
+        let limit = Limit { deadline: self.deadline, span: self.site.snapshot.timeouts.send };
+        limit.write(&mut self.client, self.output).await.map_err(Error::client)?;
+        self.output.clear();
+        Ok(())
+    }
+}

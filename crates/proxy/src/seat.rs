@@ -1,0 +1,320 @@
+//! The thread of one worker: accepts, keeps its configuration current, and leaves in good order.
+
+use std::{
+    io,
+    net::SocketAddr,
+    rc::{Rc, Weak},
+    sync::{Arc, atomic::Ordering::Relaxed, mpsc::SyncSender},
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use tidegate_core::{
+    Roster, Snapshot,
+    snapshot::{StaticEndpoint, UpstreamTarget},
+    telemetry::WorkerSeries,
+};
+use tidegate_lua::{Level, Vm, WorkerIdentity};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    runtime::{Builder, Handle, LocalOptions},
+    sync::watch,
+    task::JoinSet,
+    time::{Instant, MissedTickBehavior},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    access_log::AccessLog,
+    connection,
+    deadline::{Deadlines, TICK},
+    node::{IDLE_GRACE, Shared, StartError},
+    site::{Ground, Site, static_endpoints},
+    upstream::Upstream,
+    worker::Worker,
+};
+
+/// Time between two looks at unused upstream connections, in ticks.
+const REAP_EVERY: u64 = 10;
+
+/// Time between two resolutions of a host name.
+const RESOLVE_EVERY: Duration = Duration::from_secs(30);
+
+/// What a worker is given.
+pub(crate) struct Seat {
+    pub(crate) index: usize,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) listeners: Vec<std::net::TcpListener>,
+    pub(crate) access_log: AccessLog,
+    pub(crate) snapshots: watch::Receiver<Arc<Snapshot>>,
+    pub(crate) roster: watch::Receiver<Arc<Roster>>,
+    pub(crate) stop: CancellationToken,
+}
+
+/// Runs a worker on this thread until it is told to stop; says on `ready` whether it could start.
+pub(crate) fn occupy(seat: Seat, ready: &SyncSender<Result<(), StartError>>) {
+    let runtime = match Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            let _ = ready.send(Err(error.into())); // Nobody waits any more: the start has failed.
+            return;
+        }
+    };
+    runtime.block_on(async {
+        match Shift::begin(seat) {
+            Ok(shift) => {
+                let _ = ready.send(Ok(()));
+                shift.run().await;
+            }
+            Err(error) => {
+                let _ = ready.send(Err(error));
+            }
+        }
+    });
+}
+
+/// A worker at work.
+struct Shift {
+    worker: Rc<Worker>,
+    shared: Arc<Shared>,
+    connections: TaskTracker,
+    accepting: TaskTracker,
+    resolving: JoinSet<()>,
+    snapshots: watch::Receiver<Arc<Snapshot>>,
+    roster: watch::Receiver<Arc<Roster>>,
+    stop: CancellationToken,
+}
+
+impl Shift {
+    fn begin(seat: Seat) -> Result<Self, StartError> {
+        let Seat { index, shared, listeners, access_log, mut snapshots, mut roster, stop } = seat;
+        let snapshot = Arc::clone(&snapshots.borrow_and_update());
+        let count = shared.telemetry.workers().len();
+        let identity = WorkerIdentity { id: index as u32, count: count as u32 };
+        let vm = Vm::new(&snapshot.lua, shared.dicts(&snapshot), identity, Box::new(log_lua))?;
+        let deadlines = Rc::new(Deadlines::default());
+        let ground = Ground { worker: index, telemetry: &shared.telemetry, vm: &vm, deadlines: &deadlines };
+        let site = Site::new(snapshot, &ground, None)?;
+        let worker = Worker::new(index, Arc::clone(&shared.telemetry), vm, Rc::clone(&deadlines), access_log);
+        let roster_now = Arc::clone(&roster.borrow_and_update());
+        worker.roster.replace(roster_now);
+        let mut shift = Self {
+            worker,
+            shared,
+            connections: TaskTracker::new(),
+            accepting: TaskTracker::new(),
+            resolving: JoinSet::new(),
+            snapshots,
+            roster,
+            stop,
+        };
+        shift.serve(site);
+        for listener in listeners {
+            let listener = TcpListener::from_std(listener)?;
+            let (worker, connections) = (Rc::clone(&shift.worker), shift.connections.clone());
+            shift.accepting.spawn_local(accept(worker, listener, connections, shift.stop.clone()));
+        }
+        shift.accepting.close();
+        Ok(shift)
+    }
+
+    async fn run(mut self) {
+        let mut ticker = tokio::time::interval(TICK);
+        // After a stall the ticks that were missed are made up for, so that deadlines stay true.
+        ticker.set_missed_tick_behavior(MissedTickBehavior::Burst);
+        let mut cut_off = None;
+        loop {
+            tokio::select! {
+                _ = ticker.tick() => self.tick(),
+                Ok(()) = self.snapshots.changed() => self.reload(),
+                Ok(()) = self.roster.changed() => self.enlist(),
+                () = self.stop.cancelled(), if cut_off.is_none() => {
+                    self.worker.draining.set(true);
+                    cut_off = Some(Instant::now() + self.worker.site().snapshot.timeouts.drain);
+                }
+            }
+            if let Some(cut_off) = cut_off {
+                let keep_alive = self.worker.site().snapshot.timeouts.keep_alive;
+                self.worker.deadlines.end_idle(keep_alive, IDLE_GRACE);
+                let over = self.accepting.is_empty() && self.connections.is_empty();
+                if over || Instant::now() >= cut_off {
+                    break;
+                }
+            }
+        }
+        if !self.connections.is_empty() {
+            tracing::warn!(connections = self.connections.len(), "cut off at the end of the drain time");
+        }
+        self.worker.access_log.flush(self.worker.series());
+    }
+
+    fn tick(&self) {
+        let worker = &self.worker;
+        worker.deadlines.sweep();
+        worker.tick();
+        worker.access_log.flush(worker.series());
+        let busy = Handle::current().metrics().worker_total_busy_duration(0);
+        worker.series().busy_us.store(busy.as_micros() as u64, Relaxed);
+        if worker.deadlines.now().is_multiple_of(REAP_EVERY) {
+            let site = worker.site();
+            for upstream in site.upstreams.values() {
+                upstream.reap(site.snapshot.timeouts.upstream_keep_alive);
+            }
+        }
+    }
+
+    fn reload(&mut self) {
+        let snapshot = Arc::clone(&self.snapshots.borrow_and_update());
+        let worker = Rc::clone(&self.worker);
+        let generation = snapshot.generation;
+        worker.vm.set_dicts(self.shared.dicts(&snapshot));
+        if let (Some(settings), 0) = (&snapshot.access_log, worker.index) {
+            worker.access_log.open(settings);
+        }
+        let ground = Ground {
+            worker: worker.index,
+            telemetry: &self.shared.telemetry,
+            vm: &worker.vm,
+            deadlines: &worker.deadlines,
+        };
+        match Site::new(snapshot, &ground, Some(&worker.site())) {
+            Ok(site) => self.serve(site),
+            Err(error) => tracing::error!(%error, generation, "configuration is not served: lua"),
+        }
+    }
+
+    fn enlist(&mut self) {
+        let roster = Arc::clone(&self.roster.borrow_and_update());
+        self.worker.roster.replace(roster);
+        set_fleet_endpoints(&self.worker, &self.worker.site());
+    }
+
+    fn serve(&mut self, site: Site) {
+        self.worker.set_site(site);
+        let site = self.worker.site();
+        set_fleet_endpoints(&self.worker, &site);
+        for upstream in site.upstreams.values().filter(|upstream| upstream.begin_resolving()) {
+            let hosts = match &upstream.settings.borrow().target {
+                UpstreamTarget::Fleet(_) => continue,
+                UpstreamTarget::Endpoints(hosts) => hosts.clone(),
+            };
+            let known = hosts.iter().map(|host| (host.clone(), literal(host).into_iter().collect()));
+            set_static_endpoints(upstream, &known.collect::<Vec<_>>(), &self.shared);
+            if hosts.iter().any(|host| literal(host).is_none()) {
+                let shared = Arc::clone(&self.shared);
+                self.resolving.spawn_local(resolve(Rc::downgrade(upstream), hosts, shared));
+            }
+        }
+        while self.resolving.try_join_next().is_some() {}
+    }
+}
+
+fn set_fleet_endpoints(worker: &Worker, site: &Site) {
+    let roster = worker.roster.borrow();
+    for upstream in site.upstreams.values() {
+        if let UpstreamTarget::Fleet(fleet) = &upstream.settings.borrow().target {
+            upstream.set_endpoints(roster.fleets.get(fleet).map_or(&[], |endpoints| endpoints));
+        }
+    }
+}
+
+fn set_static_endpoints(upstream: &Upstream, hosts: &[(StaticEndpoint, Vec<SocketAddr>)], shared: &Shared) {
+    let name = upstream.settings.borrow().name.clone();
+    upstream.set_endpoints(&static_endpoints(hosts, |address| shared.load(&name, address)));
+}
+
+/// The address of a host that is one already.
+fn literal(host: &StaticEndpoint) -> Option<SocketAddr> {
+    let name = host.host.trim_start_matches('[').trim_end_matches(']');
+    name.parse().ok().map(|address| SocketAddr::new(address, host.port))
+}
+
+/// Keeps the addresses of named hosts current for as long as the upstream is in use.
+async fn resolve(upstream: Weak<Upstream>, hosts: Vec<StaticEndpoint>, shared: Arc<Shared>) {
+    let mut known: Vec<_> = hosts.into_iter().map(|host| (host, Vec::new())).collect();
+    loop {
+        for (host, addresses) in &mut known {
+            match tokio::net::lookup_host((host.host.as_str(), host.port)).await {
+                Ok(found) => {
+                    *addresses = found.collect();
+                    addresses.sort_unstable();
+                }
+                // The last known addresses are better than none.
+                Err(error) => tracing::warn!(host = host.host, %error, "cannot be resolved"),
+            }
+        }
+        match upstream.upgrade() {
+            Some(upstream) => set_static_endpoints(&upstream, &known, &shared),
+            None => return,
+        }
+        tokio::time::sleep(RESOLVE_EVERY).await;
+    }
+}
+
+async fn accept(
+    worker: Rc<Worker>,
+    listener: TcpListener,
+    connections: TaskTracker,
+    stop: CancellationToken,
+) {
+    let admit = |accepted: io::Result<(TcpStream, SocketAddr)>| match accepted {
+        Ok((stream, client)) => {
+            let worker = Rc::clone(&worker);
+            connections.spawn_local(async move {
+                let _open = Open::new(worker.series());
+                connection::serve(Rc::clone(&worker), stream, client).await;
+            });
+            true
+        }
+        Err(error) => {
+            tracing::warn!(%error, "cannot accept");
+            false
+        }
+    };
+    loop {
+        let share = worker.site().snapshot.limits.connections.div_ceil(worker.telemetry.workers().len());
+        let full = connections.len() >= share;
+        let in_order = tokio::select! {
+            () = stop.cancelled() => break,
+            accepted = listener.accept(), if !full => admit(accepted),
+            () = tokio::time::sleep(TICK), if full => true,
+        };
+        if !in_order {
+            tokio::time::sleep(TICK).await; // Out of descriptors, most likely: let some be closed.
+        }
+    }
+    // A closed socket resets what waits in its queue, so that is taken first.
+    let mut cx = Context::from_waker(Waker::noop());
+    while let Poll::Ready(accepted) = listener.poll_accept(&mut cx) {
+        if !admit(accepted) {
+            break;
+        }
+    }
+}
+
+/// Counts a connection for as long as it is open.
+struct Open<'a>(&'a WorkerSeries);
+
+impl<'a> Open<'a> {
+    fn new(series: &'a WorkerSeries) -> Self {
+        series.connections_accepted.fetch_add(1, Relaxed);
+        Self(series)
+    }
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        self.0.connections_closed.fetch_add(1, Relaxed);
+    }
+}
+
+fn log_lua(level: Level, message: &str) {
+    match level {
+        Level::Stderr | Level::Emerg | Level::Alert | Level::Crit | Level::Error => {
+            tracing::error!(target: "lua", "{message}");
+        }
+        Level::Warn => tracing::warn!(target: "lua", "{message}"),
+        Level::Notice | Level::Info => tracing::info!(target: "lua", "{message}"),
+        Level::Debug => tracing::debug!(target: "lua", "{message}"),
+    }
+}

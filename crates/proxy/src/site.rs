@@ -1,0 +1,153 @@
+//! A snapshot, made ready for one worker: routes arranged for lookup, Lua compiled, counters found.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    net::{IpAddr, SocketAddr},
+    rc::Rc,
+    sync::Arc,
+};
+
+use tidegate_core::{
+    Endpoint, InstanceId, RouteId, Snapshot, Telemetry, UpstreamId,
+    roster::Load,
+    snapshot::{Script, StaticEndpoint},
+    telemetry::Series,
+};
+use tidegate_lua::{Handler, Vm};
+use tidegate_traffic::Router;
+
+use crate::{deadline::Deadlines, upstream::Upstream};
+
+#[derive(Debug)]
+pub(crate) struct Site {
+    pub(crate) snapshot: Arc<Snapshot>,
+    pub(crate) router: Router,
+    pub(crate) routes: Vec<Route>,
+    pub(crate) upstreams: BTreeMap<UpstreamId, Rc<Upstream>>,
+    /// Compiled once for all routes that use them, and carried over to the next site.
+    handlers: HashMap<Script, Handler>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Route {
+    pub(crate) name: RouteId,
+    pub(crate) series: Arc<Series>,
+    pub(crate) upstream: Option<Rc<Upstream>>,
+    pub(crate) access: Option<Handler>,
+    pub(crate) content: Option<Handler>,
+    pub(crate) header_filter: Option<Handler>,
+    pub(crate) log: Option<Handler>,
+}
+
+/// What a site is built with.
+pub(crate) struct Ground<'a> {
+    pub(crate) worker: usize,
+    pub(crate) telemetry: &'a Telemetry,
+    pub(crate) vm: &'a Vm,
+    pub(crate) deadlines: &'a Rc<Deadlines>,
+}
+
+impl Site {
+    /// Builds the site of `snapshot`; what `previous` has and is still wanted is taken over from it.
+    pub(crate) fn new(
+        snapshot: Arc<Snapshot>,
+        ground: &Ground<'_>,
+        previous: Option<&Self>,
+    ) -> Result<Self, tidegate_lua::Error> {
+        let upstreams = upstreams(&snapshot, ground, previous);
+        let mut site = Self {
+            router: Router::new(&snapshot.routes),
+            routes: Vec::with_capacity(snapshot.routes.len()),
+            upstreams,
+            handlers: HashMap::new(),
+            snapshot: Arc::clone(&snapshot),
+        };
+        for route in &snapshot.routes {
+            let mut load = |script: &Option<Script>| {
+                script.as_ref().map(|script| site.handler(script, ground.vm, previous)).transpose()
+            };
+            let access = load(&route.hooks.access)?;
+            let content = load(&route.hooks.content)?;
+            let header_filter = load(&route.hooks.header_filter)?;
+            let log = load(&route.hooks.log)?;
+            let upstream = route.upstream.as_ref().map(|name| Rc::clone(&site.upstreams[name]));
+            let series = ground.telemetry.route(&route.name);
+            site.routes.push(Route {
+                name: route.name.clone(),
+                series,
+                upstream,
+                access,
+                content,
+                header_filter,
+                log,
+            });
+        }
+        Ok(site)
+    }
+
+    fn handler(
+        &mut self,
+        script: &Script,
+        vm: &Vm,
+        previous: Option<&Self>,
+    ) -> Result<Handler, tidegate_lua::Error> {
+        if let Some(known) = self.handlers.get(script) {
+            return Ok(known.clone());
+        }
+        let handler = match previous.and_then(|site| site.handlers.get(script)) {
+            Some(known) => known.clone(),
+            None => vm.load(script)?,
+        };
+        self.handlers.insert(script.clone(), handler.clone());
+        Ok(handler)
+    }
+
+    pub(crate) fn trusts(&self, peer: IpAddr) -> bool {
+        let peer = peer.to_canonical();
+        self.snapshot.trusted_proxies.iter().any(|network| network.contains(&peer))
+    }
+}
+
+fn upstreams(
+    snapshot: &Snapshot,
+    ground: &Ground<'_>,
+    previous: Option<&Site>,
+) -> BTreeMap<UpstreamId, Rc<Upstream>> {
+    let ready = |(name, settings): (&UpstreamId, &tidegate_core::snapshot::Upstream)| {
+        let known = previous
+            .and_then(|site| site.upstreams.get(name))
+            .filter(|known| known.settings.borrow().target == settings.target);
+        let upstream = match known {
+            Some(known) => {
+                known.update(settings, ground.worker);
+                Rc::clone(known)
+            }
+            None => {
+                let series = ground.telemetry.upstream(name);
+                Rc::new(Upstream::new(settings.clone(), series, Rc::clone(ground.deadlines), ground.worker))
+            }
+        };
+        (name.clone(), upstream)
+    };
+    snapshot.upstreams.iter().map(ready).collect()
+}
+
+/// The endpoints of a static upstream, given the addresses of each of its hosts.
+pub(crate) fn static_endpoints(
+    hosts: &[(StaticEndpoint, Vec<SocketAddr>)],
+    mut load: impl FnMut(SocketAddr) -> Arc<Load>,
+) -> Vec<Endpoint> {
+    let mut endpoints: Vec<Endpoint> = Vec::new();
+    for (host, addresses) in hosts {
+        for &address in addresses {
+            if endpoints.iter().any(|known| known.address == address) {
+                continue;
+            }
+            // An address is no name (it has colons); what matters is that it stays the same.
+            let id = address.to_string().replace([':', '[', ']'], "-");
+            let id = InstanceId::new(&id).expect("an address without its colons is a name");
+            endpoints.push(Endpoint { id, address, weight: host.weight, load: load(address) });
+        }
+    }
+    endpoints
+}

@@ -1,0 +1,212 @@
+//! One worker's view of an upstream: its endpoints, unused connections, and how it has been doing.
+//!
+//! Endpoints of a fleet come with every new roster, those of a static upstream from name resolution.
+//! An endpoint that stays keeps its connections. One that failed is passed over for a while, unless
+//! there is no other; all workers learn that separately.
+
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
+
+use tidegate_core::{
+    Endpoint,
+    snapshot::{self, UpstreamTarget},
+    telemetry::Series,
+};
+use tidegate_traffic::{Balancer, RetryBudget};
+use tokio::{net::TcpStream, sync::Notify};
+
+use crate::deadline::{Deadlines, TICK};
+
+/// First and longest span for which a failing endpoint is passed over; it doubles in between.
+const DOWN_FIRST: Duration = Duration::from_millis(500);
+const DOWN_LONGEST: Duration = Duration::from_secs(10);
+
+#[derive(Debug)]
+pub(crate) struct Upstream {
+    pub(crate) series: Arc<Series>,
+    pub(crate) settings: RefCell<snapshot::Upstream>,
+    state: RefCell<State>,
+    /// The endpoints have changed.
+    pub(crate) changed: Notify,
+    /// Requests that wait for an endpoint.
+    pub(crate) waiting: Cell<usize>,
+    /// Static endpoints are being kept current.
+    resolving: Cell<bool>,
+    deadlines: Rc<Deadlines>,
+}
+
+#[derive(Debug)]
+struct State {
+    /// In the same order.
+    endpoints: Vec<Endpoint>,
+    members: Vec<Rc<Member>>,
+    balancer: Balancer,
+    budget: RetryBudget,
+}
+
+/// An endpoint, and this worker's connections to it.
+#[derive(Debug)]
+pub(crate) struct Member {
+    pub(crate) endpoint: Endpoint,
+    /// Oldest first.
+    idle: RefCell<Vec<Idle>>,
+    failures: Cell<u32>,
+    /// Tick until which it is passed over.
+    down_until: Cell<u64>,
+    /// No longer among the endpoints: nothing is kept for it.
+    gone: Cell<bool>,
+}
+
+#[derive(Debug)]
+struct Idle {
+    stream: TcpStream,
+    /// Tick.
+    since: u64,
+}
+
+impl Upstream {
+    pub(crate) fn new(
+        settings: snapshot::Upstream,
+        series: Arc<Series>,
+        deadlines: Rc<Deadlines>,
+        worker: usize,
+    ) -> Self {
+        let state = State {
+            endpoints: Vec::new(),
+            members: Vec::new(),
+            balancer: Balancer::new(settings.balance, worker),
+            budget: RetryBudget::new(&settings.retry),
+        };
+        Self {
+            series,
+            settings: RefCell::new(settings),
+            state: RefCell::new(state),
+            changed: Notify::new(),
+            waiting: Cell::new(0),
+            resolving: Cell::new(false),
+            deadlines,
+        }
+    }
+
+    /// Takes over new settings; endpoints and connections stay.
+    pub(crate) fn update(&self, settings: &snapshot::Upstream, worker: usize) {
+        let mut current = self.settings.borrow_mut();
+        let mut state = self.state.borrow_mut();
+        if current.balance != settings.balance {
+            state.balancer = Balancer::new(settings.balance, worker);
+        }
+        if current.retry != settings.retry {
+            state.budget = RetryBudget::new(&settings.retry);
+        }
+        *current = settings.clone();
+    }
+
+    /// Whether somebody has to begin to find its static endpoints; only the first caller has.
+    pub(crate) fn begin_resolving(&self) -> bool {
+        !self.resolving.replace(true)
+    }
+
+    pub(crate) fn is_fleet(&self) -> bool {
+        matches!(self.settings.borrow().target, UpstreamTarget::Fleet(_))
+    }
+
+    /// These, and no others, may get new requests.
+    pub(crate) fn set_endpoints(&self, endpoints: &[Endpoint]) {
+        let mut state = self.state.borrow_mut();
+        let mut known = std::mem::take(&mut state.members);
+        state.endpoints = endpoints.to_vec();
+        state.members = endpoints
+            .iter()
+            .map(|endpoint| {
+                let same = |member: &Rc<Member>| {
+                    member.endpoint.id == endpoint.id && member.endpoint.address == endpoint.address
+                };
+                match known.iter().position(same) {
+                    Some(index) => known.swap_remove(index),
+                    None => Rc::new(Member::new(endpoint.clone())),
+                }
+            })
+            .collect();
+        for member in known {
+            member.gone.set(true);
+            member.idle.borrow_mut().clear();
+        }
+        drop(state);
+        self.changed.notify_waiters();
+    }
+
+    /// An endpoint that is not among `tried`; one that failed lately only if there is no other.
+    pub(crate) fn pick(&self, tried: &[Rc<Member>]) -> Option<Rc<Member>> {
+        let now = self.deadlines.now();
+        let State { endpoints, members, balancer, .. } = &mut *self.state.borrow_mut();
+        let fresh = |index: usize| !tried.iter().any(|one| Rc::ptr_eq(one, &members[index]));
+        let up = |index: usize| members[index].down_until.get() <= now && fresh(index);
+        let picked = balancer.pick(endpoints, up).or_else(|| balancer.pick(endpoints, fresh))?;
+        Some(Rc::clone(&members[picked]))
+    }
+
+    /// A request was made.
+    pub(crate) fn deposit(&self) {
+        self.state.borrow_mut().budget.deposit();
+    }
+
+    /// Whether the budget allows one more retry.
+    pub(crate) fn may_retry(&self) -> bool {
+        self.state.borrow_mut().budget.withdraw(self.deadlines.elapsed())
+    }
+
+    pub(crate) fn failed(&self, member: &Member) {
+        let failures = member.failures.get();
+        let span = DOWN_FIRST.saturating_mul(1 << failures.min(10)).min(DOWN_LONGEST);
+        member.failures.set(failures + 1);
+        member.down_until.set(self.deadlines.now() + (span.as_millis() / TICK.as_millis()) as u64);
+        member.idle.borrow_mut().clear();
+    }
+
+    /// Keeps a connection for later, unless there are enough.
+    pub(crate) fn keep(&self, member: &Member, stream: TcpStream, most: usize) {
+        member.failures.set(0);
+        member.down_until.set(0);
+        let mut idle = member.idle.borrow_mut();
+        if !member.gone.get() && idle.len() < most {
+            idle.push(Idle { stream, since: self.deadlines.now() });
+        }
+    }
+
+    /// Closes connections that have been unused for `span` or that the other side has closed.
+    pub(crate) fn reap(&self, span: Duration) {
+        let ticks = (span.as_millis() / TICK.as_millis()) as u64;
+        let oldest = self.deadlines.now().saturating_sub(ticks);
+        for member in &self.state.borrow().members {
+            member.idle.borrow_mut().retain(|idle| idle.since >= oldest && is_open(&idle.stream));
+        }
+    }
+}
+
+impl Member {
+    fn new(endpoint: Endpoint) -> Self {
+        Self {
+            endpoint,
+            idle: RefCell::default(),
+            failures: Cell::new(0),
+            down_until: Cell::new(0),
+            gone: Cell::new(false),
+        }
+    }
+
+    /// The connection that was used last and still stands.
+    pub(crate) fn reuse(&self) -> Option<TcpStream> {
+        let mut idle = self.idle.borrow_mut();
+        std::iter::from_fn(|| idle.pop()).map(|idle| idle.stream).find(is_open)
+    }
+}
+
+/// Whether nothing, neither bytes nor the end, has come on a connection that should be silent. Asks
+/// the kernel only when readiness was signalled, so it costs no system call on a healthy one.
+fn is_open(stream: &TcpStream) -> bool {
+    matches!(stream.try_read(&mut [0]), Err(error) if error.kind() == std::io::ErrorKind::WouldBlock)
+}

@@ -1,0 +1,119 @@
+//! Reads and writes with a limit on how long they may stall.
+//!
+//! The operation is tried first; only when it has to wait is the deadline armed. On a busy
+//! connection most operations succeed at once and never touch it.
+
+use std::{
+    future::poll_fn,
+    io,
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::tcp::ReadHalf,
+};
+
+use crate::{
+    buffer::{Buffer, Buffers, Lease},
+    deadline::Deadline,
+};
+
+/// Why an operation did not succeed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Fault {
+    #[error("took too long")]
+    Timeout,
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// A deadline and how long each wait under it may take.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limit<'a> {
+    pub(crate) deadline: &'a Deadline,
+    pub(crate) span: Duration,
+}
+
+impl Limit<'_> {
+    /// Waits until `operation` is ready, but no longer than the span.
+    pub(crate) async fn bound<T>(
+        &self,
+        mut operation: impl FnMut(&mut Context<'_>) -> Poll<T>,
+    ) -> Result<T, Fault> {
+        let mut armed = false;
+        poll_fn(|cx| {
+            if let Poll::Ready(value) = operation(cx) {
+                if armed {
+                    self.deadline.disarm();
+                }
+                return Poll::Ready(Ok(value));
+            }
+            if !armed {
+                self.deadline.arm(self.span);
+                armed = true;
+            }
+            self.deadline.poll(cx).map(|()| Err(Fault::Timeout))
+        })
+        .await
+    }
+
+    /// Writes all of `bytes`; the span counts anew whenever some were taken.
+    pub(crate) async fn write<W: AsyncWrite + Unpin>(
+        &self,
+        io: &mut W,
+        mut bytes: &[u8],
+    ) -> Result<(), Fault> {
+        while !bytes.is_empty() {
+            let count = self.bound(|cx| Pin::new(&mut *io).poll_write(cx, bytes)).await??;
+            if count == 0 {
+                return Err(io::Error::from(io::ErrorKind::WriteZero).into());
+            }
+            bytes = &bytes[count..];
+        }
+        Ok(())
+    }
+
+    /// Reads some bytes; 0 is the end.
+    pub(crate) async fn read(
+        &self,
+        io: &mut ReadHalf<'_>,
+        slot: &mut Option<Lease>,
+        pool: &std::rc::Rc<Buffers>,
+    ) -> Result<usize, Fault> {
+        Ok(self.bound(|cx| poll_read(io, cx, slot, pool)).await??)
+    }
+}
+
+/// Reads into the buffer in `slot`; takes one only once there is something to read.
+///
+/// The buffer must have room: callers stop reading before it is full.
+pub(crate) fn poll_read(
+    io: &mut ReadHalf<'_>,
+    cx: &mut Context<'_>,
+    slot: &mut Option<Lease>,
+    pool: &std::rc::Rc<Buffers>,
+) -> Poll<io::Result<usize>> {
+    if slot.is_none() {
+        ready!(io.as_ref().poll_read_ready(cx))?;
+    }
+    let buffer: &mut Buffer = slot.get_or_insert_with(|| pool.take());
+    let mut room = ReadBuf::new(buffer.room());
+    debug_assert!(room.capacity() > 0, "reading into a full buffer would look like the end");
+    let outcome = Pin::new(io).poll_read(cx, &mut room);
+    let count = room.filled().len();
+    match outcome {
+        Poll::Ready(outcome) => {
+            buffer.fill(count);
+            Poll::Ready(outcome.map(|()| count))
+        }
+        Poll::Pending => {
+            if buffer.is_empty() {
+                *slot = None;
+            }
+            Poll::Pending
+        }
+    }
+}

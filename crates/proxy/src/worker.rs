@@ -1,0 +1,121 @@
+//! What the connections of one worker share: its VM, its configuration, its upstreams, its clock.
+//!
+//! All of it belongs to one thread, so nothing here is locked. The configuration is a [`Site`] that is
+//! swapped as a whole; a request keeps the one it began with.
+
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::{Instant, SystemTime},
+};
+
+use tidegate_core::{Roster, Telemetry, Timestamp, telemetry::WorkerSeries};
+use tidegate_lua::Vm;
+
+use crate::{access_log::AccessLog, buffer::Buffers, deadline::Deadlines, site::Site};
+
+#[derive(Debug)]
+pub(crate) struct Worker {
+    pub(crate) index: usize,
+    pub(crate) telemetry: Arc<Telemetry>,
+    pub(crate) vm: Vm,
+    pub(crate) deadlines: Rc<Deadlines>,
+    pub(crate) buffers: Rc<Buffers>,
+    pub(crate) access_log: AccessLog,
+    pub(crate) roster: RefCell<Arc<Roster>>,
+    /// No new requests after the ones that are being served.
+    pub(crate) draining: Cell<bool>,
+    site: RefCell<Option<Rc<Site>>>,
+    started: Instant,
+    started_at: Timestamp,
+    date: RefCell<String>,
+}
+
+impl Worker {
+    pub(crate) fn new(
+        index: usize,
+        telemetry: Arc<Telemetry>,
+        vm: Vm,
+        deadlines: Rc<Deadlines>,
+        access_log: AccessLog,
+    ) -> Rc<Self> {
+        let worker = Self {
+            index,
+            telemetry,
+            vm,
+            deadlines,
+            buffers: Rc::default(),
+            access_log,
+            roster: RefCell::default(),
+            draining: Cell::new(false),
+            site: RefCell::default(),
+            started: Instant::now(),
+            started_at: wall_clock(),
+            date: RefCell::default(),
+        };
+        worker.tick();
+        Rc::new(worker)
+    }
+
+    pub(crate) fn series(&self) -> &WorkerSeries {
+        &self.telemetry.workers()[self.index]
+    }
+
+    pub(crate) fn site(&self) -> Rc<Site> {
+        let site = self.site.borrow();
+        Rc::clone(site.as_ref().expect("a site is set before the first connection is accepted"))
+    }
+
+    pub(crate) fn set_site(&self, site: Site) {
+        self.series().generation.store(site.snapshot.generation, Relaxed);
+        self.site.replace(Some(Rc::new(site)));
+    }
+
+    /// The wall clock at `instant`. It follows the monotonic clock from the last [`Worker::tick`].
+    pub(crate) fn timestamp(&self, instant: Instant) -> Timestamp {
+        self.started_at + instant.saturating_duration_since(self.started)
+    }
+
+    /// Shows Lua the time.
+    pub(crate) fn set_lua_clock(&self, instant: Instant) {
+        self.vm.set_now(self.timestamp(instant));
+    }
+
+    /// The `Date` of answers made here; kept for a tick.
+    pub(crate) fn date(&self) -> std::cell::Ref<'_, String> {
+        self.date.borrow()
+    }
+
+    /// Refreshes what only needs to be roughly right.
+    pub(crate) fn tick(&self) {
+        *self.date.borrow_mut() = http_date(wall_clock());
+        self.series().lua_bytes.store(self.vm.memory_bytes() as u64, Relaxed);
+    }
+}
+
+pub(crate) fn wall_clock() -> Timestamp {
+    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Timestamp::default() + since_epoch
+}
+
+/// RFC 9110, 5.6.7: `Sun, 06 Nov 1994 08:49:37 GMT`.
+fn http_date(time: Timestamp) -> String {
+    let seconds = i64::try_from(time.as_micros() / 1_000_000).unwrap_or(i64::MAX);
+    let time = jiff::Timestamp::from_second(seconds).unwrap_or(jiff::Timestamp::MAX);
+    let printer = jiff::fmt::rfc2822::DateTimePrinter::new();
+    printer.timestamp_to_rfc9110_string(&time).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_are_those_of_the_standard() {
+        assert_eq!(http_date(Timestamp::from_secs(784_111_777)), "Sun, 06 Nov 1994 08:49:37 GMT");
+        assert_eq!(http_date(Timestamp::from_secs(0)), "Thu, 01 Jan 1970 00:00:00 GMT");
+        assert_eq!(http_date(Timestamp::from_secs(1_709_164_800)), "Thu, 29 Feb 2024 00:00:00 GMT");
+        assert_eq!(http_date(Timestamp::from_secs(1_735_689_599)), "Tue, 31 Dec 2024 23:59:59 GMT");
+    }
+}
