@@ -1,1 +1,44 @@
+//! The LuaJIT host: OpenResty's `ngx.*` API over the requests of the data plane.
+//!
+//! A worker thread owns one [`Vm`]. It loads scripts into [`Handler`]s and starts them with a
+//! request that implements [`Exchange`]; a handler that must wait comes back as a [`Task`] together
+//! with the [`Op`] it waits for, and is resumed when that is done. Many requests are suspended at
+//! once in one VM, and each sees only its own exchange.
+//!
+//! How a call crosses: Lua code of [`prelude`] checks arguments and calls `extern "C"` functions of
+//! [`api`] through LuaJIT's FFI, so traces stay compiled. Those functions reach the request through
+//! [`host::Host`], which knows the one exchange that runs right now. They never call back into
+//! Lua, never fail by panicking (a panic there aborts), and never raise Lua errors: they return
+//! codes, and the prelude turns these into errors that name the user's line.
+//!
+//! Deliberately absent: sockets and clocks (operations and the time come from the worker), subrequests,
+//! timers, and budgets for untrusted code.
 
+#![warn(clippy::undocumented_unsafe_blocks)]
+
+#[expect(unsafe_code, reason = "the border to LuaJIT")]
+mod abi;
+mod api;
+mod date;
+pub mod dict;
+mod error;
+mod exchange;
+mod header;
+#[expect(unsafe_code, reason = "the border to LuaJIT")]
+mod host;
+mod phase;
+mod prelude;
+mod task;
+mod uri;
+#[expect(unsafe_code, reason = "the border to LuaJIT")]
+mod vm;
+
+pub use crate::{
+    dict::Dicts,
+    error::{Error, ScriptError},
+    exchange::{Exchange, InvalidHeader},
+    host::{Level, Log, WorkerIdentity},
+    phase::{Op, Phase, Reply, Step, Verdict},
+    task::{Handler, RequestState, Task},
+    vm::Vm,
+};

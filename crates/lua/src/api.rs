@@ -1,0 +1,36 @@
+//! The Rust half of `ngx.*`: functions that the prelude calls through LuaJIT's FFI, by topic.
+//!
+//! Each answers a code of [`crate::host`] or a number; anything else comes back through the host's
+//! block. Arguments have been checked by the prelude.
+
+mod context;
+mod dictionary;
+mod flow;
+mod log;
+mod output;
+mod request;
+mod response;
+mod text;
+mod time;
+mod variable;
+
+use crate::abi::Export;
+
+/// Everything that the prelude can call.
+pub(crate) fn exports() -> Vec<Export> {
+    [
+        context::exports(),
+        dictionary::exports(),
+        flow::exports(),
+        log::exports(),
+        output::exports(),
+        request::exports(),
+        response::exports(),
+        text::exports(),
+        time::exports(),
+        variable::exports(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}

@@ -1,0 +1,41 @@
+//! What a handler is about to yield for. The prelude yields right after.
+
+use std::time::Duration;
+
+use crate::{
+    Op,
+    abi::{Export, HostPtr},
+    host::{OK, Pending},
+};
+
+pub(super) fn exports() -> Vec<Export> {
+    vec![
+        Export::new("flow_exit", flow_exit as extern "C" fn(_, _) -> _),
+        Export::new("flow_sleep", flow_sleep as extern "C" fn(_, _) -> _),
+        Export::new("flow_read_body", flow_read_body as extern "C" fn(_) -> _),
+        Export::new("flow_flush", flow_flush as extern "C" fn(_) -> _),
+    ]
+}
+
+fn wait_for(host: HostPtr, pending: Pending) -> i32 {
+    host.get().pending.set(Some(pending));
+    OK
+}
+
+extern "C" fn flow_exit(host: HostPtr, status: u32) -> i32 {
+    wait_for(host, Pending::Exit(u16::try_from(status).unwrap_or(500)))
+}
+
+extern "C" fn flow_sleep(host: HostPtr, seconds: f64) -> i32 {
+    // Only a number that the prelude let pass and that no duration can hold comes out as an error.
+    let duration = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
+    wait_for(host, Pending::Wait(Op::Sleep(duration)))
+}
+
+extern "C" fn flow_read_body(host: HostPtr) -> i32 {
+    wait_for(host, Pending::Wait(Op::ReadBody))
+}
+
+extern "C" fn flow_flush(host: HostPtr) -> i32 {
+    wait_for(host, Pending::Wait(Op::Flush))
+}

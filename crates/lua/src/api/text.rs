@@ -1,0 +1,52 @@
+//! Encodings: `ngx.escape_uri`, `ngx.unescape_uri`, `ngx.decode_args`.
+
+use crate::{
+    abi::{Export, HostPtr, Text},
+    host::{Host, MISSING},
+    uri::{self, Escape},
+};
+
+pub(super) fn exports() -> Vec<Export> {
+    vec![
+        Export::new("text_escape", text_escape as extern "C" fn(_, _, _, _) -> _),
+        Export::new("text_unescape", text_unescape as extern "C" fn(_, _, _) -> _),
+        Export::new("text_arguments", text_arguments as extern "C" fn(_, _, _, _) -> _),
+    ]
+}
+
+/// [`MISSING`] when the text is its own escaped form.
+extern "C" fn text_escape(host: HostPtr, text: Text, length: usize, kind: i32) -> i32 {
+    let mut changed = false;
+    let code = host.get().give_written(|out| {
+        changed = uri::escape(text.of(length), Escape::from_number(kind), out);
+    });
+    if changed { code } else { MISSING }
+}
+
+extern "C" fn text_unescape(host: HostPtr, text: Text, length: usize) -> i32 {
+    host.get().give_written(|out| uri::unescape(text.of(length), out))
+}
+
+extern "C" fn text_arguments(host: HostPtr, text: Text, length: usize, max: u32) -> i32 {
+    list_arguments(host.get(), text.of(length), max)
+}
+
+/// Lists up to `max` arguments, decoded; 0 is no limit. The block's flags say whether there were more.
+pub(super) fn list_arguments(host: &Host, query: &[u8], max: u32) -> i32 {
+    let max = if max == 0 { usize::MAX } else { max as usize };
+    host.block.flags.set(0);
+    host.give_pairs(|pairs| {
+        for (name, value) in uri::arguments(query) {
+            if pairs.len() == max {
+                host.block.flags.set(1);
+                break;
+            }
+            pairs.push_with(|bytes| {
+                uri::unescape(name, bytes);
+                let name_end = bytes.len();
+                uri::unescape(value.unwrap_or_default(), bytes);
+                (name_end, value.is_some())
+            });
+        }
+    })
+}

@@ -1,0 +1,92 @@
+//! `ngx.var`: variables that the host resolves, and those it asks the exchange for.
+//!
+//! Here is where variables that a request can set will live.
+
+use std::borrow::Cow;
+
+use crate::{
+    abi::{Export, HostPtr, Text},
+    exchange::Exchange,
+    host::{Host, MISSING, NO_REQUEST},
+    uri,
+};
+
+/// Names of headers in `http_*` and `sent_http_*` that are looked up without allocating.
+const NAME_BYTES: usize = 64;
+
+pub(super) fn exports() -> Vec<Export> {
+    vec![Export::new("variable_get", variable_get as extern "C" fn(_, _, _) -> _)]
+}
+
+extern "C" fn variable_get(host: HostPtr, name: Text, length: usize) -> i32 {
+    let host = host.get();
+    let name = name.of(length);
+    let read = |exchange: &mut dyn Exchange| {
+        if name.iter().any(u8::is_ascii_uppercase) {
+            resolve(host, exchange, &name.to_ascii_lowercase())
+        } else {
+            resolve(host, exchange, name)
+        }
+    };
+    host.with(read).unwrap_or(NO_REQUEST)
+}
+
+/// `name` is in lower case.
+fn resolve(host: &Host, exchange: &dyn Exchange, name: &[u8]) -> i32 {
+    if let Some(header) = name.strip_prefix(b"http_") {
+        return with_header_name(header, |header| match exchange.header(header) {
+            Some(value) => host.give(value),
+            None => MISSING,
+        });
+    }
+    if let Some(header) = name.strip_prefix(b"sent_http_") {
+        return with_header_name(header, |header| sent_header(host, exchange, header));
+    }
+    if let Some(argument) = name.strip_prefix(b"arg_") {
+        return match exchange.args().and_then(|args| uri::raw_argument(args, argument)) {
+            Some(value) => host.give(value),
+            None => MISSING,
+        };
+    }
+    match exchange.variable(name) {
+        Some(Cow::Borrowed(value)) => host.give(value),
+        Some(Cow::Owned(value)) => host.give_written(|scratch| scratch.extend_from_slice(&value)),
+        None => MISSING,
+    }
+}
+
+/// Calls `f` with the header that a variable's name means: `x_request_id` is `x-request-id`.
+pub(super) fn with_header_name<R>(name: &[u8], f: impl FnOnce(&[u8]) -> R) -> R {
+    let hyphenate =
+        |bytes: &mut [u8]| bytes.iter_mut().filter(|byte| **byte == b'_').for_each(|byte| *byte = b'-');
+    if !name.contains(&b'_') {
+        return f(name);
+    }
+    if name.len() <= NAME_BYTES {
+        let mut buffer = [0; NAME_BYTES];
+        let buffer = &mut buffer[..name.len()];
+        buffer.copy_from_slice(name);
+        hyphenate(buffer);
+        return f(buffer);
+    }
+    let mut owned = name.to_vec();
+    hyphenate(&mut owned);
+    f(&owned)
+}
+
+/// The values of all response headers of that name, joined as nginx does.
+fn sent_header(host: &Host, exchange: &dyn Exchange, name: &[u8]) -> i32 {
+    let mut found = false;
+    let code = host.give_written(|scratch| {
+        exchange.each_response_header(&mut |header, value| {
+            if header.eq_ignore_ascii_case(name) {
+                if found {
+                    scratch.extend_from_slice(b", ");
+                }
+                scratch.extend_from_slice(value);
+                found = true;
+            }
+        });
+    });
+    if found { code } else { MISSING }
+}

@@ -1,0 +1,69 @@
+//! What can go wrong with a VM and with the scripts it runs.
+
+use std::fmt;
+
+/// Why a VM could not be made or a script not be loaded.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// LuaJIT or the part of the API that is written in Lua did not start.
+    #[error("the Lua VM did not start: {0}")]
+    Start(String),
+    /// The text does not compile. Names the chunk and the line.
+    #[error("{0}")]
+    Syntax(String),
+    /// The VM was used by code that it was running itself.
+    #[error("the Lua VM is running")]
+    Busy,
+}
+
+/// A handler that did not end well.
+///
+/// Displayed it is one line, control characters escaped, that names file and line wherever Lua does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScriptError {
+    message: String,
+    traceback: String,
+}
+
+impl ScriptError {
+    pub(crate) const fn new(message: String, traceback: String) -> Self {
+        Self { message, traceback }
+    }
+
+    /// What was raised, as it was raised.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// Lua's traceback: `stack traceback:` and a line for each function, innermost first.
+    pub fn traceback(&self) -> &str {
+        &self.traceback
+    }
+}
+
+impl fmt::Display for ScriptError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut rest = self.message.as_str();
+        while let Some(at) = rest.find(char::is_control) {
+            let (plain, from) = rest.split_at(at);
+            let control = from.chars().next().unwrap_or_default();
+            write!(f, "{plain}{}", control.escape_default())?;
+            rest = &from[control.len_utf8()..];
+        }
+        f.write_str(rest)
+    }
+}
+
+impl std::error::Error for ScriptError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_script_error_is_one_line_whatever_was_raised() {
+        let error = ScriptError::new("a.lua:1: first\nsecond\0 größe".into(), String::new());
+        assert_eq!(error.to_string(), r"a.lua:1: first\nsecond\u{0} größe");
+        assert_eq!(error.message(), "a.lua:1: first\nsecond\0 größe");
+    }
+}

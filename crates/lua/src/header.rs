@@ -1,0 +1,67 @@
+//! Header names and values on their way out of Lua.
+//!
+//! As OpenResty does, bytes that must not stand in a header are percent-encoded rather than refused, so
+//! a value that a client made cannot split a message.
+
+/// Calls `f` with `name`, each byte that is not of a token encoded.
+pub(crate) fn with_escaped_name<R>(name: &[u8], f: impl FnOnce(&[u8]) -> R) -> R {
+    with_escaped(name, |byte| !is_token(byte), f)
+}
+
+/// Calls `f` with `value`, each control character but the tab encoded.
+pub(crate) fn with_escaped_value<R>(value: &[u8], f: impl FnOnce(&[u8]) -> R) -> R {
+    with_escaped(value, |byte| byte.is_ascii_control() && byte != b'\t', f)
+}
+
+/// Whether a response has this header at most once, whatever a script sets it to.
+pub(crate) fn single(name: &[u8]) -> bool {
+    const SINGLE: [&str; 8] = [
+        "age",
+        "content-encoding",
+        "content-length",
+        "content-type",
+        "date",
+        "etag",
+        "last-modified",
+        "location",
+    ];
+    SINGLE.iter().any(|single| name.eq_ignore_ascii_case(single.as_bytes()))
+}
+
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+fn with_escaped<R>(text: &[u8], unsafe_byte: impl Fn(u8) -> bool, f: impl FnOnce(&[u8]) -> R) -> R {
+    if !text.iter().any(|&byte| unsafe_byte(byte)) {
+        return f(text);
+    }
+    let mut escaped = Vec::with_capacity(text.len() + 8);
+    for &byte in text {
+        if unsafe_byte(byte) {
+            crate::uri::push_escaped(&mut escaped, byte);
+        } else {
+            escaped.push(byte);
+        }
+    }
+    f(&escaped)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_cannot_end_its_header() {
+        with_escaped_value(b"a\tb\r\nSet-Cookie: x\0", |value| {
+            assert_eq!(value, b"a\tb%0D%0ASet-Cookie: x%00");
+        });
+        with_escaped_value("größe".as_bytes(), |value| assert_eq!(value, "größe".as_bytes()));
+    }
+
+    #[test]
+    fn a_name_stays_a_token() {
+        with_escaped_name(b"X-Foo: bar\n", |name| assert_eq!(name, b"X-Foo%3A%20bar%0A"));
+        with_escaped_name(b"x-foo_1", |name| assert_eq!(name, b"x-foo_1"));
+    }
+}

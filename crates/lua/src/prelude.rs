@@ -1,0 +1,80 @@
+//! The half of `ngx.*` that is written in Lua: one file a topic, loaded in order when a VM is made.
+//!
+//! The parts share a table, the kit: [`base`](self) puts the host's functions into it, later parts
+//! what others need. What the host needs back it takes from the kit as well.
+
+use std::process;
+
+use mlua::{Function, LightUserData, Lua, Table, Value};
+
+use crate::{WorkerIdentity, api, host::DECLARATIONS};
+
+const PARTS: [(&str, &str); 15] = [
+    ("constants", include_str!("prelude/constants.lua")),
+    ("coroutine", include_str!("prelude/coroutine.lua")),
+    ("log", include_str!("prelude/log.lua")),
+    ("request", include_str!("prelude/request.lua")),
+    ("response", include_str!("prelude/response.lua")),
+    ("variable", include_str!("prelude/variable.lua")),
+    ("output", include_str!("prelude/output.lua")),
+    ("flow", include_str!("prelude/flow.lua")),
+    ("context", include_str!("prelude/context.lua")),
+    ("dictionary", include_str!("prelude/dictionary.lua")),
+    ("time", include_str!("prelude/time.lua")),
+    ("text", include_str!("prelude/text.lua")),
+    ("worker", include_str!("prelude/worker.lua")),
+    ("script", include_str!("prelude/script.lua")),
+    ("fields", include_str!("prelude/fields.lua")),
+];
+
+/// What the host uses of the prelude.
+pub(crate) struct Prelude {
+    /// `(source, chunk name)` to a function, or nil and why not.
+    pub(crate) load: Function,
+    /// `(thread, raised)` to a message and a traceback.
+    pub(crate) describe: Function,
+    /// The tables of `ngx.ctx`, by number.
+    pub(crate) ctx_tables: Table,
+    /// Makes the dictionary of a number.
+    pub(crate) dictionary: Function,
+    /// `ngx.shared`.
+    pub(crate) shared: Table,
+}
+
+/// Makes `ngx` in the globals of `lua`; `host` is the address of the host that its functions work on.
+pub(crate) fn load(lua: &Lua, host: LightUserData, worker: WorkerIdentity) -> mlua::Result<Prelude> {
+    let kit = lua.create_table()?;
+    let exports = lua.create_table()?;
+    for export in api::exports() {
+        let entry = lua.create_table()?;
+        entry.set("signature", export.signature)?;
+        entry.set("address", LightUserData(export.address.cast_mut()))?;
+        exports.set(export.name, entry)?;
+    }
+    chunk(lua, "base", include_str!("prelude/base.lua")).call::<()>((
+        &kit,
+        DECLARATIONS,
+        exports,
+        host,
+        Value::NULL,
+    ))?;
+    for (name, source) in PARTS {
+        chunk(lua, name, source).call::<()>((&kit, worker.id, worker.count, process::id(), prefix()))?;
+    }
+    Ok(Prelude {
+        load: kit.get("load")?,
+        describe: kit.get("describe")?,
+        ctx_tables: kit.get("ctx_tables")?,
+        dictionary: kit.get("dictionary")?,
+        shared: kit.get::<Table>("ngx")?.get("shared")?,
+    })
+}
+
+fn chunk<'a>(lua: &Lua, name: &str, source: &'a str) -> mlua::chunk::Chunk<'a> {
+    lua.load(source).set_name(format!("=ngx.{name}"))
+}
+
+/// The folder that relative paths start from, with a slash at its end.
+fn prefix() -> String {
+    std::env::current_dir().map(|path| format!("{}/", path.display())).unwrap_or_default()
+}

@@ -1,0 +1,35 @@
+-- ngx.ctx: a table for each request, made when it is asked for.
+
+local kit = ...
+
+local host, NO_REQUEST = kit.host, kit.NO_REQUEST
+local context_slot = kit.C.context_slot
+local error, type = error, type
+
+-- The tables of all requests, by the number that the host gives each. The host removes them.
+local tables = {}
+kit.ctx_tables = tables
+
+function kit.getters.ctx()
+    local slot = context_slot(host)
+    if slot == NO_REQUEST then
+        error("no request found", 3)
+    end
+    local ctx = tables[slot]
+    if ctx == nil then
+        ctx = {}
+        tables[slot] = ctx
+    end
+    return ctx
+end
+
+function kit.setters.ctx(ctx)
+    if type(ctx) ~= "table" then
+        error("ctx should be a table while getting a " .. type(ctx), 3)
+    end
+    local slot = context_slot(host)
+    if slot == NO_REQUEST then
+        error("no request found", 3)
+    end
+    tables[slot] = ctx
+end

@@ -1,0 +1,102 @@
+-- ngx.exit, ngx.redirect, ngx.sleep, ngx.get_phase.
+
+local kit = ...
+local ngx = kit.ngx
+
+local block, host, wait, disabled = kit.block, kit.host, kit.wait, kit.disabled
+local flow_exit, flow_sleep = kit.C.flow_exit, kit.C.flow_sleep
+local band = require("bit").band
+local error, tonumber, type = error, tonumber, type
+local find, format, byte = string.find, string.format, string.byte
+
+local YIELDABLE = kit.ACCESS + kit.CONTENT
+local HEADER_FILTER = kit.HEADER_FILTER
+
+local phases = {
+    [kit.ACCESS] = "access",
+    [kit.CONTENT] = "content",
+    [kit.HEADER_FILTER] = "header_filter",
+    [kit.LOG] = "log",
+}
+
+function ngx.get_phase()
+    return phases[block.phase] or error("no request found", 2)
+end
+
+function ngx.exit(status)
+    local phase = block.phase
+    if band(phase, YIELDABLE + HEADER_FILTER) == 0 then
+        disabled(phase)
+    end
+    local code = tonumber(status)
+    if not code then
+        error("bad argument #1 to 'exit' (number expected, got " .. type(status) .. ")", 2)
+    end
+    if code == ngx.AGAIN or code == ngx.DONE then
+        error("bad argument to 'ngx.exit': does not accept NGX_AGAIN or NGX_DONE", 2)
+    end
+    if code == ngx.ERROR then
+        code = 500
+    elseif code == ngx.DECLINED then
+        code = 0
+    elseif code < 0 or code > 999 then
+        error("bad argument #1 to 'exit' (no such status: " .. code .. ")", 2)
+    end
+    if code >= 300 and ngx.headers_sent and ngx.status ~= code then
+        kit.log(ngx.ERR, format("attempt to set status %d via ngx.exit after sending out the response status %d",
+            code, ngx.status))
+        code = 200
+    end
+    flow_exit(host, code)
+    -- The head of a response is on its way and waits for nobody: the status holds, the handler ends by itself.
+    if phase == HEADER_FILTER then
+        return
+    end
+    return wait()
+end
+
+local redirects = { [301] = true, [302] = true, [303] = true, [307] = true, [308] = true }
+
+function ngx.redirect(uri, status)
+    local phase = block.phase
+    if band(phase, YIELDABLE) == 0 then
+        disabled(phase)
+    end
+    if type(uri) ~= "string" then
+        error("bad argument #1 to 'redirect' (string expected, got " .. type(uri) .. ")", 2)
+    end
+    status = status == nil and 302 or tonumber(status)
+    if not redirects[status] then
+        error("only ngx.HTTP_MOVED_TEMPORARILY, ngx.HTTP_MOVED_PERMANENTLY, ngx.HTTP_PERMANENT_REDIRECT, "
+            .. "ngx.HTTP_SEE_OTHER, and ngx.HTTP_TEMPORARY_REDIRECT are allowed", 2)
+    end
+    if ngx.headers_sent then
+        error("attempt to call ngx.redirect after sending out the headers", 2)
+    end
+    local at = find(uri, "[%c\127]")
+    if at then
+        error(format('unsafe byte "0x%02x" in redirect uri "%s"', byte(uri, at), ngx.escape_uri(uri, 0)), 2)
+    end
+    ngx.header.Location = uri
+    flow_exit(host, status)
+    return wait()
+end
+
+function ngx.sleep(seconds)
+    local phase = block.phase
+    if band(phase, YIELDABLE) == 0 then
+        disabled(phase)
+    end
+    local duration = tonumber(seconds)
+    if not duration then
+        error("bad argument #1 to 'sleep' (number expected, got " .. type(seconds) .. ")", 2)
+    end
+    if not (duration >= 0) then
+        error('invalid sleep duration "' .. duration .. '"', 2)
+    end
+    flow_sleep(host, duration)
+    local ok, why = wait()
+    if not ok then
+        error(why, 2)
+    end
+end

@@ -1,0 +1,123 @@
+-- ngx.header, ngx.resp, ngx.status, ngx.headers_sent.
+
+local kit = ...
+local ngx, C = kit.ngx, kit.C
+
+local block, host, NO_REQUEST = kit.block, kit.host, kit.NO_REQUEST
+local collect, limit, stage, headers_metatable = kit.collect, kit.limit, kit.stage, kit.headers_metatable
+local ffi_string = require("ffi").string
+local error, setmetatable, tonumber, tostring, type = error, setmetatable, tonumber, tostring, type
+
+local SENT = -3
+
+local response_header_get, response_header_clear = C.response_header_get, C.response_header_clear
+local response_header_set, response_header_set_staged = C.response_header_set, C.response_header_set_staged
+
+local function get(_, name)
+    name = tostring(name)
+    local count = response_header_get(host, name, #name)
+    if count == 1 then
+        local pair = block.pairs[0]
+        return ffi_string(pair.value, pair.value_length)
+    end
+    if count == 0 then
+        return nil
+    end
+    if count == NO_REQUEST then
+        error("no request found", 2)
+    end
+    local values, pairs = {}, block.pairs
+    for index = 0, count - 1 do
+        values[index + 1] = ffi_string(pairs[index].value, pairs[index].value_length)
+    end
+    return values
+end
+
+local function refuse(code)
+    if code == SENT then
+        kit.log(ngx.ERR, "attempt to set ngx.header.HEADER after sending out response headers")
+        return
+    end
+    if code == NO_REQUEST then
+        error("no request found", 3)
+    end
+    error(code == -1 and "invalid header name" or "invalid header value", 3)
+end
+
+local function set(_, name, value)
+    if type(name) ~= "string" then
+        name = tostring(name)
+    end
+    local code
+    if type(value) == "string" then
+        code = response_header_set(host, name, #name, value, #value)
+    elseif value == nil then
+        code = response_header_clear(host, name, #name)
+    elseif type(value) == "table" then
+        if #value == 0 then
+            code = response_header_clear(host, name, #name)
+        else
+            stage(value)
+            code = response_header_set_staged(host, name, #name)
+        end
+    else
+        value = tostring(value)
+        code = response_header_set(host, name, #name, value, #value)
+    end
+    if code ~= 0 then
+        refuse(code)
+    end
+end
+
+ngx.header = setmetatable({}, { __index = get, __newindex = set })
+
+local response_headers = C.response_headers
+
+function ngx.resp.get_headers(max, raw)
+    local count = response_headers(host, limit(max), raw and 1 or 0)
+    if count == NO_REQUEST then
+        error("no request found", 2)
+    end
+    local truncated = block.flags ~= 0
+    local headers = collect(count, {})
+    if not raw then
+        setmetatable(headers, headers_metatable)
+    end
+    if truncated then
+        return headers, "truncated"
+    end
+    return headers
+end
+
+local response_status, response_status_set = C.response_status, C.response_status_set
+
+function kit.getters.status()
+    local status = response_status(host)
+    if status == NO_REQUEST then
+        error("no request found", 3)
+    end
+    return status
+end
+
+function kit.setters.status(status)
+    local number = tonumber(status)
+    if not number or number < 0 or number > 999 then
+        error("bad status: " .. tostring(status), 3)
+    end
+    local code = response_status_set(host, number)
+    if code == SENT then
+        kit.log(ngx.ERR, "attempt to set ngx.status after sending out response headers")
+    elseif code == NO_REQUEST then
+        error("no request found", 3)
+    end
+end
+
+local response_headers_sent = C.response_headers_sent
+
+function kit.getters.headers_sent()
+    local sent = response_headers_sent(host)
+    if sent == NO_REQUEST then
+        error("no request found", 3)
+    end
+    return sent == 1
+end

@@ -1,0 +1,52 @@
+-- Loading scripts, and telling what went wrong in them.
+
+local kit = ...
+
+local globals = _G
+local loadstring, setfenv, setmetatable, tostring, type, pcall = loadstring, setfenv, setmetatable, tostring, type, pcall
+local byte, find, sub = string.byte, string.find, string.sub
+local traceback = debug.traceback
+
+local environment = { __index = globals }
+
+-- Compiles a script to a function with globals of its own, or answers nil and why not.
+function kit.load(source, name)
+    if find(source, "^#") then
+        -- A line for the shell.
+        source = "--" .. source
+    end
+    if byte(source) == 27 then
+        return nil, name .. ": bytecode is not accepted"
+    end
+    local chunk, wrong = loadstring(source, name)
+    if not chunk then
+        return nil, wrong
+    end
+    local own = setmetatable({}, environment)
+    own._G = own
+    -- LuaJIT does not compile a chunk itself, because it takes any number of arguments; a function
+    -- around the same text it does. Only text that uses `...` has to stay a chunk.
+    local factory = loadstring("return function() " .. source .. "\nend", name)
+    if factory then
+        chunk = setfenv(factory, own)()
+    end
+    return setfenv(chunk, own)
+end
+
+-- The message of an error, whatever was raised, and where the thread was.
+function kit.describe(thread, raised)
+    local message
+    if type(raised) == "string" then
+        message = raised
+    else
+        local ok, text = pcall(tostring, raised)
+        if type(raised) == "table" and ok and type(text) == "string" and not find(text, "^table: 0x") then
+            message = text
+        elseif type(raised) == "number" then
+            message = tostring(raised)
+        else
+            message = "(error object is a " .. type(raised) .. " value)"
+        end
+    end
+    return message, sub(traceback(thread, ""), 2)
+end

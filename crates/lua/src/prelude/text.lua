@@ -1,0 +1,93 @@
+-- Encodings.
+
+local kit = ...
+local ngx, C = kit.ngx, kit.C
+
+local block, host, collect, limit = kit.block, kit.host, kit.collect, kit.limit
+local text_escape, text_unescape, text_arguments = C.text_escape, C.text_unescape, C.text_arguments
+local ffi_string = require("ffi").string
+local concat = table.concat
+local error, pairs, tostring, type = error, pairs, tostring, type
+
+local COMPONENT = 2
+
+-- Anything but nil and false as a string.
+local function stringify(value)
+    if type(value) == "string" then
+        return value
+    end
+    return value and tostring(value) or ""
+end
+kit.stringify = stringify
+
+local function escape(text, kind)
+    if text_escape(host, text, #text, kind) == 0 then
+        return ffi_string(block.bytes, block.length)
+    end
+    return text
+end
+
+function ngx.escape_uri(text, kind)
+    if kind == nil then
+        kind = COMPONENT
+    elseif type(kind) ~= "number" then
+        error('"type" is not a number', 2)
+    elseif kind < 0 or kind > 6 then
+        error('"type" ' .. kind .. " out of range", 2)
+    end
+    return escape(stringify(text), kind)
+end
+
+function ngx.unescape_uri(text)
+    text = stringify(text)
+    text_unescape(host, text, #text)
+    return ffi_string(block.bytes, block.length)
+end
+
+-- Appends `name=value`, the bare name for true, and nothing for false.
+local function append(parts, name, value)
+    local kind = type(value)
+    if kind == "string" or kind == "number" then
+        parts[#parts + 1] = name .. "=" .. escape(tostring(value), COMPONENT)
+    elseif kind == "boolean" then
+        if value then
+            parts[#parts + 1] = name
+        end
+    else
+        error("attempt to use " .. kind .. " as query arg value", 3)
+    end
+end
+
+function ngx.encode_args(args)
+    if type(args) ~= "table" then
+        error("bad argument #1 to 'encode_args' (table expected, got " .. (args == nil and "no value" or type(args)) .. ")", 2)
+    end
+    local parts = {}
+    for name, value in pairs(args) do
+        if type(name) ~= "string" then
+            error('attempt to use a non-string key in the "args" option table', 2)
+        end
+        name = escape(name, COMPONENT)
+        if type(value) == "table" then
+            for index = 1, #value do
+                append(parts, name, value[index])
+            end
+        else
+            append(parts, name, value)
+        end
+    end
+    return concat(parts, "&")
+end
+
+function ngx.decode_args(text, max)
+    if type(text) ~= "string" then
+        error("bad argument #1 to 'decode_args' (string expected, got " .. type(text) .. ")", 2)
+    end
+    local count = text_arguments(host, text, #text, limit(max))
+    local truncated = block.flags ~= 0
+    local args = collect(count, {})
+    if truncated then
+        return args, "truncated"
+    end
+    return args
+end

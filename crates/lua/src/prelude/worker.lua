@@ -1,0 +1,35 @@
+-- ngx.worker and ngx.config.
+
+local kit, id, count, pid, prefix = ...
+local worker, config = kit.ngx.worker, kit.ngx.config
+local block = kit.block
+
+function worker.id()
+    return id
+end
+
+function worker.count()
+    return count
+end
+
+function worker.pid()
+    return pid
+end
+
+function worker.exiting()
+    return block.exiting ~= 0
+end
+
+config.subsystem = "http"
+config.debug = false
+-- The versions whose behaviour is meant; libraries test for features with them.
+config.nginx_version = 1027001
+config.ngx_lua_version = 10028
+
+function config.prefix()
+    return prefix
+end
+
+function config.nginx_configure()
+    return ""
+end

@@ -1,0 +1,153 @@
+//! What the host hands out and wants back: loaded handlers, suspended tasks, per-request state.
+//!
+//! All of them may be dropped at any moment, even from inside a call that Lua makes. So dropping
+//! never touches the VM: it puts the number of what is no longer needed on a list that the VM shares
+//! with everything it handed out, and the VM clears that list when it is used next. What outlives its
+//! VM is harmless, and what comes back to a different VM is recognised by the list.
+
+use std::{
+    cell::{Cell, RefCell},
+    ffi::c_int,
+    fmt,
+    rc::Rc,
+};
+
+use mlua::ffi::lua_State;
+
+use crate::Phase;
+
+/// What a VM may release.
+#[derive(Default)]
+pub(crate) struct Retired {
+    /// References in the VM's registry: functions and threads.
+    pub(crate) references: RefCell<Vec<c_int>>,
+    /// Tables of `ngx.ctx` whose requests are over.
+    pub(crate) ctx_tables: RefCell<Vec<i32>>,
+    /// Numbers for tables of `ngx.ctx` that may be used again.
+    pub(crate) ctx_free: RefCell<Vec<i32>>,
+    ctx_made: Cell<i32>,
+}
+
+impl Retired {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.references.borrow().is_empty() && self.ctx_tables.borrow().is_empty()
+    }
+}
+
+/// A loaded script. Clones are the same one; it is unloaded when the last is dropped.
+#[derive(Clone)]
+pub struct Handler(Rc<Reference>);
+
+impl Handler {
+    pub(crate) fn new(number: c_int, retired: &Rc<Retired>) -> Self {
+        Self(Rc::new(Reference { number, retired: Rc::clone(retired) }))
+    }
+
+    pub(crate) fn reference(&self) -> c_int {
+        self.0.number
+    }
+
+    pub(crate) fn belongs_to(&self, retired: &Rc<Retired>) -> bool {
+        Rc::ptr_eq(&self.0.retired, retired)
+    }
+}
+
+impl fmt::Debug for Handler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handler").finish_non_exhaustive()
+    }
+}
+
+/// Keeps a value in the registry of a VM.
+pub(crate) struct Reference {
+    number: c_int,
+    retired: Rc<Retired>,
+}
+
+impl Drop for Reference {
+    fn drop(&mut self) {
+        self.retired.references.borrow_mut().push(self.number);
+    }
+}
+
+/// A Lua thread and what keeps it alive.
+pub(crate) struct Thread {
+    pub(crate) state: *mut lua_State,
+    reference: Reference,
+}
+
+impl Thread {
+    pub(crate) fn new(state: *mut lua_State, number: c_int, retired: &Rc<Retired>) -> Self {
+        Self { state, reference: Reference { number, retired: Rc::clone(retired) } }
+    }
+
+    pub(crate) const fn number(&self) -> c_int {
+        self.reference.number
+    }
+}
+
+/// A handler that waits. Dropping it abandons the run: nothing of it is executed any more.
+#[must_use = "dropping a task abandons it"]
+pub struct Task {
+    pub(crate) thread: Thread,
+    pub(crate) phase: Phase,
+}
+
+impl Task {
+    pub(crate) fn belongs_to(&self, retired: &Rc<Retired>) -> bool {
+        Rc::ptr_eq(&self.thread.reference.retired, retired)
+    }
+}
+
+impl fmt::Debug for Task {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Task").field("phase", &self.phase).finish_non_exhaustive()
+    }
+}
+
+/// What the host keeps of a request between phases; lives in the proxy's exchange.
+///
+/// [`Vm::finish`](crate::Vm::finish) releases it at once. Dropping it is just as good, only that the
+/// table of `ngx.ctx` then stays in memory until the VM is used next.
+#[derive(Default)]
+pub struct RequestState {
+    pub(crate) ctx: Option<CtxSlot>,
+}
+
+impl fmt::Debug for RequestState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequestState").field("ctx", &self.ctx.is_some()).finish()
+    }
+}
+
+/// The right to one table of `ngx.ctx`.
+pub(crate) struct CtxSlot {
+    number: i32,
+    retired: Rc<Retired>,
+}
+
+impl CtxSlot {
+    pub(crate) fn new(retired: &Rc<Retired>) -> Self {
+        let free = retired.ctx_free.borrow_mut().pop();
+        let number = free.unwrap_or_else(|| {
+            let made = retired.ctx_made.get() + 1;
+            retired.ctx_made.set(made);
+            made
+        });
+        Self { number, retired: Rc::clone(retired) }
+    }
+
+    pub(crate) const fn number(&self) -> i32 {
+        self.number
+    }
+
+    pub(crate) fn belongs_to(&self, retired: &Rc<Retired>) -> bool {
+        Rc::ptr_eq(&self.retired, retired)
+    }
+}
+
+impl Drop for CtxSlot {
+    fn drop(&mut self) {
+        self.retired.ctx_tables.borrow_mut().push(self.number);
+    }
+}

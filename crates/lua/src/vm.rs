@@ -1,0 +1,380 @@
+//! The Lua VM of one worker.
+//!
+//! A handler runs as a coroutine on a Lua thread of its own. Threads whose run has ended by itself go back into
+//! a pool, so that a run which never waits costs no allocation; threads that were left suspended (by
+//! `ngx.exit`, by an error, by an abandoned task) are given to the garbage collector, because LuaJIT
+//! cannot rewind them.
+//!
+//! Invariant: outside of the methods here no Lua code runs, the main thread is idle, and the host has no
+//! exchange. All methods refuse to work while Lua runs, so an [`Exchange`] that holds its VM
+//! cannot enter it.
+//!
+//! Running out of memory outside of a protected call aborts the process, as it does in Rust.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::HashMap,
+    ffi::{c_int, c_void},
+    fmt, ptr,
+    rc::Rc,
+    sync::Arc,
+};
+
+use mlua::{LightUserData, Lua, LuaOptions, StdLib, Table, ffi};
+use tidegate_core::{
+    DictName, Timestamp,
+    snapshot::{LuaSettings, Script},
+};
+
+use crate::{
+    Dicts, Error, Exchange, Handler, Level, Phase, Reply, RequestState, ScriptError, Step, Task, Verdict,
+    WorkerIdentity,
+    host::{Host, Log, Pending},
+    prelude::{self, Prelude},
+    task::Thread,
+};
+
+/// Idle threads that are kept; more were only needed in a burst.
+const POOLED_THREADS: usize = 1_024;
+
+/// How much code LuaJIT may compile: enough for large applications, where its own defaults flush and
+/// start over.
+const JIT_OPTIONS: [&str; 4] = ["maxtrace=8000", "maxrecord=16000", "minstitch=3", "maxmcode=40960"];
+
+/// A LuaJIT VM with `ngx.*`, to be used by one thread.
+pub struct Vm {
+    main: *mut ffi::lua_State,
+    /// References in the registry.
+    describe: c_int,
+    ctx_tables: c_int,
+    prelude: Prelude,
+    /// Numbers of all dictionaries there ever were.
+    dict_numbers: RefCell<HashMap<DictName, usize>>,
+    pool: RefCell<Vec<Thread>>,
+    running: Cell<bool>,
+    // Dropped before the host, whose address its code has.
+    lua: Lua,
+    host: Rc<Host>,
+}
+
+impl fmt::Debug for Vm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Vm").field("worker", &self.host.worker).finish_non_exhaustive()
+    }
+}
+
+impl Vm {
+    /// `log` must not use the VM.
+    #[expect(clippy::needless_pass_by_value, reason = "the VM shares the dictionaries")]
+    pub fn new(
+        settings: &LuaSettings,
+        dicts: Arc<Dicts>,
+        worker: WorkerIdentity,
+        log: Log,
+    ) -> Result<Self, Error> {
+        let host = Rc::new(Host::new(worker, log));
+        let options = LuaOptions::new();
+        // SAFETY: scripts of the configuration are trusted with all of LuaJIT, its FFI included.
+        let lua = unsafe { Lua::unsafe_new_with(StdLib::ALL, options) };
+        let start = |error: mlua::Error| Error::Start(error.to_string());
+        configure(&lua, settings).map_err(start)?;
+        let address = LightUserData(Rc::as_ptr(&host).cast_mut().cast::<c_void>());
+        let prelude = prelude::load(&lua, address, worker).map_err(start)?;
+        let mut main = ptr::null_mut();
+        let (mut describe, mut ctx_tables) = (0, 0);
+        // SAFETY: the closure runs protected, with its two arguments on the stack, and takes both off.
+        unsafe {
+            lua.exec_raw::<()>((&prelude.describe, &prelude.ctx_tables), |state| {
+                main = state;
+                ctx_tables = ffi::luaL_ref(state, ffi::LUA_REGISTRYINDEX);
+                describe = ffi::luaL_ref(state, ffi::LUA_REGISTRYINDEX);
+            })
+        }
+        .map_err(start)?;
+        let vm = Self {
+            main,
+            describe,
+            ctx_tables,
+            prelude,
+            dict_numbers: RefCell::default(),
+            pool: RefCell::default(),
+            running: Cell::new(false),
+            lua,
+            host,
+        };
+        vm.bind(&dicts).map_err(start)?;
+        Ok(vm)
+    }
+
+    /// Sets the time that scripts see and that dictionaries expire by. The worker calls it as its loop turns.
+    pub fn set_now(&self, now: Timestamp) {
+        self.host.set_now(now);
+    }
+
+    /// Scripts' lines less urgent than `level` are dropped before they are put together. At first none are.
+    pub fn set_log_level(&self, level: Level) {
+        self.host.block.log_level.set(level as i32);
+    }
+
+    /// What `ngx.worker.exiting()` says.
+    pub fn set_exiting(&self, exiting: bool) {
+        self.host.block.exiting.set(i32::from(exiting));
+    }
+
+    /// Puts other dictionaries in the place of those there are. Scripts that kept one go on with its
+    /// successor of the same name, or with the old one where the name is gone.
+    #[expect(clippy::needless_pass_by_value, reason = "the VM shares the dictionaries")]
+    pub fn set_dicts(&self, dicts: Arc<Dicts>) {
+        // Fails only where memory does, and then leaves what there was.
+        let _ = self.bind(&dicts);
+    }
+
+    /// Bytes that Lua has allocated.
+    pub fn memory_bytes(&self) -> usize {
+        self.lua.used_memory()
+    }
+
+    /// Compiles a script. Its globals are its own: what it sets, no other script sees.
+    pub fn load(&self, script: &Script) -> Result<Handler, Error> {
+        if self.running.get() {
+            return Err(Error::Busy);
+        }
+        self.sweep();
+        let name = match script.name.as_bytes() {
+            [b'@' | b'=', ..] => script.name.to_string(),
+            _ => format!("@{}", script.name),
+        };
+        let syntax = |error: mlua::Error| Error::Syntax(error.to_string());
+        let (function, wrong) = self
+            .prelude
+            .load
+            .call::<(Option<mlua::Function>, Option<mlua::LuaString>)>((&*script.source, name))
+            .map_err(syntax)?;
+        let Some(function) = function else {
+            return Err(Error::Syntax(wrong.map_or_else(String::new, |wrong| wrong.to_string_lossy())));
+        };
+        let mut number = 0;
+        // SAFETY: the closure runs protected, with the function on the stack, and takes it off.
+        unsafe {
+            self.lua.exec_raw::<()>(function, |state| number = ffi::luaL_ref(state, ffi::LUA_REGISTRYINDEX))
+        }
+        .map_err(syntax)?;
+        Ok(Handler::new(number, &self.host.retired))
+    }
+
+    /// Runs a handler for a request until it ends or waits.
+    pub fn start(&self, handler: &Handler, phase: Phase, exchange: &mut dyn Exchange) -> Step {
+        if self.running.get() || !handler.belongs_to(&self.host.retired) {
+            return misuse();
+        }
+        self.sweep();
+        let thread = match self.pool.borrow_mut().pop() {
+            Some(thread) => thread,
+            None => self.new_thread(),
+        };
+        // SAFETY: a pooled thread is idle with an empty stack, which has room for one value.
+        unsafe { ffi::lua_rawgeti_(thread.state, ffi::LUA_REGISTRYINDEX, handler.reference()) };
+        self.run(thread, 0, phase, exchange)
+    }
+
+    /// Takes up a task with the outcome of what it waited for.
+    pub fn resume(&self, task: Task, reply: Reply, exchange: &mut dyn Exchange) -> Step {
+        if self.running.get() || !task.belongs_to(&self.host.retired) {
+            return misuse();
+        }
+        self.sweep();
+        let Task { thread, phase } = task;
+        // SAFETY: the thread is suspended in a yield, so its stack takes what that yield returns. The string
+        // is copied.
+        let arguments = unsafe {
+            match reply {
+                Reply::Done => {
+                    ffi::lua_pushboolean(thread.state, 1);
+                    1
+                }
+                Reply::Failed(why) => {
+                    ffi::lua_pushboolean(thread.state, 0);
+                    ffi::lua_pushlstring_(thread.state, why.as_ptr().cast(), why.len());
+                    2
+                }
+            }
+        };
+        self.run(thread, arguments, phase, exchange)
+    }
+
+    /// The request is over: what Lua keeps for it is released.
+    pub fn finish(&self, state: &mut RequestState) {
+        drop(state.ctx.take());
+        if !self.running.get() {
+            self.sweep();
+        }
+    }
+
+    /// Resumes a thread that has a function, or the answer to a yield, on its stack.
+    fn run(&self, thread: Thread, arguments: c_int, phase: Phase, exchange: &mut dyn Exchange) -> Step {
+        self.running.set(true);
+        self.host.enter(exchange, phase);
+        // SAFETY: the thread is alive (it is in the registry) and not running, and has what it is resumed
+        // with on top of its stack. Lua errors inside of it come back as a status.
+        let mut status = unsafe { ffi::lua_resume_(thread.state, arguments) };
+        // A yield that is not meant for the host has nobody to go to: as in OpenResty the handler goes
+        // on, with nothing.
+        while status == ffi::LUA_YIELD && !self.yielded_to_host(&thread) {
+            // SAFETY: as above; its stack has just been emptied.
+            status = unsafe { ffi::lua_resume_(thread.state, 0) };
+        }
+        self.host.leave();
+        self.running.set(false);
+        let pending = self.host.pending.take();
+        match (status, pending) {
+            (ffi::LUA_OK, pending) => {
+                self.recycle(thread);
+                match pending {
+                    Some(Pending::Exit(status)) => Step::Done(Verdict::Exit(status)),
+                    _ => Step::Done(Verdict::Continue),
+                }
+            }
+            (ffi::LUA_YIELD, Some(Pending::Exit(status))) => Step::Done(Verdict::Exit(status)),
+            (ffi::LUA_YIELD, Some(Pending::Wait(op))) => Step::Wait(Task { thread, phase }, op),
+            (ffi::LUA_YIELD, None) => {
+                Step::Failed(ScriptError::new("yielded for no reason".into(), String::new()))
+            }
+            _ => Step::Failed(self.describe(&thread)),
+        }
+    }
+
+    /// Whether the thread yielded the token; takes what it yielded off its stack.
+    fn yielded_to_host(&self, thread: &Thread) -> bool {
+        // SAFETY: the thread has just yielded, so all of its visible stack are the yielded values.
+        unsafe {
+            let token = ffi::lua_touserdata(thread.state, 1);
+            ffi::lua_settop(thread.state, 0);
+            ptr::eq(token, Rc::as_ptr(&self.host).cast())
+        }
+    }
+
+    fn recycle(&self, thread: Thread) {
+        // SAFETY: the thread has ended without an error; only its results are on its stack.
+        unsafe { ffi::lua_settop(thread.state, 0) };
+        let mut pool = self.pool.borrow_mut();
+        if pool.len() < POOLED_THREADS {
+            pool.push(thread);
+        }
+    }
+
+    fn new_thread(&self) -> Thread {
+        // SAFETY: the main thread is idle and has room for one value. The reference keeps the new thread alive.
+        unsafe {
+            let state = ffi::lua_newthread(self.main);
+            Thread::new(state, ffi::luaL_ref(self.main, ffi::LUA_REGISTRYINDEX), &self.host.retired)
+        }
+    }
+
+    /// Says what a thread that failed raised, and where.
+    fn describe(&self, thread: &Thread) -> ScriptError {
+        // SAFETY: the thread is dead, with what was raised on top of its stack. That is moved off but nothing
+        // put there, because the stack may be what overflowed. The main thread is idle; it has room for
+        // the function with its two arguments, or for its two results, and is left as it was.
+        unsafe {
+            let top = ffi::lua_gettop(self.main);
+            ffi::lua_rawgeti_(self.main, ffi::LUA_REGISTRYINDEX, self.describe);
+            ffi::lua_rawgeti_(self.main, ffi::LUA_REGISTRYINDEX, thread.number());
+            ffi::lua_xmove(thread.state, self.main, 1);
+            let error = if ffi::lua_pcall(self.main, 2, 2, 0) == ffi::LUA_OK {
+                ScriptError::new(string(self.main, -2), string(self.main, -1))
+            } else {
+                ScriptError::new(string(self.main, -1), String::new())
+            };
+            ffi::lua_settop(self.main, top);
+            error
+        }
+    }
+
+    /// Releases what was handed out and dropped since.
+    fn sweep(&self) {
+        if !self.host.retired.is_empty() {
+            self.release();
+        }
+    }
+
+    #[cold]
+    fn release(&self) {
+        let retired = &self.host.retired;
+        for number in retired.references.borrow_mut().drain(..) {
+            // SAFETY: the number is of this VM's registry and was dropped once.
+            unsafe { ffi::luaL_unref(self.main, ffi::LUA_REGISTRYINDEX, number) };
+        }
+        for number in retired.ctx_tables.borrow_mut().drain(..) {
+            // SAFETY: the main thread is idle, has room for two values, and is left as it was. The
+            // reference is a table.
+            unsafe {
+                ffi::lua_rawgeti_(self.main, ffi::LUA_REGISTRYINDEX, self.ctx_tables);
+                ffi::lua_pushnil(self.main);
+                ffi::lua_rawseti_(self.main, -2, number);
+                ffi::lua_settop(self.main, -2);
+            }
+            retired.ctx_free.borrow_mut().push(number);
+        }
+    }
+
+    fn bind(&self, dicts: &Dicts) -> mlua::Result<()> {
+        let shared = &self.prelude.shared;
+        let mut numbers = self.dict_numbers.borrow_mut();
+        let gone: Vec<_> = numbers.keys().filter(|name| dicts.get(name).is_none()).collect();
+        for name in gone {
+            shared.raw_remove(name.as_str())?;
+        }
+        for (name, dict) in dicts {
+            let mut bound = self.host.dicts.borrow_mut();
+            let number = *numbers.entry(name.clone()).or_insert(bound.len());
+            match bound.get_mut(number) {
+                Some(old) => *old = Arc::clone(dict),
+                None => bound.push(Arc::clone(dict)),
+            }
+            if !shared.contains_key(name.as_str())? {
+                shared.raw_set(name.as_str(), self.prelude.dictionary.call::<Table>(number)?)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn configure(lua: &Lua, settings: &LuaSettings) -> mlua::Result<()> {
+    let globals = lua.globals();
+    globals
+        .get::<Table>("jit")?
+        .get::<Table>("opt")?
+        .get::<mlua::Function>("start")?
+        .call::<()>(mlua::Variadic::from_iter(JIT_OPTIONS))?;
+    if !settings.package_path.is_empty() {
+        let package = globals.get::<Table>("package")?;
+        let default: String = package.get("path")?;
+        package.set("path", settings.package_path.replace(";;", &format!(";{default}")))?;
+    }
+    Ok(())
+}
+
+/// The VM was used from inside of itself, or with what another VM made.
+fn misuse() -> Step {
+    Step::Failed(ScriptError::new(
+        "the handler or task is not one that this VM can run now".into(),
+        String::new(),
+    ))
+}
+
+/// The text at a place of the stack.
+///
+/// # Safety
+///
+/// `state` is valid and idle, and `index` is on its stack.
+unsafe fn string(state: *mut ffi::lua_State, index: c_int) -> String {
+    let mut length = 0;
+    // SAFETY: by the caller's word. The bytes are copied before anything else happens to the stack.
+    unsafe {
+        let bytes = ffi::lua_tolstring(state, index, &raw mut length);
+        if bytes.is_null() {
+            return String::new();
+        }
+        String::from_utf8_lossy(std::slice::from_raw_parts(bytes.cast(), length)).into_owned()
+    }
+}

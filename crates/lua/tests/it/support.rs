@@ -1,0 +1,236 @@
+//! A request in memory, and short ways to run Lua on it.
+
+use std::{
+    borrow::Cow,
+    cell::RefCell,
+    collections::BTreeMap,
+    net::{Ipv4Addr, SocketAddr},
+    rc::Rc,
+    sync::Arc,
+};
+
+use tidegate_core::{
+    DictName, Timestamp,
+    snapshot::{LuaSettings, Script},
+};
+use tidegate_lua::{
+    Dicts, Exchange, Handler, InvalidHeader, Level, Op, Phase, Reply, RequestState, ScriptError, Step,
+    Verdict, Vm, WorkerIdentity,
+};
+
+pub(crate) type Headers = Vec<(Vec<u8>, Vec<u8>)>;
+
+/// What the tests' time starts from: 2026-05-01 12:00:00.123 UTC.
+pub(crate) const NOW: Timestamp = Timestamp::from_micros(1_777_636_800_123_456);
+
+#[derive(Default)]
+pub(crate) struct Request {
+    pub(crate) method: String,
+    pub(crate) headers: Headers,
+    pub(crate) response: Headers,
+    pub(crate) args: Option<String>,
+    pub(crate) status: u16,
+    pub(crate) sent: bool,
+    pub(crate) output: Vec<u8>,
+    /// The exchange asks to be flushed when this many bytes wait.
+    pub(crate) full_at: usize,
+    pub(crate) body: Option<Vec<u8>>,
+    pub(crate) state: RequestState,
+}
+
+impl Request {
+    pub(crate) fn get(target: &str) -> Self {
+        let args = target.split_once('?').map(|(_, args)| args.to_owned());
+        Self { method: "GET".into(), args, full_at: usize::MAX, ..Self::default() }
+    }
+
+    pub(crate) fn with_header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.into(), value.into()));
+        self
+    }
+
+    pub(crate) fn output(&self) -> String {
+        String::from_utf8(self.output.clone()).unwrap()
+    }
+
+    pub(crate) fn header_values(&self, name: &str) -> Vec<String> {
+        values(&self.headers, name)
+    }
+
+    pub(crate) fn response_values(&self, name: &str) -> Vec<String> {
+        values(&self.response, name)
+    }
+}
+
+fn values(headers: &Headers, name: &str) -> Vec<String> {
+    let same = headers.iter().filter(|(header, _)| header.eq_ignore_ascii_case(name.as_bytes()));
+    same.map(|(_, value)| String::from_utf8(value.clone()).unwrap()).collect()
+}
+
+fn set(headers: &mut Headers, name: &[u8], values: &[&[u8]]) -> Result<(), InvalidHeader> {
+    if name.is_empty() || name.contains(&b' ') {
+        return Err(InvalidHeader::Name);
+    }
+    if values.iter().any(|value| value.contains(&b'\n')) {
+        return Err(InvalidHeader::Value);
+    }
+    headers.retain(|(header, _)| !header.eq_ignore_ascii_case(name));
+    headers.extend(values.iter().map(|value| (name.to_vec(), value.to_vec())));
+    Ok(())
+}
+
+impl Exchange for Request {
+    fn method(&self) -> &[u8] {
+        self.method.as_bytes()
+    }
+
+    fn each_header(&self, each: &mut dyn FnMut(&[u8], &[u8])) {
+        self.headers.iter().for_each(|(name, value)| each(name, value));
+    }
+
+    fn header(&self, name: &[u8]) -> Option<&[u8]> {
+        let mut same = self.headers.iter().filter(|(header, _)| header.eq_ignore_ascii_case(name));
+        same.next().map(|(_, value)| &**value)
+    }
+
+    fn set_header(&mut self, name: &[u8], values: &[&[u8]]) -> Result<(), InvalidHeader> {
+        set(&mut self.headers, name, values)
+    }
+
+    fn each_response_header(&self, each: &mut dyn FnMut(&[u8], &[u8])) {
+        self.response.iter().for_each(|(name, value)| each(name, value));
+    }
+
+    fn set_response_header(&mut self, name: &[u8], values: &[&[u8]]) -> Result<(), InvalidHeader> {
+        if self.sent {
+            return Err(InvalidHeader::Sent);
+        }
+        set(&mut self.response, name, values)
+    }
+
+    fn args(&self) -> Option<&[u8]> {
+        self.args.as_deref().map(str::as_bytes)
+    }
+
+    fn variable(&self, name: &[u8]) -> Option<Cow<'_, [u8]>> {
+        match name {
+            b"method" => Some(Cow::Borrowed(self.method.as_bytes())),
+            b"status" => Some(Cow::Owned(self.status.to_string().into_bytes())),
+            _ => None,
+        }
+    }
+
+    fn status(&self) -> u16 {
+        self.status
+    }
+
+    fn set_status(&mut self, status: u16) {
+        self.status = status;
+    }
+
+    fn headers_sent(&self) -> bool {
+        self.sent
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> bool {
+        self.sent = true;
+        self.output.extend_from_slice(bytes);
+        self.output.len() >= self.full_at
+    }
+
+    fn body(&self) -> Option<&[u8]> {
+        self.body.as_deref()
+    }
+
+    fn client(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, 4711).into()
+    }
+
+    fn state(&mut self) -> &mut RequestState {
+        &mut self.state
+    }
+}
+
+/// A VM and what its scripts log.
+pub(crate) struct Host {
+    pub(crate) vm: Vm,
+    pub(crate) dicts: Arc<Dicts>,
+    log: Rc<RefCell<Vec<(Level, String)>>>,
+}
+
+impl Host {
+    /// With a dictionary `dogs` of 4 KiB.
+    pub(crate) fn new() -> Self {
+        Self::with_settings(&LuaSettings {
+            shared_dicts: dict_settings(&[("dogs", 4096)]),
+            ..LuaSettings::default()
+        })
+    }
+
+    pub(crate) fn with_settings(settings: &LuaSettings) -> Self {
+        let log: Rc<RefCell<Vec<_>>> = Rc::default();
+        let lines = Rc::clone(&log);
+        let dicts = Dicts::new(&settings.shared_dicts);
+        let write = Box::new(move |level, line: &str| lines.borrow_mut().push((level, line.to_owned())));
+        let vm = Vm::new(settings, dicts.clone(), WorkerIdentity { id: 1, count: 4 }, write).unwrap();
+        vm.set_now(NOW);
+        Self { vm, dicts, log }
+    }
+
+    pub(crate) fn load(&self, source: &str) -> Handler {
+        self.vm.load(&script("test.lua", source)).unwrap()
+    }
+
+    /// Runs a script that does not wait.
+    pub(crate) fn run(
+        &self,
+        phase: Phase,
+        source: &str,
+        request: &mut Request,
+    ) -> Result<Verdict, ScriptError> {
+        match self.vm.start(&self.load(source), phase, request) {
+            Step::Done(verdict) => Ok(verdict),
+            Step::Failed(error) => Err(error),
+            Step::Wait(_, op) => panic!("the script waits for {op:?}"),
+        }
+    }
+
+    /// Runs a script that makes the answer, with every wait granted at once, and gives what it wrote.
+    pub(crate) fn say(&self, source: &str) -> String {
+        let mut request = Request::get("/");
+        self.answer(source, &mut request);
+        request.output()
+    }
+
+    pub(crate) fn answer(&self, source: &str, request: &mut Request) -> (Verdict, Vec<Op>) {
+        let mut ops = Vec::new();
+        let mut step = self.vm.start(&self.load(source), Phase::Content, request);
+        loop {
+            match step {
+                Step::Done(verdict) => return (verdict, ops),
+                Step::Failed(error) => panic!("{error}\n{}", error.traceback()),
+                Step::Wait(task, op) => {
+                    ops.push(op);
+                    step = self.vm.resume(task, Reply::Done, request);
+                }
+            }
+        }
+    }
+
+    /// What `source` fails with in the content phase.
+    pub(crate) fn failure(&self, source: &str) -> String {
+        self.run(Phase::Content, source, &mut Request::get("/")).unwrap_err().message().to_owned()
+    }
+
+    pub(crate) fn take_log(&self) -> Vec<(Level, String)> {
+        self.log.take()
+    }
+}
+
+pub(crate) fn script(name: &str, source: &str) -> Script {
+    Script { name: name.into(), source: source.into() }
+}
+
+pub(crate) fn dict_settings(dicts: &[(&str, u64)]) -> BTreeMap<DictName, u64> {
+    dicts.iter().map(|&(name, bytes)| (DictName::new(name).unwrap(), bytes)).collect()
+}
