@@ -27,4 +27,4 @@ mod timer;
 mod view;
 mod worker;
 
-pub use crate::{args::LoadArgs, plan::Plan, progress::Progress, report::Report, run::run};
+pub use crate::{args::LoadArgs, command::execute, plan::Plan, progress::Progress, report::Report, run::run};
