@@ -170,7 +170,9 @@ pub struct LuaSettings {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Script {
-    /// The chunk name as errors show it: a file's path, or `tidegate.yaml:12` for an inline one.
+    /// The chunk name as errors show it, without Lua's `@` or `=`: a file's path; for inline code the path of the
+    /// configuration, whose source then starts with so many empty lines that Lua's line numbers are the
+    /// configuration's own.
     pub name: Arc<str>,
     pub source: Arc<str>,
 }
