@@ -46,6 +46,8 @@ pub struct State {
     /// When `desired` last changed, in lived time.
     changed: Duration,
     clock: SteadyClock,
+    /// Instances that were ready in the step before. `None` before the first.
+    ready: Option<u32>,
     start_ups: StartUps,
     work: Work,
     /// One for each trigger of the policy, in its order.
@@ -63,6 +65,7 @@ impl State {
             desired,
             changed: Duration::ZERO,
             clock: SteadyClock::default(),
+            ready: None,
             start_ups: StartUps::default(),
             work: Work::default(),
             beyond: Vec::new(),
@@ -130,9 +133,11 @@ impl Scaler {
 
     fn decide(&mut self, now: Timestamp, observed: &Observed, words: Words) -> Decision {
         let metrics = credible(&observed.metrics);
-        self.learn(now, &metrics, observed);
+        let ready = observed.instances.ready;
+        let settled = self.state.ready.replace(ready).map_or(ready, |before| before.min(ready));
+        self.learn(now, &metrics, observed, settled);
         let previous = self.state.desired;
-        let opinions = self.opinions(&metrics, observed.instances, words);
+        let opinions = self.opinions(&metrics, observed.instances, settled, words);
         let (winner, wanted, blind) = largest(&opinions);
         let mut course = Course { count: wanted.unwrap_or(previous), adjustments: Vec::new(), words };
         if blind && course.count < previous {
@@ -156,19 +161,28 @@ impl Scaler {
         }
     }
 
-    fn learn(&mut self, now: Timestamp, metrics: &Metrics, observed: &Observed) {
+    fn learn(&mut self, now: Timestamp, metrics: &Metrics, observed: &Observed, settled: u32) {
         let passed = self.state.clock.tick(now);
         self.state.start_ups.learn(&observed.started);
-        if let (Some(utilization), Some(rate)) = (metrics.utilization, metrics.arrival_rate) {
-            let busy = utilization * f64::from(observed.instances.ready);
+        if let (Some(utilization), Some(rate)) = (metrics.utilization, metrics.arrival_rate)
+            && settled == observed.instances.ready
+        {
+            let busy = utilization * f64::from(settled);
             self.state.work.learn(passed, utilization, busy, rate);
         }
     }
 
-    fn opinions(&mut self, metrics: &Metrics, instances: Instances, words: Words) -> Vec<Opinion> {
+    fn opinions(
+        &mut self,
+        metrics: &Metrics,
+        instances: Instances,
+        settled: u32,
+        words: Words,
+    ) -> Vec<Opinion> {
         let State { desired, changed, .. } = self.state;
         let (now, start_up) = (self.state.clock.lived(), self.start_up());
-        let for_target = target::Sight { metrics, instances, desired, work: self.state.work.per_request() };
+        let work = self.state.work.per_request();
+        let for_target = target::Sight { metrics, instances, settled, desired, work };
         let for_threshold = threshold::Sight { metrics, instances, desired, changed, start_up, now };
         let triggers = self.policy.triggers.iter().zip(&mut self.state.beyond);
         let opinion = |(trigger, beyond): (&Trigger, &mut Beyond)| match trigger {

@@ -32,6 +32,8 @@ const ROUNDING: f64 = 1e-9;
 pub(crate) struct Sight<'a> {
     pub(crate) metrics: &'a Metrics,
     pub(crate) instances: Instances,
+    /// Ready instances that were ready in the step before too: the utilization is surely theirs.
+    pub(crate) settled: u32,
     /// The count desired so far.
     pub(crate) desired: u32,
     /// Busy seconds per request, where learned.
@@ -77,21 +79,26 @@ fn utilization(target: &Target, sight: &Sight<'_>, words: Words) -> Opinion {
     if utilization >= SATURATED {
         return saturated(target, sight, utilization, words);
     }
-    let busy = utilization * f64::from(ready);
-    let needed = busy / target.value;
+    // Instances that became ready just now may or may not be in the mean. So they count on the side
+    // of shrinking only, and where the two readings do not agree the count stays.
+    let needed_by = |count: u32| utilization * f64::from(count) / target.value;
+    let (least, most) = (needed_by(sight.settled), needed_by(ready));
+    let needed = f64::from(sight.desired).min(most).max(least);
     let demand = || {
-        let (ready, busy) = (instances(ready), percent(utilization));
-        format!("{ready} at {busy} busy are {} at {}", number(needed), percent(target.value))
+        let (count, busy, value) = (instances(ready), percent(utilization), percent(target.value));
+        match ready.saturating_sub(sight.settled) {
+            0 => format!("{count} at {busy} busy are {} at {value}", number(needed)),
+            new => format!("{count}, {new} of them new, at {busy} busy are {} at {value}", number(needed)),
+        }
     };
     within_tolerance(target, sight, needed, demand, words)
 }
 
 /// Instances that are busy all the time say "at least this many", and no more than that.
 fn saturated(target: &Target, sight: &Sight<'_>, utilization: f64, words: Words) -> Opinion {
-    let Instances { ready, .. } = sight.instances;
     let metrics = sight.metrics;
     let queued = metrics.queued.unwrap_or(0.0);
-    let present = f64::from(ready);
+    let present = f64::from(sight.settled);
     let (demand, told): (f64, String) = if let (Some(rate), Some(work)) = (metrics.arrival_rate, sight.work) {
         let demand = (rate * work).max(present) + queued * work / CATCH_UP_SECONDS;
         let told = words.say(|| {
@@ -110,11 +117,11 @@ fn saturated(target: &Target, sight: &Sight<'_>, utilization: f64, words: Words)
     };
     let needed = demand / target.value;
     // What has been ordered may be what is missing, so saturation never asks for less.
-    let wanted = ceil(needed).max(ready.saturating_add(1)).max(sight.desired);
+    let wanted = ceil(needed).max(sight.settled.saturating_add(1)).max(sight.desired);
     Opinion {
         wanted: Wanted::Count(wanted),
         because: words.say(|| {
-            let (ready, busy) = (instances(ready), percent(utilization));
+            let (ready, busy) = (instances(sight.settled), percent(utilization));
             let value = percent(target.value);
             format!("{ready} at {busy} busy are saturated and demand is larger than they show: {told}, {} at {value}", needs(needed))
         }),

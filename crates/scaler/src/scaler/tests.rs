@@ -111,8 +111,9 @@ fn a_step_in_demand_is_met_as_worked_out_by_hand() {
 fn saturation_without_arrivals_doubles_with_each_generation() {
     let mut fleet = Fleet::new(policy(vec![utilization(0.8)]), 3, 30);
     fleet.sees_arrivals = false;
-    // 3, 6 and 12 saturate; 24 are 83% busy, which is within the tolerance of 80%.
-    assert_eq!(fleet.changes(200, 2_000.0), [(1, 6), (32, 12), (63, 24)]);
+    // 3, 6 and 12 saturate, each from the second after it became ready; 24 are 83% busy, which is
+    // within the tolerance of 80%.
+    assert_eq!(fleet.changes(200, 2_000.0), [(1, 6), (33, 12), (65, 24)]);
 }
 
 #[test]

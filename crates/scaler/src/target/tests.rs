@@ -11,7 +11,8 @@ fn instances_of(ready: u32, starting: u32) -> Instances {
 /// What a target asks for, and why, of a fleet where `desired` instances are ready or starting.
 fn ask(target: &Target, metrics: &Metrics, ready: u32, desired: u32, work: Option<f64>) -> (Wanted, String) {
     let instances = instances_of(ready, desired.saturating_sub(ready));
-    let opinion = opinion(target, &Sight { metrics, instances, desired, work }, Words::Spoken);
+    let opinion =
+        opinion(target, &Sight { metrics, instances, settled: ready, desired, work }, Words::Spoken);
     (opinion.wanted, opinion.because)
 }
 
@@ -41,6 +42,22 @@ fn instances_that_start_will_take_their_share() {
     assert_eq!(because, "3 instances at 92% busy are 3.45 at 80%");
     let (wanted, _) = ask(&target(TargetMetric::Utilization, 0.8), &busy(1.0), 3, 6, None);
     assert_eq!(wanted, Wanted::Count(6), "doubled once, not again while the doubled half starts");
+}
+
+#[test]
+fn instances_that_are_new_count_on_the_side_of_shrinking_only() {
+    let utilization = target(TargetMetric::Utilization, 0.8);
+    let ask = |busy_share: f64| {
+        let metrics = busy(busy_share);
+        let sight =
+            Sight { metrics: &metrics, instances: instances_of(25, 0), settled: 3, desired: 25, work: None };
+        let opinion = opinion(&utilization, &sight, Words::Spoken);
+        (opinion.wanted, opinion.because)
+    };
+    assert_eq!(ask(1.0).0, Wanted::Count(25), "the three were saturated, nobody knows about the others");
+    assert_eq!(ask(0.9).0, Wanted::Count(25));
+    assert_eq!(ask(0.4).0, Wanted::Count(13), "even if all are that busy");
+    assert_eq!(ask(0.4).1, "25 instances, 22 of them new, at 40% busy are 12.5 at 80%");
 }
 
 #[test]
