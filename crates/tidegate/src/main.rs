@@ -1,1 +1,20 @@
-fn main() {}
+//! The `tidegate` program: see [`cli`] for what it can do.
+
+mod api;
+mod check;
+mod cli;
+mod exit;
+mod explain;
+mod instance;
+mod load;
+mod logging;
+mod schema;
+mod up;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    exit::code(cli::Cli::parse().run())
+}

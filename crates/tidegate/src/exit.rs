@@ -1,0 +1,40 @@
+//! Exit codes: 0 done, 1 the input is at fault, 2 usage, 3 the environment is at fault.
+
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
+
+/// Why a command did not do what it was asked to.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// What was given to it is wrong. An empty message means that all has been said already.
+    Input(anyhow::Error),
+    /// What it needs is not there: a port, a file, a server.
+    Environment(anyhow::Error),
+    /// It has reported by itself and leaves with this code.
+    Reported(u8),
+}
+
+impl Failure {
+    pub(crate) fn input(error: impl Into<anyhow::Error>) -> Self {
+        Self::Input(error.into())
+    }
+
+    pub(crate) fn environment(error: impl Into<anyhow::Error>) -> Self {
+        Self::Environment(error.into())
+    }
+}
+
+/// Prints a failure once, and says what to exit with.
+pub(crate) fn code(outcome: Result<(), Failure>) -> ExitCode {
+    let (error, code) = match outcome {
+        Ok(()) => return ExitCode::SUCCESS,
+        Err(Failure::Reported(code)) => return ExitCode::from(code),
+        Err(Failure::Input(error)) => (error, 1),
+        Err(Failure::Environment(error)) => (error, 3),
+    };
+    // With standard error closed there is nobody left to tell.
+    let _ = writeln!(io::stderr().lock(), "tidegate: {error:#}");
+    ExitCode::from(code)
+}
