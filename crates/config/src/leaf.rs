@@ -46,6 +46,10 @@ names! {
 }
 
 fn bad_name(text: &str, error: &name::Error) -> Mistake {
-    let message = format!("{} is not a name: {error}", quote(text));
+    let reason = match error {
+        name::Error::Length(length) => format!("it has {length} characters"),
+        name::Error::Character(character) => format!("{character:?} is not allowed"),
+    };
+    let message = format!("{} is not a name: {reason}", quote(text));
     Mistake::new(message, format!("a name is 1 to {MAX_LENGTH} letters, digits, `-`, `_` and `.`"))
 }

@@ -26,11 +26,11 @@ use std::{io, path::Path};
 use schemars::generate::SchemaSettings;
 use tidegate_core::Snapshot;
 
+use crate::{decode::Decode, report::Report};
 pub use crate::{
     diagnostic::{Diagnostic, Severity},
     reference::reference,
 };
-use crate::{decode::Decode, report::Report};
 
 /// Parses one configuration.
 ///

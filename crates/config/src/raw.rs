@@ -10,11 +10,11 @@ use schemars::{Schema, SchemaGenerator, json_schema};
 use tidegate_core::{DictName, FleetId, UpstreamId};
 
 use crate::{
-    decode::{Decode, Leaf, List, Map, Mistake, record},
+    decode::{Decode, Leaf, List, Map, record},
     leaf::text,
     report::Report,
     units::{Count, GIB, HOUR, KIB, MIB, Percent, SECOND, Size, Span},
-    yaml::node::{Kind, Node, Scalar},
+    yaml::node::{Kind, Node},
 };
 
 pub(crate) mod fleet;
@@ -185,25 +185,32 @@ pub(crate) enum Workers {
 
 pub(crate) type WorkerCount = Count<1, 1_024>;
 
-impl Leaf for Workers {
-    const WHAT: &'static str = "`auto` or a number";
-    const EXAMPLE: &'static str = "auto` or `4";
-
-    fn read(scalar: &Scalar) -> Result<Self, Mistake> {
-        if scalar.text == "auto" {
-            return Ok(Self::Auto);
+impl Decode for Workers {
+    fn decode(node: &Node, report: &mut Report<'_>) -> Option<Self> {
+        match &node.kind {
+            Kind::Scalar(scalar) if scalar.text == "auto" => Some(Self::Auto),
+            Kind::Scalar(scalar) if scalar.is_number() => WorkerCount::decode(node, report).map(Self::Fixed),
+            Kind::Map(_) => {
+                report.error(
+                    node.place,
+                    "a changing number of workers is not supported yet",
+                    "write `auto` or a number",
+                );
+                None
+            }
+            _ => {
+                let message = format!("expected `auto` or a number, found {}", node.describe());
+                report.error(node.visible(), message, "write `auto` for one per processor");
+                None
+            }
         }
-        if scalar.plain && scalar.text.parse::<f64>().is_ok() {
-            return WorkerCount::read(scalar).map(Self::Fixed);
-        }
-        Err(Mistake::not::<Self>(&scalar.describe()))
     }
 
-    fn form() -> Schema {
+    fn schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({ "anyOf": [{ "const": "auto" }, WorkerCount::form()] })
     }
 
-    fn bounds() -> Option<String> {
+    fn range() -> Option<String> {
         WorkerCount::bounds().map(|range| format!("`auto`, or {range}"))
     }
 }

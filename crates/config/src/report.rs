@@ -74,7 +74,7 @@ impl<'a> Report<'a> {
         if self.hidden > 0 {
             let severity = if self.has_errors() { Severity::Error } else { Severity::Warning };
             let message = format!("{} more are not shown", self.hidden);
-            let rest = self.locate(severity, self.first_hidden, message, "fix the others first".into());
+            let rest = self.locate(severity, self.first_hidden, &message, "fix the others first");
             self.shown.push(rest);
         }
         self.shown
@@ -89,10 +89,10 @@ impl<'a> Report<'a> {
             return;
         }
         let (message, help) = describe();
-        self.shown.push(self.locate(severity, place, message, help));
+        self.shown.push(self.locate(severity, place, &message, &help));
     }
 
-    fn locate(&self, severity: Severity, place: Place, message: String, help: String) -> Diagnostic {
+    fn locate(&self, severity: Severity, place: Place, message: &str, help: &str) -> Diagnostic {
         let line = nth_line(self.text, place.line);
         let excerpt = excerpt(line, place);
         Diagnostic {
@@ -100,9 +100,10 @@ impl<'a> Report<'a> {
             line: place.line,
             column: place.column,
             severity,
-            message: printable(&message),
-            help: Some(printable(&help)),
-            source_line: (!excerpt.is_empty() && line.chars().nth(MAX_LINE).is_none()).then(|| printable(line)),
+            message: printable(message),
+            help: Some(printable(help)),
+            source_line: (!excerpt.is_empty() && line.chars().nth(MAX_LINE).is_none())
+                .then(|| printable(line)),
             excerpt: (!excerpt.is_empty()).then_some(excerpt),
         }
     }

@@ -43,7 +43,12 @@ struct Resolver<'a, 'r> {
 }
 
 /// Checks everything; `None` exactly when `report` has errors.
-pub(crate) fn snapshot(raw: &raw::File, file: &str, read: Read<'_>, report: &mut Report<'_>) -> Option<Snapshot> {
+pub(crate) fn snapshot(
+    raw: &raw::File,
+    file: &str,
+    read: Read<'_>,
+    report: &mut Report<'_>,
+) -> Option<Snapshot> {
     let scripts = Scripts::new(file, read);
     let snapshot = Resolver { raw, report, scripts, regexes: Regexes::default() }.snapshot();
     let snapshot = snapshot.filter(|_| !report.has_errors())?;
@@ -61,9 +66,11 @@ impl Resolver<'_, '_> {
         let limits = raw.limits.value().and_then(limits);
         let trusted_proxies = raw.trusted_proxies.value().and_then(|list| list.resolve(|net, _| Some(*net)));
         let lua = raw.lua.value().and_then(lua);
-        let fleets = raw.fleets.value().and_then(|fleets| fleets.resolve(|name, place, raw| self.fleet(name, place, raw)));
+        let fleets =
+            raw.fleets.value().and_then(|fleets| fleets.resolve(|name, _, raw| self.fleet(name, raw)));
         let upstreams = raw.upstreams.value();
-        let upstreams = upstreams.and_then(|all| all.resolve(|name, place, raw| self.upstream(name, place, raw)));
+        let upstreams =
+            upstreams.and_then(|all| all.resolve(|name, place, raw| self.upstream(name, place, raw)));
         let routes = self.routes();
         Some(Snapshot {
             generation: 1,
@@ -112,7 +119,11 @@ impl Resolver<'_, '_> {
         let same = |listener: &raw::Listener| listener.address.value() == Some(&address);
         if address.port() != 0 && listeners.any(same) {
             let message = format!("`admin` and a listener have the address `{address}`");
-            self.report.error(place, message, "give the Admin API an address of its own, like `127.0.0.1:9000`");
+            self.report.error(
+                place,
+                message,
+                "give the Admin API an address of its own, like `127.0.0.1:9000`",
+            );
         }
         Some(snapshot::Admin { address })
     }
@@ -207,10 +218,12 @@ fn look_up<N: Name>(name: &N, place: Place, known: &BTreeSet<&N>, report: &mut R
     }
     report.error_with(place, || {
         let names = || known.iter().map(|name| name.text());
-        let message = format!("there is no {} {}{}", N::KIND, quote(name.text()), suggestion(name.text(), names()));
-        let help = match known.is_empty() {
-            true => format!("define it under `{}`", N::SECTION),
-            false => format!("`{}` defines {}", N::SECTION, list(names())),
+        let message =
+            format!("there is no {} {}{}", N::KIND, quote(name.text()), suggestion(name.text(), names()));
+        let help = if known.is_empty() {
+            format!("define it under `{}`", N::SECTION)
+        } else {
+            format!("`{}` defines {}", N::SECTION, list(names()))
         };
         (message, help)
     });
@@ -221,7 +234,8 @@ fn exclude<A, B>(first: (&str, &Field<A>), second: (&str, &Field<B>), report: &m
     if first.1.is_absent() || second.1.is_absent() {
         return;
     }
-    let Some(place) = second.1.given().map(|given| given.place).or(first.1.given().map(|given| given.place)) else {
+    let Some(place) = second.1.given().map(|given| given.place).or(first.1.given().map(|given| given.place))
+    else {
         return;
     };
     let message = format!("`{}` and `{}` exclude each other", first.0, second.0);

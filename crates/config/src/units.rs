@@ -131,7 +131,11 @@ impl<const MIN: u64, const MAX: u64> Leaf for Count<MIN, MAX> {
     const EXAMPLE: &'static str = "10";
 
     fn read(scalar: &Scalar) -> Result<Self, Mistake> {
-        if !scalar.plain || scalar.text.parse::<f64>().is_err() {
+        if !scalar.plain && scalar.text.parse::<u64>().is_ok() {
+            let message = format!("expected {}, found {}", Self::WHAT, scalar.describe());
+            return Err(Mistake::new(message, format!("remove the quotes: `{}`", scalar.text)));
+        }
+        if !scalar.is_number() {
             return Err(Mistake::not::<Self>(&scalar.describe()));
         }
         match scalar.text.parse() {
@@ -167,6 +171,9 @@ impl Leaf for Amount {
         if scalar.text.ends_with('%') {
             return Share::read(scalar).map(|share| Self(policy::Amount::Share(share.0)));
         }
+        if !scalar.is_number() {
+            return Err(Mistake::not::<Self>(&scalar.describe()));
+        }
         match Instances::read(scalar)?.as_u32().try_into() {
             Ok(instances) => Ok(Self(policy::Amount::Instances(instances))),
             Err(_) => Err(out_of_range::<Instances>(scalar)),
@@ -197,7 +204,8 @@ fn out_of_range<T: Leaf>(scalar: &Scalar) -> Mistake {
 fn split(text: &str) -> Option<(f64, &str)> {
     let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(end);
-    let whole = number.starts_with(|c: char| c.is_ascii_digit()) && number.ends_with(|c: char| c.is_ascii_digit());
+    let whole =
+        number.starts_with(|c: char| c.is_ascii_digit()) && number.ends_with(|c: char| c.is_ascii_digit());
     number.parse().ok().filter(|_| whole).map(|number| (number, unit))
 }
 
@@ -290,7 +298,10 @@ fn missing_unit<T>(text: &str, what: &str, unit: &str, units: &str) -> Result<T,
 
 fn show_span(millis: u64) -> String {
     let units = [("h", HOUR), ("m", 60 * SECOND), ("s", SECOND), ("ms", 1)];
-    let (unit, size) = units.into_iter().find(|(_, size)| millis >= *size && millis.is_multiple_of(*size)).unwrap_or(("s", 1));
+    let (unit, size) = units
+        .into_iter()
+        .find(|(_, size)| millis >= *size && millis.is_multiple_of(*size))
+        .unwrap_or(("s", 1));
     format!("{}{unit}", millis / size)
 }
 

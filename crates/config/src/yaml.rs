@@ -61,8 +61,21 @@ pub(crate) fn literal(text: &str, place: Place) -> Node {
 struct Fatal {
     place: Place,
     message: String,
-    help: &'static str,
+    help: String,
 }
+
+/// What helps against an error that has the first text in it.
+const SYNTAX_HELP: &[(&str, &str)] = &[
+    ("mapping values", "quote a value that contains `: `, or indent the key like those beside it"),
+    ("tab", "indent with spaces, not with tabs"),
+    ("unexpected character", "quote a value that starts with a special character"),
+    ("anchor", "quote a value that starts with `*` or `&`"),
+    ("end of stream", "close the quote that starts here"),
+    ("escape", "use single quotes, in which a backslash is a backslash"),
+    ("expect ':'", "a key is followed by a colon and a space"),
+    ("expected key", "indent the line like those it belongs to"),
+    ("recursion", "32 levels are the most"),
+];
 
 #[derive(Default)]
 struct Reader {
@@ -108,7 +121,7 @@ struct Anchored {
 impl Reader {
     fn read(mut self, text: &str, report: &mut Report<'_>) -> Result<Option<Node>, Fatal> {
         for event in Parser::new_from_str(text) {
-            let (event, span) = event.map_err(|error| syntax(&error))?;
+            let (event, span) = event.map_err(|error| self.syntax(&error))?;
             let place = place(span);
             match event {
                 Event::DocumentStart(_) if self.root.is_some() => {
@@ -138,7 +151,13 @@ impl Reader {
         Ok(self.root)
     }
 
-    fn open(&mut self, container: Container, place: Place, anchor: usize, tag: Option<&Tag>) -> Result<(), Fatal> {
+    fn open(
+        &mut self,
+        container: Container,
+        place: Place,
+        anchor: usize,
+        tag: Option<&Tag>,
+    ) -> Result<(), Fatal> {
         string_tag(tag, place)?;
         let weight_before = self.weight;
         self.weigh(1, place)?;
@@ -165,7 +184,13 @@ impl Reader {
     }
 
     /// Puts a finished node where it belongs: under its anchor, and into the container around it.
-    fn close(&mut self, node: Node, anchor: usize, weight: usize, report: &mut Report<'_>) -> Result<(), Fatal> {
+    fn close(
+        &mut self,
+        node: Node,
+        anchor: usize,
+        weight: usize,
+        report: &mut Report<'_>,
+    ) -> Result<(), Fatal> {
         if anchor > 0 {
             self.weigh(weight, node.place)?;
             self.anchors.insert(anchor, Anchored { node: node.clone(), weight });
@@ -203,11 +228,30 @@ impl Reader {
         }
         Ok(())
     }
+
+    fn syntax(&self, error: &ScanError) -> Fatal {
+        let mark = error.marker();
+        let (line, column) = (mark.line(), mark.col() + 1);
+        let place = Place { line, column, end_line: line, end_column: column };
+        let known = SYNTAX_HELP.iter().find(|(part, _)| error.info().contains(part));
+        let help = match (known, self.open.last()) {
+            (Some((_, help)), _) => (*help).to_owned(),
+            // Only brackets and braces have a width.
+            (None, Some(open)) if open.place.end_column > open.place.column => {
+                format!(
+                    "the bracket or brace in line {}, column {} is not closed",
+                    open.place.line, open.place.column
+                )
+            }
+            (None, _) => "check indentation, quotes and brackets here and above".to_owned(),
+        };
+        Fatal { place, message: format!("invalid YAML: {}", error.info()), help }
+    }
 }
 
 impl Fatal {
-    fn new(place: Place, message: impl Into<String>, help: &'static str) -> Self {
-        Self { place, message: message.into(), help }
+    fn new(place: Place, message: impl Into<String>, help: &str) -> Self {
+        Self { place, message: message.into(), help: help.into() }
     }
 }
 
@@ -269,26 +313,6 @@ fn place(span: Span) -> Place {
     }
 }
 
-fn syntax(error: &ScanError) -> Fatal {
-    const HELP: &[(&str, &str)] = &[
-        ("mapping values", "quote a value that contains `: `, or indent the key like those beside it"),
-        ("tab", "indent with spaces, not with tabs"),
-        ("unexpected character", "quote a value that starts with a special character"),
-        ("anchor", "quote a value that starts with `*` or `&`"),
-        ("end of stream", "close the quote that starts here"),
-        ("escape", "use single quotes, in which a backslash is a backslash"),
-        ("expect ':'", "a key is followed by a colon and a space"),
-        ("expected key", "indent the line like those it belongs to"),
-        ("recursion", "32 levels are the most"),
-    ];
-    let mark = error.marker();
-    let (line, column) = (mark.line(), mark.col() + 1);
-    let place = Place { line, column, end_line: line, end_column: column };
-    let known = HELP.iter().find(|(part, _)| error.info().contains(part));
-    let help = known.map_or("check indentation, quotes and brackets here and above", |(_, help)| help);
-    Fatal::new(place, format!("invalid YAML: {}", error.info()), help)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -297,11 +321,8 @@ mod tests {
     fn show(text: &str) -> String {
         let mut report = Report::new("f", text);
         let node = read(text, &mut report);
-        let mistakes: Vec<_> = report
-            .finish()
-            .iter()
-            .map(|d| format!("{}:{} {}", d.line, d.column, d.message))
-            .collect();
+        let mistakes: Vec<_> =
+            report.finish().iter().map(|d| format!("{}:{} {}", d.line, d.column, d.message)).collect();
         match node {
             Some(node) if mistakes.is_empty() => node.show(),
             _ => mistakes.join("\n"),
@@ -370,9 +391,8 @@ mod tests {
         let bomb = (1..40).fold("- &a0 [x, x]\n".to_owned(), |text, n| {
             text + &format!("- &a{n} [{}]\n", vec![format!("*a{}", n - 1); 9].join(", "))
         });
-        let deep_alias = (1..40).fold("- &a0 [x]\n".to_owned(), |text, n| {
-            text + &format!("- &a{n} [*a{}]\n", n - 1)
-        });
+        let deep_alias =
+            (1..40).fold("- &a0 [x]\n".to_owned(), |text, n| text + &format!("- &a{n} [*a{}]\n", n - 1));
         let fat_alias = format!("- &a {}\n- [{}]", "x".repeat(1 << 20), vec!["*a"; 1000].join(", "));
         for (text, message) in [
             ("x".repeat(MAX_BYTES + 1), "the configuration has 4194305 bytes"),

@@ -17,7 +17,8 @@ pub(crate) struct List<T>(pub(crate) Vec<Located<Option<T>>>);
 impl<T> List<T> {
     /// All items through `check`, each of them even when an earlier one fails.
     pub(crate) fn resolve<U>(&self, mut check: impl FnMut(&T, Place) -> Option<U>) -> Option<Vec<U>> {
-        let check = |item: &Located<Option<T>>| item.value.as_ref().and_then(|value| check(value, item.place));
+        let check =
+            |item: &Located<Option<T>>| item.value.as_ref().and_then(|value| check(value, item.place));
         let all: Vec<Option<U>> = self.0.iter().map(check).collect();
         all.into_iter().collect()
     }
@@ -31,7 +32,11 @@ impl<T: Decode> Decode for List<T> {
     fn decode(node: &Node, report: &mut Report<'_>) -> Option<Self> {
         let Kind::List(items) = &node.kind else {
             let message = format!("expected a list, found {}", node.describe());
-            report.error(node.visible(), message, "write it like `[a, b]`, or each item in a line of its own after `- `");
+            report.error(
+                node.visible(),
+                message,
+                "write it like `[a, b]`, or each item in a line of its own after `- `",
+            );
             return None;
         };
         let decode = |item: &Node| Located { value: T::decode(item, report), place: item.place };
@@ -39,11 +44,11 @@ impl<T: Decode> Decode for List<T> {
     }
 
     fn schema(generator: &mut SchemaGenerator) -> Schema {
-        let mut items = T::schema(generator);
-        if let Some(range) = T::range() {
-            items.insert("description".into(), range.into());
-        }
-        json_schema!({ "type": "array", "items": items })
+        json_schema!({ "type": "array", "items": T::schema(generator) })
+    }
+
+    fn range() -> Option<String> {
+        T::range()
     }
 }
 
@@ -66,7 +71,10 @@ impl<K, T> Map<K, T> {
     }
 
     /// All entries through `check`, each of them even when an earlier one fails.
-    pub(crate) fn resolve<U>(&self, mut check: impl FnMut(&K, Place, &T) -> Option<U>) -> Option<BTreeMap<K, U>>
+    pub(crate) fn resolve<U>(
+        &self,
+        mut check: impl FnMut(&K, Place, &T) -> Option<U>,
+    ) -> Option<BTreeMap<K, U>>
     where
         K: Ord + Clone,
     {
@@ -96,10 +104,11 @@ impl<K: Leaf, T: Decode> Decode for Map<K, T> {
     }
 
     fn schema(generator: &mut SchemaGenerator) -> Schema {
-        let mut values = T::schema(generator);
-        if let Some(range) = T::range() {
-            values.insert("description".into(), range.into());
-        }
+        let values = T::schema(generator);
         json_schema!({ "type": "object", "propertyNames": K::form(), "additionalProperties": values })
+    }
+
+    fn range() -> Option<String> {
+        T::range()
     }
 }

@@ -10,13 +10,16 @@ use serde_json::{Value, json};
 
 use crate::{
     decode::{Decode, Field, Located},
-    nearest::{list, suggestion},
+    nearest::{list, nearest, suggestion},
     report::{Report, quote},
     yaml::{
         self,
         node::{Entry, Kind, Node},
     },
 };
+
+/// Most unknown keys of one mapping whose meaning is guessed.
+const MAX_MISSPELT: usize = 16;
 
 /// `record! { Name { field: Type = kind, … } later: ["key", …] exactly: one }`
 ///
@@ -75,9 +78,11 @@ pub(crate) use record;
 #[derive(Debug)]
 pub(crate) struct Entries<'a> {
     node: &'a Node,
-    entries: &'a [Entry],
+    given: &'a [Entry],
     /// In camelCase, as they stand in the file.
     known: Vec<String>,
+    /// Keys that are written wrong: reported once, so not missed in addition.
+    misspelt: Vec<String>,
 }
 
 impl<'a> Entries<'a> {
@@ -86,14 +91,19 @@ impl<'a> Entries<'a> {
         let Kind::Map(entries) = &node.kind else {
             let message = format!("expected a mapping, found {}", node.describe());
             let keys = list(known.iter().map(String::as_str));
-            report.error(node.visible(), message, format!("write it like `{{ key: value }}`; the keys are {keys}"));
+            report.error(
+                node.visible(),
+                message,
+                format!("write it like `{{ key: value }}`; the keys are {keys}"),
+            );
             return None;
         };
-        Some(Self { node, entries, known })
+        let misspelt = misspelt(entries, &known);
+        Some(Self { node, given: entries, known, misspelt })
     }
 
     pub(crate) fn refuse_unknown(&self, later: &[&str], report: &mut Report<'_>) {
-        for entry in self.entries {
+        for entry in self.given {
             let key = entry.key.text.as_str();
             if self.known.iter().any(|known| known == key) {
                 continue;
@@ -112,11 +122,11 @@ impl<'a> Entries<'a> {
 
     /// Reports when not exactly one of the known keys is given. Unknown ones alone have been reported.
     pub(crate) fn one(&self, report: &mut Report<'_>) {
-        let mut given = self.entries.iter().filter(|entry| self.known.iter().any(|known| *known == entry.key.text));
+        let mut chosen = self.given.iter().filter(|entry| self.known.contains(&entry.key.text));
         let keys = list(self.known.iter().map(String::as_str));
-        match (given.next(), given.next()) {
-            (None, _) if self.entries.is_empty() => {
-                report.error(self.node.owner(), format!("one of {keys} is missing"), "choose one of them");
+        match (chosen.next(), chosen.next()) {
+            (None, _) if self.given.is_empty() => {
+                report.error(self.node.owner(), format!("one of {keys} is needed"), "add one of them");
             }
             (Some(first), Some(second)) => {
                 let message = format!("`{}` and `{}` exclude each other", first.key.text, second.key.text);
@@ -126,7 +136,12 @@ impl<'a> Entries<'a> {
         }
     }
 
-    pub(crate) fn required<T: Decode>(&self, field: &str, example: &str, report: &mut Report<'_>) -> Field<T> {
+    pub(crate) fn required<T: Decode>(
+        &self,
+        field: &str,
+        example: &str,
+        report: &mut Report<'_>,
+    ) -> Field<T> {
         match self.optional(field, report) {
             Field::Absent => {
                 let key = camel_case(field);
@@ -147,11 +162,22 @@ impl<'a> Entries<'a> {
 
     pub(crate) fn optional<T: Decode>(&self, field: &str, report: &mut Report<'_>) -> Field<T> {
         let key = camel_case(field);
-        match self.entries.iter().find(|entry| entry.key.text == key) {
+        match self.given.iter().find(|entry| entry.key.text == key) {
             Some(entry) => decode(&entry.value, report),
+            None if self.misspelt.contains(&key) => Field::Broken,
             None => Field::Absent,
         }
     }
+}
+
+/// What the unknown keys of `entries` most likely mean.
+fn misspelt(entries: &[Entry], known: &[String]) -> Vec<String> {
+    let unknown = entries
+        .iter()
+        .map(|entry| entry.key.text.as_str())
+        .filter(|key| !known.iter().any(|known| known == key));
+    let meant = unknown.take(MAX_MISSPELT).filter_map(|key| nearest(key, known.iter().map(String::as_str)));
+    meant.map(str::to_owned).collect()
 }
 
 fn decode<T: Decode>(node: &Node, report: &mut Report<'_>) -> Field<T> {
@@ -234,7 +260,9 @@ fn literal(text: &str) -> Value {
                 _ => scalar.text.as_str().into(),
             },
             Kind::List(items) => items.iter().map(value).collect(),
-            Kind::Map(entries) => entries.iter().map(|entry| (entry.key.text.clone(), value(&entry.value))).collect(),
+            Kind::Map(entries) => {
+                entries.iter().map(|entry| (entry.key.text.clone(), value(&entry.value))).collect()
+            }
         }
     }
     value(&yaml::literal(text, crate::report::Place::START))

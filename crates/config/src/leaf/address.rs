@@ -67,7 +67,8 @@ impl Leaf for HostPort {
 
     fn read(scalar: &Scalar) -> Result<Self, Mistake> {
         let text = scalar.text.as_str();
-        parse_host_port(text).map_err(|help| Mistake::new(format!("{} is not a host with a port", quote(text)), help))
+        parse_host_port(text)
+            .map_err(|help| Mistake::new(format!("{} is not a host with a port", quote(text)), help))
     }
 
     fn form() -> Schema {
@@ -88,7 +89,9 @@ fn parse_host_port(text: &str) -> Result<HostPort, String> {
     };
     let host = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
         Some(v6) => v6.parse::<Ipv6Addr>().map_err(|_| format!("`{v6}` is not an IPv6 address"))?.to_string(),
-        None if host.contains(':') => return Err(format!("put an IPv6 address in brackets, like `[::1]:{port}`")),
+        None if host.contains(':') => {
+            return Err(format!("put an IPv6 address in brackets, like `[::1]:{port}`"));
+        }
         None if is_host_name(host) => host.to_owned(),
         None => return Err("a host is an IP address, or a name of letters, digits, `-`, `_` and `.`".into()),
     };
@@ -98,7 +101,8 @@ fn parse_host_port(text: &str) -> Result<HostPort, String> {
 /// As DNS has it, with the underscore that is common in private zones.
 pub(crate) fn is_host_name(text: &str) -> bool {
     let label = |label: &str| {
-        (1..=63).contains(&label.len()) && label.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
     };
     text.len() <= 253 && text.split('.').all(label)
 }

@@ -27,7 +27,9 @@ impl Leaf for HostMatch {
                         format!("leave the port out: `{}`", host.rsplit('/').next().unwrap_or_default())
                     }
                     _ if !name.is_ascii() => "write it in punycode, like `xn--…`".into(),
-                    _ if name.contains('*') => "`*` stands alone before the first dot, like `*.example.com`".into(),
+                    _ if name.contains('*') => {
+                        "`*` stands alone before the first dot, like `*.example.com`".into()
+                    }
                     _ => "write a name like `api.example.com` or `*.example.com`".into(),
                 };
                 Err(Mistake::new(format!("{} is not a host name", quote(&scalar.text)), help))
@@ -85,7 +87,10 @@ fn read_regex(text: &str, regex: &str) -> Result<PathPattern, Mistake> {
         return Err(Mistake::new(format!("{} is not a regular expression", quote(text)), help));
     }
     match regex.trim_start() {
-        "" => Err(Mistake::new("an empty regular expression", "write it after the `~`, like `~ ^/users/[0-9]+$`")),
+        "" => Err(Mistake::new(
+            "an empty regular expression",
+            "write it after the `~`, like `~ ^/users/[0-9]+$`",
+        )),
         regex => Ok(PathPattern::Regex(regex.to_owned())),
     }
 }
@@ -124,7 +129,8 @@ impl Leaf for Method {
             return Ok(Self(text.clone()));
         }
         let upper = text.trim().to_ascii_uppercase();
-        let help = if is_token(&upper) { format!("write it like `{upper}`") } else { "write it like `GET`".into() };
+        let help =
+            if is_token(&upper) { format!("write it like `{upper}`") } else { "write it like `GET`".into() };
         Err(Mistake::new(format!("{} is not a method", quote(text)), help))
     }
 
@@ -161,5 +167,6 @@ impl Leaf for HeaderName {
 
 /// RFC 9110, section 5.6.2.
 fn is_token(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
+    !text.is_empty()
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
 }

@@ -94,9 +94,14 @@ impl Leaf for Code {
     fn read(scalar: &Scalar) -> Result<Self, Mistake> {
         let text = scalar.text.trim();
         if text.is_empty() {
-            return Err(Mistake::new("empty Lua", "write code or the path of a `.lua` file, or remove the key"));
+            return Err(Mistake::new(
+                "empty Lua",
+                "write code or the path of a `.lua` file, or remove the key",
+            ));
         }
-        if text.ends_with(".lua") && !text.contains(['\n', '\r']) {
+        if text.rsplit_once('.').is_some_and(|(_, extension)| extension == "lua")
+            && !text.contains(['\n', '\r'])
+        {
             let path = Scalar { text: text.to_owned(), ..scalar.clone() };
             return File::read(&path).map(|File(path)| Self::File(path));
         }

@@ -60,7 +60,7 @@ const METRICS: Words<Metric> = &[
 words! {
     Balance: "a way to balance", "roundRobin", BALANCES, later: &[];
     Driver: "a driver", "process", DRIVERS, later: &["inline", "thread", "kubernetes"];
-    TargetMetric: "a metric", "utilization", TARGET_METRICS, later: &[];
+    TargetMetric: "a metric for targets", "utilization", TARGET_METRICS, later: &[];
     Metric: "a metric", "utilization", METRICS, later: &[];
 }
 

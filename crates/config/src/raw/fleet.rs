@@ -170,7 +170,10 @@ impl Leaf for Fewest {
 
     fn read(scalar: &Scalar) -> Result<Self, Mistake> {
         match Count::<0, 0>::read(scalar) {
-            Ok(_) => Err(Mistake::new("scaling to zero is not supported yet", "keep at least 1 instance: `min: 1`")),
+            Ok(_) => Err(Mistake::new(
+                "scaling to zero is not supported yet",
+                "keep at least 1 instance: `min: 1`",
+            )),
             Err(_) => Instances::read(scalar).map(Self),
         }
     }

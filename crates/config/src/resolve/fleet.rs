@@ -15,9 +15,9 @@ use crate::{
 };
 
 impl Resolver<'_, '_> {
-    pub(super) fn fleet(&mut self, name: &FleetId, place: Place, raw: &raw::Fleet) -> Option<Fleet> {
+    pub(super) fn fleet(&mut self, name: &FleetId, raw: &raw::Fleet) -> Option<Fleet> {
         let run = raw.run.value().and_then(|run| self.run(run));
-        let policy = raw.scale.value().and_then(|scale| policy(scale, place, self.report));
+        let policy = raw.scale.value().and_then(|scale| policy(scale, self.report));
         let ready = raw.ready.value().and_then(ready);
         Some(Fleet {
             name: name.clone(),
@@ -36,7 +36,11 @@ impl Resolver<'_, '_> {
         let Located { value: command, place } = raw.command.given()?;
         let command: Vec<String> = command.resolve(|part, _| Some(part.0.clone()))?;
         if command.first().is_none_or(String::is_empty) {
-            self.report.error(*place, "the command has no program", "write it like `[./server, --port, \"{port}\"]`");
+            self.report.error(
+                *place,
+                "the command has no program",
+                "write it like `[./server, --port, \"{port}\"]`",
+            );
             return None;
         }
         Some(Run::Command(command))
@@ -48,26 +52,26 @@ fn ready(raw: &fleet::Ready) -> Option<ReadyCheck> {
     Some(ReadyCheck { path, timeout: raw.timeout.value()?.0 })
 }
 
-fn policy(raw: &fleet::Scale, place: Place, report: &mut Report<'_>) -> Option<Policy> {
-    let bounds = bounds(raw, place, report);
+fn policy(raw: &fleet::Scale, report: &mut Report<'_>) -> Option<Policy> {
+    let bounds = bounds(raw, report);
     let triggers = raw.triggers.value().and_then(|list| list.resolve(|raw, _| trigger(raw, report)));
     let behavior = raw.behavior.value();
-    let scale_out =
-        behavior.and_then(|raw| raw.scale_out.value()).and_then(|raw| pace(&raw.stabilization, &raw.limits, report));
-    let scale_in =
-        behavior.and_then(|raw| raw.scale_in.value()).and_then(|raw| pace(&raw.stabilization, &raw.limits, report));
+    let scale_out = behavior
+        .and_then(|raw| raw.scale_out.value())
+        .and_then(|raw| pace(&raw.stabilization, &raw.limits, report));
+    let scale_in = behavior
+        .and_then(|raw| raw.scale_in.value())
+        .and_then(|raw| pace(&raw.stabilization, &raw.limits, report));
     let (min, max) = bounds?;
     Some(Policy { min, max, triggers: triggers?, scale_out: scale_out?, scale_in: scale_in? })
 }
 
-fn bounds(raw: &fleet::Scale, place: Place, report: &mut Report<'_>) -> Option<(u32, u32)> {
+fn bounds(raw: &fleet::Scale, report: &mut Report<'_>) -> Option<(u32, u32)> {
     let (min, max) = (raw.min.given()?, raw.max.given()?);
     let (fewest, most) = (min.value.0.as_u32(), max.value.as_u32());
     if fewest > most {
-        // A default has the place of its fleet; the mistake is told where something was written.
-        let given = if max.place == place { min.place } else { max.place };
         let message = format!("`min` is {fewest} and above `max`, which is {most}");
-        report.error(given, message, "raise `max` (10 unless given) or lower `min`");
+        report.error(min.place, message, "raise `max` (10 unless given) or lower `min`");
         return None;
     }
     Some((fewest, most))
@@ -107,7 +111,9 @@ fn threshold(raw: &fleet::Threshold, report: &mut Report<'_>) -> Option<Threshol
         None => None,
         Some(below) => {
             let value = quantity(below, metric, report);
-            if let (Some(value), Some(above)) = (value, above) && value > above {
+            if let (Some(value), Some(above)) = (value, above)
+                && value > above
+            {
                 let message = format!("`below` is {} and over `above`", below.value.text());
                 report.error(below.place, message, "leave a gap between them: `below` is the smaller one");
                 return None;
@@ -129,15 +135,24 @@ fn quantity(raw: &Located<Quantity>, metric: Metric, report: &mut Report<'_>) ->
     raw.value.of(metric).map_err(|Mistake { message, help }| report.error(raw.place, message, help)).ok()
 }
 
-fn pace(stabilization: &Field<Hold>, limits: &Field<List<fleet::PaceLimit>>, report: &mut Report<'_>) -> Option<Pace> {
-    let limits = limits.value().and_then(|limits| limits.resolve(|raw, place| pace_limit(raw, place, report)));
+fn pace(
+    stabilization: &Field<Hold>,
+    limits: &Field<List<fleet::PaceLimit>>,
+    report: &mut Report<'_>,
+) -> Option<Pace> {
+    let limits =
+        limits.value().and_then(|limits| limits.resolve(|raw, place| pace_limit(raw, place, report)));
     Some(Pace { stabilization: stabilization.value()?.0, limits: limits? })
 }
 
 fn pace_limit(raw: &fleet::PaceLimit, place: Place, report: &mut Report<'_>) -> Option<PaceLimit> {
     exclude(("instances", &raw.instances), ("share", &raw.share), report);
     if raw.instances.is_absent() && raw.share.is_absent() {
-        report.error(place, "neither `instances` nor `share`", "say how much may change in the period, like `instances: 4`");
+        report.error(
+            place,
+            "neither `instances` nor `share`",
+            "say how much may change in the period, like `instances: 4`",
+        );
     }
     let share = raw.share.value().map(|share| Amount::Share(share.0));
     let amount = raw.instances.value().map(|&instances| instances.into()).or(share);

@@ -11,7 +11,7 @@ use crate::report::{Place, Report, quote};
 const STEPS: [usize; 4] = [64 << 10, 256 << 10, 1 << 20, 4 << 20];
 
 /// What all may need together, in bytes.
-const BUDGET: usize = 128 << 20;
+const BUDGET: usize = 64 << 20;
 
 #[derive(Debug, Default)]
 pub(crate) struct Regexes {
@@ -23,7 +23,11 @@ impl Regexes {
         for step in STEPS {
             self.charged += step;
             if self.charged > BUDGET {
-                report.error(place, "too many large regular expressions", "replace some by paths or prefixes");
+                report.error(
+                    place,
+                    "too many large regular expressions",
+                    "replace some by paths or prefixes",
+                );
                 return None;
             }
             match RegexBuilder::new(pattern).size_limit(step).build() {
@@ -31,7 +35,11 @@ impl Regexes {
                 Err(regex::Error::CompiledTooBig(_)) => {}
                 Err(error) => {
                     let message = format!("bad regular expression {}: {}", quote(pattern), reason(&error));
-                    report.error(place, message, "the syntax is that of the Rust crate `regex`, close to RE2 and Go");
+                    report.error(
+                        place,
+                        message,
+                        "the syntax is that of the Rust crate `regex`, close to RE2 and Go",
+                    );
                     return None;
                 }
             }
@@ -47,4 +55,40 @@ fn reason(error: &regex::Error) -> String {
     let text = error.to_string();
     let last = text.lines().last().unwrap_or_default();
     last.strip_prefix("error: ").unwrap_or(last).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Compiles `patterns` after `charged` bytes were charged; what was reported.
+    fn compile(charged: usize, patterns: &[&str]) -> Vec<String> {
+        let mut report = Report::new("f", "");
+        let mut regexes = Regexes { charged };
+        for pattern in patterns {
+            regexes.compile(pattern, Place::START, &mut report);
+        }
+        report.finish().into_iter().map(|d| d.message).collect()
+    }
+
+    #[test]
+    fn ordinary_expressions_are_charged_little() {
+        let pattern = r"^/users/[0-9]+/(orders|bills)/[A-Za-z0-9_-]{1,64}$";
+        assert_eq!(compile(BUDGET - 2 * STEPS[0], &[pattern, pattern]), [""; 0]);
+        assert_eq!(compile(0, &[r"^/[\w-]{1,64}$"]), [""; 0]);
+    }
+
+    #[test]
+    fn a_failure_is_charged_as_well() {
+        let bomb = "(a{1000}){1000}";
+        let all: usize = STEPS.iter().sum();
+        let told = compile(BUDGET - all, &[bomb, "a"]);
+        assert_eq!(
+            told,
+            [
+                "the regular expression `(a{1000}){1000}` needs too much memory",
+                "too many large regular expressions",
+            ]
+        );
+    }
 }

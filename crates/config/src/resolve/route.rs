@@ -8,7 +8,8 @@ use std::{
 use tidegate_core::{
     FleetId, RouteId, UpstreamId,
     snapshot::{
-        Balance, HeaderMatch, Hooks, HostMatch, Match, PathMatch, Retry, Route, Script, StaticEndpoint, Upstream, UpstreamTarget,
+        Balance, HeaderMatch, Hooks, HostMatch, Match, PathMatch, Retry, Route, Script, StaticEndpoint,
+        Upstream, UpstreamTarget,
     },
 };
 
@@ -21,7 +22,12 @@ use crate::{
 };
 
 impl Resolver<'_, '_> {
-    pub(super) fn upstream(&mut self, name: &UpstreamId, place: Place, raw: &raw::Upstream) -> Option<Upstream> {
+    pub(super) fn upstream(
+        &mut self,
+        name: &UpstreamId,
+        place: Place,
+        raw: &raw::Upstream,
+    ) -> Option<Upstream> {
         exclude(("fleet", &raw.fleet), ("endpoints", &raw.endpoints), self.report);
         if raw.fleet.is_absent() && raw.endpoints.is_absent() {
             let message = format!("upstream `{name}` has neither `fleet` nor `endpoints`");
@@ -53,18 +59,25 @@ impl Resolver<'_, '_> {
         raw.value.resolve(|endpoint, place| {
             let (HostPort { host, port }, weight) = match endpoint {
                 route::Endpoint::Plain(address) => (address.clone(), 1),
-                route::Endpoint::Weighted(raw) => (raw.address.value()?.clone(), raw.weight.value()?.as_u32()),
+                route::Endpoint::Weighted(raw) => {
+                    (raw.address.value()?.clone(), raw.weight.value()?.as_u32())
+                }
             };
             if let Some(line) = seen.insert((host.clone(), port), place.line) {
                 let message = format!("the endpoint `{host}:{port}` is given twice");
-                self.report.error(place, message, format!("the first is in line {line}; use `weight` for a larger share"));
+                self.report.error(
+                    place,
+                    message,
+                    format!("the first is in line {line}; use `weight` for a larger share"),
+                );
             }
             Some(StaticEndpoint { host, port, weight: NonZeroU32::new(weight)? })
         })
     }
 
     pub(super) fn routes(&mut self) -> Option<Vec<Route>> {
-        let upstreams: Option<BTreeSet<_>> = self.raw.upstreams.value().map(|upstreams| upstreams.names().collect());
+        let upstreams: Option<BTreeSet<_>> =
+            self.raw.upstreams.value().map(|upstreams| upstreams.names().collect());
         let mut names = HashMap::new();
         let mut position = 0;
         let routes = self.raw.routes.value()?;
@@ -97,7 +110,11 @@ impl Resolver<'_, '_> {
         };
         if let Some(line) = seen.insert(name.clone(), place.line) {
             let message = format!("two routes have the name `{name}`");
-            self.report.error(place, message, format!("the first is in line {line}; name this one differently"));
+            self.report.error(
+                place,
+                message,
+                format!("the first is in line {line}; name this one differently"),
+            );
         }
         Some(name)
     }
@@ -146,7 +163,9 @@ impl Resolver<'_, '_> {
         Some(match &raw.value {
             PathPattern::Exact(path) => PathMatch::Exact(path.clone()),
             PathPattern::Prefix(path) => PathMatch::Prefix(path.clone()),
-            PathPattern::Regex(regex) => PathMatch::Regex(self.regexes.compile(regex, raw.place, self.report)?),
+            PathPattern::Regex(regex) => {
+                PathMatch::Regex(self.regexes.compile(regex, raw.place, self.report)?)
+            }
         })
     }
 }

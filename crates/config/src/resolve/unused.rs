@@ -19,7 +19,11 @@ pub(crate) fn warn(raw: &raw::File, snapshot: &Snapshot, report: &mut Report<'_>
     unused_upstreams(raw, snapshot, report);
     hidden_routes(raw, snapshot, report);
     if snapshot.routes.is_empty() {
-        report.warning(Place::START, "there are no routes", "every request will be answered with 404; add `routes:`");
+        report.warning(
+            Place::START,
+            "there are no routes",
+            "every request will be answered with 404; add `routes:`",
+        );
     }
 }
 
@@ -58,8 +62,10 @@ fn hidden_routes(raw: &raw::File, snapshot: &Snapshot, report: &mut Report<'_>) 
         let cases = cases(&route.matcher);
         let earlier: Vec<_> = cases.iter().filter_map(|case| first.get(case).copied()).collect();
         if let (true, Some(by)) = (earlier.len() == cases.len(), earlier.first()) {
-            let place = item.value.as_ref().and_then(|raw| raw.name.given()).map_or(item.place, |name| name.place);
-            let message = format!("the route `{}` can never match: `{by}` above matches the same", route.name);
+            let place =
+                item.value.as_ref().and_then(|raw| raw.name.given()).map_or(item.place, |name| name.place);
+            let message =
+                format!("the route `{}` can never match: `{by}` above matches the same", route.name);
             report.warning(place, message, "remove it, or change what one of them matches");
         }
         for case in cases {

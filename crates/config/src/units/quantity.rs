@@ -34,12 +34,14 @@ impl Quantity {
     /// The value in the unit of `metric`.
     pub(crate) fn of(&self, metric: Metric) -> Result<f64, Mistake> {
         let (unit, name, example) = notation(metric);
-        let mistake = |problem| Mistake::new(format!("{} {problem}", quote(&self.text)), format!("write it like `{example}`"));
+        let mistake = |problem| {
+            Mistake::new(format!("{} {problem}", quote(&self.text)), format!("write it like `{example}`"))
+        };
         if self.unit != unit {
             return Err(mistake(format!("cannot be compared with {name}")));
         }
         if unit == Unit::Percentage && self.value > 1.0 {
-            return Err(mistake("is more than everything".into()));
+            return Err(mistake("is over 100%".into()));
         }
         Ok(self.value)
     }
@@ -146,7 +148,7 @@ mod tests {
         assert_eq!(read("40").unwrap().of(Metric::Utilization).unwrap_err().help, "write it like `80%`");
         assert!(of("80%", Metric::Concurrency).is_err());
         assert!(of("100", Metric::ArrivalRate).is_err());
-        assert_eq!(of("101%", Metric::ErrorRate).unwrap_err(), "`101%` is more than everything");
+        assert_eq!(of("101%", Metric::ErrorRate).unwrap_err(), "`101%` is over 100%");
     }
 
     #[test]

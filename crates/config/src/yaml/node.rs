@@ -1,7 +1,5 @@
 //! The tree that YAML is read into.
 
-use std::fmt::Write as _;
-
 use crate::report::{Place, quote};
 
 /// A value and where it stands.
@@ -88,9 +86,10 @@ impl Node {
         }
     }
 
-    /// With every place, for tests and debugging.
+    /// With every place.
+    #[cfg(test)]
     pub(crate) fn show(&self) -> String {
-        let mut text = match &self.kind {
+        let text = match &self.kind {
             Kind::Scalar(scalar) if scalar.plain => scalar.text.clone(),
             Kind::Scalar(scalar) => format!("'{}'", scalar.text),
             Kind::List(items) => {
@@ -101,8 +100,7 @@ impl Node {
                 format!("{{{}}}", entries.iter().map(show).collect::<Vec<_>>().join(", "))
             }
         };
-        let _ = write!(text, "@{}:{}", self.place.line, self.place.column);
-        text
+        format!("{text}@{}:{}", self.place.line, self.place.column)
     }
 }
 
@@ -127,12 +125,17 @@ impl Scalar {
         }
     }
 
+    pub(crate) fn is_number(&self) -> bool {
+        // `inf` and `nan` are words in YAML.
+        self.plain && self.text.contains(|c: char| c.is_ascii_digit()) && self.text.parse::<f64>().is_ok()
+    }
+
     pub(crate) fn describe(&self) -> String {
         if self.is_null() {
             "nothing".into()
         } else if self.truth().is_some() {
             quote(&self.text)
-        } else if self.plain && self.text.parse::<f64>().is_ok() {
+        } else if self.is_number() {
             format!("the number {}", quote(&self.text))
         } else {
             format!("the text {}", quote(&self.text))
