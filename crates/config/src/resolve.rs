@@ -40,6 +40,9 @@ struct Resolver<'a, 'r> {
     report: &'a mut Report<'r>,
     scripts: Scripts<'a>,
     regexes: Regexes,
+    /// What can be referred to; `None` when the section as a whole is broken.
+    fleets: Option<BTreeSet<&'a FleetId>>,
+    upstreams: Option<BTreeSet<&'a UpstreamId>>,
 }
 
 /// Checks everything; `None` exactly when `report` has errors.
@@ -49,8 +52,15 @@ pub(crate) fn snapshot(
     read: Read<'_>,
     report: &mut Report<'_>,
 ) -> Option<Snapshot> {
-    let scripts = Scripts::new(file, read);
-    let snapshot = Resolver { raw, report, scripts, regexes: Regexes::default() }.snapshot();
+    let mut resolver = Resolver {
+        raw,
+        report,
+        scripts: Scripts::new(file, read),
+        regexes: Regexes::default(),
+        fleets: raw.fleets.value().map(|fleets| fleets.names().collect()),
+        upstreams: raw.upstreams.value().map(|upstreams| upstreams.names().collect()),
+    };
+    let snapshot = resolver.snapshot();
     let snapshot = snapshot.filter(|_| !report.has_errors())?;
     unused::warn(raw, &snapshot, report);
     Some(snapshot)
@@ -212,11 +222,12 @@ impl Name for UpstreamId {
 }
 
 /// Reports a name that nothing has. What is defined with mistakes in it is defined.
-fn look_up<N: Name>(name: &N, place: Place, known: &BTreeSet<&N>, report: &mut Report<'_>) {
-    if known.contains(name) {
+fn look_up<N: Name>(name: &Located<N>, known: Option<&BTreeSet<&N>>, report: &mut Report<'_>) {
+    let Located { value: name, place } = name;
+    let Some(known) = known.filter(|known| !known.contains(name)) else {
         return;
-    }
-    report.error_with(place, || {
+    };
+    report.error_with(*place, || {
         let names = || known.iter().map(|name| name.text());
         let message =
             format!("there is no {} {}{}", N::KIND, quote(name.text()), suggestion(name.text(), names()));
@@ -231,13 +242,8 @@ fn look_up<N: Name>(name: &N, place: Place, known: &BTreeSet<&N>, report: &mut R
 
 /// Reports `second` when both are given.
 fn exclude<A, B>(first: (&str, &Field<A>), second: (&str, &Field<B>), report: &mut Report<'_>) {
-    if first.1.is_absent() || second.1.is_absent() {
-        return;
+    if let (Some(_), Some(given)) = (first.1.given(), second.1.given()) {
+        let message = format!("`{}` and `{}` exclude each other", first.0, second.0);
+        report.error(given.place, message, "remove one of them");
     }
-    let Some(place) = second.1.given().map(|given| given.place).or(first.1.given().map(|given| given.place))
-    else {
-        return;
-    };
-    let message = format!("`{}` and `{}` exclude each other", first.0, second.0);
-    report.error(place, message, "remove one of them");
 }

@@ -132,8 +132,8 @@ impl Reader {
                     let tagged = string_tag(tag.as_deref(), place)?;
                     let plain = style == ScalarStyle::Plain && !tagged;
                     let scalar = Scalar { text: text.into_owned(), plain, line };
-                    self.weigh(1 + scalar.text.len() / 64, place)?;
                     let weight = 1 + scalar.text.len() / 64;
+                    self.weigh(weight, place)?;
                     self.close(Node::new(place, Kind::Scalar(scalar)), anchor, weight, report)?;
                 }
                 Event::SequenceStart(anchor, tag) => {

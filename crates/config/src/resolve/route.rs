@@ -1,9 +1,6 @@
 //! Upstreams and routes.
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    num::NonZeroU32,
-};
+use std::{collections::HashMap, num::NonZeroU32};
 
 use tidegate_core::{
     FleetId, RouteId, UpstreamId,
@@ -45,10 +42,9 @@ impl Resolver<'_, '_> {
     }
 
     fn fleet_name(&mut self, raw: &Field<FleetId>) -> Option<FleetId> {
-        let Located { value: name, place } = raw.given()?;
-        let known: BTreeSet<_> = self.raw.fleets.value()?.names().collect();
-        look_up(name, *place, &known, self.report);
-        Some(name.clone())
+        let name = raw.given()?;
+        look_up(name, self.fleets.as_ref(), self.report);
+        Some(name.value.clone())
     }
 
     fn endpoints(&mut self, raw: &Located<List<route::Endpoint>>) -> Option<Vec<StaticEndpoint>> {
@@ -76,21 +72,12 @@ impl Resolver<'_, '_> {
     }
 
     pub(super) fn routes(&mut self) -> Option<Vec<Route>> {
-        let upstreams: Option<BTreeSet<_>> =
-            self.raw.upstreams.value().map(|upstreams| upstreams.names().collect());
         let mut names = HashMap::new();
-        let mut position = 0;
-        let routes = self.raw.routes.value()?;
+        let routes = self.raw.routes.value()?.0.iter().zip(1..);
         let all: Vec<_> = routes
-            .0
-            .iter()
-            .map(|item| {
-                position += 1;
+            .map(|(item, position)| {
                 let raw = item.value.as_ref()?;
                 let name = self.route_name(raw, position, item.place, &mut names);
-                if let (Some(upstream), Some(known)) = (raw.upstream.given(), &upstreams) {
-                    look_up(&upstream.value, upstream.place, known, self.report);
-                }
                 self.route(raw, item.place, name)
             })
             .collect();
@@ -120,6 +107,9 @@ impl Resolver<'_, '_> {
     }
 
     fn route(&mut self, raw: &raw::Route, place: Place, name: Option<RouteId>) -> Option<Route> {
+        if let Some(upstream) = raw.upstream.given() {
+            look_up(upstream, self.upstreams.as_ref(), self.report);
+        }
         let hooks = raw.lua.value();
         if let Some(hooks) = hooks {
             exclude(("upstream", &raw.upstream), ("lua.content", &hooks.content), self.report);

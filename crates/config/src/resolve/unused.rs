@@ -6,13 +6,16 @@ use std::collections::{BTreeSet, HashMap};
 
 use tidegate_core::{
     Snapshot,
-    snapshot::{Match, PathMatch, Upstream, UpstreamTarget},
+    snapshot::{HostMatch, Match, PathMatch, Upstream, UpstreamTarget},
 };
 
 use crate::{
     raw,
     report::{Place, Report},
 };
+
+/// Most pairs of a host and a method of one route that is looked at.
+const MAX_CASES: usize = 100;
 
 pub(crate) fn warn(raw: &raw::File, snapshot: &Snapshot, report: &mut Report<'_>) {
     unused_fleets(raw, snapshot, report);
@@ -56,10 +59,17 @@ fn unused_upstreams(raw: &raw::File, snapshot: &Snapshot, report: &mut Report<'_
 /// A route is hidden when for each of its hosts and methods an earlier one has the same match. Routes with
 /// equally many conditions are tried in the order of the file, so splitting by host and method is exact.
 fn hidden_routes(raw: &raw::File, snapshot: &Snapshot, report: &mut Report<'_>) {
+    let mut conditions = HashMap::new();
     let mut first = HashMap::new();
     let items = raw.routes.value().into_iter().flat_map(|routes| &routes.0);
     for (route, item) in snapshot.routes.iter().zip(items) {
-        let cases = cases(&route.matcher);
+        let matcher = &route.matcher;
+        if matcher.hosts.len().max(1) * matcher.methods.len().max(1) > MAX_CASES {
+            continue;
+        }
+        let next = conditions.len();
+        let conditions = *conditions.entry(path_and_headers(matcher)).or_insert(next);
+        let cases: Vec<_> = cases(matcher).map(|(host, method)| (host, method, conditions)).collect();
         let earlier: Vec<_> = cases.iter().filter_map(|case| first.get(case).copied()).collect();
         if let (true, Some(by)) = (earlier.len() == cases.len(), earlier.first()) {
             let place =
@@ -74,8 +84,30 @@ fn hidden_routes(raw: &raw::File, snapshot: &Snapshot, report: &mut Report<'_>) 
     }
 }
 
-/// One case for each host and method.
-fn cases(matcher: &Match) -> Vec<String> {
+/// Each host with each method; `None` is any.
+fn cases(matcher: &Match) -> impl Iterator<Item = (Option<(bool, &str)>, Option<&str>)> {
+    let hosts = or_any(matcher.hosts.iter().map(host_key));
+    let methods = or_any(matcher.methods.iter().map(String::as_str));
+    hosts.into_iter().flat_map(move |host| methods.clone().into_iter().map(move |method| (host, method)))
+}
+
+/// Whether it is a suffix, and its text.
+fn host_key(host: &HostMatch) -> (bool, &str) {
+    match host {
+        HostMatch::Exact(name) => (false, name),
+        HostMatch::Suffix(suffix) => (true, suffix),
+    }
+}
+
+fn or_any<T>(items: impl Iterator<Item = T>) -> Vec<Option<T>> {
+    let mut items: Vec<_> = items.map(Some).collect();
+    if items.is_empty() {
+        items.push(None);
+    }
+    items
+}
+
+fn path_and_headers(matcher: &Match) -> String {
     let path = match &matcher.path {
         PathMatch::Exact(path) => format!("={path}"),
         PathMatch::Prefix(path) => format!("^{path}"),
@@ -84,18 +116,5 @@ fn cases(matcher: &Match) -> Vec<String> {
     let mut headers: Vec<_> = matcher.headers.iter().map(|header| (&header.name, &header.value)).collect();
     headers.sort();
     headers.dedup();
-    let rest = format!("{path:?} {headers:?}");
-    let hosts = matcher.hosts.iter().map(|host| format!("{host:?}"));
-    let or_any = |mut texts: Vec<String>| {
-        if texts.is_empty() {
-            texts.push("any".into());
-        }
-        texts
-    };
-    let methods = or_any(matcher.methods.clone());
-    or_any(hosts.collect())
-        .iter()
-        .flat_map(|host| methods.iter().map(move |method| format!("{host} {method}")))
-        .map(|case| format!("{case} {rest}"))
-        .collect()
+    format!("{path:?} {headers:?}")
 }

@@ -130,6 +130,17 @@ fn what_is_defined_with_a_mistake_in_it_is_defined() {
 }
 
 #[test]
+fn listeners_are_there_and_differ() {
+    assert_eq!(messages("workers: 1"), ["1:1 missing key `listeners`"]);
+    assert_eq!(messages("listeners: []"), ["1:12 no listeners"]);
+    assert_eq!(messages("listeners: [0.0.0.0:80]"), ["1:13 expected a mapping, found the text `0.0.0.0:80`"]);
+    assert_eq!(
+        messages("listeners:\n- address: 0.0.0.0:80\n- address: '[::]:80'\n- address: 0.0.0.0:80\n"),
+        ["4:12 two listeners have the address `0.0.0.0:80`"]
+    );
+}
+
+#[test]
 fn mistakes_are_told_in_the_order_of_the_file() {
     let text = "workers: x\nupstreams: 1\nlisteners: 2\n";
     let lines: Vec<_> = parse(text).1.iter().map(|d| d.line).collect();
