@@ -65,19 +65,19 @@ proptest! {
 
 #[test]
 fn a_flood_of_mistakes_is_cut_short() {
-    let keys: String = (0..50_000).fold(String::new(), |mut text, n| {
+    let keys: String = (0..5_000).fold(String::new(), |mut text, n| {
         let _ = writeln!(text, "key{n}: 1");
         text
     });
     let (_, diagnostics) = parse(&format!("{LISTENERS}{keys}"));
     assert_eq!(diagnostics.len(), 101);
-    assert_eq!(diagnostics[100].message, "49900 more are not shown");
+    assert_eq!(diagnostics[100].message, "4900 more are not shown");
 }
 
 #[test]
 fn padded_inline_code_has_a_budget() {
-    let routes = "- lua: { content: a() }\n".repeat(40);
-    let text = format!("{LISTENERS}{}routes:\n{routes}", "\n".repeat(2_000_000));
+    let routes = "- lua: { content: a() }\n".repeat(400);
+    let text = format!("{LISTENERS}{}routes:\n{routes}", "\n".repeat(200_000));
     let (_, diagnostics) = parse(&text);
     assert!(diagnostics.iter().any(|d| d.message == "too much inline Lua"), "{diagnostics:?}");
 }
