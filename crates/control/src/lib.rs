@@ -1,1 +1,34 @@
+//! The control plane: configuration, fleets of processes, the loop around the scaler, and its journal.
+//!
+//! ```text
+//! observe (1 s) → step(now, observed) → decision → journal → processes → roster
+//! ```
+//!
+//! [`Control::load`] reads the configuration, [`Control::run`] drives everything from one thread, and a
+//! [`Handle`] shows it to others. What is decided is values (fleets, the scaler); what touches the world
+//! is thin around them.
+//!
+//! Invariants: no instance outlives this process; an instance leaves the roster before it is drained; a
+//! configuration that cannot be used changes nothing; whatever the disk does, decisions go on.
+//!
+//! Deliberately absent: requests (they are the data plane's) and HTTP (the Admin API's).
 
+mod clock;
+mod control;
+mod fleet;
+mod handle;
+pub mod instance;
+pub mod journal;
+mod observe;
+mod process;
+mod source;
+mod template;
+pub mod view;
+
+pub use crate::{
+    control::{Control, LoadError, Options},
+    handle::Handle,
+    instance::{InstanceReport, InstanceSpec, bind_to_parent},
+    source::ConfigSource,
+    view::View,
+};

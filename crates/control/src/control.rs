@@ -1,0 +1,173 @@
+//! The control plane's one loop.
+//!
+//! It owns all fleets and does everything in turn, on one thread: it takes what instances report, reads the
+//! configuration anew, observes and decides once a second, and brings each fleet closer to what was
+//! decided. The middle is values ([`Fleet`], [`Scaler`](tidegate_scaler::Scaler)); this is the rim.
+//!
+//! Invariants: the roster is published before an instance that left it is told to drain, and a roster
+//! that knows a new fleet is published before the snapshot that uses it.
+
+mod member;
+mod plane;
+mod reload;
+
+use std::{io, path::PathBuf, sync::Arc, time::Duration};
+
+use tidegate_config::Diagnostic;
+use tidegate_core::{Roster, Snapshot, Telemetry};
+use tokio::{
+    sync::watch,
+    time::{Interval, MissedTickBehavior, interval},
+};
+use tokio_util::sync::CancellationToken;
+
+use self::{plane::Plane, reload::Loader};
+use crate::{
+    clock::Moment,
+    handle::{Handle, Shared},
+    journal::Writer,
+    process::Event,
+    source::ConfigSource,
+    view::View,
+};
+
+/// How often requests in flight are counted, and fleets are looked at for what is due.
+const SAMPLE_EVERY: Duration = Duration::from_millis(100);
+
+/// How often each fleet is observed and decided upon.
+const STEP_EVERY: Duration = Duration::from_secs(1);
+
+/// How often files are looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// How a control plane is set up.
+#[derive(Debug, Clone)]
+pub struct Options {
+    pub config: ConfigSource,
+    /// The program that runs as an instance: Tidegate itself.
+    pub program: PathBuf,
+    /// Where the journal is kept; `None`: in memory only.
+    pub state_dir: Option<PathBuf>,
+}
+
+/// Why there is no control plane.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    #[error("the configuration cannot be used")]
+    Config(Vec<Diagnostic>),
+    #[error("the state directory {path:?} cannot be used")]
+    StateDir { path: PathBuf, source: io::Error },
+}
+
+/// A control plane that has a configuration and is ready to run.
+#[derive(Debug)]
+pub struct Control {
+    loader: Loader,
+    program: PathBuf,
+    writer: Option<Writer>,
+    shared: Arc<Shared>,
+    snapshots: watch::Sender<Arc<Snapshot>>,
+    roster: watch::Sender<Arc<Roster>>,
+}
+
+/// What the loop does next.
+enum Turn {
+    Stop,
+    Event(Event),
+    Reload,
+    Look,
+    Sample,
+    Step,
+}
+
+impl Control {
+    /// Reads the configuration. Nothing is started yet.
+    pub fn load(options: Options) -> Result<Self, LoadError> {
+        let (loader, snapshot) = Loader::load(options.config).map_err(LoadError::Config)?;
+        let writer = options
+            .state_dir
+            .map(|path| Writer::new(path.clone()).map_err(|source| LoadError::StateDir { path, source }));
+        let roster = plane::roster(snapshot.fleets.keys().map(|name| (name, Arc::default())));
+        Ok(Self {
+            shared: Arc::new(Shared::new(first_view(&loader))),
+            loader,
+            program: options.program,
+            writer: writer.transpose()?,
+            snapshots: watch::Sender::new(snapshot),
+            roster: watch::Sender::new(Arc::new(roster)),
+        })
+    }
+
+    /// The configuration in use, and every one that follows.
+    pub fn snapshots(&self) -> watch::Receiver<Arc<Snapshot>> {
+        self.snapshots.subscribe()
+    }
+
+    /// Who can serve, whenever that changes.
+    pub fn roster(&self) -> watch::Receiver<Arc<Roster>> {
+        self.roster.subscribe()
+    }
+
+    pub fn handle(&self) -> Handle {
+        Handle(Arc::clone(&self.shared))
+    }
+
+    /// Runs until `stop`, then drains all instances, and returns when the last one is gone.
+    ///
+    /// To be driven by the thread that lives longest, the process's main thread: the kernel kills
+    /// the instances when the thread that started them ends. The future is not `Send` for that reason.
+    ///
+    /// Stop the data plane first, and cancel `stop` when it has drained: from then on no instance gets
+    /// new requests.
+    pub async fn run(self, telemetry: Arc<Telemetry>, stop: CancellationToken) {
+        let Self { mut loader, program, writer, shared, snapshots, roster } = self;
+        let (mut plane, mut events) = Plane::new(program, telemetry, writer, Arc::clone(&shared), roster);
+        let mut snapshot = Arc::clone(&snapshots.borrow());
+        plane.configure(&snapshot);
+        let (mut sample, mut step, mut look) = (every(SAMPLE_EVERY), every(STEP_EVERY), every(LOOK_EVERY));
+        loop {
+            plane.settle(&loader);
+            let turn = tokio::select! {
+                biased;
+                () = stop.cancelled() => Turn::Stop,
+                Some(event) = events.recv() => Turn::Event(event),
+                () = shared.reload.notified() => Turn::Reload,
+                _ = sample.tick() => Turn::Sample,
+                _ = step.tick() => Turn::Step,
+                _ = look.tick() => Turn::Look,
+            };
+            match turn {
+                Turn::Stop => break,
+                Turn::Event(event) => plane.on(event),
+                Turn::Sample => plane.sample(),
+                Turn::Step => plane.step(),
+                Turn::Look if !loader.changed() => {}
+                Turn::Look | Turn::Reload => {
+                    if let Some(new) = loader.reload(&snapshot) {
+                        snapshot = new;
+                        plane.configure(&snapshot);
+                        plane.settle(&loader);
+                        snapshots.send_replace(Arc::clone(&snapshot));
+                    }
+                }
+            }
+        }
+        plane.stop(&loader);
+        while !plane.is_empty() {
+            let event = events.recv().await.expect("the plane holds a sender");
+            plane.on_while_stopping(event, &loader);
+        }
+    }
+}
+
+/// What there is to see before anything runs.
+fn first_view(loader: &Loader) -> View {
+    let (at, config) = (Moment::now().time, loader.status());
+    View { at, stopping: false, config, fleets: Vec::new(), journal_lost: 0 }
+}
+
+fn every(period: Duration) -> Interval {
+    let mut interval = interval(period);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    interval
+}

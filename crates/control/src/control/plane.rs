@@ -1,0 +1,309 @@
+//! All fleets, each with its scaler and its observer, and the processes they consist of.
+
+use std::{collections::BTreeMap, mem, path::PathBuf, sync::Arc};
+
+use tidegate_core::{Endpoint, FleetId, InstanceId, Roster, Snapshot, Telemetry};
+use tokio::sync::{mpsc, watch};
+use tokio_util::task::TaskTracker;
+
+use super::{member::Member, reload::Loader};
+use crate::{
+    clock::Moment,
+    fleet::{Action, Instance},
+    handle::Shared,
+    journal::Writer,
+    process::{Duties, Event, Launcher, Life},
+    template::{Program, Template},
+    view::View,
+};
+
+/// Events that may wait; an instance with more to say waits with it.
+const EVENTS: usize = 1_024;
+
+/// Longest part of a fleet's name in the name of an instance: what a number leaves of 63 characters.
+const FLEET_IN_ID: usize = 40;
+
+#[derive(Debug)]
+pub(super) struct Plane {
+    launcher: Launcher,
+    telemetry: Arc<Telemetry>,
+    writer: Option<Writer>,
+    shared: Arc<Shared>,
+    roster: watch::Sender<Arc<Roster>>,
+    tasks: TaskTracker,
+    events: mpsc::Sender<Event>,
+    fleets: BTreeMap<FleetId, Member>,
+    /// Instances started so far, all fleets together.
+    launched: u64,
+    stopping: bool,
+    /// What is shown is out of date.
+    dirty: bool,
+}
+
+impl Plane {
+    pub(super) fn new(
+        program: PathBuf,
+        telemetry: Arc<Telemetry>,
+        writer: Option<Writer>,
+        shared: Arc<Shared>,
+        roster: watch::Sender<Arc<Roster>>,
+    ) -> (Self, mpsc::Receiver<Event>) {
+        let (events, receiver) = mpsc::channel(EVENTS);
+        let plane = Self {
+            launcher: Launcher::new(program),
+            telemetry,
+            writer,
+            shared,
+            roster,
+            tasks: TaskTracker::new(),
+            events,
+            fleets: BTreeMap::new(),
+            launched: 0,
+            stopping: false,
+            dirty: true,
+        };
+        (plane, receiver)
+    }
+
+    /// Takes over a configuration: fleets appear, change, and leave.
+    pub(super) fn configure(&mut self, snapshot: &Snapshot) {
+        let now = Moment::now();
+        for (name, fleet) in &snapshot.fleets {
+            let template = Template::new(fleet, snapshot);
+            let member = self.fleets.entry(name.clone());
+            let member = member.or_insert_with(|| Member::new(name, fleet, template.clone(), now));
+            member.configure(fleet, template);
+            member.observer.configure(name, snapshot, &self.telemetry);
+        }
+        for (name, member) in &mut self.fleets {
+            if !snapshot.fleets.contains_key(name) {
+                member.fleet.remove(now.instant);
+            }
+        }
+        self.dirty = true;
+    }
+
+    /// Takes what happened to an instance.
+    pub(super) fn on(&mut self, event: Event) {
+        let now = Moment::now();
+        match event {
+            Event::Ready { fleet, id, address } => {
+                let Some(member) = self.fleets.get_mut(&fleet) else {
+                    return;
+                };
+                if let Some(took) = member.fleet.ready(&id, address, now.instant) {
+                    tracing::info!(%fleet, instance = %id, %address, took_ms = took.as_millis(), "ready");
+                    member.observer.started(took);
+                }
+                self.dirty = true;
+            }
+            Event::Status { fleet, id, status } => {
+                if let Some(member) = self.fleets.get_mut(&fleet) {
+                    member.observer.reported(&id, status, now.instant);
+                }
+            }
+            Event::Exited { fleet, id, reason } => self.exited(&fleet, &id, reason, now),
+        }
+    }
+
+    fn exited(&mut self, fleet: &FleetId, id: &InstanceId, reason: String, now: Moment) {
+        let Some(member) = self.fleets.get_mut(fleet) else {
+            return;
+        };
+        let wanted = member.fleet.instance(id).is_some_and(Instance::is_active);
+        if wanted {
+            tracing::warn!(%fleet, instance = %id, %reason, "failed");
+        } else {
+            tracing::info!(%fleet, instance = %id, %reason, "gone");
+        }
+        member.fleet.exited(id, reason, now);
+        self.dirty = true;
+    }
+
+    /// Counts requests in flight.
+    pub(super) fn sample(&mut self) {
+        self.fleets.values_mut().for_each(|member| member.observer.sample());
+    }
+
+    /// Observes and decides, for each fleet.
+    pub(super) fn step(&mut self) {
+        let names: Vec<FleetId> = self.fleets.keys().cloned().collect();
+        for name in &names {
+            self.step_one(name);
+        }
+        self.dirty = true;
+    }
+
+    fn step_one(&mut self, name: &FleetId) {
+        let Some(member) = self.fleets.get_mut(name).filter(|member| !member.fleet.is_removed()) else {
+            return;
+        };
+        let record = member.step(Moment::now());
+        if record.decision.changes() {
+            let (desired, previous) = (record.decision.desired, record.decision.previous);
+            let reason = record.decision.reasons().into_iter().next().unwrap_or_default();
+            tracing::info!(fleet = %name, desired, previous, reason, "scaled");
+            self.dirty = true;
+        }
+        for entry in self.shared.journal().append(name, record) {
+            if let Some(writer) = &self.writer {
+                writer.write(entry);
+            }
+        }
+    }
+
+    /// Does what is due, and shows it.
+    pub(super) fn settle(&mut self, loader: &Loader) {
+        let now = Moment::now();
+        let mut actions = Vec::new();
+        for (name, member) in &mut self.fleets {
+            let launched = &mut self.launched;
+            let todo = member.fleet.reconcile(now, |fleet| {
+                *launched += 1;
+                instance_id(fleet, *launched)
+            });
+            actions.extend(todo.into_iter().map(|action| (name.clone(), action)));
+        }
+        self.dirty |= !actions.is_empty();
+        self.forget_gone();
+        self.publish();
+        for (fleet, action) in actions {
+            match action {
+                Action::Start(id) => self.start(&fleet, &id),
+                Action::Drain(id) => self.drain(&fleet, &id),
+            }
+        }
+        if mem::take(&mut self.dirty) {
+            self.show(loader);
+        }
+    }
+
+    /// Drains everything; [`is_empty`](Self::is_empty) when that is done.
+    pub(super) fn stop(&mut self, loader: &Loader) {
+        self.stopping = true;
+        let mut actions = Vec::new();
+        for (name, member) in &mut self.fleets {
+            actions.extend(member.fleet.stop().into_iter().map(|action| (name.clone(), action)));
+        }
+        self.publish();
+        for (fleet, action) in actions {
+            if let Action::Drain(id) = action {
+                self.drain(&fleet, &id);
+            }
+        }
+        self.show(loader);
+    }
+
+    /// Takes what happened to an instance while everything is being stopped.
+    pub(super) fn on_while_stopping(&mut self, event: Event, loader: &Loader) {
+        self.on(event);
+        self.show(loader);
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.fleets.values().all(|member| member.fleet.instances().is_empty())
+    }
+
+    fn start(&mut self, name: &FleetId, id: &InstanceId) {
+        let taken: Vec<_> = self
+            .fleets
+            .values()
+            .flat_map(|member| member.fleet.instances())
+            .filter_map(|instance| instance.address)
+            .collect();
+        let Some(member) = self.fleets.get_mut(name) else {
+            return;
+        };
+        let Some(instance) = member.fleet.instance(id) else {
+            return;
+        };
+        let template = member.fleet.template(instance);
+        let (load, drain) = (Arc::clone(&instance.load), instance.drain.clone());
+        let process = match self.launcher.start(name, id, &template, &taken) {
+            Ok(process) => process,
+            Err(error) => {
+                let reason = format!("cannot be started: {error}");
+                return self.exited(name, id, reason, Moment::now());
+            }
+        };
+        if let Some(instance) = member.fleet.instance_mut(id) {
+            instance.pid = Some(process.pid());
+            instance.address = process.address();
+            instance.reports_status = matches!(template.program, Program::Lua { .. });
+        }
+        let duties = Duties {
+            fleet: name.clone(),
+            id: id.clone(),
+            template,
+            load,
+            drain,
+            events: self.events.clone(),
+        };
+        self.tasks.spawn(Life::new(process, duties).live());
+    }
+
+    fn drain(&mut self, fleet: &FleetId, id: &InstanceId) {
+        if let Some(instance) = self.fleets.get(fleet).and_then(|member| member.fleet.instance(id)) {
+            instance.drain.cancel();
+        }
+    }
+
+    fn forget_gone(&mut self) {
+        let shared = &self.shared;
+        self.fleets.retain(|name, member| {
+            let gone = member.fleet.gone();
+            if gone {
+                tracing::info!(fleet = %name, "removed");
+                shared.journal().remove(name);
+            }
+            !gone
+        });
+    }
+
+    /// Publishes who can serve, if that has changed.
+    fn publish(&self) {
+        let new = roster(self.fleets.iter().filter_map(|(name, member)| {
+            let endpoints = member.fleet.endpoints();
+            let listed = !member.fleet.is_removed() || !endpoints.is_empty();
+            listed.then_some((name, endpoints))
+        }));
+        self.roster.send_if_modified(|old| {
+            let changed = !same(old, &new);
+            if changed {
+                *old = Arc::new(new);
+            }
+            changed
+        });
+    }
+
+    fn show(&self, loader: &Loader) {
+        let now = Moment::now();
+        self.shared.show(View {
+            at: now.time,
+            stopping: self.stopping,
+            config: loader.status(),
+            fleets: self.fleets.values().map(|member| member.view(now)).collect(),
+            journal_lost: self.writer.as_ref().map_or(0, Writer::lost),
+        });
+    }
+}
+
+/// A roster of these fleets.
+pub(super) fn roster<'a>(fleets: impl Iterator<Item = (&'a FleetId, Arc<[Endpoint]>)>) -> Roster {
+    Roster { fleets: fleets.map(|(name, endpoints)| (name.clone(), endpoints)).collect() }
+}
+
+/// Whether both rosters list the same instances.
+fn same(old: &Roster, new: &Roster) -> bool {
+    let ids = |endpoints: &Arc<[Endpoint]>| endpoints.iter().map(|one| one.id.clone()).collect::<Vec<_>>();
+    let pairs = |roster: &Roster| -> Vec<_> {
+        roster.fleets.iter().map(|(name, endpoints)| (name.clone(), ids(endpoints))).collect()
+    };
+    pairs(old) == pairs(new)
+}
+
+/// `orders-17`. The number alone is unique already.
+fn instance_id(fleet: &FleetId, number: u64) -> InstanceId {
+    let name: String = fleet.as_str().chars().take(FLEET_IN_ID).collect();
+    InstanceId::new(&format!("{name}-{number}")).expect("a part of a name, '-' and digits are a name")
+}

@@ -1,0 +1,376 @@
+//! A fleet as a value: its instances, how many there should be, and what to do about the difference.
+//!
+//! [`Fleet::reconcile`] says which instances to start and which to drain; whoever does so reports
+//! back with [`Fleet::ready`] and [`Fleet::exited`]. Time is an argument, so every path of a crash
+//! loop or a replacement runs in a test without a process.
+//!
+//! Replacement: what a reload changed first has to prove itself with one instance beside the others.
+//! Once that is ready, new instances replace old ones a quarter of the fleet at a time, and an old
+//! one drains only when those that stay can carry the fleet. What never becomes ready never harms.
+//!
+//! Back-off: an instance that was ready is started again at once, the next time at the earliest
+//! 100 ms after the last start, then 200 ms, and so on to 30 s, until one has lived for 60 s. While
+//! none of a revision becomes ready, one at a time is tried, as seldom.
+//!
+//! Not here: processes (see [`crate::process`]), the count (the scaler's), and who may get requests
+//! (the roster is read off the states).
+
+mod instance;
+mod trouble;
+
+use std::{
+    num::NonZeroU32,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tidegate_core::{Endpoint, FleetId, InstanceId, Timestamp};
+
+pub(crate) use self::instance::{Instance, State};
+use self::trouble::{Trouble, back_off};
+use crate::{clock::Moment, template::Template};
+
+/// An instance that was ready for so long is healthy: its next failure counts as its first.
+const HEALTHY_AFTER: Duration = Duration::from_mins(1);
+
+/// How long a fleet that left the configuration still serves, for requests that were matched by
+/// the configuration before.
+const REMOVAL_DELAY: Duration = Duration::from_secs(1);
+
+/// Share of a fleet that is replaced at a time: one in four.
+const SURGE: u32 = 4;
+
+/// What has to be done. In the order given, after the roster has been published.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Action {
+    Start(InstanceId),
+    Drain(InstanceId),
+}
+
+/// Something that ended without having been asked to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Failure {
+    pub(crate) at: Timestamp,
+    pub(crate) id: InstanceId,
+    pub(crate) reason: String,
+}
+
+#[derive(Debug)]
+pub(crate) struct Fleet {
+    pub(crate) name: FleetId,
+    /// How many instances there should be.
+    pub(crate) desired: u32,
+    current: Revision,
+    /// Has yet to prove that it starts.
+    trial: Option<Revision>,
+    revisions: u64,
+    /// In the order of their start.
+    instances: Vec<Instance>,
+    removed: Option<Instant>,
+    pub(crate) restarts: u64,
+    pub(crate) last_failure: Option<Failure>,
+    /// Time that instances ran which are gone now.
+    past: Duration,
+}
+
+/// One template, and how its starts go.
+#[derive(Debug)]
+struct Revision {
+    number: u64,
+    template: Arc<Template>,
+    /// None of it has become ready since its last start failed.
+    trouble: Option<Trouble>,
+}
+
+impl Fleet {
+    pub(crate) fn new(name: FleetId, template: Template, desired: u32) -> Self {
+        Self {
+            name,
+            desired,
+            current: Revision { number: 1, template: Arc::new(template), trouble: None },
+            trial: None,
+            revisions: 1,
+            instances: Vec::new(),
+            removed: None,
+            restarts: 0,
+            last_failure: None,
+            past: Duration::ZERO,
+        }
+    }
+
+    /// Takes what a reload made of this fleet.
+    pub(crate) fn configure(&mut self, template: Template) {
+        self.removed = None;
+        if template.program == self.current.template.program {
+            self.trial = None;
+            self.current.template = Arc::new(template);
+            return;
+        }
+        let newest = self.trial.as_mut().filter(|trial| trial.template.program == template.program);
+        if let Some(trial) = newest {
+            trial.template = Arc::new(template);
+            return;
+        }
+        self.revisions += 1;
+        self.trial = Some(Revision { number: self.revisions, template: Arc::new(template), trouble: None });
+    }
+
+    /// The fleet left the configuration: it drains a little later, then it is [`gone`](Self::gone).
+    pub(crate) fn remove(&mut self, now: Instant) {
+        self.removed.get_or_insert(now);
+    }
+
+    /// Drains everything, without delay.
+    pub(crate) fn stop(&mut self) -> Vec<Action> {
+        self.desired = 0;
+        self.trial = None;
+        self.surplus(0)
+    }
+
+    pub(crate) fn is_removed(&self) -> bool {
+        self.removed.is_some()
+    }
+
+    /// Whether nothing is left of a fleet that was removed.
+    pub(crate) fn gone(&self) -> bool {
+        self.removed.is_some() && self.instances.is_empty()
+    }
+
+    /// Decides what to start and what to drain. States change here and now; the caller publishes
+    /// the roster and then acts.
+    pub(crate) fn reconcile(
+        &mut self,
+        now: Moment,
+        mut new_id: impl FnMut(&FleetId) -> InstanceId,
+    ) -> Vec<Action> {
+        if let Some(removed) = self.removed {
+            let due = now.instant.saturating_duration_since(removed) >= REMOVAL_DELAY;
+            return if due { self.stop() } else { Vec::new() };
+        }
+        if self.desired == 0
+            && let Some(trial) = self.trial.take()
+        {
+            self.current = trial;
+        }
+        let mut actions = self.surplus(self.desired);
+        self.try_out(now, &mut new_id, &mut actions);
+        self.fill_up(now, &mut new_id, &mut actions);
+        actions
+    }
+
+    /// The instance passed its check. Returns how long it took, or `None` if it was not awaited.
+    pub(crate) fn ready(
+        &mut self,
+        id: &InstanceId,
+        address: std::net::SocketAddr,
+        now: Instant,
+    ) -> Option<Duration> {
+        let instance = self.instances.iter_mut().find(|instance| instance.id == *id)?;
+        if instance.state != State::Starting {
+            return None;
+        }
+        instance.state = State::Ready { since: now };
+        instance.address = Some(address);
+        let (revision, launched) = (instance.revision, instance.launched);
+        if self.trial.as_ref().is_some_and(|trial| trial.number == revision)
+            && let Some(trial) = self.trial.take()
+        {
+            self.current = trial;
+        }
+        if self.current.number == revision {
+            self.current.trouble = None;
+        }
+        Some(now.saturating_duration_since(launched))
+    }
+
+    /// The instance's process has ended, or could not be started at all.
+    pub(crate) fn exited(&mut self, id: &InstanceId, reason: String, now: Moment) {
+        let Some(index) = self.instances.iter().position(|instance| instance.id == *id) else {
+            return;
+        };
+        let instance = &mut self.instances[index];
+        self.past += now.instant.saturating_duration_since(instance.launched);
+        let launched = instance.launched;
+        let (until, failures) = match instance.state {
+            State::Draining => {
+                self.instances.remove(index);
+                return;
+            }
+            State::Failed { .. } => return,
+            State::Ready { since } => {
+                let healthy = now.instant.saturating_duration_since(since) >= HEALTHY_AFTER;
+                let failures = if healthy { 0 } else { instance.failures };
+                (launched + back_off(failures), failures + 1)
+            }
+            State::Starting => {
+                let revision = instance.revision;
+                let failures = instance.failures + 1;
+                let newest = self.trial.as_mut().filter(|trial| trial.number == revision);
+                let trouble = &mut newest.unwrap_or(&mut self.current).trouble;
+                (Trouble::note(trouble, launched, now.instant), failures)
+            }
+        };
+        let instance = &mut self.instances[index];
+        instance.state = State::Failed { until };
+        instance.failures = failures;
+        instance.reason = Some(reason.clone());
+        self.last_failure = Some(Failure { at: now.time, id: id.clone(), reason });
+    }
+
+    pub(crate) fn instances(&self) -> &[Instance] {
+        &self.instances
+    }
+
+    pub(crate) fn instance(&self, id: &InstanceId) -> Option<&Instance> {
+        self.instances.iter().find(|instance| instance.id == *id)
+    }
+
+    pub(crate) fn instance_mut(&mut self, id: &InstanceId) -> Option<&mut Instance> {
+        self.instances.iter_mut().find(|instance| instance.id == *id)
+    }
+
+    /// What an instance of this fleet is started from.
+    pub(crate) fn template(&self, instance: &Instance) -> Arc<Template> {
+        let trial = self.trial.as_ref().filter(|trial| trial.number == instance.revision);
+        Arc::clone(&trial.unwrap_or(&self.current).template)
+    }
+
+    /// Who may get requests now.
+    pub(crate) fn endpoints(&self) -> Arc<[Endpoint]> {
+        let ready = self.instances.iter().filter(|instance| instance.is_ready());
+        let endpoint = |instance: &Instance| {
+            Some(Endpoint {
+                id: instance.id.clone(),
+                address: instance.address?,
+                weight: NonZeroU32::MIN,
+                load: Arc::clone(&instance.load),
+            })
+        };
+        ready.filter_map(endpoint).collect()
+    }
+
+    /// Time that instances ran, all together, from launch until gone.
+    pub(crate) fn instance_time(&self, now: Instant) -> Duration {
+        let running = self.instances.iter().filter(|instance| instance.runs());
+        running.fold(self.past, |sum, instance| sum + now.saturating_duration_since(instance.launched))
+    }
+
+    /// Marks instances that are not needed: first those that could not serve anyway.
+    fn surplus(&mut self, goal: u32) -> Vec<Action> {
+        let (current, trial) = (self.current.number, self.trial.as_ref().map(|trial| trial.number));
+        let is_old = |instance: &Instance| instance.revision != current && Some(instance.revision) != trial;
+        let mut actions = Vec::new();
+        // What is not of use even if it becomes ready.
+        self.instances.retain(|instance| !(is_old(instance) && instance.is_failed()));
+        for instance in self.instances.iter_mut().filter(|one| is_old(one) && one.state == State::Starting) {
+            actions.push(instance.drain());
+        }
+        // What others can stand in for: the old before the new.
+        while self.count(Instance::is_ready) > goal
+            && let Some(index) = self.least_busy(|one| is_old(one) && one.is_ready())
+        {
+            actions.push(self.instances[index].drain());
+        }
+        while self.count(|one| one.is_active() && one.revision == current) > goal {
+            if let Some(index) =
+                self.instances.iter().rposition(|one| one.revision == current && one.is_failed())
+            {
+                self.instances.remove(index);
+                continue;
+            }
+            let starting = |one: &Instance| one.revision == current && one.state == State::Starting;
+            let youngest = self.instances.iter().rposition(starting);
+            let Some(index) =
+                youngest.or_else(|| self.least_busy(|one| one.revision == current && one.is_ready()))
+            else {
+                break;
+            };
+            actions.push(self.instances[index].drain());
+        }
+        actions
+    }
+
+    /// Starts the one instance that a new revision has to prove itself with.
+    fn try_out(
+        &mut self,
+        now: Moment,
+        new_id: &mut impl FnMut(&FleetId) -> InstanceId,
+        actions: &mut Vec<Action>,
+    ) {
+        let Some(trial) = &self.trial else {
+            return;
+        };
+        let number = trial.number;
+        if Trouble::allows(trial.trouble.as_ref(), now.instant)
+            && self.count(|one| one.revision == number && one.is_active() && !one.is_failed()) == 0
+        {
+            let failures = self.forget_failed(number, now.instant).unwrap_or_default();
+            self.launch(number, failures, now, new_id, actions);
+        }
+    }
+
+    /// Starts instances until there are as many of the current revision as there should be.
+    fn fill_up(
+        &mut self,
+        now: Moment,
+        new_id: &mut impl FnMut(&FleetId) -> InstanceId,
+        actions: &mut Vec<Action>,
+    ) {
+        let (current, trial) = (self.current.number, self.trial.as_ref().map(|trial| trial.number));
+        loop {
+            let starting = self.count(|one| one.revision == current && one.state == State::Starting);
+            let held = starting > 0 && self.current.trouble.is_some();
+            if held || !Trouble::allows(self.current.trouble.as_ref(), now.instant) {
+                return;
+            }
+            if let Some(failures) = self.forget_failed(current, now.instant) {
+                self.launch(current, failures, now, new_id, actions);
+                continue;
+            }
+            let own = self.count(|one| one.is_active() && one.revision == current);
+            let old =
+                self.count(|one| one.is_active() && one.revision != current && Some(one.revision) != trial);
+            let surge = if old > 0 { self.desired.div_ceil(SURGE) } else { 0 };
+            if own >= self.desired || own + old >= self.desired + surge {
+                return;
+            }
+            self.launch(current, 0, now, new_id, actions);
+        }
+    }
+
+    /// Takes a failed instance that may be started again off the list, and returns how often it failed.
+    fn forget_failed(&mut self, revision: u64, now: Instant) -> Option<u32> {
+        let due = |one: &Instance| {
+            one.revision == revision && matches!(one.state, State::Failed { until } if until <= now)
+        };
+        let index = self.instances.iter().position(due)?;
+        self.restarts += 1;
+        Some(self.instances.remove(index).failures)
+    }
+
+    fn launch(
+        &mut self,
+        revision: u64,
+        failures: u32,
+        now: Moment,
+        new_id: &mut impl FnMut(&FleetId) -> InstanceId,
+        actions: &mut Vec<Action>,
+    ) {
+        let id = new_id(&self.name);
+        self.instances.push(Instance::new(id.clone(), revision, failures, now));
+        actions.push(Action::Start(id));
+    }
+
+    fn count(&self, which: impl Fn(&Instance) -> bool) -> u32 {
+        u32::try_from(self.instances.iter().filter(|one| which(one)).count()).unwrap_or(u32::MAX)
+    }
+
+    /// Of those, the one with the fewest requests in flight; of equals the youngest.
+    fn least_busy(&self, which: impl Fn(&Instance) -> bool) -> Option<usize> {
+        let candidates = self.instances.iter().enumerate().rev().filter(|(_, one)| which(one));
+        candidates.min_by_key(|(_, one)| one.load.in_flight()).map(|(index, _)| index)
+    }
+}
+
+#[cfg(test)]
+mod tests;

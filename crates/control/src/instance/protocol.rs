@@ -1,0 +1,129 @@
+//! The lines that a Lua instance and its parent exchange, as JSON.
+//!
+//! One [`InstanceSpec`] goes in, on the instance's standard input, which then stays open as a
+//! lifeline: its end means that the parent is gone. [`InstanceReport`]s come out on its standard
+//! output. A command instance exchanges nothing.
+
+use std::{net::SocketAddr, time::Duration};
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use tidegate_core::{
+    FleetId, InstanceId,
+    snapshot::{Limits, LuaSettings, Script, Timeouts},
+};
+
+/// Longest line with an [`InstanceSpec`], in bytes; the script is in it.
+pub const SPEC_BYTES: usize = 64 << 20;
+
+/// How often an instance reports its status.
+pub const STATUS_EVERY: Duration = Duration::from_millis(500);
+
+/// Everything that a Lua instance needs to know.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct InstanceSpec {
+    pub fleet: FleetId,
+    pub id: InstanceId,
+    /// Executed for each request.
+    pub app: Script,
+    pub lua: LuaSettings,
+    pub timeouts: Timeouts,
+    pub limits: Limits,
+    /// Process id of the parent, for [`bind_to_parent`](super::bind_to_parent).
+    pub parent: u32,
+    /// How long requests may go on after `SIGTERM`.
+    pub grace: Duration,
+}
+
+/// What an instance says of itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum InstanceReport {
+    /// The app compiled and requests are accepted.
+    Listening { address: SocketAddr },
+    /// Every [`STATUS_EVERY`] from then on.
+    Status(Status),
+    /// It cannot run and ends now, for this reason.
+    Failed(String),
+}
+
+/// Figures of one instance. Totals count from its start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Status {
+    /// Wall-clock time in which it was not waiting for events. Not processor time, which reads low
+    /// exactly when a crowded machine starves the instance.
+    pub busy_micros: u64,
+    /// Wall-clock time since it listens, read at the same moment. A share of two readings of one
+    /// clock stays true when the report is late.
+    pub up_micros: u64,
+    pub in_flight: u32,
+    pub served: u64,
+    /// In use by the Lua VM.
+    pub lua_bytes: u64,
+}
+
+/// Why a line is not what it should be.
+#[derive(Debug, thiserror::Error)]
+#[error("not a line of the instance protocol")]
+pub struct NotUnderstood(#[source] serde_json::Error);
+
+/// `message` as one line, with its end.
+pub fn encode(message: &impl Serialize) -> Vec<u8> {
+    let mut line = serde_json::to_vec(message).expect("the messages here are plain values with text keys");
+    line.push(b'\n');
+    line
+}
+
+pub fn decode<T: DeserializeOwned>(line: &[u8]) -> Result<T, NotUnderstood> {
+    serde_json::from_slice(line).map_err(NotUnderstood)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(report: &InstanceReport, line: &str) {
+        assert_eq!(String::from_utf8(encode(report)).unwrap(), format!("{line}\n"));
+        assert_eq!(&decode::<InstanceReport>(line.as_bytes()).unwrap(), report);
+    }
+
+    #[test]
+    fn reports_keep_their_form() {
+        let address = "127.0.0.1:40001".parse().unwrap();
+        check(&InstanceReport::Listening { address }, r#"{"listening":{"address":"127.0.0.1:40001"}}"#);
+        let status = Status { busy_micros: 5, up_micros: 9, in_flight: 1, served: 7, lua_bytes: 4096 };
+        check(
+            &InstanceReport::Status(status),
+            r#"{"status":{"busyMicros":5,"upMicros":9,"inFlight":1,"served":7,"luaBytes":4096}}"#,
+        );
+        check(
+            &InstanceReport::Failed("a.lua:3: unexpected symbol".into()),
+            r#"{"failed":"a.lua:3: unexpected symbol"}"#,
+        );
+    }
+
+    #[test]
+    fn a_spec_is_one_line_whatever_is_in_the_script() {
+        let spec = InstanceSpec {
+            fleet: FleetId::new("orders").unwrap(),
+            id: InstanceId::new("orders-1").unwrap(),
+            app: Script { name: "a.lua".into(), source: "-- ä\r\nngx.say('\u{2028}')\n".into() },
+            lua: LuaSettings::default(),
+            timeouts: Timeouts::default(),
+            limits: Limits::default(),
+            parent: 1,
+            grace: Duration::from_millis(1_500),
+        };
+        let line = encode(&spec);
+        assert_eq!(line.iter().position(|&byte| byte == b'\n'), Some(line.len() - 1));
+        assert_eq!(decode::<InstanceSpec>(&line).unwrap(), spec);
+    }
+
+    #[test]
+    fn anything_else_is_not_understood() {
+        for line in ["", "hello", "{}", r#"{"status":{}}"#, "[1]"] {
+            assert!(decode::<InstanceReport>(line.as_bytes()).is_err(), "{line:?}");
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! How busy one instance is.
+//!
+//! A Lua instance reports the time it was busy; of a command, processor time is all there is.
+
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
+
+use super::procfs::{self, Usage};
+use crate::{fleet::Instance, instance::protocol::Status};
+
+/// Reports that are kept: the newest says how busy the instance was since the oldest, about a second.
+const REPORTS: usize = 3;
+
+/// An instance whose last report is older has no utilisation.
+const STALE_AFTER: Duration = Duration::from_secs(3);
+
+#[derive(Debug, Default)]
+pub(super) struct Meter {
+    /// Oldest first. Empty for a command.
+    reports: VecDeque<(Instant, Status)>,
+    /// When processor time was read last, and what it was.
+    cpu: Option<(Instant, Duration)>,
+}
+
+/// What is known of an instance since the last reading.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(super) struct Figures {
+    /// Share of time that it was busy, 0 to 1.
+    pub(super) utilization: Option<f64>,
+    /// Cores in use.
+    pub(super) cpu: Option<f64>,
+    /// Bytes resident.
+    pub(super) memory: Option<f64>,
+}
+
+impl Meter {
+    pub(super) fn report(&mut self, status: Status, now: Instant) {
+        if self.reports.is_empty() {
+            // It began to listen with nothing done.
+            self.reports.push_back((now, Status::default()));
+        }
+        if self.reports.len() == REPORTS {
+            self.reports.pop_front();
+        }
+        self.reports.push_back((now, status));
+    }
+
+    pub(super) fn read(&mut self, instance: &Instance, now: Instant) -> Figures {
+        let usage = instance.pid.and_then(procfs::read);
+        self.figures(usage, instance.reports_status, instance.launched, now)
+    }
+
+    fn figures(&mut self, usage: Option<Usage>, reports: bool, launched: Instant, now: Instant) -> Figures {
+        let cpu = usage.and_then(|usage| {
+            let (since, before) = self.cpu.replace((now, usage.cpu)).unwrap_or((launched, Duration::ZERO));
+            share(usage.cpu.saturating_sub(before), now.saturating_duration_since(since))
+        });
+        let utilization = if reports { self.reported(now) } else { cpu.map(|cores| cores.min(1.0)) };
+        Figures { utilization, cpu, memory: usage.map(|usage| usage.memory as f64) }
+    }
+
+    fn reported(&self, now: Instant) -> Option<f64> {
+        let ((_, old), (at, new)) = (self.reports.front()?, self.reports.back()?);
+        if now.saturating_duration_since(*at) > STALE_AFTER {
+            return None;
+        }
+        let busy = Duration::from_micros(new.busy_micros.saturating_sub(old.busy_micros));
+        let up = Duration::from_micros(new.up_micros.saturating_sub(old.up_micros));
+        share(busy, up).map(|share| share.min(1.0))
+    }
+}
+
+fn share(part: Duration, of: Duration) -> Option<f64> {
+    (!of.is_zero()).then(|| part.as_secs_f64() / of.as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(busy_ms: u64, up_ms: u64) -> Status {
+        Status { busy_micros: busy_ms * 1_000, up_micros: up_ms * 1_000, ..Status::default() }
+    }
+
+    fn utilization(meter: &mut Meter, start: Instant, now: Instant) -> Option<f64> {
+        meter.figures(None, true, start, now).utilization
+    }
+
+    #[test]
+    fn utilisation_is_that_of_the_last_second_by_the_instances_own_clock() {
+        let start = Instant::now();
+        let at = |ms| start + Duration::from_millis(ms);
+        let mut meter = Meter::default();
+        assert_eq!(utilization(&mut meter, start, at(0)), None);
+        meter.report(status(100, 500), at(520));
+        assert_eq!(utilization(&mut meter, start, at(520)), Some(0.2));
+        meter.report(status(600, 1_000), at(1_900));
+        assert_eq!(utilization(&mut meter, start, at(1_900)), Some(0.6));
+        meter.report(status(1_100, 1_500), at(1_901));
+        assert_eq!(utilization(&mut meter, start, at(1_901)), Some(1.0));
+    }
+
+    #[test]
+    fn an_old_report_says_nothing() {
+        let start = Instant::now();
+        let mut meter = Meter::default();
+        meter.report(status(100, 500), start);
+        assert!(utilization(&mut meter, start, start + STALE_AFTER).is_some());
+        assert_eq!(utilization(&mut meter, start, start + STALE_AFTER + Duration::from_millis(1)), None);
+    }
+
+    #[test]
+    fn a_command_is_as_busy_as_its_processor() {
+        let start = Instant::now();
+        let mut meter = Meter::default();
+        let mut read = |seconds, cpu_ms| {
+            let usage = Usage { cpu: Duration::from_millis(cpu_ms), memory: 4_096 };
+            meter.figures(Some(usage), false, start, start + Duration::from_secs(seconds))
+        };
+        assert_eq!(read(2, 1_000).utilization, Some(0.5));
+        let figures = read(3, 3_500);
+        assert_eq!((figures.cpu, figures.utilization, figures.memory), (Some(2.5), Some(1.0), Some(4_096.0)));
+        assert_eq!(meter.figures(None, false, start, start + Duration::from_secs(4)), Figures::default());
+    }
+}

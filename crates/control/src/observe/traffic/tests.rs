@@ -1,0 +1,116 @@
+use std::time::Duration;
+
+use tidegate_core::snapshot::{Admin, Balance, Limits, LuaSettings, Retry, Timeouts, Workers};
+
+use super::*;
+
+fn fleet(name: &str) -> FleetId {
+    FleetId::new(name).unwrap()
+}
+
+/// A configuration in which each `(upstream, fleet)` is one.
+fn snapshot(upstreams: &[(&str, &str)]) -> Snapshot {
+    let upstream = |&(name, target): &(&str, &str)| {
+        let name = UpstreamId::new(name).unwrap();
+        let target = UpstreamTarget::Fleet(fleet(target));
+        let upstream = tidegate_core::snapshot::Upstream {
+            name: name.clone(),
+            target,
+            balance: Balance::default(),
+            retry: Retry::default(),
+        };
+        (name, upstream)
+    };
+    Snapshot {
+        generation: 1,
+        listeners: Vec::new(),
+        admin: Admin { address: "127.0.0.1:0".parse().unwrap() },
+        workers: Workers::Auto,
+        access_log: None,
+        timeouts: Timeouts::default(),
+        limits: Limits::default(),
+        trusted_proxies: Vec::new(),
+        lua: LuaSettings::default(),
+        fleets: BTreeMap::new(),
+        upstreams: upstreams.iter().map(upstream).collect(),
+        routes: Vec::new(),
+    }
+}
+
+struct World {
+    telemetry: Arc<Telemetry>,
+    start: Instant,
+    traffic: Traffic,
+}
+
+fn world(upstreams: &[(&str, &str)]) -> World {
+    let (telemetry, start) = (Telemetry::new(1), Instant::now());
+    let mut traffic = Traffic::new(start);
+    traffic.configure(&fleet("f"), &snapshot(upstreams), &telemetry);
+    World { telemetry, start, traffic }
+}
+
+impl World {
+    fn series(&self, upstream: &str) -> Arc<Series> {
+        self.telemetry.upstream(&UpstreamId::new(upstream).unwrap())
+    }
+
+    fn read(&mut self, millis: u64) -> Metrics {
+        self.traffic.read(self.start + Duration::from_millis(millis))
+    }
+}
+
+#[test]
+fn a_fleet_that_no_upstream_leads_to_has_no_traffic_figures() {
+    let mut world = world(&[("other", "g")]);
+    assert_eq!(world.read(1_000), Metrics::default());
+}
+
+#[test]
+fn rates_are_over_the_time_that_really_passed_and_over_all_upstreams() {
+    let mut world = world(&[("a", "f"), ("b", "f"), ("other", "g")]);
+    for _ in 0..30 {
+        world.series("a").shard(0).arrive();
+        world.series("b").shard(0).arrive();
+        world.series("other").shard(0).arrive();
+    }
+    assert_eq!(world.read(1_500).arrival_rate, Some(40.0));
+    assert_eq!(world.read(2_500).arrival_rate, Some(0.0));
+}
+
+#[test]
+fn concurrency_is_the_mean_of_the_samples() {
+    let mut world = world(&[("a", "f")]);
+    let series = world.series("a");
+    world.traffic.sample();
+    series.shard(0).arrive();
+    series.shard(0).queue();
+    world.traffic.sample();
+    series.shard(0).arrive();
+    let metrics = world.read(1_000);
+    assert_eq!((metrics.concurrency, metrics.queued), (Some(1.0), Some(1.0)));
+}
+
+#[test]
+fn nothing_answered_is_no_latency_and_no_error_rate() {
+    let mut world = world(&[("a", "f")]);
+    let series = world.series("a");
+    let empty = world.read(1_000);
+    assert_eq!((empty.latency_p99, empty.error_rate), (None, None));
+    series.shard(0).end(200, Duration::from_millis(2));
+    series.shard(0).end(502, Duration::from_millis(50));
+    let metrics = world.read(2_000);
+    assert_eq!((metrics.latency_p50, metrics.latency_p99), (Some(0.002), Some(0.05)));
+    assert_eq!(metrics.error_rate, Some(0.5));
+    assert_eq!(world.read(3_000).latency_p50, None);
+}
+
+#[test]
+fn what_an_upstream_counted_before_it_led_here_is_left_out() {
+    let mut world = world(&[]);
+    let series = world.series("late");
+    series.shard(0).arrive();
+    world.traffic.configure(&fleet("f"), &snapshot(&[("late", "f")]), &world.telemetry);
+    series.shard(0).arrive();
+    assert_eq!(world.read(1_000).arrival_rate, Some(1.0));
+}

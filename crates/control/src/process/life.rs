@@ -1,0 +1,308 @@
+//! The life of one process, from its start until it is gone.
+//!
+//! One task for each instance: it waits for readiness, passes on what the child says, drains it when
+//! told to, and notices its end at once, whatever it was doing. It reports [`Event`]s and decides
+//! nothing about the fleet.
+//!
+//! Invariant: the task ends only when the child has been reaped.
+
+use std::{
+    convert::Infallible,
+    future::{Future, pending},
+    net::SocketAddr,
+    os::unix::process::ExitStatusExt as _,
+    pin::pin,
+    process::ExitStatus,
+    sync::Arc,
+    time::Duration,
+};
+
+use rustix::process::Signal;
+use tidegate_core::{FleetId, InstanceId, roster::Load, snapshot::ReadyCheck};
+use tokio::{
+    io::AsyncWriteExt as _,
+    process::ChildStdin,
+    sync::{mpsc, watch},
+    time::{Instant, sleep, sleep_until, timeout, timeout_at},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{Process, output::Said, ready, signal_group};
+use crate::{
+    instance::{InstanceReport, protocol::Status},
+    template::Template,
+};
+
+/// How long requests may still arrive at an instance that has left the roster: a worker may have
+/// picked it just before.
+const SETTLE: Duration = Duration::from_millis(500);
+
+/// How often a draining instance is asked for requests in flight.
+const DRAIN_POLL: Duration = Duration::from_millis(20);
+
+/// How long an instance may take to end after `SIGTERM`, even when its grace is over.
+const TERM_PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long the last words of a child are awaited; what it started may hold its streams open.
+const LAST_WORDS_WITHIN: Duration = Duration::from_millis(200);
+
+/// What happened to an instance.
+#[derive(Debug)]
+pub(crate) enum Event {
+    Ready {
+        fleet: FleetId,
+        id: InstanceId,
+        address: SocketAddr,
+    },
+    Status {
+        fleet: FleetId,
+        id: InstanceId,
+        status: Status,
+    },
+    /// The process is gone, for that reason.
+    Exited {
+        fleet: FleetId,
+        id: InstanceId,
+        reason: String,
+    },
+}
+
+/// What the task of an instance has to know.
+#[derive(Debug)]
+pub(crate) struct Duties {
+    pub(crate) fleet: FleetId,
+    pub(crate) id: InstanceId,
+    pub(crate) template: Arc<Template>,
+    pub(crate) load: Arc<Load>,
+    pub(crate) drain: CancellationToken,
+    pub(crate) events: mpsc::Sender<Event>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Life {
+    process: Process,
+    duties: Duties,
+    /// Where it listens; Lua instances say so themselves.
+    address: watch::Sender<Option<SocketAddr>>,
+    /// What it said last on standard error.
+    last_words: Option<String>,
+    /// Why it cannot run, in its own words.
+    failed: Option<String>,
+}
+
+impl Life {
+    pub(crate) fn new(process: Process, duties: Duties) -> Self {
+        let address = watch::Sender::new(process.address);
+        Self { process, duties, address, last_words: None, failed: None }
+    }
+
+    pub(crate) async fn live(mut self) {
+        let reason = self.until_gone().await;
+        // Whatever the child left behind in its group.
+        signal_group(self.process.pid, Signal::KILL);
+        let Duties { fleet, id, events, .. } = self.duties;
+        // The receiver lives until every task has ended.
+        _ = events.send(Event::Exited { fleet, id, reason }).await;
+    }
+
+    /// Returns why the process ended.
+    async fn until_gone(&mut self) -> String {
+        // Held until the end: the child leaves when its standard input does.
+        let mut lifeline = self.process.child.stdin.take();
+        let start = Start {
+            spec: self.process.spec.take(),
+            address: self.address.subscribe(),
+            check: self.duties.template.ready.clone(),
+            drain: self.duties.drain.clone(),
+        };
+        match self.while_alive(start.outcome(&mut lifeline)).await {
+            Err(status) => self.reason(status).await,
+            Ok(Started::Late(why)) => {
+                let why = self.failed.take().unwrap_or(why);
+                self.terminate(Instant::now() + TERM_PATIENCE).await;
+                format!("not ready within {}s: {why}", self.duties.template.ready.timeout.as_secs_f64())
+            }
+            Ok(Started::Unwanted) => self.terminate(Instant::now() + self.grace()).await,
+            Ok(Started::Ready(address)) => {
+                let Duties { fleet, id, events, .. } = &self.duties;
+                let ready = Event::Ready { fleet: fleet.clone(), id: id.clone(), address };
+                _ = events.send(ready).await;
+                let drain = self.duties.drain.clone();
+                if let Err(status) = self.while_alive(drain.cancelled()).await {
+                    return self.reason(status).await;
+                }
+                self.drain().await
+            }
+        }
+    }
+
+    /// Waits until no request is left, or the grace is over, and ends the process.
+    async fn drain(&mut self) -> String {
+        let deadline = Instant::now() + self.grace();
+        let load = Arc::clone(&self.duties.load);
+        let quiet = async {
+            sleep(SETTLE).await;
+            while load.in_flight() > 0 {
+                sleep(DRAIN_POLL).await;
+            }
+        };
+        match self.while_alive(timeout_at(deadline, quiet)).await {
+            Err(status) => self.reason(status).await,
+            Ok(_) => self.terminate(deadline).await,
+        }
+    }
+
+    /// Asks the process to end, and kills it if it has not by `deadline`.
+    async fn terminate(&mut self, deadline: Instant) -> String {
+        signal_group(self.process.pid, Signal::TERM);
+        let deadline = deadline.max(Instant::now() + TERM_PATIENCE);
+        if let Err(status) = self.while_alive(sleep_until(deadline)).await {
+            return self.reason(status).await;
+        }
+        signal_group(self.process.pid, Signal::KILL);
+        let Err(status) = self.while_alive(pending::<Infallible>()).await;
+        self.reason(status).await
+    }
+
+    fn grace(&self) -> Duration {
+        self.duties.template.grace
+    }
+
+    /// Runs `until` to its end, and meanwhile listens to the child. Fails when the child ends first.
+    async fn while_alive<T>(&mut self, until: impl Future<Output = T>) -> Result<T, ExitStatus> {
+        let mut until = pin!(until);
+        let mut silent = false;
+        loop {
+            tokio::select! {
+                status = self.process.child.wait() => {
+                    // It cannot fail for a child that nobody else waits for.
+                    return Err(status.unwrap_or_else(|_| ExitStatus::from_raw(0)));
+                }
+                said = self.process.output.next(), if !silent => {
+                    silent = said.is_empty();
+                    self.hear(said);
+                }
+                result = &mut until => return Ok(result),
+            }
+        }
+    }
+
+    fn hear(&mut self, said: Vec<Said>) {
+        let Duties { fleet, id, events, .. } = &self.duties;
+        for said in said {
+            match said {
+                Said::Report(InstanceReport::Listening { address }) => {
+                    self.address.send_replace(Some(address));
+                }
+                Said::Report(InstanceReport::Status(status)) => {
+                    let event = Event::Status { fleet: fleet.clone(), id: id.clone(), status };
+                    // A status that finds no room is worth nothing: the next one replaces it.
+                    _ = events.try_send(event);
+                }
+                Said::Report(InstanceReport::Failed(why)) => self.failed = Some(why),
+                Said::Out(line) => tracing::info!(%fleet, instance = %id, "{line}"),
+                Said::Error(line) => {
+                    tracing::info!(%fleet, instance = %id, "{line}");
+                    if !line.trim().is_empty() {
+                        self.last_words = Some(line);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Why a process ended that ended so.
+    async fn reason(&mut self, status: ExitStatus) -> String {
+        let rest = async {
+            loop {
+                let said = self.process.output.next().await;
+                if said.is_empty() {
+                    return;
+                }
+                self.hear(said);
+            }
+        };
+        // Nothing is lost but words when this takes too long.
+        _ = timeout(LAST_WORDS_WITHIN, rest).await;
+        if let Some(why) = self.failed.take() {
+            return why;
+        }
+        let end = match (status.code(), status.signal()) {
+            (Some(code), _) => format!("exited with status {code}"),
+            (None, Some(signal)) => format!("killed by signal {}", signal_name(signal)),
+            (None, None) => "ended".to_owned(),
+        };
+        match self.last_words.take() {
+            Some(words) => format!("{end}: {words}"),
+            None => end,
+        }
+    }
+}
+
+/// The wait for readiness.
+struct Start {
+    spec: Option<Vec<u8>>,
+    address: watch::Receiver<Option<SocketAddr>>,
+    check: ReadyCheck,
+    drain: CancellationToken,
+}
+
+/// How the wait for readiness ended.
+enum Started {
+    Ready(SocketAddr),
+    /// With what was wrong when last asked.
+    Late(String),
+    Unwanted,
+}
+
+impl Start {
+    async fn outcome(mut self, stdin: &mut Option<ChildStdin>) -> Started {
+        let mut wrong = None;
+        let ready = async {
+            introduce(stdin, self.spec).await;
+            // The sender lives as long as the task that this runs in.
+            let known = self.address.wait_for(Option::is_some).await.ok().and_then(|known| *known);
+            let Some(address) = known else {
+                return pending().await;
+            };
+            ready::wait(address, &self.check, &mut wrong).await;
+            address
+        };
+        let result = tokio::select! {
+            result = timeout(self.check.timeout, ready) => result,
+            () = self.drain.cancelled() => return Started::Unwanted,
+        };
+        let silent = || "it did not say where it listens".to_owned();
+        result
+            .map_or_else(|_| Started::Late(wrong.map_or_else(silent, |why| why.to_string())), Started::Ready)
+    }
+}
+
+/// Tells the child what it is. A child that does not listen shows it by its end.
+async fn introduce(stdin: &mut Option<ChildStdin>, spec: Option<Vec<u8>>) {
+    if let (Some(stdin), Some(spec)) = (stdin, spec)
+        && let Err(error) = stdin.write_all(&spec).await
+    {
+        tracing::debug!(%error, "an instance did not read its specification");
+    }
+}
+
+/// `9 (SIGKILL)`, for those that end processes in practice.
+fn signal_name(signal: i32) -> String {
+    let known = [
+        (Signal::HUP, "SIGHUP"),
+        (Signal::INT, "SIGINT"),
+        (Signal::ILL, "SIGILL"),
+        (Signal::ABORT, "SIGABRT"),
+        (Signal::BUS, "SIGBUS"),
+        (Signal::FPE, "SIGFPE"),
+        (Signal::KILL, "SIGKILL"),
+        (Signal::SEGV, "SIGSEGV"),
+        (Signal::PIPE, "SIGPIPE"),
+        (Signal::TERM, "SIGTERM"),
+    ];
+    match known.iter().find(|(known, _)| known.as_raw() == signal) {
+        Some((_, name)) => format!("{signal} ({name})"),
+        None => signal.to_string(),
+    }
+}

@@ -1,0 +1,100 @@
+//! Where the configuration comes from, and whether it has changed.
+//!
+//! A file counts as changed when its path leads to something new (length, time, inode), for the
+//! configuration itself and for every script that it names, and has stayed so for two looks in a row:
+//! what an editor is still writing is left alone.
+
+use std::{
+    cell::RefCell,
+    collections::BTreeMap,
+    fs, io,
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+};
+
+use tidegate_config::{Diagnostic, Severity};
+use tidegate_core::Snapshot;
+
+/// Where to read the configuration.
+#[derive(Debug, Clone)]
+pub enum ConfigSource {
+    File(PathBuf),
+    /// Built in: the name that diagnostics show, the text, and the scripts that it names.
+    Text {
+        name: String,
+        text: String,
+        scripts: BTreeMap<PathBuf, String>,
+    },
+}
+
+/// What tells one content of a file from another. `None`: there is no file.
+type Mark = Option<(u64, i64, i64, u64)>;
+type Marks = BTreeMap<PathBuf, Mark>;
+
+#[derive(Debug)]
+pub(crate) struct Source {
+    origin: ConfigSource,
+    /// Every file of the last load, as it was before it was read.
+    loaded: Marks,
+    /// The same files when looked at last.
+    seen: Marks,
+}
+
+impl Source {
+    pub(crate) const fn new(origin: ConfigSource) -> Self {
+        Self { origin, loaded: Marks::new(), seen: Marks::new() }
+    }
+
+    /// Reads and checks everything.
+    pub(crate) fn load(&mut self) -> (Option<Snapshot>, Vec<Diagnostic>) {
+        let (path, name) = match &self.origin {
+            ConfigSource::Text { name, text, scripts } => {
+                let read =
+                    |path: &Path| scripts.get(path).cloned().ok_or_else(|| io::ErrorKind::NotFound.into());
+                return tidegate_config::parse(name, text, &read);
+            }
+            ConfigSource::File(path) => (path, path.display().to_string()),
+        };
+        let marks = RefCell::new(Marks::from([(path.clone(), mark(path))]));
+        let read = |script: &Path| {
+            marks.borrow_mut().insert(script.to_owned(), mark(script));
+            fs::read_to_string(script)
+        };
+        let result = match fs::read_to_string(path) {
+            Ok(text) => tidegate_config::parse(&name, &text, &read),
+            Err(error) => (None, vec![unreadable(name, &error)]),
+        };
+        self.loaded = marks.into_inner();
+        self.seen.clone_from(&self.loaded);
+        result
+    }
+
+    /// Looks whether a file has changed since it was loaded.
+    pub(crate) fn changed(&mut self) -> bool {
+        let now: Marks = self.loaded.keys().map(|path| (path.clone(), mark(path))).collect();
+        let settled = now == self.seen;
+        self.seen = now;
+        settled && self.seen != self.loaded
+    }
+}
+
+fn mark(path: &Path) -> Mark {
+    let found = fs::metadata(path).ok()?;
+    Some((found.len(), found.mtime(), found.mtime_nsec(), found.ino()))
+}
+
+fn unreadable(file: String, error: &io::Error) -> Diagnostic {
+    Diagnostic {
+        file,
+        line: 1,
+        column: 1,
+        severity: Severity::Error,
+        message: format!("cannot read the configuration: {error}"),
+        help: None,
+        excerpt: None,
+        source_line: None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

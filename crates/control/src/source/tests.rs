@@ -1,0 +1,44 @@
+use super::*;
+
+/// A source whose files are on disk and whose content need not be right.
+fn source(files: &[(&str, &str)]) -> (tempfile::TempDir, Source) {
+    let directory = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        fs::write(directory.path().join(name), text).unwrap();
+    }
+    let source = Source::new(ConfigSource::File(directory.path().join("tidegate.yaml")));
+    (directory, source)
+}
+
+#[test]
+fn a_file_that_is_not_there_is_a_diagnostic() {
+    let (_directory, mut source) = source(&[]);
+    let (snapshot, diagnostics) = source.load();
+    assert!(snapshot.is_none());
+    assert!(diagnostics[0].message.starts_with("cannot read the configuration"), "{diagnostics:?}");
+}
+
+#[test]
+fn a_change_counts_once_it_has_settled() {
+    let (directory, mut source) = source(&[("tidegate.yaml", "a")]);
+    source.load();
+    assert!(!source.changed());
+    fs::write(directory.path().join("tidegate.yaml"), "ab").unwrap();
+    assert!(!source.changed());
+    fs::write(directory.path().join("tidegate.yaml"), "abc").unwrap();
+    assert!(!source.changed());
+    assert!(source.changed());
+    source.load();
+    assert!(!source.changed());
+}
+
+#[test]
+fn a_file_that_goes_and_comes_back_the_same_counts() {
+    let (directory, mut source) = source(&[("tidegate.yaml", "a")]);
+    source.load();
+    let path = directory.path().join("tidegate.yaml");
+    fs::rename(&path, directory.path().join("aside")).unwrap();
+    fs::write(&path, "a").unwrap();
+    assert!(!source.changed());
+    assert!(source.changed(), "another inode, or at least another time");
+}

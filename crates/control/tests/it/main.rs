@@ -1,0 +1,11 @@
+//! The control plane with real processes.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod world;
+
+mod config;
+mod crash;
+mod fleet;
+mod journal;
+mod parent;

@@ -1,0 +1,169 @@
+//! The program that tests start: an instance, a server, or a whole control plane to be killed.
+//!
+//! As a Lua instance it takes its orders from the "script", a word and its argument a line: `answer TEXT`,
+//! `busy SHARE`, `delay MS`, `fail MESSAGE`, `exit STATUS`, `say TEXT` (on standard error), `deaf`.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::{ffi::OsString, net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
+
+use tidegate_control::{
+    ConfigSource, Control, InstanceReport, Options,
+    instance::{exec, protocol, receive, report},
+};
+use tidegate_core::Telemetry;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+    signal::unix::{SignalKind, signal},
+    time::{Instant, sleep},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+fn main() -> ExitCode {
+    let words: Vec<OsString> = std::env::args_os().skip(1).collect();
+    let texts: Vec<&str> = words.iter().filter_map(|word| word.to_str()).collect();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    match texts.as_slice() {
+        ["instance", "--exec", "--", ..] => {
+            let error = exec::exec(&words[3..]);
+            eprintln!("{error}");
+            ExitCode::from(3)
+        }
+        ["instance"] => runtime.block_on(instance()),
+        ["serve", port, orders @ ..] => {
+            let listener = runtime.block_on(TcpListener::bind(format!("127.0.0.1:{port}"))).unwrap();
+            runtime.block_on(serve(listener, Orders::parse(&orders.join("\n"))))
+        }
+        ["family", port] => family(port),
+        ["parent", config] => runtime.block_on(parent(config)),
+        _ => panic!("unknown orders {texts:?}"),
+    }
+}
+
+/// What an instance does.
+#[derive(Debug, Default)]
+struct Orders {
+    answer: String,
+    status: u16,
+    busy: f64,
+    delay: Duration,
+    fail: Option<String>,
+    exit: Option<u8>,
+    deaf: bool,
+}
+
+impl Orders {
+    fn parse(script: &str) -> Self {
+        let mut orders = Self { status: 200, ..Self::default() };
+        for line in script.lines() {
+            let (word, argument) = line.split_once(' ').unwrap_or((line, ""));
+            match word {
+                "answer" => argument.clone_into(&mut orders.answer),
+                "status" => orders.status = argument.parse().unwrap(),
+                "busy" => orders.busy = argument.parse().unwrap(),
+                "delay" => orders.delay = Duration::from_millis(argument.parse().unwrap()),
+                "fail" => orders.fail = Some(argument.to_owned()),
+                "exit" => orders.exit = Some(argument.parse().unwrap()),
+                "say" => eprintln!("{argument}"),
+                "deaf" => orders.deaf = true,
+                _ => panic!("unknown order {line:?}"),
+            }
+        }
+        orders
+    }
+}
+
+async fn instance() -> ExitCode {
+    let spec = receive().unwrap();
+    let orders = Orders::parse(&spec.app.source);
+    sleep(orders.delay).await;
+    if let Some(status) = orders.exit {
+        return ExitCode::from(status);
+    }
+    if let Some(message) = orders.fail {
+        report(&InstanceReport::Failed(message)).unwrap();
+        return ExitCode::FAILURE;
+    }
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    if !orders.deaf {
+        report(&InstanceReport::Listening { address: listener.local_addr().unwrap() }).unwrap();
+    }
+    let busy = orders.busy;
+    let reports = async {
+        let start = Instant::now();
+        loop {
+            sleep(protocol::STATUS_EVERY).await;
+            let up_micros = u64::try_from(start.elapsed().as_micros()).unwrap();
+            let busy_micros = (up_micros as f64 * busy) as u64;
+            let status = protocol::Status { busy_micros, up_micros, ..protocol::Status::default() };
+            report(&InstanceReport::Status(status)).unwrap();
+        }
+    };
+    tokio::select! {
+        code = serve(listener, orders) => code,
+        () = reports => ExitCode::SUCCESS,
+    }
+}
+
+async fn serve(listener: TcpListener, orders: Orders) -> ExitCode {
+    let mut term = signal(SignalKind::terminate()).unwrap();
+    let (orders, tasks) = (Arc::new(orders), TaskTracker::new());
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => {
+                let (stream, _) = accepted.unwrap();
+                tasks.spawn(answer(stream, Arc::clone(&orders)));
+            }
+            _ = term.recv() => break,
+        }
+    }
+    tasks.close();
+    tasks.wait().await;
+    ExitCode::SUCCESS
+}
+
+async fn answer(mut stream: TcpStream, orders: Arc<Orders>) {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        if stream.read_buf(&mut head).await.unwrap_or(0) == 0 {
+            return;
+        }
+    }
+    let Orders { answer, status, .. } = &*orders;
+    let head =
+        format!("HTTP/1.1 {status} X\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", answer.len());
+    // A client that left does not matter here.
+    _ = stream.write_all(format!("{head}{answer}").as_bytes()).await;
+}
+
+/// A server behind a program that only waits for it, as shells and process managers do.
+fn family(port: &str) -> ExitCode {
+    let this = std::env::current_exe().unwrap();
+    let mut child = std::process::Command::new(this).args(["serve", port]).spawn().unwrap();
+    _ = child.wait();
+    ExitCode::SUCCESS
+}
+
+/// Runs a control plane, and prints the addresses and process ids of its instances.
+#[expect(clippy::print_stdout, reason = "what the test waits for")]
+async fn parent(config: &str) -> ExitCode {
+    let program = std::env::current_exe().unwrap();
+    let options = Options { config: ConfigSource::File(config.into()), program, state_dir: None };
+    let control = Control::load(options).unwrap();
+    let (mut roster, handle, stop) = (control.roster(), control.handle(), CancellationToken::new());
+    let show = async {
+        let full =
+            |roster: &Arc<tidegate_core::Roster>| roster.fleets.values().all(|fleet| !fleet.is_empty());
+        let roster = roster.wait_for(full).await.unwrap().clone();
+        let addresses: Vec<SocketAddr> =
+            roster.fleets.values().flat_map(|fleet| fleet.iter().map(|one| one.address)).collect();
+        let view = handle.view();
+        let pids: Vec<u32> =
+            view.fleets.iter().flat_map(|fleet| fleet.instances.iter().filter_map(|one| one.pid)).collect();
+        println!("{}", serde_json::json!({ "addresses": addresses, "pids": pids }));
+        std::future::pending::<()>().await;
+    };
+    tokio::join!(control.run(Telemetry::new(1), stop.clone()), show);
+    ExitCode::SUCCESS
+}
