@@ -1,1 +1,341 @@
+use std::net::SocketAddr;
 
+use proptest::prelude::*;
+use tidegate_core::{roster::InFlight, snapshot::ReadyCheck};
+
+use super::*;
+use crate::template::Program;
+
+/// A template whose program is told from others by its name alone.
+fn template(program: &str) -> Template {
+    Template {
+        program: Program::Command(vec![program.to_owned()]),
+        ready: ReadyCheck { path: None, timeout: Duration::from_secs(30) },
+        grace: Duration::from_secs(30),
+    }
+}
+
+/// A fleet whose instances do what a test says, and a clock that it sets.
+struct Play {
+    fleet: Fleet,
+    now: Moment,
+    /// Instances launched so far; the number of the last.
+    launched: u64,
+    draining: Vec<InstanceId>,
+    launches: Vec<Duration>,
+    start: Instant,
+}
+
+impl Play {
+    fn new(desired: u32) -> Self {
+        let now = Moment { instant: Instant::now(), time: Timestamp::from_secs(1_000) };
+        let fleet = Fleet::new(FleetId::new("f").unwrap(), template("first"), desired);
+        let start = now.instant;
+        Self { fleet, now, launched: 0, draining: Vec::new(), launches: Vec::new(), start }
+    }
+
+    fn pass(&mut self, span: Duration) {
+        self.now = Moment { instant: self.now.instant + span, time: self.now.time + span };
+    }
+
+    /// Reconciles until there is nothing more to do at this time.
+    fn settle(&mut self) -> &mut Self {
+        loop {
+            let launched = &mut self.launched;
+            let actions = self.fleet.reconcile(self.now, |_| {
+                *launched += 1;
+                InstanceId::new(&format!("f-{launched}")).unwrap()
+            });
+            if actions.is_empty() {
+                return self;
+            }
+            for action in actions {
+                match action {
+                    Action::Start(_) => self.launches.push(self.now.instant - self.start),
+                    Action::Drain(id) => self.draining.push(id),
+                }
+            }
+        }
+    }
+
+    fn ready(&mut self, number: u64) -> &mut Self {
+        let address = SocketAddr::from(([127, 0, 0, 1], 9));
+        self.fleet.ready(&id(number), address, self.now.instant);
+        self
+    }
+
+    fn exit(&mut self, number: u64) -> &mut Self {
+        self.fleet.exited(&id(number), "it broke".into(), self.now);
+        self
+    }
+
+    /// Everything that starts becomes ready, and everything that drains is gone.
+    fn flow(&mut self) -> &mut Self {
+        for number in self.starting() {
+            self.ready(number);
+        }
+        for drained in std::mem::take(&mut self.draining) {
+            self.fleet.exited(&drained, "asked to".into(), self.now);
+        }
+        self.settle()
+    }
+
+    fn starting(&self) -> Vec<u64> {
+        self.numbers(|one| one.state == State::Starting)
+    }
+
+    fn numbers(&self, which: impl Fn(&Instance) -> bool) -> Vec<u64> {
+        let chosen = self.fleet.instances().iter().filter(|one| which(one));
+        chosen.map(|one| one.id.as_str()[2..].parse().unwrap()).collect()
+    }
+
+    fn load(&self, number: u64) -> InFlight {
+        self.fleet.instance(&id(number)).unwrap().load.begin()
+    }
+
+    /// `number:state` of each instance.
+    fn show(&self) -> String {
+        let one = |instance: &Instance| format!("{}:{}", &instance.id.as_str()[2..], instance.state.name());
+        self.fleet.instances().iter().map(one).collect::<Vec<_>>().join(" ")
+    }
+}
+
+fn id(number: u64) -> InstanceId {
+    InstanceId::new(&format!("f-{number}")).unwrap()
+}
+
+/// A fleet of that size with everything ready.
+fn ready(desired: u32) -> Play {
+    let mut play = Play::new(desired);
+    play.settle().flow();
+    play
+}
+
+#[test]
+fn the_youngest_that_starts_goes_before_one_that_serves() {
+    let mut play = ready(2);
+    play.fleet.desired = 4;
+    play.settle();
+    play.fleet.desired = 3;
+    play.settle();
+    assert_eq!(play.show(), "1:ready 2:ready 3:starting 4:draining");
+}
+
+#[test]
+fn of_those_that_serve_the_least_busy_goes_and_of_equals_the_youngest() {
+    let mut play = ready(4);
+    let _requests = [play.load(1), play.load(1), play.load(3)];
+    play.fleet.desired = 2;
+    play.settle();
+    assert_eq!(play.show(), "1:ready 2:draining 3:ready 4:draining");
+}
+
+#[test]
+fn a_failed_one_is_not_started_again_when_fewer_are_wanted() {
+    let mut play = Play::new(2);
+    play.settle().ready(1).exit(2).settle();
+    assert_eq!(play.show(), "1:ready 2:failed");
+    play.fleet.desired = 1;
+    play.settle();
+    assert_eq!(play.show(), "1:ready");
+}
+
+#[test]
+fn one_that_served_is_started_again_at_once_and_then_not_so_soon() {
+    let mut play = ready(1);
+    play.pass(Duration::from_secs(5));
+    play.exit(1).settle();
+    assert_eq!(play.show(), "2:starting");
+    play.ready(2).exit(2).settle();
+    assert_eq!(play.show(), "2:failed");
+    play.pass(Duration::from_millis(100));
+    play.settle();
+    assert_eq!(play.show(), "3:starting");
+    assert_eq!(play.fleet.restarts, 2);
+}
+
+#[test]
+fn one_that_lived_longer_than_its_back_off_waits_no_more() {
+    let mut play = ready(1);
+    for number in 1..=8 {
+        play.pass(Duration::from_secs(20));
+        play.exit(number).settle().ready(number + 1);
+    }
+    assert_eq!(play.show(), "9:ready");
+}
+
+#[test]
+fn a_minute_of_health_forgives() {
+    let mut play = ready(1);
+    for number in 1..=5 {
+        play.exit(number);
+        play.pass(Duration::from_secs(10));
+        play.settle().ready(number + 1);
+    }
+    play.pass(HEALTHY_AFTER);
+    play.exit(6).settle().ready(7).exit(7);
+    play.pass(Duration::from_millis(100));
+    play.settle();
+    assert_eq!(play.show(), "8:starting", "the second failure in a row");
+}
+
+#[test]
+fn while_none_becomes_ready_one_is_tried_at_a_time() {
+    let mut play = Play::new(10);
+    play.settle();
+    assert_eq!(play.starting().len(), 10);
+    for number in 1..=10 {
+        play.exit(number).settle();
+    }
+    for _ in 0..60_000 {
+        play.pass(Duration::from_millis(10));
+        play.settle();
+        assert!(play.starting().len() <= 1);
+        for number in play.starting() {
+            play.exit(number);
+        }
+    }
+    // 0.1, 0.3, 0.7, 1.5, 3.1, 6.3, 12.7, 25.5, 51.1 and then every 30 s, in ten minutes.
+    assert_eq!(play.launches.len(), 10 + 9 + 18);
+    play.pass(Duration::from_secs(30));
+    let first = play.settle().starting()[0];
+    play.ready(first).settle().flow();
+    assert_eq!(play.fleet.endpoints().len(), 10);
+}
+
+#[test]
+fn a_new_program_proves_itself_and_then_replaces_the_old_a_quarter_at_a_time() {
+    let mut play = ready(8);
+    play.fleet.configure(template("second"));
+    play.settle();
+    assert_eq!(play.numbers(Instance::is_active), [1, 2, 3, 4, 5, 6, 7, 8, 9]);
+    play.flow();
+    assert_eq!(play.numbers(Instance::is_ready), [1, 2, 3, 4, 5, 6, 7, 9], "one for one");
+    assert_eq!(play.starting(), [10, 11]);
+    for _ in 0..6 {
+        play.flow();
+    }
+    assert_eq!(play.numbers(Instance::is_ready), (9..17).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_new_program_that_fails_harms_nobody_and_the_old_one_is_still_looked_after() {
+    let mut play = ready(2);
+    play.fleet.configure(template("broken"));
+    play.settle().exit(3).settle();
+    assert_eq!(play.show(), "1:ready 2:ready 3:failed");
+    play.exit(1).settle();
+    assert_eq!(play.show(), "2:ready 3:failed 4:starting");
+    assert_eq!(*play.fleet.template(play.fleet.instance(&id(4)).unwrap()), template("first"));
+    play.ready(4);
+    play.fleet.configure(template("first"));
+    play.settle();
+    assert_eq!(play.show(), "2:ready 4:ready", "back to what works");
+}
+
+#[test]
+fn what_is_changed_beside_the_program_restarts_nothing() {
+    let mut play = ready(2);
+    play.fleet.configure(Template { grace: Duration::from_secs(1), ..template("first") });
+    play.settle();
+    assert_eq!(play.show(), "1:ready 2:ready");
+    assert_eq!(play.fleet.template(&play.fleet.instances()[0]).grace, Duration::from_secs(1));
+}
+
+#[test]
+fn a_removed_fleet_serves_a_moment_longer_and_may_come_back() {
+    let mut play = ready(2);
+    play.fleet.remove(play.now.instant);
+    play.settle();
+    assert_eq!(play.show(), "1:ready 2:ready");
+    play.fleet.configure(template("first"));
+    play.pass(REMOVAL_DELAY);
+    play.settle();
+    assert_eq!(play.show(), "1:ready 2:ready");
+    play.fleet.remove(play.now.instant);
+    play.pass(REMOVAL_DELAY);
+    play.settle();
+    assert_eq!(play.show(), "1:draining 2:draining");
+    play.flow();
+    assert!(play.fleet.gone());
+}
+
+#[test]
+fn time_is_counted_from_launch_until_gone() {
+    let mut play = Play::new(2);
+    play.settle();
+    play.pass(Duration::from_secs(3));
+    play.ready(1).ready(2);
+    play.fleet.desired = 1;
+    play.settle();
+    play.pass(Duration::from_secs(2));
+    play.flow();
+    play.pass(Duration::from_secs(10));
+    assert_eq!(play.fleet.instance_time(play.now.instant), Duration::from_secs(5 + 15));
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Desire(u32),
+    Configure(u8),
+    Ready(usize),
+    Exit(usize),
+    Pass(u64),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        (0..9_u32).prop_map(Step::Desire),
+        (0..3_u8).prop_map(Step::Configure),
+        (0..12_usize).prop_map(Step::Ready),
+        (0..12_usize).prop_map(Step::Ready),
+        (0..12_usize).prop_map(Step::Exit),
+        (0..40_000_u64).prop_map(Step::Pass),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn whatever_happens_no_needed_instance_is_drained_and_the_fleet_finds_its_way(
+        steps in prop::collection::vec(step(), 1..60),
+    ) {
+        let mut play = Play::new(1);
+        let mut program = 0;
+        play.settle();
+        for step in steps {
+            let numbers = play.numbers(|_| true);
+            match step {
+                Step::Desire(count) => play.fleet.desired = count,
+                Step::Configure(number) => {
+                    program = number;
+                    play.fleet.configure(template(&number.to_string()));
+                }
+                Step::Ready(index) if index < numbers.len() => { play.ready(numbers[index]); }
+                Step::Exit(index) if index < numbers.len() => { play.exit(numbers[index]); }
+                Step::Pass(millis) => play.pass(Duration::from_millis(millis)),
+                Step::Ready(_) | Step::Exit(_) => {}
+            }
+            let (before, desired) = (play.fleet.endpoints().len(), play.fleet.desired as usize);
+            let running = |play: &Play| play.numbers(|one| one.is_active() && one.runs()).len();
+            let ran = running(&play);
+            play.settle();
+            prop_assert!(play.fleet.endpoints().len() >= before.min(desired), "{}", play.show());
+            // Those that replace others, and one on trial.
+            let most = desired + desired.div_ceil(SURGE as usize) + 1;
+            prop_assert!(running(&play) <= most.max(ran), "{ran} before, {desired} desired: {}", play.show());
+        }
+        // From here on everything goes well.
+        for _ in 0..40 {
+            play.pass(LONGEST);
+            play.settle().flow();
+        }
+        prop_assert_eq!(play.fleet.endpoints().len(), play.fleet.desired as usize);
+        prop_assert_eq!(play.fleet.instances().len(), play.fleet.desired as usize);
+        if program > 0 {
+            prop_assert!(play.fleet.trial.is_none());
+        }
+    }
+}
+
+/// No back-off lasts longer.
+const LONGEST: Duration = Duration::from_secs(30);

@@ -29,7 +29,7 @@ impl Trouble {
     /// together and fail together count once.
     pub(super) fn note(trouble: &mut Option<Self>, launched: Instant, now: Instant) -> Instant {
         match trouble {
-            Some(known) if launched < known.counted => known.until,
+            Some(known) if launched <= known.counted => known.until,
             _ => {
                 let failures = trouble.map_or(0, |known| known.failures).saturating_add(1);
                 let until = launched + back_off(failures);
