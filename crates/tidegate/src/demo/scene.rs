@@ -71,17 +71,21 @@ impl Scene {
 
     pub(crate) fn update(&mut self, load: Progress, view: &View) {
         self.load = load;
+        self.look(view);
+        let (demand, ready) = (self.load.offered_rate, self.fleet.ready);
+        self.samples.push(Sample { moment: self.moment(), demand, ready });
+    }
+
+    /// Takes in the fleet alone.
+    pub(crate) fn look(&mut self, view: &View) {
         self.fleet = Fleet::of(view);
         self.peak_instances = self.peak_instances.max(self.fleet.running());
-        let moment = self.moment();
-        if let Some(decision) = Decision::of(view, moment)
+        if let Some(decision) = Decision::of(view, self.moment())
             && self.fleet.past.decisions > self.before.decisions
             && self.decision.as_ref().is_none_or(|last| last.at != decision.at)
         {
             self.decision = Some(decision);
         }
-        let Fleet { ready, .. } = self.fleet;
-        self.samples.push(Sample { moment, demand: self.load.offered_rate, ready });
     }
 
     /// Share of the day that is over.
@@ -116,13 +120,14 @@ impl Scene {
 
     /// The mean of the samples that fall into each column, or the column before it where none do.
     fn columns(&self, columns: usize, value: impl Fn(&Sample) -> f64) -> Vec<u64> {
-        let column_of = |sample: &Sample| ((sample.moment * columns as f64) as usize).min(columns.saturating_sub(1));
+        let Some(last) = columns.checked_sub(1) else { return Vec::new() };
+        let column_of = |sample: &Sample| ((sample.moment * columns as f64) as usize).min(last);
         let mut result: Vec<u64> = Vec::with_capacity(columns);
         for group in self.samples.chunk_by(|one, other| column_of(one) == column_of(other)) {
-            let mean = group.iter().map(&value).sum::<f64>() / group.len() as f64;
-            let last = result.last().copied().unwrap_or(mean.round() as u64);
-            result.resize(column_of(&group[0]), last);
-            result.push(mean.round() as u64);
+            let mean = (group.iter().map(&value).sum::<f64>() / group.len() as f64).round() as u64;
+            let before = result.last().copied().unwrap_or(mean);
+            result.resize(column_of(&group[0]), before);
+            result.push(mean);
         }
         result
     }

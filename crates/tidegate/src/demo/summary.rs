@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     fmt,
     io::{self, Write},
+    time::Duration,
 };
 
 use serde::Serialize;
@@ -77,16 +78,19 @@ impl fmt::Display for Summary {
         for (kind, count) in &self.errors {
             write!(f, ", {kind}: {count}")?;
         }
-        match self.p99_ms {
-            Some(millis) => writeln!(f, "\n  latency p99     {millis:.1} ms")?,
-            None => writeln!(f, "\n  latency p99     -")?,
-        }
+        let p99 = self.p99_ms.map(|millis| Duration::from_secs_f64(millis / 1e3));
+        writeln!(f, "\n  latency p99     {}", millis(p99))?;
         writeln!(f, "  instances       1 to {}, changed {} times", self.peak_instances, self.decisions)?;
         let (used, fixed) = (self.instance_hours, self.fixed_instance_hours);
         let share = if fixed > 0.0 { 100.0 * used / fixed } else { 100.0 };
         let size = self.fixed_instances;
         writeln!(f, "  instance-hours  {used:.3}: {share:.0}% of the {fixed:.3} of a fixed fleet of {size}")
     }
+}
+
+/// A latency as it is shown.
+pub(crate) fn millis(time: Option<Duration>) -> String {
+    time.map_or_else(|| "-".into(), |time| format!("{:.1} ms", time.as_secs_f64() * 1e3))
 }
 
 #[cfg(test)]
@@ -132,8 +136,15 @@ mod tests {
         let text = written(Format::Json);
         assert_eq!(text.lines().count(), 1);
         let json: serde_json::Value = serde_json::from_str(&text).unwrap();
-        let names =
-            ["requests", "failed", "p99Ms", "instanceHours", "fixedInstanceHours", "peakInstances", "decisions"];
+        let names = [
+            "requests",
+            "failed",
+            "p99Ms",
+            "instanceHours",
+            "fixedInstanceHours",
+            "peakInstances",
+            "decisions",
+        ];
         for name in names {
             assert!(json[name].is_number(), "{name} in {text}");
         }
