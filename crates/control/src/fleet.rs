@@ -257,8 +257,8 @@ impl Fleet {
 
     /// Marks instances that are not needed: first those that could not serve anyway.
     fn surplus(&mut self, goal: u32) -> Vec<Action> {
-        let (current, trial) = (self.current.number, self.trial.as_ref().map(|trial| trial.number));
-        let is_old = |instance: &Instance| instance.revision != current && Some(instance.revision) != trial;
+        let (current, trial) = self.numbers();
+        let is_old = |one: &Instance| one.revision != current && Some(one.revision) != trial;
         let mut actions = Vec::new();
         // What is not of use even if it becomes ready.
         self.instances.retain(|instance| !(is_old(instance) && instance.is_failed()));
@@ -271,23 +271,33 @@ impl Fleet {
         {
             actions.push(self.instances[index].drain());
         }
-        while self.count(|one| one.is_active() && one.revision == current) > goal {
-            if let Some(index) =
-                self.instances.iter().rposition(|one| one.revision == current && one.is_failed())
-            {
+        while let Some(index) = self.dispensable(goal) {
+            if self.instances[index].is_failed() {
                 self.instances.remove(index);
-                continue;
+            } else {
+                actions.push(self.instances[index].drain());
             }
-            let starting = |one: &Instance| one.revision == current && one.state == State::Starting;
-            let youngest = self.instances.iter().rposition(starting);
-            let Some(index) =
-                youngest.or_else(|| self.least_busy(|one| one.revision == current && one.is_ready()))
-            else {
-                break;
-            };
-            actions.push(self.instances[index].drain());
         }
         actions
+    }
+
+    /// One of the current revision that is too many: a failed or a starting one, the youngest first, or
+    /// else the one that serves least.
+    fn dispensable(&self, goal: u32) -> Option<usize> {
+        let is_own = |one: &Instance| one.revision == self.current.number;
+        let youngest = |which: &dyn Fn(&Instance) -> bool| {
+            self.instances.iter().rposition(|one| is_own(one) && which(one))
+        };
+        let unready =
+            || youngest(&Instance::is_failed).or_else(|| youngest(&|one| one.state == State::Starting));
+        let (own, old) = self.own_and_old();
+        if own > goal {
+            unready().or_else(|| self.least_busy(|one| is_own(one) && one.is_ready()))
+        } else if own + old > goal + surge(goal, old) {
+            unready()
+        } else {
+            None
+        }
     }
 
     /// Starts the one instance that a new revision has to prove itself with.
@@ -316,7 +326,7 @@ impl Fleet {
         new_id: &mut impl FnMut(&FleetId) -> InstanceId,
         actions: &mut Vec<Action>,
     ) {
-        let (current, trial) = (self.current.number, self.trial.as_ref().map(|trial| trial.number));
+        let current = self.current.number;
         loop {
             let starting = self.count(|one| one.revision == current && one.state == State::Starting);
             let held = starting > 0 && self.current.trouble.is_some();
@@ -327,11 +337,8 @@ impl Fleet {
                 self.launch(current, failures, now, new_id, actions);
                 continue;
             }
-            let own = self.count(|one| one.is_active() && one.revision == current);
-            let old =
-                self.count(|one| one.is_active() && one.revision != current && Some(one.revision) != trial);
-            let surge = if old > 0 { self.desired.div_ceil(SURGE) } else { 0 };
-            if own >= self.desired || own + old >= self.desired + surge {
+            let (own, old) = self.own_and_old();
+            if own >= self.desired || own + old >= self.desired + surge(self.desired, old) {
                 return;
             }
             self.launch(current, 0, now, new_id, actions);
@@ -361,6 +368,19 @@ impl Fleet {
         actions.push(Action::Start(id));
     }
 
+    /// The number of the current revision, and that of the one on trial.
+    fn numbers(&self) -> (u64, Option<u64>) {
+        (self.current.number, self.trial.as_ref().map(|trial| trial.number))
+    }
+
+    /// How many there are of the current revision, and how many it has yet to replace.
+    fn own_and_old(&self) -> (u32, u32) {
+        let (current, trial) = self.numbers();
+        let own = self.count(|one| one.is_active() && one.revision == current);
+        let not_old = |one: &Instance| one.revision == current || Some(one.revision) == trial;
+        (own, self.count(|one| one.is_active() && !not_old(one)))
+    }
+
     fn count(&self, which: impl Fn(&Instance) -> bool) -> u32 {
         u32::try_from(self.instances.iter().filter(|one| which(one)).count()).unwrap_or(u32::MAX)
     }
@@ -370,6 +390,11 @@ impl Fleet {
         let candidates = self.instances.iter().enumerate().rev().filter(|(_, one)| which(one));
         candidates.min_by_key(|(_, one)| one.load.in_flight()).map(|(index, _)| index)
     }
+}
+
+/// How many there may be beyond the goal while `old` are being replaced.
+const fn surge(goal: u32, old: u32) -> u32 {
+    if old > 0 { goal.div_ceil(SURGE) } else { 0 }
 }
 
 #[cfg(test)]
