@@ -41,6 +41,9 @@ pub(crate) struct Outcome {
     pub(crate) latency: Histogram<u64>,
 }
 
+/// Longer waits count as this long.
+const LONGEST_US: u64 = 60_000_000;
+
 /// A proxy that answers nothing for this long has failed.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -79,7 +82,7 @@ fn measure(plan: &Plan) -> Result<Outcome> {
     let mut run = Run { plan, request, poll, connections, block: vec![0; 256 << 10] };
     run.turn_for(plan.warm_up, &mut |_| {})?;
 
-    let mut latency = Histogram::new(3)?;
+    let mut latency = Histogram::new_with_bounds(1, LONGEST_US, 3)?;
     let (began, before) = (Instant::now(), Usage::of(&plan.processes)?);
     run.turn_for(plan.measured, &mut |span| {
         latency.saturating_record(u64::try_from(span.as_micros()).unwrap_or(u64::MAX));

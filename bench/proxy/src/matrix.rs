@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use serde::Serialize;
+use tidegate_testkit::process::resident_bytes;
 
 use crate::{
     load::{self, Outcome, Plan},
     peer::Peer,
-    usage,
 };
 
 /// What is measured.
@@ -62,19 +62,21 @@ impl Matrix {
     fn round(&self, round: usize, peers: &[Box<dyn Peer>], cell: &Cell) -> Result<Vec<Figures>> {
         let mut figures = Vec::new();
         for peer in peers {
-            let processes = peer.processes();
             let outcome = load::run(Plan {
                 addr: peer.addr(),
                 connections: cell.connections,
                 body: cell.body_bytes,
                 warm_up: self.measured / 2,
                 measured: self.measured,
-                processes: processes.clone(),
+                processes: peer.processes(),
                 core: self.load_core,
             });
             let place =
                 || format!("{}, {} connections, {} bytes", peer.name(), cell.connections, cell.body_bytes);
-            let found = Figures::new(&outcome.with_context(place)?, usage::resident(&processes));
+            let found = Figures::new(
+                &outcome.with_context(place)?,
+                resident_bytes(peer.server()).unwrap_or_default(),
+            );
             eprintln!(
                 "{}, round {}: {:.1} us/request, {:.0} requests/s, p99 {:.2} ms",
                 place(),

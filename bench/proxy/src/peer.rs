@@ -23,8 +23,10 @@ pub(crate) trait Peer {
     fn name(&self) -> &'static str;
     fn version(&self) -> String;
     fn addr(&self) -> SocketAddr;
-    /// Every process whose time and memory count.
+    /// Every process whose time counts.
     fn processes(&self) -> Vec<u32>;
+    /// The one that serves, whose memory counts: what it shares with its parent would count twice.
+    fn server(&self) -> u32;
 }
 
 /// Sees to it that a peer does the work that is measured.

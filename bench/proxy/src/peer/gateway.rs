@@ -54,4 +54,8 @@ impl Peer for Gateway {
     fn processes(&self) -> Vec<u32> {
         vec![self.tidegate.pid()]
     }
+
+    fn server(&self) -> u32 {
+        self.tidegate.pid()
+    }
 }

@@ -77,6 +77,11 @@ impl Peer for Nginx {
         let master = self.child.id();
         [vec![master], process::children(master)].concat()
     }
+
+    fn server(&self) -> u32 {
+        let master = self.child.id();
+        process::children(master).first().copied().unwrap_or(master)
+    }
 }
 
 impl Drop for Nginx {
