@@ -1,0 +1,65 @@
+//! Calibration of what is finally said.
+//!
+//! A choice among models that are each calibrated is not calibrated itself: one is believed while it
+//! looks good. So the quantiles of the choice are shifted, in units of the recent error, by quantile
+//! tracking (the proportional part of conformal PID control, Angelopoulos et al. 2023): a miss
+//! shifts by much, a hit back by little, and in the long run the share of misses is what was asked for.
+
+use std::collections::VecDeque;
+
+use serde::{Deserialize, Serialize};
+
+/// How many recent errors a miss shifts, at a horizon of one step. Further ahead, misses come in
+/// rows that are known only later, so each shifts by less.
+const STEERING: f64 = 0.05;
+
+/// Shifts of the quantiles of one forecaster.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Calibration {
+    steering: f64,
+    /// For each level, in recent errors.
+    shifts: Vec<f64>,
+    /// What was said of the next steps, the nearest first.
+    pending: VecDeque<Option<Vec<f64>>>,
+}
+
+impl Calibration {
+    pub(crate) fn new(horizon: usize, levels: &[f64]) -> Self {
+        let steering = STEERING / horizon as f64;
+        Self { steering, shifts: vec![0.0; levels.len()], pending: vec![None; horizon].into() }
+    }
+
+    /// Learns from what was said of this moment.
+    pub(crate) fn judge(&mut self, levels: &[f64], truth: Option<f64>) {
+        let Some((said, truth)) = self.pending.pop_front().flatten().zip(truth) else {
+            return;
+        };
+        for ((shift, &level), said) in self.shifts.iter_mut().zip(levels).zip(said) {
+            let beyond = if truth > said { 1.0 } else { 0.0 };
+            *shift += self.steering * (beyond - (1.0 - level));
+        }
+    }
+
+    /// What to say of the horizon, where a model says `quantiles` and was wrong by `error` of late.
+    pub(crate) fn speak(&mut self, quantiles: Option<&[f64]>, error: f64) {
+        let said = quantiles.map(|quantiles| {
+            // A higher level never has a lower value, nor does demand go below zero.
+            let mut least = 0.0_f64;
+            let shifted =
+                quantiles.iter().zip(&self.shifts).map(|(quantile, shift)| quantile + shift * error);
+            shifted
+                .map(|value| {
+                    least = least.max(value);
+                    least
+                })
+                .collect()
+        });
+        self.pending.push_back(said);
+    }
+
+    /// The newest that was said.
+    pub(crate) fn quantiles(&self) -> Option<&[f64]> {
+        self.pending.back()?.as_deref()
+    }
+}

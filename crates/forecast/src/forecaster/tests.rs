@@ -1,0 +1,151 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::accuracy::{LEVELS, assess};
+
+fn settings(horizon: usize, season: usize) -> Settings {
+    Settings { horizon, season, levels: LEVELS.to_vec() }
+}
+
+/// Noise between -1 and 1 that is the same on every run.
+fn noise() -> impl FnMut() -> f64 {
+    let mut state = 12_345_u64;
+    move || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 11) as f64 / (1_u64 << 52) as f64 - 1.0
+    }
+}
+
+/// `days` of `season` steps: a wave with noise, of a height of its own each day.
+fn wavy(days: usize, season: usize, jitter: f64) -> Vec<f64> {
+    let mut noise = noise();
+    let mut values = Vec::new();
+    for _ in 0..days {
+        let height = 100.0 * (1.0 + 0.2 * noise());
+        for step in 0..season {
+            let phase = std::f64::consts::TAU * step as f64 / season as f64;
+            values.push((height * (1.2 - phase.cos()) * (1.0 + jitter * noise())).max(0.0));
+        }
+    }
+    values
+}
+
+/// The quiet and the wild take turns.
+fn gusty(steps: usize) -> Vec<f64> {
+    let mut noise = noise();
+    let mut value = 500.0;
+    let gust = |step: usize| if (step / 400).is_multiple_of(2) { 2.0 } else { 40.0 };
+    let walk = |step: usize| {
+        value = (value + gust(step) * noise()).clamp(100.0, 1_000.0);
+        value
+    };
+    (0..steps).map(walk).collect()
+}
+
+#[test]
+fn a_new_series_has_no_history_and_says_so() {
+    let mut forecaster = Forecaster::new(settings(3, 10));
+    assert_eq!(forecaster.forecast(), None);
+    for _ in 0..20 {
+        forecaster.observe(Some(5.0));
+    }
+    assert_eq!(forecaster.forecast(), None, "it cannot know yet how wrong it is");
+}
+
+#[test]
+fn a_season_is_believed_where_it_pays() {
+    let believed = |horizon: usize, values: &[f64]| {
+        let mut forecaster = Forecaster::new(settings(horizon, 200));
+        let mut seasonal = 0;
+        for (step, &value) in values.iter().enumerate() {
+            forecaster.observe(Some(value));
+            let model = forecaster.forecast().map(|forecast| forecast.model);
+            let from_season =
+                matches!(model, Some(Kind::SeasonalNaive | Kind::SeasonalScaled | Kind::SeasonalMoved));
+            seasonal += usize::from(step >= values.len() / 2 && from_season);
+        }
+        seasonal as f64 / (values.len() / 2) as f64
+    };
+    let share = believed(50, &wavy(12, 200, 0.05));
+    assert!(share > 0.8, "a quarter of a season ahead: {share}");
+    let share = believed(1, &gusty(3_000));
+    assert!(share < 0.2, "a walk has no season: {share}");
+}
+
+#[test]
+fn intervals_cover_what_they_promise_whatever_the_series_does() {
+    for (name, values) in [("wavy", wavy(25, 200, 0.2)), ("gusty", gusty(6_000))] {
+        for horizon in [1, 5, 20] {
+            let coverage = assess(&values, horizon, 200, &Kind::ALL).coverage;
+            assert!((0.86..=0.94).contains(&coverage), "{name} at {horizon}: {coverage}");
+        }
+    }
+}
+
+#[test]
+fn the_choice_is_about_as_good_as_the_best_model_in_hindsight() {
+    for values in [wavy(20, 200, 0.1), gusty(5_000)] {
+        for horizon in [1, 5, 30] {
+            let single = Kind::ALL.map(|kind| assess(&values, horizon, 200, &[kind]).loss());
+            let best = single.into_iter().fold(f64::INFINITY, f64::min);
+            let choice = assess(&values, horizon, 200, &Kind::ALL).loss();
+            assert!(choice <= best * 1.1, "at {horizon}: {choice}, best {best}");
+        }
+    }
+}
+
+#[test]
+fn a_restart_forgets_nothing() {
+    let values = wavy(4, 100, 0.1);
+    let (before, after) = values.split_at(250);
+    let mut forecaster = Forecaster::new(settings(5, 100));
+    for &value in before {
+        forecaster.observe(Some(value));
+    }
+    let json = serde_json::to_string(&forecaster).unwrap();
+    let mut restarted: Forecaster = serde_json::from_str(&json).unwrap();
+    for &value in after {
+        forecaster.observe(Some(value));
+        restarted.observe(Some(value));
+        assert_eq!(restarted.forecast(), forecaster.forecast());
+    }
+}
+
+#[test]
+fn a_gap_is_forecast_through() {
+    let values = wavy(6, 100, 0.02);
+    let mut forecaster = Forecaster::new(settings(10, 100));
+    for (step, &value) in values.iter().enumerate() {
+        forecaster.observe((!(540..570).contains(&step)).then_some(value));
+        if let Some(truth) = values.get(step + 10)
+            && (540..560).contains(&step)
+        {
+            let forecast = forecaster.forecast().unwrap();
+            assert!(forecast.quantiles[3] > truth * 0.5, "at {step}: {forecast:?} for {truth}");
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn quantiles_ascend_from_zero_whatever_is_observed(
+        values in prop::collection::vec(
+            prop_oneof![6 => (0.0..1e4_f64).prop_map(Some), 1 => Just(None), 1 => any::<f64>().prop_map(Some)],
+            1..300,
+        ),
+        horizon in 0..12_usize,
+        season in 0..50_usize,
+    ) {
+        let mut forecaster = Forecaster::new(settings(horizon, season));
+        for value in values {
+            forecaster.observe(value);
+            if let Some(forecast) = forecaster.forecast() {
+                prop_assert_eq!(forecast.quantiles.len(), LEVELS.len());
+                prop_assert!(forecast.quantiles[0] >= 0.0);
+                prop_assert!(forecast.quantiles.is_sorted());
+            }
+        }
+    }
+}
