@@ -17,17 +17,18 @@ use tidegate_config::Diagnostic;
 use tidegate_core::{Roster, Snapshot, Telemetry};
 use tokio::{
     sync::watch,
-    time::{Interval, MissedTickBehavior, interval},
+    time::{Instant, Interval, MissedTickBehavior, interval_at},
 };
 use tokio_util::sync::CancellationToken;
 
-use self::{plane::Plane, reload::Loader};
+use self::{member::Member, plane::Plane, reload::Loader};
 use crate::{
     clock::Moment,
     handle::{Handle, Shared},
     journal::Writer,
     process::Event,
     source::ConfigSource,
+    template::Template,
     view::View,
 };
 
@@ -89,7 +90,7 @@ impl Control {
             .map(|path| Writer::new(path.clone()).map_err(|source| LoadError::StateDir { path, source }));
         let roster = plane::roster(snapshot.fleets.keys().map(|name| (name, Arc::default())));
         Ok(Self {
-            shared: Arc::new(Shared::new(first_view(&loader))),
+            shared: Arc::new(Shared::new(first_view(&loader, &snapshot))),
             loader,
             program: options.program,
             writer: writer.transpose()?,
@@ -160,14 +161,17 @@ impl Control {
     }
 }
 
-/// What there is to see before anything runs.
-fn first_view(loader: &Loader) -> View {
-    let (at, config) = (Moment::now().time, loader.status());
-    View { at, stopping: false, config, fleets: Vec::new(), journal_lost: 0 }
+/// What there is to see before anything runs: fleets without instances.
+fn first_view(loader: &Loader, snapshot: &Snapshot) -> View {
+    let now = Moment::now();
+    let fleet = |(name, fleet)| Member::new(name, fleet, Template::new(fleet, snapshot), now).view(now);
+    let fleets = snapshot.fleets.iter().map(fleet).collect();
+    View { at: now.time, stopping: false, config: loader.status(), fleets, journal_lost: 0 }
 }
 
+/// Ticks after each `period`, the first one included.
 fn every(period: Duration) -> Interval {
-    let mut interval = interval(period);
+    let mut interval = interval_at(Instant::now() + period, period);
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
     interval
 }

@@ -23,6 +23,7 @@ mod observe;
 mod process;
 mod source;
 mod template;
+pub mod usage;
 pub mod view;
 
 pub use crate::{

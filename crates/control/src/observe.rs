@@ -5,7 +5,6 @@
 //! last report is old has no utilisation.
 
 mod meter;
-mod procfs;
 mod traffic;
 
 use std::{

@@ -7,8 +7,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::procfs::{self, Usage};
-use crate::{fleet::Instance, instance::protocol::Status};
+use crate::{
+    fleet::Instance,
+    instance::protocol::Status,
+    usage::{self, Usage},
+};
 
 /// Reports that are kept: the newest says how busy the instance was since the oldest, about a second.
 const REPORTS: usize = 3;
@@ -48,7 +51,7 @@ impl Meter {
     }
 
     pub(super) fn read(&mut self, instance: &Instance, now: Instant) -> Figures {
-        let usage = instance.pid.and_then(procfs::read);
+        let usage = instance.pid.and_then(usage::read);
         self.figures(usage, instance.reports_status, instance.launched, now)
     }
 

@@ -1,16 +1,17 @@
-//! What the kernel knows of a process.
+//! What a process uses, as the kernel counts it.
 
 use std::{fs, time::Duration};
 
-/// Processor time that the process has used, and the bytes it has resident.
+/// Processor time since its start, and resident memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Usage {
-    pub(super) cpu: Duration,
-    pub(super) memory: u64,
+pub struct Usage {
+    pub cpu: Duration,
+    /// Bytes.
+    pub memory: u64,
 }
 
 /// `None` when the process is gone or will not be read.
-pub(super) fn read(pid: u32) -> Option<Usage> {
+pub fn read(pid: u32) -> Option<Usage> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let statm = fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
     let ticks = cpu_ticks(&stat)?;
