@@ -5,6 +5,7 @@
 
 mod context;
 mod dictionary;
+mod digest;
 mod flow;
 mod log;
 mod output;
@@ -21,6 +22,7 @@ pub(crate) fn exports() -> Vec<Export> {
     [
         context::exports(),
         dictionary::exports(),
+        digest::exports(),
         flow::exports(),
         log::exports(),
         output::exports(),

@@ -9,7 +9,7 @@ use mlua::{Function, LightUserData, Lua, Table, Value};
 
 use crate::{WorkerIdentity, api, host::DECLARATIONS};
 
-const PARTS: [(&str, &str); 15] = [
+const PARTS: [(&str, &str); 16] = [
     ("constants", include_str!("prelude/constants.lua")),
     ("coroutine", include_str!("prelude/coroutine.lua")),
     ("log", include_str!("prelude/log.lua")),
@@ -22,6 +22,7 @@ const PARTS: [(&str, &str); 15] = [
     ("dictionary", include_str!("prelude/dictionary.lua")),
     ("time", include_str!("prelude/time.lua")),
     ("text", include_str!("prelude/text.lua")),
+    ("digest", include_str!("prelude/digest.lua")),
     ("worker", include_str!("prelude/worker.lua")),
     ("script", include_str!("prelude/script.lua")),
     ("fields", include_str!("prelude/fields.lua")),

@@ -64,6 +64,11 @@ impl fmt::Debug for Vm {
 }
 
 impl Vm {
+    /// The stack that a thread which runs a VM should have. LuaJIT bounds its own stack but not C's, which
+    /// functions like `string.gsub` take up when their callbacks call them again; with this much, LuaJIT's limit is
+    /// met first and such a script fails as any other. Only what is used becomes memory.
+    pub const STACK_BYTES: usize = 96 << 20;
+
     /// `log` must not use the VM.
     #[expect(clippy::needless_pass_by_value, reason = "the VM shares the dictionaries")]
     pub fn new(

@@ -27,8 +27,10 @@ kit.MISSING = -5
 kit.NO_REQUEST = -100
 
 ngx = { req = {}, resp = {}, worker = {}, config = {}, shared = {} }
+package.loaded.ngx = ngx
 kit.ngx = ngx
--- Fields of `ngx` that are computed when they are read or written, by name.
+-- Fields of `ngx` that are computed when they are read or written, by name. They are called last by the
+-- metatable of `ngx`, so they raise errors at level 2.
 kit.getters = {}
 kit.setters = {}
 

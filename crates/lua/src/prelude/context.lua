@@ -4,20 +4,22 @@ local kit = ...
 
 local host, NO_REQUEST = kit.host, kit.NO_REQUEST
 local context_slot = kit.C.context_slot
+local new_table = require "table.new"
 local error, type = error, type
 
--- The tables of all requests, by the number that the host gives each. The host removes them.
-local tables = {}
+-- The tables of all requests, by the number that the host gives each. The host removes them. Made large so
+-- that it is an array, where a number that comes and goes costs nothing.
+local tables = new_table(1024, 0)
 kit.ctx_tables = tables
 
 function kit.getters.ctx()
     local slot = context_slot(host)
     if slot == NO_REQUEST then
-        error("no request found", 3)
+        error("no request found", 2)
     end
     local ctx = tables[slot]
     if ctx == nil then
-        ctx = {}
+        ctx = new_table(0, 4)
         tables[slot] = ctx
     end
     return ctx
@@ -25,11 +27,11 @@ end
 
 function kit.setters.ctx(ctx)
     if type(ctx) ~= "table" then
-        error("ctx should be a table while getting a " .. type(ctx), 3)
+        error("ctx should be a table while getting a " .. type(ctx), 2)
     end
     local slot = context_slot(host)
     if slot == NO_REQUEST then
-        error("no request found", 3)
+        error("no request found", 2)
     end
     tables[slot] = ctx
 end

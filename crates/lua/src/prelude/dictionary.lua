@@ -5,7 +5,7 @@
 local kit = ...
 local C = kit.C
 
-local block, host, MISSING = kit.block, kit.host, kit.MISSING
+local block, host, limit, MISSING = kit.block, kit.host, kit.limit, kit.MISSING
 local ffi_string = require("ffi").string
 local error, setmetatable, tonumber, tostring, type = error, setmetatable, tonumber, tostring, type
 
@@ -107,18 +107,22 @@ local function store(mode, dictionary, key, value, ttl, flags)
     if not name then
         return nil, wrong
     end
-    ttl = ttl and tonumber(ttl) or 0
-    if not (ttl >= 0) then
+    ttl = ttl == nil and 0 or tonumber(ttl)
+    if not ttl or not (ttl >= 0) then
         error('bad "exptime" argument', 2)
+    end
+    flags = flags == nil and 0 or tonumber(flags)
+    if not flags then
+        error('bad "flags" argument', 2)
     end
     local code
     local kind = type(value)
     if kind == "string" then
-        code = dictionary_store(host, number, name, #name, STRING, value, #value, 0, ttl, flags or 0, mode)
+        code = dictionary_store(host, number, name, #name, STRING, value, #value, 0, ttl, flags, mode)
     elseif kind == "number" then
-        code = dictionary_store(host, number, name, #name, NUMBER, "", 0, value, ttl, flags or 0, mode)
+        code = dictionary_store(host, number, name, #name, NUMBER, "", 0, value, ttl, flags, mode)
     elseif kind == "boolean" then
-        code = dictionary_store(host, number, name, #name, BOOLEAN, "", 0, value and 1 or 0, ttl, flags or 0, mode)
+        code = dictionary_store(host, number, name, #name, BOOLEAN, "", 0, value and 1 or 0, ttl, flags, mode)
     elseif kind == "nil" then
         if mode ~= SET and mode ~= SAFE then
             return nil, "attempt to add or replace nil values"
@@ -253,16 +257,16 @@ function methods.flush_all(dictionary)
 end
 
 function methods.flush_expired(dictionary, max)
-    return dictionary_flush_expired(host, number_of(dictionary), tonumber(max) or 0)
+    return dictionary_flush_expired(host, number_of(dictionary), limit(max, 0))
 end
 
 local dictionary_keys, DEFAULT_KEYS = C.dictionary_keys, 1024
 
 function methods.get_keys(dictionary, max)
-    local count = dictionary_keys(host, number_of(dictionary), tonumber(max) or DEFAULT_KEYS)
-    local keys, pairs = {}, block.pairs
+    local count = dictionary_keys(host, number_of(dictionary), limit(max, DEFAULT_KEYS))
+    local keys, list = {}, block.pairs
     for index = 0, count - 1 do
-        keys[index + 1] = ffi_string(pairs[index].name, pairs[index].name_length)
+        keys[index + 1] = ffi_string(list[index].name, list[index].name_length)
     end
     return keys
 end

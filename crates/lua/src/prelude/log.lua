@@ -38,17 +38,23 @@ local function text(value, index)
     error(format("bad argument #%d to 'log' (string, number, boolean, or nil expected, got %s)", index, kind), 4)
 end
 
+-- The file, without its folders, and line of a function, and how it was called. There is none when the function
+-- ended with the call that logs.
+local function place(info)
+    if not info then
+        return "?:0"
+    end
+    local line = info.currentline > 0 and info.currentline or info.linedefined
+    local called = info.what ~= "C" and info.namewhat ~= "" and ": " .. info.name .. "()" or ""
+    return match(info.short_src, "[^/\\]*$") .. ":" .. line .. called
+end
+
 -- Logs the arguments as one line, with the place of the function that called the caller.
 local function write(level, ...)
     if level > block.log_level then
         return
     end
-    local info = getinfo(3, "Snl")
-    local place = match(info.short_src, "[^/\\]*$") .. ":" .. (info.currentline > 0 and info.currentline or info.linedefined)
-    if info.name and info.what ~= "C" and info.namewhat ~= "" then
-        place = place .. ": " .. info.name .. "()"
-    end
-    local parts = { "[lua] ", place, ": " }
+    local parts = { "[lua] ", place(getinfo(3, "Snl")), ": " }
     for index = 1, select("#", ...) do
         parts[index + 3] = text((select(index, ...)), index + 1)
     end

@@ -75,13 +75,18 @@ local function join(name, last, ...)
     return concat(parts)
 end
 
+local function flush()
+    flow_flush(host)
+    local ok, why = wait()
+    if not ok then
+        return nil, why
+    end
+    return 1
+end
+
 local function write(text)
     if output_write(host, text, #text) == FULL then
-        flow_flush(host)
-        local ok, why = wait()
-        if not ok then
-            return nil, why
-        end
+        return flush()
     end
     return 1
 end
@@ -98,4 +103,12 @@ function ngx.say(...)
         disabled(block.phase)
     end
     return write(join("say", "\n", ...))
+end
+
+-- What was written goes out. Whether asked to or not, it waits until there is room for more.
+function ngx.flush()
+    if band(block.phase, YIELDABLE) == 0 then
+        disabled(block.phase)
+    end
+    return flush()
 end

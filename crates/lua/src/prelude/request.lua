@@ -14,6 +14,7 @@ local error, rawget, setmetatable, tonumber, tostring, type = error, rawget, set
 local req = ngx.req
 local YIELDABLE = kit.ACCESS + kit.CONTENT
 local DEFAULT_MAX = 100
+local UNLIMITED = 2 ^ 31
 
 local request_method = C.request_method
 
@@ -26,9 +27,9 @@ end
 
 -- Puts the pairs that the host listed into `into`: a name that comes again gets a table of its values.
 local function collect(count, into)
-    local pairs = block.pairs
+    local list = block.pairs
     for index = 0, count - 1 do
-        local pair = pairs[index]
+        local pair = list[index]
         local name = ffi_string(pair.name, pair.name_length)
         local value = pair.value_length < 0 or ffi_string(pair.value, pair.value_length)
         local existing = into[name]
@@ -45,12 +46,12 @@ end
 kit.collect = collect
 
 -- How many the caller wants at most; 0 is no limit.
-local function limit(max)
+local function limit(max, default)
     max = tonumber(max)
-    if not max or max < 0 then
-        return DEFAULT_MAX
+    if not max or not (max >= 0) then
+        return default or DEFAULT_MAX
     end
-    return max
+    return max < UNLIMITED and max or 0
 end
 kit.limit = limit
 

@@ -26,9 +26,9 @@ local function get(_, name)
     if count == NO_REQUEST then
         error("no request found", 2)
     end
-    local values, pairs = {}, block.pairs
+    local values, list = {}, block.pairs
     for index = 0, count - 1 do
-        values[index + 1] = ffi_string(pairs[index].value, pairs[index].value_length)
+        values[index + 1] = ffi_string(list[index].value, list[index].value_length)
     end
     return values
 end
@@ -94,7 +94,7 @@ local response_status, response_status_set = C.response_status, C.response_statu
 function kit.getters.status()
     local status = response_status(host)
     if status == NO_REQUEST then
-        error("no request found", 3)
+        error("no request found", 2)
     end
     return status
 end
@@ -102,13 +102,13 @@ end
 function kit.setters.status(status)
     local number = tonumber(status)
     if not number or number < 0 or number > 999 then
-        error("bad status: " .. tostring(status), 3)
+        error("bad status: " .. tostring(status), 2)
     end
     local code = response_status_set(host, number)
     if code == SENT then
         kit.log(ngx.ERR, "attempt to set ngx.status after sending out response headers")
     elseif code == NO_REQUEST then
-        error("no request found", 3)
+        error("no request found", 2)
     end
 end
 
@@ -117,7 +117,7 @@ local response_headers_sent = C.response_headers_sent
 function kit.getters.headers_sent()
     local sent = response_headers_sent(host)
     if sent == NO_REQUEST then
-        error("no request found", 3)
+        error("no request found", 2)
     end
     return sent == 1
 end

@@ -4,7 +4,7 @@ local kit = ...
 
 local globals = _G
 local loadstring, setfenv, setmetatable, tostring, type, pcall = loadstring, setfenv, setmetatable, tostring, type, pcall
-local byte, find, sub = string.byte, string.find, string.sub
+local byte, find, gsub, sub = string.byte, string.find, string.gsub, string.sub
 local traceback = debug.traceback
 
 local environment = { __index = globals }
@@ -16,7 +16,7 @@ function kit.load(source, name)
         source = "--" .. source
     end
     if byte(source) == 27 then
-        return nil, name .. ": bytecode is not accepted"
+        return nil, gsub(name, "^[@=]", "") .. ": bytecode is not accepted"
     end
     local chunk, wrong = loadstring(source, name)
     if not chunk then

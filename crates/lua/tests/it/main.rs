@@ -2,6 +2,17 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail the test")]
 
+mod context;
+mod dictionary;
+mod errors;
+mod flow;
+mod logging;
+mod output;
 mod request;
+mod response;
 mod support;
+mod text;
+mod time;
+mod variable;
 mod vm;
+mod worker;

@@ -1,52 +1,161 @@
-//! `ngx.req` and `ngx.var`.
+//! `ngx.req`.
 
-use tidegate_lua::{Op, Phase, Verdict};
+use tidegate_lua::{Op, Phase, Reply, Step, Verdict};
 
 use crate::support::{Host, Request};
+
+#[test]
+fn the_method_is_as_on_the_wire() {
+    let mut request = Request::get("/");
+    request.method = "BREW".into();
+    Host::new().answer("ngx.say(ngx.req.get_method())", &mut request);
+    assert_eq!(request.output(), "BREW\n");
+}
 
 #[test]
 fn headers_are_in_lower_case_and_repeated_ones_are_tables() {
     let mut request =
         Request::get("/").with_header("X-Foo", "a").with_header("Host", "b").with_header("x-foo", "c");
-    let host = Host::new();
-    host.answer(
+    Host::new().answer(
         r#"local h = ngx.req.get_headers()
-        ngx.say(h.host, " ", h["X-FOO"][2], " ", h.x_foo[1], " ", rawget(h, "x-foo") ~= nil, " ", h.none)"#,
+        ngx.say(h.host, " ", h["X-FOO"][2], " ", h.x_foo[1], " ", rawget(h, "x-foo") ~= nil, " ", h.none, h[1])"#,
         &mut request,
     );
-    assert_eq!(request.output(), "b c a true nil\n");
+    assert_eq!(request.output(), "b c a true nilnil\n");
+}
+
+#[test]
+fn raw_headers_keep_their_names() {
+    let mut request = Request::get("/").with_header("X-Foo", "a");
+    Host::new().answer(
+        "local h = ngx.req.get_headers(nil, true) ngx.say(h['X-Foo'], h['x-foo'], getmetatable(h))",
+        &mut request,
+    );
+    assert_eq!(request.output(), "anilnil\n");
+}
+
+#[test]
+fn too_many_headers_are_truncated_unless_all_are_asked_for() {
+    let mut request = Request::get("/");
+    for number in 0..101 {
+        request = request.with_header(&format!("h{number}"), "v");
+    }
+    let source = r"
+        local function count(max)
+            local headers, err = ngx.req.get_headers(max)
+            local n = 0
+            for _ in pairs(headers) do n = n + 1 end
+            return n, ' ', err, ' '
+        end
+        ngx.print(count()) ngx.print(count(2)) ngx.print(count(101)) ngx.print(count(0)) ngx.print(count(1e12))";
+    Host::new().answer(source, &mut request);
+    assert_eq!(request.output(), "100 truncated 2 truncated 101 nil 101 nil 101 nil ");
 }
 
 #[test]
 fn a_request_header_is_set_to_anything_that_has_a_text() {
     let mut request = Request::get("/").with_header("A", "1").with_header("a", "2").with_header("b", "3");
-    let host = Host::new();
+    request = request.with_header("e", "4").with_header("f", "5");
     let source = r#"
-        ngx.req.set_header("a", "x"); ngx.req.set_header("n", 12); ngx.req.set_header("t", { "p", 2 })
-        ngx.req.set_header("b", nil); ngx.req.set_header("c", true)"#;
-    assert_eq!(host.run(Phase::Access, source, &mut request), Ok(Verdict::Continue));
+        ngx.req.set_header("a", "x") ngx.req.set_header("n", 12) ngx.req.set_header("t", { "p", 2 })
+        ngx.req.set_header("b", nil) ngx.req.set_header("c", true) ngx.req.set_header("e", {})
+        ngx.req.clear_header("F")"#;
+    assert_eq!(Host::new().run(Phase::Access, source, &mut request), Ok(Verdict::Continue));
     assert_eq!(request.header_values("a"), ["x"]);
     assert_eq!(request.header_values("n"), ["12"]);
     assert_eq!(request.header_values("t"), ["p", "2"]);
     assert_eq!(request.header_values("c"), ["true"]);
-    assert!(request.header_values("b").is_empty());
+    for gone in ["b", "e", "f"] {
+        assert!(request.header_values(gone).is_empty(), "{gone}");
+    }
+}
+
+#[test]
+fn a_request_header_cannot_split_the_message() {
+    let mut request = Request::get("/");
+    let source = r#"
+        ngx.req.set_header("a", "x\r\nb: y") ngx.req.set_header("c d:", "z") ngx.req.set_header("e", { "1\n", "2" })"#;
+    Host::new().answer(source, &mut request);
+    assert_eq!(request.header_values("a"), ["x%0D%0Ab: y"]);
+    assert_eq!(request.header_values("c%20d%3A"), ["z"]);
+    assert_eq!(request.header_values("e"), ["1%0A", "2"]);
+}
+
+#[test]
+fn a_header_needs_a_name() {
+    let host = Host::new();
+    assert_eq!(
+        host.failure("ngx.req.set_header(nil, 'x')"),
+        "test.lua:1: bad 'name' argument: string expected, got nil"
+    );
+    assert_eq!(
+        host.failure("ngx.req.clear_header()"),
+        "test.lua:1: bad 'name' argument: string expected, got nil"
+    );
+    assert_eq!(host.failure("ngx.req.set_header('', 'x')"), "test.lua:1: invalid header name");
+}
+
+#[test]
+fn arguments_are_decoded() {
+    let mut request = Request::get("/?a=1&b&c=%20+%2b&a=2&d=&=x&a&%61b=3");
+    let source = r"
+        local a = ngx.req.get_uri_args()
+        ngx.say(table.concat({ a.a[1], a.a[2], tostring(a.a[3]), tostring(a.b), a.c, a.d, a.ab }, '|'))";
+    Host::new().answer(source, &mut request);
+    assert_eq!(request.output(), "1|2|true|true|  +||3\n");
+}
+
+#[test]
+fn arguments_are_truncated_and_can_fill_a_given_table() {
+    let mut request = Request::get("/?a=1&b=2&c=3");
+    let source = r"
+        local given = { old = 1 }
+        local args, err = ngx.req.get_uri_args(2, given)
+        ngx.say(args == given, given.old, given.a, given.b, given.c, err)
+        ngx.say((select(2, ngx.req.get_uri_args(3))), (select(2, ngx.req.get_uri_args(0))))";
+    Host::new().answer(source, &mut request);
+    assert_eq!(request.output(), "truenil12niltruncated\nnilnil\n");
+}
+
+#[test]
+fn without_a_query_there_are_no_arguments() {
+    assert_eq!(Host::new().say("ngx.say(next(ngx.req.get_uri_args()))"), "nil\n");
 }
 
 #[test]
 fn the_body_is_there_once_it_was_read() {
     let mut request = Request::get("/");
-    request.body = None;
     let host = Host::new();
-    let handler =
-        host.load("ngx.say(ngx.req.get_body_data()); ngx.req.read_body(); ngx.say(ngx.req.get_body_data())");
-    let tidegate_lua::Step::Wait(task, Op::ReadBody) = host.vm.start(&handler, Phase::Content, &mut request)
-    else {
+    let handler = host.load(
+        "ngx.say(ngx.req.get_body_data()) ngx.req.read_body() ngx.say(ngx.req.get_body_data(), ngx.req.get_body_data(2))
+        ngx.req.read_body()",
+    );
+    let Step::Wait(task, Op::ReadBody) = host.vm.start(&handler, Phase::Content, &mut request) else {
         panic!("the body is not asked for")
     };
-    request.body = Some(b"hello".to_vec());
-    assert!(matches!(
-        host.vm.resume(task, tidegate_lua::Reply::Done, &mut request),
-        tidegate_lua::Step::Done(Verdict::Continue)
-    ));
-    assert_eq!(request.output(), "nil\nhello\n");
+    request.body = Some(b"he\0lo".to_vec());
+    let step = host.vm.resume(task, Reply::Done, &mut request);
+    assert!(matches!(step, Step::Done(Verdict::Continue)), "a body that is there is not read again");
+    assert_eq!(request.output(), "nil\nhe\0lohe\n");
+}
+
+#[test]
+fn an_empty_body_is_none() {
+    let mut request = Request { body: Some(Vec::new()), ..Request::get("/") };
+    let (_, ops) = Host::new().answer("ngx.req.read_body() ngx.say(ngx.req.get_body_data())", &mut request);
+    assert_eq!((request.output().as_str(), ops), ("nil\n", vec![]));
+}
+
+#[test]
+fn a_body_that_cannot_be_read_is_an_error_of_the_caller() {
+    let mut request = Request::get("/");
+    let host = Host::new();
+    let handler = host.load("ngx.req.read_body()");
+    let Step::Wait(task, Op::ReadBody) = host.vm.start(&handler, Phase::Access, &mut request) else {
+        panic!("the body is not asked for")
+    };
+    let Step::Failed(error) = host.vm.resume(task, Reply::Failed("too large".into()), &mut request) else {
+        panic!("goes on without a body")
+    };
+    assert_eq!(error.message(), "test.lua:1: too large");
 }

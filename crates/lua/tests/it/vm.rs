@@ -1,24 +1,285 @@
 //! Loading, running side by side, and cleaning up.
 
-use crate::support::Host;
+use std::{cell::RefCell, rc::Rc};
 
-#[test]
-fn what_a_script_writes_is_the_answer() {
-    let host = Host::new();
-    assert_eq!(host.say("ngx.say('hello ', 1, { 1, { 2, 'x' } }, nil, true)"), "hello 112xniltrue\n");
+use tidegate_core::snapshot::LuaSettings;
+use tidegate_lua::{
+    Dicts, Error, Exchange, Handler, InvalidHeader, Phase, Reply, RequestState, Step, Task, Verdict, Vm,
+    WorkerIdentity,
+};
+
+use crate::support::{Host, Request, script};
+
+fn wait(host: &Host, handler: &Handler, request: &mut Request) -> Task {
+    match host.vm.start(handler, Phase::Content, request) {
+        Step::Wait(task, _) => task,
+        other => panic!("does not wait: {other:?}"),
+    }
 }
 
 #[test]
-fn a_wait_inside_of_a_coroutine_inside_of_pcall_reaches_the_host() {
+fn suspended_requests_are_resumed_in_any_order_each_with_its_own() {
     let host = Host::new();
-    let source = r#"
-        local f = coroutine.wrap(function()
-            local x = coroutine.yield(1)
-            ngx.sleep(0.1)
-            coroutine.yield(x)
-            ngx.sleep(1)
-            error("no")
-        end)
-        ngx.say(f()) ngx.say(f(7)) ngx.say(pcall(f)) ngx.say(pcall(f))"#;
-    assert_eq!(host.say(source), "1\n7\nfalsetest.lua:7: no\nfalsecannot resume dead coroutine\n");
+    let handler = host.load(
+        "local id = ngx.var.arg_id
+        for i = 1, 3 do ngx.sleep(i) ngx.say(id, ' ', ngx.var.arg_id, ' ', i) end",
+    );
+    let mut requests: Vec<_> = (0..20).map(|id| Request::get(&format!("/?id={id}"))).collect();
+    let mut waiting: Vec<_> = (0..20).map(|id| (id, wait(&host, &handler, &mut requests[id]))).collect();
+    let mut turn = 7;
+    while !waiting.is_empty() {
+        turn = (turn * 31 + 11) % 1009;
+        let (id, task) = waiting.swap_remove(turn % waiting.len());
+        if let Step::Wait(task, _) = host.vm.resume(task, Reply::Done, &mut requests[id]) {
+            waiting.push((id, task));
+        }
+    }
+    for (id, request) in requests.iter().enumerate() {
+        assert_eq!(request.output(), format!("{id} {id} 1\n{id} {id} 2\n{id} {id} 3\n"));
+    }
+}
+
+#[test]
+fn a_task_goes_on_with_the_exchange_it_is_resumed_with() {
+    let host = Host::new();
+    let handler = host.load("ngx.say('a') ngx.sleep(1) ngx.say('b')");
+    let mut first = Request::get("/");
+    let task = wait(&host, &handler, &mut first);
+    // The proxy may have moved its request in the meantime.
+    let mut moved = Box::new(first);
+    assert!(matches!(host.vm.resume(task, Reply::Done, &mut *moved), Step::Done(Verdict::Continue)));
+    assert_eq!(moved.output(), "a\nb\n");
+}
+
+#[test]
+fn an_abandoned_task_never_runs_again_and_leaves_nothing_behind() {
+    let host = Host::new();
+    let handler = host.load(
+        "package.loaded.alive = package.loaded.alive or setmetatable({}, { __mode = 'k' })
+        local mine = {} package.loaded.alive[mine] = true
+        ngx.sleep(1) ngx.say('never') return mine",
+    );
+    for _ in 0..10 {
+        let mut request = Request::get("/");
+        drop(wait(&host, &handler, &mut request));
+        assert_eq!(request.output(), "");
+    }
+    // With the task the pointer to its exchange is gone as well: a request that needs one has its own. LuaJIT
+    // may keep one stack until other code has run.
+    host.say("ngx.time()");
+    host.say("collectgarbage()");
+    assert_eq!(host.say("collectgarbage() ngx.print(next(package.loaded.alive))"), "nil");
+}
+
+#[test]
+fn scripts_do_not_see_each_other_s_globals() {
+    let host = Host::new();
+    let mut request = Request::get("/");
+    let counter = host.load("n = (n or 0) + 1 _G.m = n ngx.print(n, m)");
+    for _ in 0..3 {
+        host.vm.start(&counter, Phase::Content, &mut request);
+    }
+    assert_eq!(request.output(), "112233");
+    assert_eq!(host.say("ngx.print(n, m, rawget(_G, 'n'))"), "nilnilnil");
+    assert_eq!(host.say("string.shared = 1 ngx.print(type(print), _G == getfenv())"), "functiontrue");
+}
+
+#[test]
+fn a_script_may_take_arguments_start_with_a_shebang_and_end_in_a_comment() {
+    let host = Host::new();
+    assert_eq!(host.say("ngx.print(select('#', ...))"), "0");
+    assert_eq!(host.say("#!/usr/bin/env lua\nngx.print('x')"), "x");
+    assert_eq!(host.say("ngx.print('x') -- done"), "x");
+    assert_eq!(host.say("ngx.print('x') do return end"), "x");
+    assert_eq!(host.say(""), "");
+}
+
+#[test]
+fn modules_are_found_on_the_configured_path() {
+    let folder = std::env::temp_dir().join(format!("tidegate-lua-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("greeting.lua"), "return { text = 'hello from ' .. ... }").unwrap();
+    let host = Host::with_settings(&LuaSettings {
+        package_path: format!("{}/?.lua;;", folder.display()),
+        ..LuaSettings::default()
+    });
+    assert_eq!(host.say("ngx.print(require('greeting').text)"), "hello from greeting");
+    assert_eq!(host.say("ngx.print(#package.path > 60)"), "true", "the default path is kept");
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn luajit_is_all_there() {
+    let source = r"
+        ngx.print(jit.status(), require('bit').band(6, 3), require('ffi').sizeof('int'), type(debug.getinfo),
+            require('string.buffer').new():put('a', 1):tostring(), #require('table.new')(4, 0))";
+    assert_eq!(Host::new().say(source), "true24functiona10");
+}
+
+#[test]
+fn handlers_and_tasks_belong_to_the_vm_that_made_them() {
+    let (one, two) = (Host::new(), Host::new());
+    let handler = one.load("ngx.sleep(1)");
+    let mut request = Request::get("/");
+    assert!(matches!(two.vm.start(&handler, Phase::Content, &mut request), Step::Failed(_)));
+    let task = wait(&one, &handler, &mut request);
+    assert!(matches!(two.vm.resume(task, Reply::Done, &mut request), Step::Failed(_)));
+}
+
+#[test]
+fn what_was_handed_out_may_outlive_the_vm() {
+    let host = Host::new();
+    let handler = host.load("ngx.ctx.a = 1 ngx.sleep(1)");
+    let mut request = Request::get("/");
+    let task = wait(&host, &handler, &mut request);
+    drop(host);
+    drop((task, handler, request));
+}
+
+/// An exchange that uses the VM that runs it.
+struct Meddler {
+    vm: Rc<Vm>,
+    handler: Handler,
+    inner: RefCell<Vec<Step>>,
+    loaded: RefCell<Option<Error>>,
+    request: Request,
+}
+
+impl Exchange for Meddler {
+    fn method(&self) -> &[u8] {
+        let mut other = Request::get("/");
+        let step = self.vm.start(&self.handler, Phase::Access, &mut other);
+        self.inner.borrow_mut().push(step);
+        self.vm.finish(&mut other.state);
+        *self.loaded.borrow_mut() = self.vm.load(&script("inner.lua", "")).err();
+        b"GET"
+    }
+
+    fn each_header(&self, each: &mut dyn FnMut(&[u8], &[u8])) {
+        self.request.each_header(each);
+    }
+
+    fn header(&self, name: &[u8]) -> Option<&[u8]> {
+        self.request.header(name)
+    }
+
+    fn set_header(&mut self, name: &[u8], values: &[&[u8]]) -> Result<(), InvalidHeader> {
+        self.request.set_header(name, values)
+    }
+
+    fn each_response_header(&self, each: &mut dyn FnMut(&[u8], &[u8])) {
+        self.request.each_response_header(each);
+    }
+
+    fn set_response_header(&mut self, name: &[u8], values: &[&[u8]]) -> Result<(), InvalidHeader> {
+        self.request.set_response_header(name, values)
+    }
+
+    fn args(&self) -> Option<&[u8]> {
+        self.request.args()
+    }
+
+    fn variable(&self, name: &[u8]) -> Option<std::borrow::Cow<'_, [u8]>> {
+        self.request.variable(name)
+    }
+
+    fn status(&self) -> u16 {
+        self.request.status()
+    }
+
+    fn set_status(&mut self, status: u16) {
+        self.request.set_status(status);
+    }
+
+    fn headers_sent(&self) -> bool {
+        self.request.headers_sent()
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> bool {
+        self.request.write(bytes)
+    }
+
+    fn body(&self) -> Option<&[u8]> {
+        self.request.body()
+    }
+
+    fn client(&self) -> std::net::SocketAddr {
+        self.request.client()
+    }
+
+    fn state(&mut self) -> &mut RequestState {
+        self.request.state()
+    }
+}
+
+#[test]
+fn a_vm_that_runs_cannot_be_entered() {
+    let settings = LuaSettings::default();
+    let dicts = Dicts::new(&settings.shared_dicts);
+    let vm = Vm::new(&settings, dicts, WorkerIdentity { id: 0, count: 1 }, Box::new(|_, _| ())).unwrap();
+    let vm = Rc::new(vm);
+    let handler = vm.load(&script("a.lua", "ngx.print(ngx.req.get_method(), ngx.ctx.a)")).unwrap();
+    let mut meddler = Meddler {
+        vm: Rc::clone(&vm),
+        handler: handler.clone(),
+        inner: RefCell::default(),
+        loaded: RefCell::default(),
+        request: Request::get("/"),
+    };
+    assert!(matches!(vm.start(&handler, Phase::Content, &mut meddler), Step::Done(Verdict::Continue)));
+    assert_eq!(meddler.request.output(), "GETnil");
+    assert!(matches!(meddler.inner.take().as_slice(), [Step::Failed(_)]));
+    assert_eq!(meddler.loaded.take(), Some(Error::Busy));
+}
+
+#[test]
+fn memory_does_not_grow_with_the_number_of_requests() {
+    let host = Host::new();
+    let handlers = [
+        "ngx.ctx.a = ngx.var.arg_id ngx.req.set_header('a', ngx.ctx.a) ngx.shared.dogs:incr('n', 1, 0)",
+        "ngx.sleep(1) ngx.say('x', ngx.var.arg_id)",
+        "ngx.exit(403)",
+        "error('x')",
+        "coroutine.wrap(function() ngx.sleep(1) ngx.ctx.b = {} end)()",
+        "ngx.sleep(1)",
+    ]
+    .map(|source| host.load(source));
+    let run = |count: u32| {
+        for id in 0..count {
+            let mut request = Request::get(&format!("/?id={id}"));
+            let handler = &handlers[id as usize % handlers.len()];
+            let mut step = host.vm.start(handler, Phase::Content, &mut request);
+            // The last kind is abandoned.
+            while let Step::Wait(task, _) = step
+                && id as usize % handlers.len() != handlers.len() - 1
+            {
+                step = host.vm.resume(task, Reply::Done, &mut request);
+            }
+            // Some requests are dropped without a word.
+            if id % 2 == 0 {
+                host.vm.finish(&mut request.state);
+            }
+        }
+        host.say("collectgarbage() collectgarbage()");
+        host.vm.memory_bytes()
+    };
+    let before = run(5_000);
+    let after = run(100_000);
+    assert!(after < before + (64 << 10), "{before} bytes grew to {after}");
+}
+
+#[test]
+fn a_script_that_is_no_longer_used_is_unloaded() {
+    let host = Host::new();
+    let load = |count| {
+        for number in 0..count {
+            let filler = "local x = 'some text that takes space' .. ngx.now()\n".repeat(50);
+            drop(host.load(&format!("{filler} local n = {number}")).clone());
+        }
+        host.say("collectgarbage() collectgarbage()");
+        host.vm.memory_bytes()
+    };
+    let before = load(20);
+    let after = load(2_000);
+    assert!(after < before + (64 << 10), "{before} bytes grew to {after}");
 }

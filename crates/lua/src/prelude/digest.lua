@@ -1,0 +1,75 @@
+-- Digests and base64.
+
+local kit = ...
+local ngx, C = kit.ngx, kit.C
+
+local block, host, stringify = kit.block, kit.host, kit.stringify
+local digest_md5, digest_sha1, digest_hmac_sha1 = C.digest_md5, C.digest_sha1, C.digest_hmac_sha1
+local digest_crc32, base64_encode, base64_decode = C.digest_crc32, C.base64_encode, C.base64_decode
+local ffi_string = require("ffi").string
+local error, gsub, type = error, string.gsub, type
+
+local HEX = {}
+for byte = 0, 255 do
+    HEX[string.char(byte)] = string.format("%02x", byte)
+end
+
+function ngx.md5_bin(text)
+    text = stringify(text)
+    digest_md5(host, text, #text)
+    return ffi_string(block.bytes, block.length)
+end
+
+function ngx.md5(text)
+    return (gsub(ngx.md5_bin(text), ".", HEX))
+end
+
+function ngx.sha1_bin(text)
+    text = stringify(text)
+    digest_sha1(host, text, #text)
+    return ffi_string(block.bytes, block.length)
+end
+
+function ngx.hmac_sha1(key, text)
+    key, text = stringify(key), stringify(text)
+    digest_hmac_sha1(host, key, #key, text, #text)
+    return ffi_string(block.bytes, block.length)
+end
+
+-- The two differ only in how nginx computes them.
+function ngx.crc32_long(text)
+    text = stringify(text)
+    return digest_crc32(host, text, #text)
+end
+ngx.crc32_short = ngx.crc32_long
+
+function ngx.encode_base64(text, no_padding)
+    if no_padding ~= nil and type(no_padding) ~= "boolean" then
+        error("bad no_padding: boolean expected, got " .. type(no_padding), 2)
+    end
+    text = stringify(text)
+    base64_encode(host, text, #text, no_padding and 0 or 1)
+    return ffi_string(block.bytes, block.length)
+end
+
+local function decode(text)
+    if base64_decode(host, text, #text) == 0 then
+        return ffi_string(block.bytes, block.length)
+    end
+    return nil
+end
+
+function ngx.decode_base64(text)
+    if type(text) ~= "string" then
+        error("string argument only", 2)
+    end
+    return decode(text)
+end
+
+-- Characters that are not of base64 are left out first.
+function ngx.decode_base64mime(text)
+    if type(text) ~= "string" then
+        error("string argument only", 2)
+    end
+    return decode((gsub(text, "[^A-Za-z0-9+/]", "")))
+end

@@ -1,0 +1,227 @@
+//! `ngx.shared`.
+
+use std::{sync::Arc, time::Duration};
+
+use tidegate_core::snapshot::LuaSettings;
+use tidegate_lua::dict::store::ENTRY_BYTES;
+
+use crate::support::{Host, NOW, dict_settings};
+
+/// What a script with the dictionary `d` writes.
+fn run(source: &str) -> String {
+    Host::new().say(&format!("local d = ngx.shared.dogs\n{source}"))
+}
+
+fn failure(source: &str) -> String {
+    Host::new().failure(&format!("local d = ngx.shared.dogs\n{source}"))
+}
+
+#[test]
+fn values_come_back_as_they_were() {
+    assert_eq!(run(r#"d:set("a", "x\0y") ngx.print(d:get("a"))"#), "x\0y");
+    assert_eq!(run("d:set('a', 0.1) ngx.print(d:get('a') == 0.1, type(d:get('a')))"), "truenumber");
+    assert_eq!(run("d:set('a', true) d:set('b', false) ngx.print(d:get('a'), d:get('b'))"), "truefalse");
+    assert_eq!(run("d:set('a', '') ngx.print('<', d:get('a'), '>')"), "<>");
+    assert_eq!(run("ngx.print(d:get('a'), select('#', d:get('a')))"), "nil1");
+    assert_eq!(run("d:set(12, 'n') ngx.print(d:get('12'))"), "n");
+}
+
+#[test]
+fn flags_come_back_unless_they_are_zero() {
+    assert_eq!(run("d:set('a', 1, 0, 7) ngx.print(d:get('a'))"), "17");
+    assert_eq!(run("d:set('a', 1, 0, 0) ngx.print(select('#', d:get('a')))"), "1");
+    assert_eq!(failure("d:set('a', 1, 0, 'x')"), r#"test.lua:2: bad "flags" argument"#);
+}
+
+#[test]
+fn keys_and_values_are_checked() {
+    assert_eq!(
+        run("ngx.print(d:get(nil)) ngx.print(d:get('')) ngx.print(d:get(('x'):rep(65536)))"),
+        "nilnil keynilempty keynilkey too long"
+    );
+    assert_eq!(run("ngx.print(d:set(nil, 1)) ngx.print(d:set('', 1))"), "nilnil keynilempty key");
+    assert_eq!(run("ngx.print(d:set('a', {}))"), "nilbad value type");
+    assert_eq!(
+        run("ngx.print(d:incr(nil, 1)) ngx.print(d:ttl('')) ngx.print(d:expire('', 1))"),
+        "nilnil keynilempty keynilempty key"
+    );
+    assert_eq!(failure("d:set('a', 1, -1)"), r#"test.lua:2: bad "exptime" argument"#);
+    assert_eq!(failure("d.get('a')"), r#"test.lua:2: bad "zone" argument"#);
+    assert_eq!(failure("d.set({ 'x' }, 'a', 1)"), r#"test.lua:2: bad "zone" argument"#);
+    assert_eq!(failure("d.set({ 99 }, 'a', 1)"), r#"test.lua:2: bad "zone" argument"#);
+}
+
+#[test]
+fn set_answers_how_it_went() {
+    assert_eq!(run("ngx.print(d:set('a', 1))"), "truenilfalse");
+    assert_eq!(run("d:set('a', 1) ngx.print(d:set('a', nil)) ngx.print(d:get('a'))"), "truenilfalsenil");
+    assert_eq!(run("ngx.print(d:set('a', ('x'):rep(5000)))"), "falseno memoryfalse");
+}
+
+#[test]
+fn add_and_replace_depend_on_what_is_there() {
+    assert_eq!(
+        run("ngx.print(d:add('a', 1)) ngx.print(d:add('a', 2)) ngx.print(d:get('a'))"),
+        "truenilfalsefalseexistsfalse1"
+    );
+    assert_eq!(
+        run("ngx.print(d:replace('a', 1)) d:set('a', 1) ngx.print(d:replace('a', 2)) ngx.print(d:get('a'))"),
+        "falsenot foundfalsetruenilfalse2"
+    );
+    assert_eq!(run("ngx.print(d:add('a', nil))"), "nilattempt to add or replace nil values");
+    assert_eq!(
+        run("ngx.print(d:safe_add('a', 1)) ngx.print(d:safe_add('a', 1))"),
+        "truenilfalsefalseexistsfalse"
+    );
+}
+
+#[test]
+fn delete_removes() {
+    assert_eq!(
+        run("d:set('a', 1) ngx.print(d:delete('a')) ngx.print(d:get('a')) ngx.print(d:delete('a'))"),
+        "truenilfalseniltruenilfalse"
+    );
+}
+
+#[test]
+fn incr_counts_from_what_is_there_or_from_init() {
+    assert_eq!(run("ngx.print(d:incr('a', 1))"), "nilnot found");
+    assert_eq!(
+        run("ngx.print(d:incr('a', 2, 10)) ngx.print(d:incr('a', -0.5, 10)) ngx.print(d:incr('a', 1))"),
+        "12nilfalse11.5nilfalse12.5"
+    );
+    assert_eq!(run("d:set('a', 'x') ngx.print(d:incr('a', 1))"), "nilnot a number");
+    assert_eq!(run("d:set('a', true) ngx.print(d:incr('a', 1, 0))"), "nilnot a number");
+    assert_eq!(run("ngx.print(d:incr('a', '2', '3'))"), "5nilfalse");
+    assert_eq!(failure("d:incr('a', {})"), r#"test.lua:2: bad "value" argument: number expected, got table"#);
+    assert_eq!(failure("d:incr('a', 1, {})"), "test.lua:2: bad init arg: number expected, got table");
+    assert_eq!(failure("d:incr('a', 1, 0, {})"), "test.lua:2: bad init_ttl arg: number expected, got table");
+    assert_eq!(failure("d:incr('a', 1, 0, -1)"), r#"test.lua:2: bad "init_ttl" argument"#);
+    assert_eq!(
+        failure("d:incr('a', 1, nil, 1)"),
+        r#"test.lua:2: must provide "init" when providing "init_ttl""#
+    );
+}
+
+#[test]
+fn entries_expire_by_the_time_that_is_set() {
+    let host = Host::new();
+    let say = |source: &str| host.say(&format!("local d = ngx.shared.dogs {source}"));
+    say("d:set('a', 'x', 10) d:incr('n', 1, 0, 5) d:set('for ever', 1)");
+    assert_eq!(say("ngx.print(d:ttl('a'), ' ', d:ttl('n'), ' ', d:ttl('for ever'))"), "10 5 0");
+    host.vm.set_now(NOW + Duration::from_secs(6));
+    assert_eq!(say("ngx.print(d:get('a'), d:get('n'), d:ttl('a'))"), "xnil4");
+    assert_eq!(say("ngx.print(d:incr('n', 1)) ngx.print(d:incr('n', 1, 0))"), "nilnot found1nilfalse");
+    assert_eq!(say("ngx.print(d:expire('a', 100)) ngx.print(d:ttl('a'))"), "true100");
+    assert_eq!(say("ngx.print(d:expire('a', 0)) ngx.print(d:ttl('a'))"), "true0");
+    assert_eq!(say("ngx.print(d:expire('none', 1)) ngx.print(d:ttl('none'))"), "nilnot foundnilnot found");
+    assert_eq!(host.failure("ngx.shared.dogs:expire('a')"), r#"test.lua:1: bad "exptime" argument"#);
+}
+
+#[test]
+fn expired_entries_are_there_for_who_asks_for_them() {
+    let host = Host::new();
+    let say = |source: &str| host.say(&format!("local d = ngx.shared.dogs {source}"));
+    say("d:set('a', 'x', 1, 3) d:set('b', true, 1)");
+    assert_eq!(say("ngx.print(d:get_stale('a'))"), "x3false");
+    host.vm.set_now(NOW + Duration::from_secs(1));
+    assert_eq!(
+        say("ngx.print(d:get_stale('a')) ngx.print(d:get_stale('b')) ngx.print(d:get_stale('c'))"),
+        "x3truetrueniltruenil"
+    );
+    assert_eq!(
+        say("ngx.print(d:replace('a', 1)) ngx.print(d:add('a', 2)) ngx.print(d:get('a'))"),
+        "falsenot foundfalsetruenilfalse2"
+    );
+}
+
+#[test]
+fn all_can_be_flushed_and_what_expired_removed() {
+    let host = Host::new();
+    let say = |source: &str| host.say(&format!("local d = ngx.shared.dogs {source}"));
+    say("for i = 1, 5 do d:set(i, i) end d:flush_all() d:set('a', 1)");
+    assert_eq!(say("ngx.print(d:get(1), d:get('a'), d:get_stale(1))"), "nil11niltrue");
+    assert_eq!(
+        say("ngx.print(d:flush_expired(2), d:flush_expired(), d:flush_expired(), d:get('a'))"),
+        "2301"
+    );
+}
+
+#[test]
+fn keys_are_listed_most_recently_used_first() {
+    assert_eq!(
+        run("for i = 1, 3 do d:set('k' .. i, i) end d:get('k1') ngx.print(table.concat(d:get_keys(), ' '))"),
+        "k1 k3 k2"
+    );
+    assert_eq!(run("for i = 1, 3 do d:set(i, i) end ngx.print(#d:get_keys(2), #d:get_keys(0))"), "23");
+}
+
+#[test]
+fn least_recently_used_entries_make_room() {
+    let large = "local v = ('x'):rep(1000)";
+    assert_eq!(
+        run(&format!(
+            "{large} for i = 1, 3 do d:set(i, v) end d:get(1)
+            ngx.print(d:set(4, v)) ngx.print(d:get(1) == v, d:get(2), d:get(3) == v)"
+        )),
+        "trueniltruetrueniltrue"
+    );
+    assert_eq!(
+        run(&format!(
+            "{large} for i = 1, 3 do d:set(i, v) end ngx.print(d:safe_set(4, v)) ngx.print(d:get(1) == v)"
+        )),
+        "falseno memoryfalsetrue"
+    );
+    assert_eq!(
+        run(&format!(
+            "{large} for i = 1, 3 do d:set(i, v) end ngx.print(d:incr(4, 1, 0)) ngx.print(d:set(5, v))"
+        )),
+        "1nilfalsetrueniltrue"
+    );
+}
+
+#[test]
+fn space_is_accounted_for() {
+    let free = 4096 - ENTRY_BYTES - 4;
+    assert_eq!(run("d:set('a', 'xyz') ngx.print(d:capacity(), ' ', d:free_space())"), format!("4096 {free}"));
+}
+
+#[test]
+fn only_configured_dictionaries_are_there() {
+    let host = Host::with_settings(&LuaSettings {
+        shared_dicts: dict_settings(&[("a", 4096), ("b-c", 4096)]),
+        ..LuaSettings::default()
+    });
+    let names = "local n = {} for k in pairs(ngx.shared) do n[#n + 1] = k end table.sort(n) ngx.print(table.concat(n, ' '))";
+    assert_eq!(host.say(names), "a b-c");
+    assert_eq!(host.say("ngx.print(ngx.shared.none)"), "nil");
+}
+
+#[test]
+fn workers_share_the_content() {
+    let (one, two) = (Host::new(), Host::new());
+    two.vm.set_dicts(Arc::clone(&one.dicts));
+    one.say("ngx.shared.dogs:set('a', 'from one')");
+    assert_eq!(two.say("ngx.print(ngx.shared.dogs:get('a'))"), "from one");
+}
+
+#[test]
+fn what_a_script_keeps_of_a_dictionary_outlives_a_new_configuration() {
+    let host = Host::with_settings(&LuaSettings {
+        shared_dicts: dict_settings(&[("same", 4096), ("larger", 4096), ("gone", 4096)]),
+        ..LuaSettings::default()
+    });
+    host.say(
+        "local s = ngx.shared package.loaded.kept = { s.same, s.larger, s.gone }
+        for _, d in ipairs(package.loaded.kept) do d:set('a', 1) end",
+    );
+    let next = host.dicts.reconfigured(&dict_settings(&[("same", 4096), ("larger", 8192), ("new", 4096)]));
+    host.vm.set_dicts(next);
+    let source = r"
+        local s, kept = ngx.shared, package.loaded.kept
+        ngx.print(s.same:get('a'), s.larger:get('a'), s.gone, s.new:get('a'), ' ')
+        ngx.print(kept[1]:get('a'), kept[2]:get('a'), kept[3]:get('a'), ' ', kept[2]:capacity())";
+    assert_eq!(host.say(source), "1nilnilnil 1nil1 8192");
+    host.vm.set_dicts(Arc::clone(&host.dicts));
+    assert_eq!(host.say("ngx.print(ngx.shared.gone:get('a'), ngx.shared.new)"), "1nil");
+}

@@ -1,0 +1,75 @@
+//! `ngx.header`, `ngx.resp`, `ngx.status`, `ngx.headers_sent`.
+
+use tidegate_lua::{Level, Phase, Verdict};
+
+use crate::support::{Host, Request};
+
+/// The response that `source` leaves in the header filter phase.
+fn filter(source: &str) -> Request {
+    let mut request = Request::get("/");
+    request.response = vec![("Server".into(), "up".into()), ("Set-Cookie".into(), "a".into())];
+    assert_eq!(Host::new().run(Phase::HeaderFilter, source, &mut request), Ok(Verdict::Continue));
+    request
+}
+
+#[test]
+fn a_response_header_is_set_to_anything_that_has_a_text() {
+    let response = filter(
+        r#"ngx.header["X-A"] = "a" ngx.header.x_b = 12 ngx.header.x_c = { "1", 2 } ngx.header.server = nil
+        ngx.header["Set-Cookie"] = {} ngx.header.x_d = false"#,
+    );
+    assert_eq!(response.response_values("x-a"), ["a"]);
+    assert_eq!(response.response_values("x-b"), ["12"]);
+    assert_eq!(response.response_values("x-c"), ["1", "2"]);
+    assert_eq!(response.response_values("x-d"), ["false"]);
+    assert!(response.response_values("server").is_empty());
+    assert!(response.response_values("set-cookie").is_empty());
+}
+
+#[test]
+fn a_header_that_is_there_once_gets_the_last_of_several_values() {
+    let response = filter(r#"ngx.header.content_type = { "a/b", "c/d" }"#);
+    assert_eq!(response.response_values("content-type"), ["c/d"]);
+}
+
+#[test]
+fn a_response_header_cannot_split_the_message() {
+    let response = filter(r#"ngx.header.x = "1\r\nSet-Cookie: b""#);
+    assert_eq!(response.response_values("x"), ["1%0D%0ASet-Cookie: b"]);
+}
+
+#[test]
+fn response_headers_read_back() {
+    let source = r#"
+        ngx.header.a = { "1", "2" } ngx.header["X-B"] = "3"
+        local a, b, c = ngx.header.A, ngx.header.x_b, ngx.header.c
+        local all, err = ngx.resp.get_headers()
+        local some, truncated = ngx.resp.get_headers(1, true)
+        ngx.say(a[1], a[2], b, c, all["x-b"], all.X_B, all.a[2], err, some.a, truncated)"#;
+    assert_eq!(Host::new().say(source), "123nil332nil1truncated\n");
+}
+
+#[test]
+fn the_status_reads_and_writes_as_a_field() {
+    let mut request = Request::get("/");
+    Host::new()
+        .answer("local before = ngx.status ngx.status = '404' ngx.say(before, ngx.status)", &mut request);
+    assert_eq!((request.status, request.output().as_str()), (404, "0404\n"));
+    let wrong = Host::new().failure("ngx.status = 'x'");
+    assert_eq!(wrong, "test.lua:1: bad status: x");
+}
+
+#[test]
+fn what_comes_after_the_head_left_is_logged_and_has_no_effect() {
+    let host = Host::new();
+    let mut request = Request::get("/");
+    host.answer(
+        "ngx.print(ngx.headers_sent) ngx.print(ngx.headers_sent) ngx.header.x = 1 ngx.header.y = nil ngx.status = 500",
+        &mut request,
+    );
+    assert_eq!(request.output(), "falsetrue");
+    assert_eq!((request.status, request.response.len()), (0, 0));
+    let sent = "attempt to set ngx.header.HEADER after sending out response headers".to_owned();
+    let status = "attempt to set ngx.status after sending out response headers".to_owned();
+    assert_eq!(host.take_log(), [(Level::Error, sent.clone()), (Level::Error, sent), (Level::Error, status)]);
+}
