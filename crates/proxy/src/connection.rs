@@ -43,6 +43,8 @@ pub(crate) async fn serve(worker: Rc<Worker>, stream: TcpStream, client: SocketA
         let site = connection.line.worker.site();
         match connection.read_request(&site).await {
             Next::Request => {
+                // The configuration may have changed while nothing was asked for.
+                let site = connection.line.worker.site();
                 connection.serve_request(&site).await;
                 if !connection.exchange.request.keep_alive {
                     break;
@@ -241,7 +243,8 @@ impl Connection {
             exchange.response.status = CLOSE;
             return Err(Error::ClientGone);
         }
-        if code >= 300 && !exchange.headers_sent {
+        let unset = exchange.response.status == 0;
+        if (code >= 300 || (code >= 200 && unset)) && !exchange.headers_sent {
             exchange.response.status = code;
         }
         if code >= 400 && exchange.written.is_empty() && !exchange.headers_sent {

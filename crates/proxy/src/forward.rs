@@ -367,9 +367,8 @@ fn write_request(exchange: &mut Exchange, trusted: bool, output: &mut Vec<u8>) {
     let mut via: &[u8] = b"";
     for (kind, name, value) in request.fields.iter() {
         match kind {
-            Kind::ForwardedFor | Kind::ForwardedHost | Kind::ForwardedProto | Kind::RequestId if !trusted => {
-            }
-            Kind::ForwardedFor | Kind::ContentLength | Kind::Expect => {}
+            Kind::ForwardedHost | Kind::ForwardedProto if !trusted => {}
+            Kind::ForwardedFor | Kind::RequestId | Kind::ContentLength | Kind::Expect => {}
             Kind::Via => via = value,
             kind if kind.is_hop_by_hop() => {}
             _ => write_field(name, value, output),

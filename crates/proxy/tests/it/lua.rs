@@ -1,0 +1,206 @@
+//! Lua in the request path, as a client sees it.
+
+use std::{thread, time::Instant};
+
+use tidegate_testkit::{
+    Answer, Upstream,
+    http::{self, Client},
+};
+
+use crate::node::Running;
+
+fn content(code: &str) -> Running {
+    let code = code.lines().map(|line| format!("        {line}\n")).collect::<String>();
+    Running::start(&format!(
+        "routes:\n  - name: lua\n    match: {{ path: /* }}\n    lua:\n      content: |\n{code}"
+    ))
+}
+
+#[test]
+fn a_handler_answers() {
+    let running = content(
+        "ngx.status = 201\nngx.header['X-A'] = 'b'\nngx.say('hello ', ngx.var.uri, ' ', ngx.var.args)",
+    );
+    let answer = http::get(running.addr(), "/a%20b?c=d");
+    assert_eq!((answer.status, answer.text()), (201, "hello /a b c=d\n"));
+    assert_eq!((answer.header("X-A"), answer.header("Content-Type")), (Some("b"), Some("text/plain")));
+}
+
+#[test]
+fn a_body_of_any_framing_can_be_read() {
+    let running = content("ngx.req.read_body()\nngx.print(ngx.req.get_body_data() or 'none')");
+    let mut client = Client::connect(running.addr()).unwrap();
+    assert_eq!(client.request("POST", "/", &[], b"abc").unwrap().text(), "abc");
+    client
+        .send(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nde\r\n0\r\n\r\n")
+        .unwrap();
+    assert_eq!(client.read().unwrap().text(), "de");
+    assert_eq!(client.get("/").unwrap().text(), "none");
+    client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n").unwrap();
+    assert_eq!(client.read_without_body().unwrap().status, 100);
+    client.send(b"fg").unwrap();
+    assert_eq!(client.read().unwrap().text(), "fg");
+}
+
+#[test]
+fn a_body_that_nobody_reads_does_not_get_in_the_way() {
+    let running = content("ngx.say('ok')");
+    let mut client = Client::connect(running.addr()).unwrap();
+    for _ in 0..3 {
+        assert_eq!(client.request("POST", "/", &[], &[b'x'; 100_000]).unwrap().text(), "ok\n");
+    }
+}
+
+#[test]
+fn a_long_answer_is_sent_while_it_is_made() {
+    let running = content("for i = 1, 3000 do ngx.print(string.rep('x', 1000)) end");
+    let answer = http::get(running.addr(), "/");
+    assert_eq!((answer.body.len(), answer.header("Transfer-Encoding")), (3_000_000, Some("chunked")));
+}
+
+#[test]
+fn sleeping_blocks_nobody() {
+    let running = content("if ngx.var.uri == '/slow' then ngx.sleep(1) end\nngx.say('ok')");
+    let addr = running.addr();
+    let began = Instant::now();
+    let sleepers: Vec<_> = (0..50).map(|_| thread::spawn(move || http::get(addr, "/slow"))).collect();
+    assert_eq!(http::get(addr, "/").text(), "ok\n");
+    for sleeper in sleepers {
+        assert_eq!(sleeper.join().unwrap().text(), "ok\n");
+    }
+    // One after the other they would take 25 s and more, even on two workers.
+    assert!(began.elapsed().as_secs() < 15);
+}
+
+#[test]
+fn an_error_is_a_500_for_its_request_alone() {
+    let running = content("if ngx.var.uri == '/bad' then error('broken') end\nngx.say('ok')");
+    let mut client = Client::connect(running.addr()).unwrap();
+    for _ in 0..3 {
+        let bad = client.get("/bad").unwrap();
+        assert_eq!(bad.status, 500);
+        assert!(!bad.text().contains("broken"), "the client learns nothing: {}", bad.text());
+        assert_eq!(client.get("/").unwrap().text(), "ok\n");
+    }
+    assert_eq!(running.route("lua").lua_errors, 3);
+}
+
+#[test]
+fn exits_and_redirects() {
+    let running = content(
+        "local uri = ngx.var.uri\n\
+         if uri == '/404' then ngx.exit(404) end\n\
+         if uri == '/own' then ngx.status = 403; ngx.print('mine'); ngx.exit(403) end\n\
+         if uri == '/go' then ngx.redirect('/there') end\n\
+         if uri == '/close' then ngx.exit(444) end\n\
+         ngx.exit(204)",
+    );
+    let addr = running.addr();
+    assert_eq!(http::get(addr, "/404").status, 404);
+    let own = http::get(addr, "/own");
+    assert_eq!((own.status, own.text()), (403, "mine"));
+    let go = http::get(addr, "/go");
+    assert_eq!((go.status, go.header("Location")), (302, Some("/there")));
+    assert_eq!(http::get(addr, "/").status, 204);
+    assert!(http::send_raw(addr, b"GET /close HTTP/1.1\r\nHost: a\r\n\r\n").is_empty());
+}
+
+/// A proxied route with hooks, and a dictionary to count in.
+fn hooked(upstream: &Upstream, hooks: &str) -> Running {
+    Running::start(&format!(
+        "lua: {{ sharedDicts: {{ hits: 1MiB }} }}
+upstreams: {{ up: {{ endpoints: [\"{}\"] }} }}
+routes:
+  - name: all
+    match: {{ path: /* }}
+    upstream: up
+    lua:
+{hooks}",
+        upstream.addr()
+    ))
+}
+
+#[test]
+fn access_decides_and_edits_what_goes_upstream() {
+    let upstream = Upstream::start(|request| Answer::ok(request.header("X-User").unwrap_or("nobody")));
+    let running = hooked(
+        &upstream,
+        "      access: |
+        local key = ngx.req.get_headers()['x-key']
+        if not key then return ngx.exit(401) end
+        ngx.req.set_header('X-User', 'user-' .. key)
+        ngx.req.clear_header('X-Key')
+        ngx.ctx.key = key
+      headerFilter: |
+        ngx.header['X-Ctx'] = ngx.ctx.key
+        ngx.header['Server'] = nil
+",
+    );
+    assert_eq!(http::get(running.addr(), "/").status, 401);
+    assert_eq!(upstream.request_count(), 0);
+    let answer = http::request(running.addr(), "GET", "/", &[("X-Key", "7")], b"");
+    assert_eq!((answer.text(), answer.header("X-Ctx")), ("user-7", Some("7")));
+    assert_eq!(upstream.requests()[0].header("X-Key"), None);
+}
+
+#[test]
+fn a_body_that_access_has_read_is_still_passed_on() {
+    let upstream = Upstream::start(|request| Answer::ok(&request.body));
+    let running = hooked(&upstream, "      access: |\n        ngx.req.read_body()\n");
+    let mut client = Client::connect(running.addr()).unwrap();
+    let body = vec![b'x'; 200_000];
+    assert_eq!(client.request("POST", "/", &[], &body).unwrap().body, body);
+    assert_eq!(client.get("/").unwrap().text(), "");
+}
+
+#[test]
+fn dictionaries_are_one_for_all_workers_and_survive_a_reload() {
+    let upstream = Upstream::start(|_| Answer::ok(""));
+    let hooks = "      headerFilter: |
+        ngx.header['X-Hits'] = ngx.shared.hits:incr('n', 1, 0)
+";
+    let mut running = hooked(&upstream, hooks);
+    // A connection for each request, so that the kernel spreads them over both workers.
+    for number in 1..=40 {
+        assert_eq!(http::get(running.addr(), "/").header("X-Hits"), Some(number.to_string().as_str()));
+    }
+    running.reload(&format!(
+        "lua: {{ sharedDicts: {{ hits: 1MiB }} }}
+upstreams: {{ up: {{ endpoints: [\"{}\"] }} }}
+routes: [{{ name: all, match: {{ path: /* }}, upstream: up, lua: {{ headerFilter: \"ngx.header['X-Hits'] = ngx.shared.hits:get('n')\" }} }}]",
+        upstream.addr()
+    ));
+    assert_eq!(http::get(running.addr(), "/").header("X-Hits"), Some("40"));
+}
+
+#[test]
+fn the_log_phase_sees_the_end_and_cannot_break_the_answer() {
+    let upstream = Upstream::start(|_| Answer::status(207, &[], "x"));
+    let running = hooked(
+        &upstream,
+        "      access: |
+        if ngx.var.uri == '/last' then ngx.print(ngx.shared.hits:get('seen')) end
+      log: |
+        ngx.shared.hits:set('seen', ngx.var.status .. ' ' .. ngx.var.upstream_status .. ' ' .. ngx.var.upstream_addr)
+        error('broken')
+",
+    );
+    let mut client = Client::connect(running.addr()).unwrap();
+    assert_eq!(client.get("/").unwrap().status, 207);
+    assert_eq!(client.get("/last").unwrap().text(), format!("207 207 {}", upstream.addr()));
+}
+
+#[test]
+fn a_broken_header_filter_is_a_500_and_not_a_loop() {
+    let upstream = Upstream::start(|_| Answer::ok("x"));
+    let running = hooked(&upstream, "      headerFilter: error('broken')\n");
+    assert_eq!(http::get(running.addr(), "/").status, 500);
+}
+
+#[test]
+fn headers_set_before_the_answer_go_over_those_of_the_upstream() {
+    let upstream = Upstream::start(|_| Answer::status(200, &[("X-A", "theirs"), ("X-B", "theirs")], "x"));
+    let running = hooked(&upstream, "      access: ngx.header['X-A'] = 'ours'\n");
+    let answer = http::get(running.addr(), "/");
+    assert_eq!((answer.header("X-A"), answer.header("X-B")), (Some("ours"), Some("theirs")));
+}

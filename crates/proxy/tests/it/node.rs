@@ -1,0 +1,125 @@
+//! A node for one test.
+
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    num::NonZeroU32,
+    path::Path,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use tidegate_core::{
+    Endpoint, FleetId, InstanceId, Roster, Snapshot, Telemetry, roster::Load, telemetry::Totals,
+};
+use tidegate_proxy::Node;
+use tidegate_testkit::eventually;
+use tokio::sync::watch;
+
+/// Longest wait for what ought to happen; only a failing test takes that long.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A node that is stopped when the test is over.
+pub(crate) struct Running {
+    node: Option<Node>,
+    pub(crate) telemetry: Arc<Telemetry>,
+    snapshots: watch::Sender<Arc<Snapshot>>,
+    roster: watch::Sender<Arc<Roster>>,
+    generation: u64,
+}
+
+/// Parses `routes` and whatever else, below a listener on a free port.
+fn snapshot(rest: &str, generation: u64) -> Snapshot {
+    let text = format!("listeners: [{{ address: \"127.0.0.1:0\" }}]\nworkers: 2\n{rest}");
+    let no_files = |path: &Path| Err(std::io::Error::other(format!("no {path:?} in this test")));
+    let (snapshot, diagnostics) = tidegate_config::parse("tidegate.yaml", &text, &no_files);
+    let mut snapshot = snapshot.unwrap_or_else(|| panic!("{diagnostics:#?}"));
+    snapshot.generation = generation;
+    // What a test leaves hanging is not waited for.
+    snapshot.timeouts.drain = Duration::from_secs(3);
+    snapshot
+}
+
+impl Running {
+    pub(crate) fn start(config: &str) -> Self {
+        let (snapshots, snapshot) = watch::channel(Arc::new(snapshot(config, 1)));
+        let (roster, served) = watch::channel(Arc::new(Roster::default()));
+        let telemetry = Telemetry::new(2);
+        let node = Node::start(&snapshot, &served, Arc::clone(&telemetry)).unwrap();
+        Self { node: Some(node), telemetry, snapshots, roster, generation: 1 }
+    }
+
+    /// One route for everything, to these endpoints.
+    pub(crate) fn proxying(endpoints: &[SocketAddr]) -> Self {
+        Self::proxying_with(endpoints, "")
+    }
+
+    /// The same with more of a configuration.
+    pub(crate) fn proxying_with(endpoints: &[SocketAddr], rest: &str) -> Self {
+        let list: Vec<_> = endpoints.iter().map(|endpoint| format!("\"{endpoint}\"")).collect();
+        let list = list.join(", ");
+        let routes = "routes: [{ name: all, match: { path: /* }, upstream: up }]";
+        Self::start(&format!("upstreams: {{ up: {{ endpoints: [{list}] }} }}\n{routes}\n{rest}"))
+    }
+
+    pub(crate) fn addr(&self) -> SocketAddr {
+        self.node.as_ref().unwrap().addresses()[0]
+    }
+
+    /// Replaces the configuration, and waits until all workers serve it.
+    pub(crate) fn reload(&mut self, config: &str) {
+        self.generation += 1;
+        self.snapshots.send_replace(Arc::new(snapshot(config, self.generation)));
+        let served = || {
+            let of =
+                |worker: &tidegate_core::telemetry::WorkerSeries| worker.generation.load(Ordering::Relaxed);
+            self.telemetry.workers().iter().all(|worker| of(worker) == self.generation)
+        };
+        eventually(PATIENCE, "all workers serve the new configuration", served);
+    }
+
+    /// These are the instances of the fleet from now on.
+    pub(crate) fn enlist(&self, fleet: &str, endpoints: &[SocketAddr]) -> Vec<Arc<Load>> {
+        let endpoint = |(index, &address): (usize, &SocketAddr)| Endpoint {
+            id: InstanceId::new(&format!("{fleet}-{}-{index}", address.port())).unwrap(),
+            address,
+            weight: NonZeroU32::MIN,
+            load: Arc::default(),
+        };
+        let endpoints: Arc<[_]> = endpoints.iter().enumerate().map(endpoint).collect();
+        let loads = endpoints.iter().map(|endpoint| Arc::clone(&endpoint.load)).collect();
+        let fleets = BTreeMap::from([(FleetId::new(fleet).unwrap(), endpoints)]);
+        self.roster.send_replace(Arc::new(Roster { fleets }));
+        loads
+    }
+
+    pub(crate) fn route(&self, name: &str) -> Totals {
+        let routes = self.telemetry.routes();
+        let found = routes.into_iter().find(|(route, _)| route.as_str() == name);
+        found.unwrap_or_else(|| panic!("no route {name}")).1
+    }
+
+    pub(crate) fn upstream(&self, name: &str) -> Totals {
+        let upstreams = self.telemetry.upstreams();
+        let found = upstreams.into_iter().find(|(upstream, _)| upstream.as_str() == name);
+        found.unwrap_or_else(|| panic!("no upstream {name}")).1
+    }
+
+    pub(crate) fn begin_drain(&self) {
+        self.node.as_ref().unwrap().drain();
+    }
+
+    /// Waits for the end of a drain.
+    pub(crate) fn join(mut self) {
+        self.node.take().unwrap().join();
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(node) = self.node.take() {
+            node.drain();
+            node.join();
+        }
+    }
+}
