@@ -1,0 +1,2 @@
+ngx.header["Content-Type"] = "application/json"
+ngx.say('{"consumer":"', ngx.req.get_headers()["X-Consumer"], '","orders":[]}')
