@@ -4,6 +4,8 @@
 //! configuration itself and for every script that it names, and has stayed so for two looks in a row:
 //! what an editor is still writing is left alone.
 
+mod scripts;
+
 use std::{
     cell::RefCell,
     collections::BTreeMap,
@@ -25,6 +27,13 @@ pub enum ConfigSource {
         text: String,
         scripts: BTreeMap<PathBuf, String>,
     },
+}
+
+impl ConfigSource {
+    /// Reads and checks everything, Lua included. There is a snapshot exactly when nothing is wrong.
+    pub fn load(self) -> (Option<Snapshot>, Vec<Diagnostic>) {
+        Source::new(self).load()
+    }
 }
 
 /// What tells one content of a file from another. `None`: there is no file.
@@ -51,7 +60,7 @@ impl Source {
             ConfigSource::Text { name, text, scripts } => {
                 let read =
                     |path: &Path| scripts.get(path).cloned().ok_or_else(|| io::ErrorKind::NotFound.into());
-                return tidegate_config::parse(name, text, &read);
+                return parse(name, text, &read);
             }
             ConfigSource::File(path) => (path, path.display().to_string()),
         };
@@ -61,7 +70,7 @@ impl Source {
             fs::read_to_string(script)
         };
         let result = match fs::read_to_string(path) {
-            Ok(text) => tidegate_config::parse(&name, &text, &read),
+            Ok(text) => parse(&name, &text, &read),
             Err(error) => (None, vec![unreadable(name, &error)]),
         };
         self.loaded = marks.into_inner();
@@ -76,6 +85,18 @@ impl Source {
         self.seen = now;
         settled && self.seen != self.loaded
     }
+}
+
+fn parse(
+    name: &str,
+    text: &str,
+    read: &dyn Fn(&Path) -> io::Result<String>,
+) -> (Option<Snapshot>, Vec<Diagnostic>) {
+    let (snapshot, mut diagnostics) = tidegate_config::parse(name, text, read);
+    let mistakes = snapshot.as_ref().map(scripts::check).unwrap_or_default();
+    let sound = snapshot.filter(|_| mistakes.is_empty());
+    diagnostics.extend(mistakes);
+    (sound, diagnostics)
 }
 
 fn mark(path: &Path) -> Mark {

@@ -1,13 +1,12 @@
 //! `tidegate check FILE`: every mistake in a configuration, each with its place.
 
 use std::{
-    fs,
     io::{self, Write},
     path::PathBuf,
 };
 
-use anyhow::Context;
 use tidegate_config::{Diagnostic, Severity};
+use tidegate_control::ConfigSource;
 use tidegate_core::Snapshot;
 
 use crate::{cli::Format, exit::Failure};
@@ -26,10 +25,7 @@ pub(crate) struct Check {
 impl Check {
     pub(crate) fn run(&self) -> Result<(), Failure> {
         let name = self.file.display().to_string();
-        let text = fs::read_to_string(&self.file)
-            .with_context(|| format!("cannot read {name}"))
-            .map_err(Failure::Environment)?;
-        let (snapshot, diagnostics) = parse(&name, &text);
+        let (snapshot, diagnostics) = ConfigSource::File(self.file.clone()).load();
         self.print(&name, snapshot.as_ref(), &diagnostics).map_err(Failure::environment)?;
         if snapshot.is_some() { Ok(()) } else { Err(Failure::Reported(1)) }
     }
@@ -55,9 +51,4 @@ impl Check {
             None => writeln!(output, "{name} is not valid: {counts}"),
         }
     }
-}
-
-/// Parses a configuration, Lua included.
-pub(crate) fn parse(name: &str, text: &str) -> (Option<Snapshot>, Vec<Diagnostic>) {
-    tidegate_config::parse(name, text, &|path| fs::read_to_string(path))
 }

@@ -42,3 +42,16 @@ fn a_file_that_goes_and_comes_back_the_same_counts() {
     assert!(!source.changed());
     assert!(source.changed(), "another inode, or at least another time");
 }
+
+#[test]
+fn lua_that_does_not_compile_is_a_mistake_at_its_place() {
+    let config = "listeners: [{ address: 127.0.0.1:0 }]\nroutes:\n  - match: { path: /a }\n    lua:\n      content: |\n        ngx.say('fine')\n        local x = = 1\n  - match: { path: /b }\n    lua: { content: b.lua }\n";
+    let (directory, mut source) = source(&[("tidegate.yaml", config), ("b.lua", "ngx.say(\n")]);
+    let (snapshot, diagnostics) = source.load();
+    assert!(snapshot.is_none());
+    let [inline, file] = &diagnostics[..] else { panic!("{diagnostics:#?}") };
+    assert!(inline.file.ends_with("tidegate.yaml"), "{inline}");
+    assert_eq!((inline.line, inline.column, inline.excerpt.as_deref()), (7, 1, Some("local x = = 1")));
+    assert_eq!(file.file, directory.path().join("b.lua").display().to_string());
+    assert!(file.message.starts_with("this Lua does not compile: "), "{file}");
+}
