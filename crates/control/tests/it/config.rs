@@ -19,7 +19,7 @@ fn a_configuration_can_be_built_in() {
     let config = ConfigSource::Text {
         name: "demo.yaml".into(),
         text: lua_config(1),
-        scripts: [("app.lua".into(), "answer demo".into())].into(),
+        scripts: [("app.lua".into(), "-- answer demo".into())].into(),
     };
     let control = Control::load(Options { config, program: PROGRAM.into(), state_dir: None }).unwrap();
     assert_eq!(control.snapshots().borrow().fleets.len(), 1);
@@ -46,9 +46,9 @@ fn a_bad_file_changes_nothing_but_what_is_known_of_it() {
 
 #[test]
 fn a_changed_file_is_loaded_without_being_asked() {
-    run(&lua_config(1), "answer old", async |world| {
+    run(&lua_config(1), "-- answer old", async |world| {
         world.until_ready(1).await;
-        world.folder.write("app.lua", "answer new");
+        world.folder.write("app.lua", "-- answer new");
         until("replacement", || {
             world.endpoints().iter().all(|one| one.id == InstanceId::new("f-2").unwrap()).then_some(())
         })

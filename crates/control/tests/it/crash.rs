@@ -23,7 +23,7 @@ fn a_killed_instance_is_noticed_and_replaced() {
 
 #[test]
 fn an_app_that_never_starts_is_tried_less_and_less_often() {
-    run(&lua_config(4), "say out of luck\nexit 3", async |world| {
+    run(&lua_config(4), "-- say out of luck\n-- exit 3", async |world| {
         let fleet = world.until("failures", |fleet| fleet.states.failed == 4).await;
         assert_eq!(fleet.instances[0].reason.as_deref(), Some("exited with status 3: out of luck"));
         world.until("further tries", |fleet| fleet.restarts >= 3).await;
@@ -42,7 +42,7 @@ fn what_never_gets_ready_has_failed_and_says_why() {
     let check = |run_it: &str, expected: &'static str| {
         let rest = "    ready: { path: /ready, timeout: 400ms }\n    scale: { min: 1, max: 1 }\n";
         let (config, app) = match run_it {
-            "deaf" => (config("{ lua: app.lua }", rest), "deaf"),
+            "deaf" => (config("{ lua: app.lua }", rest), "-- deaf"),
             words => (command_config(words, rest), ""),
         };
         run(&config, app, async |world| {

@@ -9,7 +9,7 @@ use crate::world::{command_config, config, get, is_alive, is_closed, lua_config,
 #[test]
 fn instances_of_an_app_start_serve_and_are_gone_at_the_end() {
     let mut pids = Vec::new();
-    let handle = run(&lua_config(3), "answer hello", async |world| {
+    let handle = run(&lua_config(3), "-- answer hello", async |world| {
         for endpoint in &*world.until_ready(3).await {
             assert_eq!(get(endpoint.address).await, "hello");
         }
@@ -81,7 +81,7 @@ fn a_policy_grows_and_shrinks_the_fleet_and_running_requests_end_first() {
 
 #[test]
 fn a_changed_app_replaces_the_instances_and_enough_are_ready_all_the_time() {
-    run(&lua_config(5), "answer old", async |world| {
+    run(&lua_config(5), "-- answer old", async |world| {
         world.until_ready(5).await;
         let mut roster = world.roster.clone();
         let fleet = FleetId::new("f").unwrap();
@@ -95,7 +95,7 @@ fn a_changed_app_replaces_the_instances_and_enough_are_ready_all_the_time() {
             }
         };
         let replace = async {
-            world.folder.write("app.lua", "answer new");
+            world.folder.write("app.lua", "-- answer new");
             world.handle.reload();
             until("replacement", || {
                 world.endpoints().iter().all(|one| number(one.id.as_str()) > 5).then_some(())
@@ -112,18 +112,18 @@ fn a_changed_app_replaces_the_instances_and_enough_are_ready_all_the_time() {
 
 #[test]
 fn an_app_that_does_not_start_replaces_nothing() {
-    run(&lua_config(2), "answer old", async |world| {
+    run(&lua_config(2), "-- answer old", async |world| {
         let before = world.until_ready(2).await;
-        world.folder.write("app.lua", "fail app.lua:1: unexpected symbol");
+        world.folder.write("app.lua", "-- fail app.lua:1: out of luck");
         world.handle.reload();
         let view = world.until("failure", |fleet| fleet.states.failed == 1).await;
         let failed = view.instances.iter().find(|one| one.state == "failed").unwrap();
-        assert_eq!(failed.reason.as_deref(), Some("app.lua:1: unexpected symbol"));
+        assert_eq!(failed.reason.as_deref(), Some("app.lua:1: out of luck"));
         let ids = |endpoints: &[tidegate_core::Endpoint]| {
             endpoints.iter().map(|one| one.id.clone()).collect::<Vec<_>>()
         };
         assert_eq!(ids(&world.endpoints()), ids(&before));
-        world.folder.write("app.lua", "answer repaired");
+        world.folder.write("app.lua", "-- answer repaired");
         world.handle.reload();
         until("repair", || world.endpoints().iter().all(|one| number(one.id.as_str()) > 2).then_some(()))
             .await;

@@ -9,7 +9,7 @@ use crate::world::{config, run, until};
 fn busy_instances_are_joined_by_others_and_the_journal_replays_it() {
     let scale =
         "    scale: { min: 1, max: 3, triggers: [{ target: { metric: utilization, value: 40% } }] }\n";
-    run(&config("{ lua: app.lua }", scale), "busy 0.9", async |world| {
+    run(&config("{ lua: app.lua }", scale), "-- busy 0.9", async |world| {
         world.until_ready(3).await;
         let fleet = world.until("figures", |fleet| fleet.metrics.utilization.is_some()).await;
         assert!((fleet.metrics.utilization.unwrap() - 0.9).abs() < 0.01, "{:?}", fleet.metrics);

@@ -1,7 +1,7 @@
 //! The program that tests start: an instance, a server, or a whole control plane to be killed.
 //!
-//! As a Lua instance it takes its orders from the "script", a word and its argument a line: `answer TEXT`,
-//! `busy SHARE`, `delay MS`, `fail MESSAGE`, `exit STATUS`, `say TEXT` (on standard error), `deaf`.
+//! As a Lua instance it takes its orders from the comments of its app, a word and its argument in each:
+//! `-- answer TEXT`, `busy SHARE`, `delay MS`, `fail MESSAGE`, `exit STATUS`, `say TEXT` (on standard error), `deaf`.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -57,6 +57,7 @@ impl Orders {
     fn parse(script: &str) -> Self {
         let mut orders = Self { status: 200, ..Self::default() };
         for line in script.lines() {
+            let line = line.strip_prefix("-- ").unwrap_or(line);
             let (word, argument) = line.split_once(' ').unwrap_or((line, ""));
             match word {
                 "answer" => argument.clone_into(&mut orders.answer),
