@@ -3,6 +3,7 @@
 //! Each check is a function from what was read to findings; only this module reads. A finding names
 //! its place, the rule and what to do instead.
 
+mod configs;
 mod floors;
 mod lints;
 mod purity;
@@ -58,8 +59,12 @@ impl TextFile {
         self.path.strip_prefix("crates/")?.split('/').next()
     }
 
+    fn has_extension(&self, extension: &str) -> bool {
+        Path::new(&self.path).extension().is_some_and(|own| own == extension)
+    }
+
     fn is_rust(&self) -> bool {
-        Path::new(&self.path).extension().is_some_and(|extension| extension == "rs")
+        self.has_extension("rs")
     }
 
     /// Whether the file holds nothing but tests: `tests/…`, `…/tests.rs`, `benches/…`.
@@ -76,6 +81,7 @@ pub(crate) fn check(root: &Path) -> Result<Vec<Finding>> {
     let mut findings = floors::check(&metadata);
     findings.extend(lints::check(&files));
     findings.extend(words::check(root, &files));
+    findings.extend(configs::check(&files));
     for file in files.iter().filter(|file| file.is_rust() && !file.is_test()) {
         match Source::parse(&file.text) {
             Ok(source) => {

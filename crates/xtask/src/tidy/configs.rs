@@ -1,0 +1,71 @@
+//! Configurations that people copy are valid: the examples, and whole files in the documentation.
+
+use std::io;
+
+use tidegate_config::parse;
+
+use super::{Finding, TextFile};
+
+pub(super) fn check(files: &[TextFile]) -> Vec<Finding> {
+    files.iter().flat_map(check_file).collect()
+}
+
+fn check_file(file: &TextFile) -> Vec<Finding> {
+    let is_example = file.path.starts_with("examples/") && file.has_extension("yaml");
+    let blocks = if is_example { vec![(0, file.text.clone())] } else { blocks(file) };
+    blocks.iter().flat_map(|(line, text)| check_text(&file.path, *line, text)).collect()
+}
+
+/// The whole configurations in a page, each with the line before it. A piece of one has no listeners.
+fn blocks(file: &TextFile) -> Vec<(usize, String)> {
+    if !file.has_extension("md") {
+        return Vec::new();
+    }
+    let mut blocks: Vec<(usize, String)> = Vec::new();
+    let mut inside = false;
+    for (number, line) in (1..).zip(file.text.lines()) {
+        if inside && line != "```" {
+            let (_, block) = blocks.last_mut().expect("a block was begun");
+            block.extend([line, "\n"]);
+        } else if inside || line == "```yaml" {
+            inside = !inside;
+            blocks.extend(inside.then(|| (number, String::new())));
+        }
+    }
+    blocks.retain(|(_, text)| text.lines().any(|line| line.starts_with("listeners:")));
+    blocks
+}
+
+fn check_text(path: &str, before: usize, text: &str) -> Vec<Finding> {
+    // Whether a script is there is for whoever runs the example to see.
+    let (_, diagnostics) = parse(path, text, &|_| Ok::<_, io::Error>(String::new()));
+    let finding = |found: tidegate_config::Diagnostic| Finding::new(path, before + found.line, found.message);
+    diagnostics.into_iter().map(finding).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = "listeners: [{ address: 0.0.0.0:80 }]\nroutes: [{ lua: { content: return } }]\n";
+
+    fn lines(path: &str, text: &str) -> Vec<Option<usize>> {
+        let file = TextFile { path: path.into(), text: text.into() };
+        check(&[file]).into_iter().map(|finding| finding.line).collect()
+    }
+
+    #[test]
+    fn an_example_with_a_mistake_is_found() {
+        assert_eq!(lines("examples/a.yaml", GOOD), []);
+        assert_eq!(lines("examples/a.yaml", &format!("{GOOD}worker: 1\n")), [Some(3)]);
+        assert_eq!(lines("elsewhere/a.yaml", "worker: 1\n"), []);
+    }
+
+    #[test]
+    fn a_page_is_checked_where_it_shows_a_whole_file() {
+        let page = |block: &str| format!("text\n\n```yaml\n{block}```\n\n```lua\nlisteners:\n```\n");
+        assert_eq!(lines("docs/a.md", &page(GOOD)), []);
+        assert_eq!(lines("docs/a.md", &page(&format!("{GOOD}worker: 1\n"))), [Some(6)]);
+        assert_eq!(lines("docs/a.md", &page("worker: 1\n")), []);
+    }
+}
