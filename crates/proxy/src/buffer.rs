@@ -10,8 +10,9 @@ use std::{
     rc::Rc,
 };
 
-/// Bytes that a read may deliver at once. One system call then moves a typical answer whole.
-pub(crate) const CAPACITY: usize = 64 << 10;
+/// Bytes that a read may deliver at once: a body of 64 KiB together with its head, so that one system
+/// call moves most answers whole.
+pub(crate) const CAPACITY: usize = 72 << 10;
 
 /// Buffers that each worker keeps for later.
 const POOLED: usize = 256;

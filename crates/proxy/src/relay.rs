@@ -1,7 +1,7 @@
 //! Moves a body from one connection to another, at the pace of the slower one.
 //!
 //! There is never more of it in memory than one read buffer and its re-framed copy; nothing is read
-//! before what was read is written.
+//! before what was read is written. Large pieces that need no new framing are not copied at all.
 
 use std::rc::Rc;
 
@@ -12,6 +12,9 @@ use crate::{
     http::body::{self, Reader, Writer},
     wait::{self, Limit},
 };
+
+/// From so many bytes on, a body that needs no new framing is sent from where it was read to.
+const DIRECT: usize = 8 << 10;
 
 /// A body on its way.
 pub(crate) struct Relay<'a, 'r, 'w> {
@@ -42,16 +45,26 @@ impl Relay<'_, '_, '_> {
         let Self { reader, input, source, source_limit, writer, output, sink, sink_limit, pool } = self;
         let mut ended = false;
         loop {
+            let mut direct = 0;
             if let Some(buffer) = input {
-                reader.take(buffer, |data| writer.write(data, output)).map_err(Fault::Body)?;
+                if writer == Writer::Plain && buffer.len() >= DIRECT {
+                    direct = reader.claim(buffer.len()).map_err(Fault::Body)?.unwrap_or_default();
+                }
+                if direct == 0 {
+                    reader.take(buffer, |data| writer.write(data, output)).map_err(Fault::Body)?;
+                }
             }
             let done = ended || reader.is_done();
             if done {
                 writer.finish(reader.trailers(), output);
             }
-            if !output.is_empty() {
-                sink_limit.write(sink, output).await.map_err(Fault::Sink)?;
+            if direct > 0 || !output.is_empty() {
+                let body = input.as_ref().map_or(&[][..], |buffer| &buffer.unread()[..direct]);
+                sink_limit.write_both(sink, output, body).await.map_err(Fault::Sink)?;
                 output.clear();
+                if let Some(buffer) = input {
+                    buffer.consume(direct);
+                }
                 progress();
             }
             if done {

@@ -5,7 +5,7 @@
 
 use std::{
     future::poll_fn,
-    io,
+    io::{self, IoSlice},
     pin::Pin,
     task::{Context, Poll, ready},
     time::Duration,
@@ -74,6 +74,27 @@ impl Limit<'_> {
             bytes = &bytes[count..];
         }
         Ok(())
+    }
+
+    /// Writes all of `first`, then all of `second`, in as few calls as that takes.
+    pub(crate) async fn write_both<W: AsyncWrite + Unpin>(
+        &self,
+        io: &mut W,
+        mut first: &[u8],
+        mut second: &[u8],
+    ) -> Result<(), Fault> {
+        while !first.is_empty() && !second.is_empty() {
+            let both = [IoSlice::new(first), IoSlice::new(second)];
+            let count = self.bound(|cx| Pin::new(&mut *io).poll_write_vectored(cx, &both)).await??;
+            if count == 0 {
+                return Err(io::Error::from(io::ErrorKind::WriteZero).into());
+            }
+            let of_first = count.min(first.len());
+            first = &first[of_first..];
+            second = &second[count - of_first..];
+        }
+        self.write(io, first).await?;
+        self.write(io, second).await
     }
 
     /// Reads some bytes; 0 is the end.

@@ -147,25 +147,46 @@ impl Reader {
     pub(crate) fn take(&mut self, input: &mut Buffer, mut sink: impl FnMut(&[u8])) -> Result<(), Error> {
         while !self.is_done() && !input.is_empty() {
             let (count, data) = match &mut self.state {
-                State::Length(left) => {
-                    let count = input.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
-                    *left -= count as u64;
+                State::Chunked(decoder) => {
+                    let (count, data) = decoder.step(input.unread())?;
+                    self.count(data.len() as u64)?;
+                    (count, data)
+                }
+                State::Length(_) | State::UntilClose => {
+                    let count = self.claim(input.len())?.unwrap_or_default();
                     (count, 0..count)
                 }
-                State::UntilClose => (input.len(), 0..input.len()),
-                State::Chunked(decoder) => decoder.step(input.unread())?,
             };
             if count == 0 {
                 break; // The decoder needs more than there is.
             }
-            let size = data.len() as u64;
-            self.allowance = self.allowance.checked_sub(size).ok_or(Error::TooLarge)?;
-            self.received += size;
-            if size > 0 {
+            if !data.is_empty() {
                 sink(&input.unread()[data]);
             }
             input.consume(count);
         }
+        Ok(())
+    }
+
+    /// How many of the next `available` bytes are body as they stand; they count as taken. `None` for
+    /// a body in a coding, which only [`Reader::take`] can read.
+    pub(crate) fn claim(&mut self, available: usize) -> Result<Option<usize>, Error> {
+        let count = match &mut self.state {
+            State::Length(left) => {
+                let count = available.min(usize::try_from(*left).unwrap_or(usize::MAX));
+                *left -= count as u64;
+                count
+            }
+            State::UntilClose => available,
+            State::Chunked(_) => return Ok(None),
+        };
+        self.count(count as u64)?;
+        Ok(Some(count))
+    }
+
+    fn count(&mut self, size: u64) -> Result<(), Error> {
+        self.allowance = self.allowance.checked_sub(size).ok_or(Error::TooLarge)?;
+        self.received += size;
         Ok(())
     }
 
