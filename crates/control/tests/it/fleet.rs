@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tidegate_core::FleetId;
 
-use crate::world::{command_config, config, get, is_alive, is_closed, lua_config, run, until};
+use crate::world::{command_config, config, get, gone, is_alive, lua_config, run, until};
 
 #[test]
 fn instances_of_an_app_start_serve_and_are_gone_at_the_end() {
@@ -43,11 +43,12 @@ fn a_command_is_told_its_port_in_the_environment() {
 
 #[test]
 fn a_stop_reaches_what_a_command_started() {
-    let mut address = None;
+    let mut grandchild = 0;
     run(&command_config(r#"family, "{port}""#, ""), "", async |world| {
-        address = Some(world.until_ready(1).await[0].address);
+        grandchild = get(world.until_ready(1).await[0].address).await.parse().unwrap();
+        assert_ne!(world.instances("ready")[0].pid, Some(grandchild));
     });
-    assert!(is_closed(address.unwrap()));
+    gone(grandchild);
 }
 
 #[test]

@@ -2,11 +2,10 @@
 
 use std::{
     fs,
-    io::ErrorKind,
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tempfile::TempDir;
@@ -171,15 +170,19 @@ pub(crate) async fn get(address: SocketAddr) -> String {
     answer.split_once("\r\n\r\n").unwrap().1.to_owned()
 }
 
-/// Whether nobody listens there.
-pub(crate) fn is_closed(address: SocketAddr) -> bool {
-    std::net::TcpStream::connect(address).is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused)
-}
-
 /// Whether there is such a process, and it is not just waiting to be reaped.
 pub(crate) fn is_alive(pid: u32) -> bool {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     stat.rsplit_once(") ").is_some_and(|(_, fields)| !fields.starts_with('Z'))
+}
+
+/// Waits until there is no such process.
+pub(crate) fn gone(pid: u32) {
+    let deadline = Instant::now() + DEADLINE;
+    while is_alive(pid) {
+        assert!(Instant::now() < deadline, "{pid} lives on");
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }
 
 pub(crate) fn kill(pid: u32) {

@@ -1,11 +1,12 @@
 //! The program that tests start: an instance, a server, or a whole control plane to be killed.
 //!
 //! As a Lua instance it takes its orders from the comments of its app, a word and its argument in each:
-//! `-- answer TEXT`, `busy SHARE`, `delay MS`, `fail MESSAGE`, `exit STATUS`, `say TEXT` (on standard error), `deaf`.
+//! `-- answer TEXT`, `busy SHARE`, `delay MS`, `fail MESSAGE`, `exit STATUS`, `say TEXT` (on standard error), `pid`
+//! (to be answered with), `deaf`.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use std::{ffi::OsString, net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
+use std::{ffi::OsString, process::ExitCode, sync::Arc, time::Duration};
 
 use tidegate_control::{
     ConfigSource, Control, InstanceReport, Options,
@@ -67,6 +68,7 @@ impl Orders {
                 "fail" => orders.fail = Some(argument.to_owned()),
                 "exit" => orders.exit = Some(argument.parse().unwrap()),
                 "say" => eprintln!("{argument}"),
+                "pid" => orders.answer = std::process::id().to_string(),
                 "deaf" => orders.deaf = true,
                 _ => panic!("unknown order {line:?}"),
             }
@@ -141,12 +143,12 @@ async fn answer(mut stream: TcpStream, orders: Arc<Orders>) {
 /// A server behind a program that only waits for it, as shells and process managers do.
 fn family(port: &str) -> ExitCode {
     let this = std::env::current_exe().unwrap();
-    let mut child = std::process::Command::new(this).args(["serve", port]).spawn().unwrap();
+    let mut child = std::process::Command::new(this).args(["serve", port, "pid"]).spawn().unwrap();
     _ = child.wait();
     ExitCode::SUCCESS
 }
 
-/// Runs a control plane, and prints the addresses and process ids of its instances.
+/// Runs a control plane, and prints the process ids of its instances.
 #[expect(clippy::print_stdout, reason = "what the test waits for")]
 async fn parent(config: &str) -> ExitCode {
     let program = std::env::current_exe().unwrap();
@@ -156,13 +158,11 @@ async fn parent(config: &str) -> ExitCode {
     let show = async {
         let full =
             |roster: &Arc<tidegate_core::Roster>| roster.fleets.values().all(|fleet| !fleet.is_empty());
-        let roster = roster.wait_for(full).await.unwrap().clone();
-        let addresses: Vec<SocketAddr> =
-            roster.fleets.values().flat_map(|fleet| fleet.iter().map(|one| one.address)).collect();
+        roster.wait_for(full).await.unwrap();
         let view = handle.view();
         let pids: Vec<u32> =
             view.fleets.iter().flat_map(|fleet| fleet.instances.iter().filter_map(|one| one.pid)).collect();
-        println!("{}", serde_json::json!({ "addresses": addresses, "pids": pids }));
+        println!("{}", serde_json::json!({ "pids": pids }));
         std::future::pending::<()>().await;
     };
     tokio::join!(control.run(Telemetry::new(1), stop.clone()), show);

@@ -1,0 +1,56 @@
+//! Whether the process lives, and whether it should get requests.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use axum::{
+    Json, extract,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+use tidegate_control::view::FleetView;
+
+use crate::state::State;
+
+/// It answers, so it lives.
+pub(crate) async fn live() -> &'static str {
+    "ok\n"
+}
+
+/// Whether requests should be sent here, and why not.
+#[derive(Debug, Serialize)]
+struct Readiness {
+    ready: bool,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    reasons: Vec<String>,
+}
+
+pub(crate) async fn ready(extract::State(state): extract::State<State>) -> Response {
+    let reasons = reasons(&state);
+    let ready = reasons.is_empty();
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(Readiness { ready, reasons })).into_response()
+}
+
+/// What speaks against sending requests here.
+fn reasons(state: &State) -> Vec<String> {
+    let view = state.view();
+    if state.is_draining() || view.stopping {
+        return vec!["draining".to_owned()];
+    }
+    let workers = state.telemetry.workers().iter().enumerate();
+    // A worker notes which configuration it serves when it begins to.
+    let workers = workers
+        .filter(|(_, worker)| worker.generation.load(Relaxed) == 0)
+        .map(|(index, _)| format!("worker {index} does not serve yet"));
+    let fleets = view.fleets.iter().filter(|fleet| fleet.min > 0 && fleet.states.ready == 0).map(unready);
+    workers.chain(fleets).collect()
+}
+
+fn unready(fleet: &FleetView) -> String {
+    let name = &fleet.name;
+    match fleet.instances.iter().find_map(|instance| instance.reason.as_ref()) {
+        Some(reason) => format!("fleet {name} has no ready instance: {reason}"),
+        None => format!("fleet {name} has no ready instance"),
+    }
+}

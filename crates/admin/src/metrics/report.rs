@@ -1,0 +1,159 @@
+//! Everything that is known, as metrics.
+
+use std::{
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    time::Duration,
+};
+
+use tidegate_control::{View, usage, view::FleetView};
+use tidegate_core::{
+    Telemetry, Timestamp,
+    telemetry::{Totals, WorkerSeries},
+};
+
+use super::{
+    Metric,
+    text::{Text, Value},
+};
+
+/// What the counts by status stand for, in their order.
+const CLASSES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
+
+/// The whole page.
+pub(super) fn report(telemetry: &Telemetry, view: &View) -> String {
+    let mut text = Text::default();
+    text.family(Metric::BuildInfo).sample(&[("version", env!("CARGO_PKG_VERSION"))], 1_u64);
+    routes(&mut text, telemetry);
+    upstreams(&mut text, telemetry);
+    workers(&mut text, telemetry.workers());
+    fleets(&mut text, &view.fleets);
+    config(&mut text, view);
+    process(&mut text);
+    text.finish()
+}
+
+fn routes(text: &mut Text, telemetry: &Telemetry) {
+    let routes: Vec<(String, Totals)> = named(telemetry.routes());
+    classes(text, Metric::Requests, "route", &routes);
+    durations(text, Metric::RequestDuration, "route", &routes);
+    each(text, Metric::RequestsInFlight, "route", &routes, Totals::in_flight);
+    each(text, Metric::RequestBodyBytes, "route", &routes, |totals| totals.bytes_in);
+    each(text, Metric::ResponseBodyBytes, "route", &routes, |totals| totals.bytes_out);
+    each(text, Metric::LuaErrors, "route", &routes, |totals| totals.lua_errors);
+}
+
+fn upstreams(text: &mut Text, telemetry: &Telemetry) {
+    let upstreams: Vec<(String, Totals)> = named(telemetry.upstreams());
+    classes(text, Metric::UpstreamRequests, "upstream", &upstreams);
+    durations(text, Metric::UpstreamDuration, "upstream", &upstreams);
+    each(text, Metric::UpstreamInFlight, "upstream", &upstreams, Totals::in_flight);
+    each(text, Metric::UpstreamRetries, "upstream", &upstreams, |totals| totals.retries);
+    each(text, Metric::Queued, "upstream", &upstreams, Totals::waiting);
+    each(text, Metric::Shed, "upstream", &upstreams, |totals| totals.shed);
+}
+
+fn named<N: ToString>(series: Vec<(N, Totals)>) -> Vec<(String, Totals)> {
+    series.into_iter().map(|(name, totals)| (name.to_string(), totals)).collect()
+}
+
+/// One sample for each series and class of status.
+fn classes(text: &mut Text, metric: Metric, label: &str, series: &[(String, Totals)]) {
+    let mut family = text.family(metric);
+    for (name, totals) in series {
+        for (class, count) in CLASSES.into_iter().zip(totals.statuses) {
+            family.sample(&[(label, name), ("class", class)], count);
+        }
+    }
+}
+
+fn durations(text: &mut Text, metric: Metric, label: &str, series: &[(String, Totals)]) {
+    let mut family = text.family(metric);
+    for (name, totals) in series {
+        family.histogram(&[(label, name)], &totals.latency);
+    }
+}
+
+/// One sample for each series.
+fn each(
+    text: &mut Text,
+    metric: Metric,
+    label: &str,
+    series: &[(String, Totals)],
+    value: impl Fn(&Totals) -> u64,
+) {
+    let mut family = text.family(metric);
+    for (name, totals) in series {
+        family.sample(&[(label, name)], value(totals));
+    }
+}
+
+fn workers(text: &mut Text, workers: &[WorkerSeries]) {
+    let read = |counter: &AtomicU64| counter.load(Relaxed);
+    let mut each = |metric, value: &dyn Fn(&WorkerSeries) -> Value| {
+        let mut family = text.family(metric);
+        for (index, worker) in workers.iter().enumerate() {
+            family.sample(&[("worker", &index.to_string())], value(worker));
+        }
+    };
+    each(Metric::WorkerConnections, &|worker| {
+        // Closed first: one that opens and closes between the two readings must not make it negative.
+        let closed = read(&worker.connections_closed);
+        read(&worker.connections_accepted).saturating_sub(closed).into()
+    });
+    each(Metric::WorkerAccepted, &|worker| read(&worker.connections_accepted).into());
+    each(Metric::WorkerBadRequests, &|worker| read(&worker.bad_requests).into());
+    each(Metric::WorkerUnrouted, &|worker| read(&worker.unrouted_requests).into());
+    each(Metric::WorkerBusy, &|worker| Duration::from_micros(read(&worker.busy_us)).as_secs_f64().into());
+    each(Metric::WorkerGeneration, &|worker| read(&worker.generation).into());
+    each(Metric::LuaVmBytes, &|worker| read(&worker.lua_bytes).into());
+    each(Metric::AccessLogDropped, &|worker| read(&worker.access_log_dropped).into());
+}
+
+fn fleets(text: &mut Text, fleets: &[FleetView]) {
+    let mut instances = text.family(Metric::FleetInstances);
+    for FleetView { name, states, .. } in fleets {
+        let states = [
+            ("starting", states.starting),
+            ("ready", states.ready),
+            ("draining", states.draining),
+            ("failed", states.failed),
+        ];
+        for (state, count) in states {
+            instances.sample(&[("fleet", name.as_str()), ("state", state)], count);
+        }
+    }
+    let mut each = |metric, value: &dyn Fn(&FleetView) -> Option<Value>| {
+        let mut family = text.family(metric);
+        for fleet in fleets {
+            family.maybe(&[("fleet", fleet.name.as_str())], value(fleet));
+        }
+    };
+    each(Metric::FleetDesired, &|fleet| Some(fleet.desired.into()));
+    each(Metric::FleetMin, &|fleet| Some(fleet.min.into()));
+    each(Metric::FleetMax, &|fleet| Some(fleet.max.into()));
+    each(Metric::FleetUtilization, &|fleet| fleet.metrics.utilization.map(Value::from));
+    each(Metric::FleetArrivals, &|fleet| fleet.metrics.arrival_rate.map(Value::from));
+    each(Metric::FleetConcurrency, &|fleet| fleet.metrics.concurrency.map(Value::from));
+    each(Metric::FleetCpu, &|fleet| fleet.metrics.cpu.map(Value::from));
+    each(Metric::FleetMemory, &|fleet| fleet.metrics.memory.map(Value::from));
+    each(Metric::FleetStartUp, &|fleet| fleet.start_up_seconds.map(Value::from));
+    each(Metric::FleetInstanceSeconds, &|fleet| Some(fleet.instance_seconds.into()));
+    each(Metric::FleetRestarts, &|fleet| Some(fleet.restarts.into()));
+    each(Metric::FleetDecisions, &|fleet| Some(fleet.changes.into()));
+}
+
+fn config(text: &mut Text, view: &View) {
+    let config = &view.config;
+    text.family(Metric::ConfigGeneration).sample(&[], config.generation);
+    let mut reloads = text.family(Metric::ConfigReloads);
+    reloads.sample(&[("result", "ok")], config.reloads.ok);
+    reloads.sample(&[("result", "failed")], config.reloads.failed);
+    text.family(Metric::ConfigLastError).maybe(&[], config.last_error_at.map(Timestamp::as_secs_f64));
+    text.family(Metric::JournalLost).sample(&[], view.journal_lost);
+}
+
+fn process(text: &mut Text) {
+    let usage = usage::read(std::process::id());
+    text.family(Metric::ProcessCpu).maybe(&[], usage.map(|usage| usage.cpu.as_secs_f64()));
+    text.family(Metric::ProcessMemory).maybe(&[], usage.map(|usage| usage.memory));
+}
