@@ -75,6 +75,7 @@ mod tests {
     fn clocks_files_and_sockets_are_found_however_they_are_written() {
         for text in [
             "use tokio::time;",
+            "use tokio::*;",
             "use std::{fmt, fs};",
             "use std::fs::{self, File};",
             "fn f() { std::env::var(\"A\"); }",
