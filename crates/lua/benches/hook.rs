@@ -60,13 +60,12 @@ fn main() {
 /// Counts what the compiler does; `traces()` tells it.
 const TRACES: &str = r#"
     local compiled, aborted = 0, {}
-    local vmdef_ok, vmdef = pcall(require, "jit.vmdef")
     jit.attach(function(what, _, func, pc, code, reason)
         if what == "stop" then
             compiled = compiled + 1
         elseif what == "abort" then
             local info = require("jit.util").funcinfo(func, pc)
-            aborted[#aborted + 1] = (info.loc or "C") .. " #" .. tostring(code) .. " " .. tostring(reason)
+            aborted[#aborted + 1] = (info.loc or "C") .. " for reason " .. tostring(code)
         end
     end, "trace")
     getmetatable(_G).__index.traces = function()

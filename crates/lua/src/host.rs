@@ -5,24 +5,33 @@
 //! byte slice there points into the exchange or into the host's scratch space, and is made a Lua
 //! string before anything else is called.
 //!
+//! A finalizer can run wherever Lua allocates, also between a call and the reading of what it gave. It is
+//! told by the collector being stopped meanwhile, finds no request, and has a scratch space of its own, so that
+//! what was given before stays valid.
+//!
 //! Invariant: `current` is set exactly while Lua runs for a request, and points to the exchange that
 //! [`Vm::start`](crate::Vm::start) or [`Vm::resume`](crate::Vm::resume) borrowed mutably for that long.
 
 use std::{
     cell::{Cell, RefCell},
+    ffi::c_int,
     ptr::{self, NonNull},
     rc::Rc,
     sync::Arc,
 };
 
+use mlua::ffi::{lua_State, lua_gc};
 use tidegate_core::Timestamp;
 
+use self::scratch::{Pair, PairList, Scratch};
 use crate::{
-    Op, Phase,
+    Level, Log, Op, Phase,
     dict::SharedDict,
     exchange::Exchange,
     task::{CtxSlot, Retired},
 };
+
+mod scratch;
 
 /// What an export answers; errors of its own are positive or between these.
 pub(crate) const OK: i32 = 0;
@@ -31,39 +40,6 @@ pub(crate) const MISSING: i32 = -5;
 /// No request is being served.
 pub(crate) const NO_REQUEST: i32 = -100;
 
-/// How urgent a line of the log is, as nginx counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[repr(u8)]
-pub enum Level {
-    Stderr = 0,
-    Emerg,
-    Alert,
-    Crit,
-    Error,
-    Warn,
-    Notice,
-    Info,
-    Debug,
-}
-
-impl Level {
-    /// The level that `ngx.log` calls by this number.
-    pub(crate) const fn from_number(number: i32) -> Option<Self> {
-        Some(match number {
-            0 => Self::Stderr,
-            1 => Self::Emerg,
-            2 => Self::Alert,
-            3 => Self::Crit,
-            4 => Self::Error,
-            5 => Self::Warn,
-            6 => Self::Notice,
-            7 => Self::Info,
-            8 => Self::Debug,
-            _ => return None,
-        })
-    }
-}
-
 /// Which of a node's workers a VM belongs to: `ngx.worker.id()` and `ngx.worker.count()`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WorkerIdentity {
@@ -71,9 +47,6 @@ pub struct WorkerIdentity {
     pub id: u32,
     pub count: u32,
 }
-
-/// Takes what scripts log, a line at a time.
-pub type Log = Box<dyn Fn(Level, &str)>;
 
 /// C declarations of [`Block`] and [`Pair`].
 pub(crate) const DECLARATIONS: &str = "
@@ -93,6 +66,7 @@ pub(crate) const DECLARATIONS: &str = "
         int32_t phase;
         int32_t log_level;
         int32_t exiting;
+        int32_t collector_stopped;
     };
 ";
 
@@ -110,17 +84,8 @@ pub(crate) struct Block {
     pub(crate) phase: Cell<i32>,
     pub(crate) log_level: Cell<i32>,
     pub(crate) exiting: Cell<i32>,
-}
-
-/// A name with its value, for lists of headers and arguments.
-#[repr(C)]
-#[derive(Clone, Copy)]
-pub(crate) struct Pair {
-    pub(crate) name: *const u8,
-    pub(crate) value: *const u8,
-    pub(crate) name_length: i32,
-    /// Negative: there is no value, not even an empty one.
-    pub(crate) value_length: i32,
+    /// Whether a script stopped the garbage collector.
+    collector_stopped: Cell<i32>,
 }
 
 /// What a yield of the running handler means to the host.
@@ -140,10 +105,12 @@ pub(crate) struct Host {
     pub(crate) dicts: RefCell<Vec<Arc<SharedDict>>>,
     pub(crate) retired: Rc<Retired>,
     log: Log,
-    scratch: Cell<Vec<u8>>,
-    pairs: Cell<Vec<Pair>>,
-    /// Where the values of a header that is about to be set end in the scratch space.
-    pub(crate) staged: Cell<Vec<usize>>,
+    /// `None` while the VM is being made.
+    main: Cell<Option<NonNull<lua_State>>>,
+    scratch: Scratch,
+    finalizer_scratch: Scratch,
+    /// The values of a header that is about to be set.
+    staged: Cell<Vec<Vec<u8>>>,
 }
 
 impl Host {
@@ -159,6 +126,7 @@ impl Host {
                 phase: Cell::new(0),
                 log_level: Cell::new(Level::Debug as i32),
                 exiting: Cell::new(0),
+                collector_stopped: Cell::new(0),
             },
             current: Cell::new(None),
             pending: Cell::new(None),
@@ -167,8 +135,9 @@ impl Host {
             dicts: RefCell::default(),
             retired: Rc::default(),
             log,
-            scratch: Cell::default(),
-            pairs: Cell::default(),
+            main: Cell::new(None),
+            scratch: Scratch::default(),
+            finalizer_scratch: Scratch::default(),
             staged: Cell::default(),
         }
     }
@@ -189,8 +158,38 @@ impl Host {
         self.block.phase.set(0);
     }
 
+    /// `main` is the thread of a Lua state that ends before the host does.
+    pub(crate) fn set_main(&self, main: *mut lua_State) {
+        self.main.set(NonNull::new(main));
+    }
+
+    /// Whether a finalizer is what calls.
+    fn finalizing(&self) -> bool {
+        /// What `lua_gc` is asked: LuaJIT's own `LUA_GCISRUNNING`.
+        const IS_RUNNING: c_int = 9;
+        let Some(main) = self.main.get() else { return false };
+        if self.block.collector_stopped.get() != 0 {
+            return false;
+        }
+        // SAFETY: the state outlives its calls. The question reads one field of it and nothing else, which is fine
+        // even from compiled code.
+        unsafe { lua_gc(main.as_ptr(), IS_RUNNING, 0) == 0 }
+    }
+
+    /// Notes what a yield that follows will mean. A finalizer cannot yield, and must not leave a meaning behind.
+    pub(crate) fn will_yield_for(&self, pending: Pending) -> i32 {
+        if self.finalizing() {
+            return NO_REQUEST;
+        }
+        self.pending.set(Some(pending));
+        OK
+    }
+
     /// Hands the running exchange to `f`; `None` when no request is being served.
     pub(crate) fn with<R>(&self, f: impl FnOnce(&mut dyn Exchange) -> R) -> Option<R> {
+        if self.finalizing() {
+            return None;
+        }
         // Taken out for the call, so that no second borrow can be made inside of it.
         let mut current = self.current.take()?;
         // SAFETY: by the invariant of this module it points to an exchange that is borrowed
@@ -217,69 +216,43 @@ impl Host {
         OK
     }
 
-    /// Points the block's `bytes` at what `write` appends to the empty scratch space.
+    /// Points the block's `bytes` at what `write` appends to nothing.
     pub(crate) fn give_written(&self, write: impl FnOnce(&mut Vec<u8>)) -> i32 {
-        let mut scratch = self.take_scratch();
-        write(&mut scratch);
-        let code = self.give(&scratch);
-        self.scratch.set(scratch);
-        code
+        self.scratch().write(write, |bytes| self.give(bytes))
     }
 
-    /// Scratch space that grew for one large value is not kept.
-    fn take_scratch(&self) -> Vec<u8> {
-        const KEPT_BYTES: usize = 64 << 10;
-        let mut scratch = self.scratch.take();
-        scratch.clear();
-        scratch.shrink_to(KEPT_BYTES);
-        scratch
+    /// Points the block's `pairs` at what `fill` adds; answers how many, or [`MISSING`] when Lua cannot be told.
+    pub(crate) fn give_pairs(&self, fill: impl FnOnce(&mut PairList)) -> i32 {
+        self.scratch().list(fill, |pairs| {
+            let Some((pairs, count)) =
+                pairs.and_then(|pairs| Some((pairs, i32::try_from(pairs.len()).ok()?)))
+            else {
+                return MISSING;
+            };
+            self.block.pairs.set(pairs.as_ptr());
+            count
+        })
     }
 
-    /// Appends to the scratch space, and remembers where it ends.
+    fn scratch(&self) -> &Scratch {
+        if self.finalizing() { &self.finalizer_scratch } else { &self.scratch }
+    }
+
+    /// Keeps a value of a header that is about to be set.
     pub(crate) fn stage(&self, value: &[u8], first: bool) {
-        let mut scratch = if first { self.take_scratch() } else { self.scratch.take() };
         let mut staged = self.staged.take();
         if first {
             staged.clear();
         }
-        scratch.extend_from_slice(value);
-        staged.push(scratch.len());
-        self.scratch.set(scratch);
+        staged.push(value.to_vec());
         self.staged.set(staged);
     }
 
     /// Calls `f` with every value that was staged.
     pub(crate) fn with_staged<R>(&self, f: impl FnOnce(&[&[u8]]) -> R) -> R {
-        let (scratch, staged) = (self.scratch.take(), self.staged.take());
-        let mut start = 0;
-        let values: Vec<&[u8]> = staged
-            .iter()
-            .map(|&end| {
-                let value = &scratch[start..end];
-                start = end;
-                value
-            })
-            .collect();
-        let result = f(&values);
-        drop(values);
-        self.scratch.set(scratch);
-        self.staged.set(staged);
-        result
-    }
-
-    /// Makes a list for the prelude out of what `fill` adds; answers how many, or [`MISSING`] when
-    /// the bytes are too many for Lua.
-    pub(crate) fn give_pairs(&self, fill: impl FnOnce(&mut PairList)) -> i32 {
-        let mut list = PairList { bytes: self.take_scratch(), ends: Vec::new() };
-        fill(&mut list);
-        let mut pairs = self.pairs.take();
-        pairs.clear();
-        let complete = list.write(&mut pairs);
-        let count = i32::try_from(pairs.len()).ok().filter(|_| complete.is_some());
-        self.block.pairs.set(pairs.as_ptr());
-        self.pairs.set(pairs);
-        self.scratch.set(list.bytes);
-        count.unwrap_or(MISSING)
+        let staged = self.staged.take();
+        let values: Vec<&[u8]> = staged.iter().map(Vec::as_slice).collect();
+        f(&values)
     }
 
     /// The number of the `ngx.ctx` table of the running request; its first use takes a free one.
@@ -292,53 +265,5 @@ impl Host {
             }
         });
         slot.unwrap_or(NO_REQUEST)
-    }
-}
-
-/// Names and values on their way into Lua.
-pub(crate) struct PairList {
-    bytes: Vec<u8>,
-    /// Where each name ends, and its value if it has one.
-    ends: Vec<(usize, Option<usize>)>,
-}
-
-impl PairList {
-    pub(crate) fn len(&self) -> usize {
-        self.ends.len()
-    }
-
-    /// Adds a pair whose name and value `write` appends; it answers where the value starts.
-    pub(crate) fn push_with(&mut self, write: impl FnOnce(&mut Vec<u8>) -> (usize, bool)) {
-        let (name_end, has_value) = write(&mut self.bytes);
-        self.ends.push((name_end, has_value.then_some(self.bytes.len())));
-    }
-
-    /// Writes down where everything is; `None` when a piece is longer than Lua can be told.
-    fn write(&self, pairs: &mut Vec<Pair>) -> Option<()> {
-        let mut start = 0;
-        for &(name_end, value_end) in &self.ends {
-            let end = value_end.unwrap_or(name_end);
-            pairs.push(Pair {
-                name: self.bytes[start..].as_ptr(),
-                name_length: i32::try_from(name_end - start).ok()?,
-                value: self.bytes[name_end..].as_ptr(),
-                value_length: if value_end.is_some() { i32::try_from(end - name_end).ok()? } else { -1 },
-            });
-            start = end;
-        }
-        Some(())
-    }
-
-    pub(crate) fn push(&mut self, name: &[u8], value: &[u8], lower_case: bool) {
-        self.push_with(|bytes| {
-            let start = bytes.len();
-            bytes.extend_from_slice(name);
-            if lower_case {
-                bytes[start..].make_ascii_lowercase();
-            }
-            let name_end = bytes.len();
-            bytes.extend_from_slice(value);
-            (name_end, true)
-        });
     }
 }

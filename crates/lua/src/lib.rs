@@ -26,6 +26,7 @@ mod exchange;
 mod header;
 #[expect(unsafe_code, reason = "the border to LuaJIT")]
 mod host;
+mod level;
 mod phase;
 mod prelude;
 mod task;
@@ -37,7 +38,8 @@ pub use crate::{
     dict::Dicts,
     error::{Error, ScriptError},
     exchange::{Exchange, InvalidHeader},
-    host::{Level, Log, WorkerIdentity},
+    host::WorkerIdentity,
+    level::{Level, Log},
     phase::{Op, Phase, Reply, Step, Verdict},
     task::{Handler, RequestState, Task},
     vm::Vm,

@@ -57,7 +57,7 @@ pub enum Op {
     Sleep(Duration),
     /// The whole request body, so that [`Exchange::body`](crate::Exchange::body) has it.
     ReadBody,
-    /// Room for more of the response body.
+    /// What was written so far goes to the client; until there is room for more.
     Flush,
 }
 

@@ -27,9 +27,10 @@ use tidegate_core::{
 };
 
 use crate::{
-    Dicts, Error, Exchange, Handler, Level, Phase, Reply, RequestState, ScriptError, Step, Task, Verdict,
-    WorkerIdentity,
-    host::{Host, Log, Pending},
+    Dicts, Error, Exchange, Handler, Level, Log, Phase, Reply, RequestState, ScriptError, Step, Task,
+    Verdict, WorkerIdentity,
+    dict::SharedDict,
+    host::{Host, Pending},
     prelude::{self, Prelude},
     task::Thread,
 };
@@ -96,6 +97,7 @@ impl Vm {
             })
         }
         .map_err(start)?;
+        host.set_main(main);
         let vm = Self {
             main,
             describe,
@@ -127,9 +129,13 @@ impl Vm {
     }
 
     /// Puts other dictionaries in the place of those there are. Scripts that kept one go on with its
-    /// successor of the same name, or with the old one where the name is gone.
+    /// successor of the same name, or with the old one where the name is gone. Not to be called by an exchange, for
+    /// which it does nothing.
     #[expect(clippy::needless_pass_by_value, reason = "the VM shares the dictionaries")]
     pub fn set_dicts(&self, dicts: Arc<Dicts>) {
+        if self.running.get() {
+            return;
+        }
         // Fails only where memory does, and then leaves what there was.
         let _ = self.bind(&dicts);
     }
@@ -173,10 +179,8 @@ impl Vm {
             return misuse();
         }
         self.sweep();
-        let thread = match self.pool.borrow_mut().pop() {
-            Some(thread) => thread,
-            None => self.new_thread(),
-        };
+        let pooled = self.pool.borrow_mut().pop();
+        let thread = pooled.unwrap_or_else(|| self.new_thread());
         // SAFETY: a pooled thread is idle with an empty stack, which has room for one value.
         unsafe { ffi::lua_rawgeti_(thread.state, ffi::LUA_REGISTRYINDEX, handler.reference()) };
         self.run(thread, 0, phase, exchange)
@@ -322,6 +326,22 @@ impl Vm {
         }
     }
 
+    /// Puts a dictionary at the number that its name has, or a new one.
+    fn number(
+        &self,
+        numbers: &mut HashMap<DictName, usize>,
+        name: &DictName,
+        dict: &Arc<SharedDict>,
+    ) -> usize {
+        let mut bound = self.host.dicts.borrow_mut();
+        let number = *numbers.entry(name.clone()).or_insert(bound.len());
+        match bound.get_mut(number) {
+            Some(old) => *old = Arc::clone(dict),
+            None => bound.push(Arc::clone(dict)),
+        }
+        number
+    }
+
     fn bind(&self, dicts: &Dicts) -> mlua::Result<()> {
         let shared = &self.prelude.shared;
         let mut numbers = self.dict_numbers.borrow_mut();
@@ -330,12 +350,7 @@ impl Vm {
             shared.raw_remove(name.as_str())?;
         }
         for (name, dict) in dicts {
-            let mut bound = self.host.dicts.borrow_mut();
-            let number = *numbers.entry(name.clone()).or_insert(bound.len());
-            match bound.get_mut(number) {
-                Some(old) => *old = Arc::clone(dict),
-                None => bound.push(Arc::clone(dict)),
-            }
+            let number = self.number(&mut numbers, name, dict);
             if !shared.contains_key(name.as_str())? {
                 shared.raw_set(name.as_str(), self.prelude.dictionary.call::<Table>(number)?)?;
             }

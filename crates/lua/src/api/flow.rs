@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::{
     Op,
     abi::{Export, HostPtr},
-    host::{OK, Pending},
+    host::Pending,
 };
 
 pub(super) fn exports() -> Vec<Export> {
@@ -17,25 +17,20 @@ pub(super) fn exports() -> Vec<Export> {
     ]
 }
 
-fn wait_for(host: HostPtr, pending: Pending) -> i32 {
-    host.get().pending.set(Some(pending));
-    OK
-}
-
 extern "C" fn flow_exit(host: HostPtr, status: u32) -> i32 {
-    wait_for(host, Pending::Exit(u16::try_from(status).unwrap_or(500)))
+    host.get().will_yield_for(Pending::Exit(u16::try_from(status).unwrap_or(500)))
 }
 
 extern "C" fn flow_sleep(host: HostPtr, seconds: f64) -> i32 {
     // Only a number that the prelude let pass and that no duration can hold comes out as an error.
     let duration = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
-    wait_for(host, Pending::Wait(Op::Sleep(duration)))
+    host.get().will_yield_for(Pending::Wait(Op::Sleep(duration)))
 }
 
 extern "C" fn flow_read_body(host: HostPtr) -> i32 {
-    wait_for(host, Pending::Wait(Op::ReadBody))
+    host.get().will_yield_for(Pending::Wait(Op::ReadBody))
 }
 
 extern "C" fn flow_flush(host: HostPtr) -> i32 {
-    wait_for(host, Pending::Wait(Op::Flush))
+    host.get().will_yield_for(Pending::Wait(Op::Flush))
 }

@@ -1,8 +1,9 @@
 //! `ngx.log` and `print`, once the prelude has made a line of their arguments.
 
 use crate::{
+    Level,
     abi::{Export, HostPtr, Text},
-    host::{Level, MISSING, OK},
+    host::{MISSING, OK},
 };
 
 pub(super) fn exports() -> Vec<Export> {

@@ -221,6 +221,7 @@ impl Store {
         Ok(forcible)
     }
 
+    /// Drops entries until `bytes` more fit; answers whether one had to go that had not expired.
     fn make_room(&mut self, bytes: u64, room: Room, now: Timestamp) -> Result<bool, Error> {
         let mut forcible = false;
         if self.used + bytes > self.capacity {
@@ -232,7 +233,8 @@ impl Store {
             }
             let (key, entry) = self.entries.pop_lru().ok_or(Error::NoMemory)?;
             self.used -= cost(&key, &entry);
-            forcible |= !entry.expired(now);
+            // The first to go has just been found not to have expired.
+            forcible = true;
         }
         Ok(forcible)
     }

@@ -18,6 +18,15 @@ end
 kit.C = C
 kit.host = ffi.cast("void *", host)
 kit.block = ffi.cast("struct tidegate_block *", host)
+local block, ffi_string = kit.block, ffi.string
+
+-- The bytes that the last call gave, as a string. Everything that a call left in the block is read before anything
+-- is allocated, numbers first: allocating may run finalizers, and these may call the host again.
+function kit.given()
+    local length = block.length
+    return ffi_string(block.bytes, length)
+end
+
 -- A yield of this value, and of no other, is meant for the host.
 kit.token = host
 kit.null = null
@@ -51,4 +60,17 @@ function kit.disabled(phase)
         error("no request found", 3)
     end
     error("API disabled in the context of " .. contexts[phase], 3)
+end
+
+-- Finalizers run between any two instructions that allocate, and must not disturb what is under way there. The
+-- host knows them by the collector being stopped while they run, so it has to be told when that is otherwise so.
+local stopped_by = { stop = 1, restart = 0, collect = 0, step = 0 }
+local raw_collectgarbage = collectgarbage
+
+function collectgarbage(what, ...)
+    local stopped = stopped_by[what or "collect"]
+    if stopped then
+        block.collector_stopped = stopped
+    end
+    return raw_collectgarbage(what, ...)
 end

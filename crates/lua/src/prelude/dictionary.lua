@@ -6,7 +6,7 @@ local kit = ...
 local C = kit.C
 
 local block, host, limit, MISSING = kit.block, kit.host, kit.limit, kit.MISSING
-local ffi_string = require("ffi").string
+local given, ffi_string = kit.given, require("ffi").string
 local error, setmetatable, tonumber, tostring, type = error, setmetatable, tonumber, tostring, type
 
 local NO_DICTIONARY = -10
@@ -54,7 +54,7 @@ local dictionary_get = C.dictionary_get
 -- The value that the host found, whose type it answered.
 local function value_of(kind)
     if kind == STRING then
-        return ffi_string(block.bytes, block.length)
+        return given()
     elseif kind == NUMBER then
         return block.number
     end
@@ -264,7 +264,8 @@ local dictionary_keys, DEFAULT_KEYS = C.dictionary_keys, 1024
 
 function methods.get_keys(dictionary, max)
     local count = dictionary_keys(host, number_of(dictionary), limit(max, DEFAULT_KEYS))
-    local keys, list = {}, block.pairs
+    local list = block.pairs
+    local keys = {}
     for index = 0, count - 1 do
         keys[index + 1] = ffi_string(list[index].name, list[index].name_length)
     end

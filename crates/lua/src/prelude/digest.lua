@@ -3,10 +3,9 @@
 local kit = ...
 local ngx, C = kit.ngx, kit.C
 
-local block, host, stringify = kit.block, kit.host, kit.stringify
+local host, stringify, given = kit.host, kit.stringify, kit.given
 local digest_md5, digest_sha1, digest_hmac_sha1 = C.digest_md5, C.digest_sha1, C.digest_hmac_sha1
 local digest_crc32, base64_encode, base64_decode = C.digest_crc32, C.base64_encode, C.base64_decode
-local ffi_string = require("ffi").string
 local error, gsub, type = error, string.gsub, type
 
 local HEX = {}
@@ -17,7 +16,7 @@ end
 function ngx.md5_bin(text)
     text = stringify(text)
     digest_md5(host, text, #text)
-    return ffi_string(block.bytes, block.length)
+    return given()
 end
 
 function ngx.md5(text)
@@ -27,13 +26,13 @@ end
 function ngx.sha1_bin(text)
     text = stringify(text)
     digest_sha1(host, text, #text)
-    return ffi_string(block.bytes, block.length)
+    return given()
 end
 
 function ngx.hmac_sha1(key, text)
     key, text = stringify(key), stringify(text)
     digest_hmac_sha1(host, key, #key, text, #text)
-    return ffi_string(block.bytes, block.length)
+    return given()
 end
 
 -- The two differ only in how nginx computes them.
@@ -49,12 +48,12 @@ function ngx.encode_base64(text, no_padding)
     end
     text = stringify(text)
     base64_encode(host, text, #text, no_padding and 0 or 1)
-    return ffi_string(block.bytes, block.length)
+    return given()
 end
 
 local function decode(text)
     if base64_decode(host, text, #text) == 0 then
-        return ffi_string(block.bytes, block.length)
+        return given()
     end
     return nil
 end

@@ -10,7 +10,10 @@ local error, tonumber, type = error, tonumber, type
 local find, format, byte = string.find, string.format, string.byte
 
 local YIELDABLE = kit.ACCESS + kit.CONTENT
-local HEADER_FILTER = kit.HEADER_FILTER
+local CONTENT, HEADER_FILTER = kit.CONTENT, kit.HEADER_FILTER
+local ERROR, AGAIN, DONE, DECLINED, CLOSE = ngx.ERROR, ngx.AGAIN, ngx.DONE, ngx.DECLINED, ngx.HTTP_CLOSE
+-- Statuses that mean something even after the head of the response has left.
+local ends_connection = { [408] = true, [CLOSE] = true, [499] = true }
 
 local phases = {
     [kit.ACCESS] = "access",
@@ -32,19 +35,21 @@ function ngx.exit(status)
     if not code then
         error("bad argument #1 to 'exit' (number expected, got " .. type(status) .. ")", 2)
     end
-    if code == ngx.AGAIN or code == ngx.DONE then
+    if code == AGAIN or code == DONE then
         error("bad argument to 'ngx.exit': does not accept NGX_AGAIN or NGX_DONE", 2)
     end
-    if code == ngx.ERROR then
-        code = 500
-    elseif code == ngx.DECLINED then
+    if code == ERROR or (code == DECLINED and phase == CONTENT) then
+        code = CLOSE
+    elseif code == DECLINED then
         code = 0
     elseif code < 0 or code > 999 then
         error("bad argument #1 to 'exit' (no such status: " .. code .. ")", 2)
     end
-    if code >= 300 and ngx.headers_sent and ngx.status ~= code then
-        kit.log(ngx.ERR, format("attempt to set status %d via ngx.exit after sending out the response status %d",
-            code, ngx.status))
+    if code >= 300 and not ends_connection[code] and ngx.headers_sent then
+        if code ~= ngx.status then
+            kit.log(ngx.ERR, format("attempt to set status %d via ngx.exit after sending out the response status %d",
+                code, ngx.status))
+        end
         code = 200
     end
     flow_exit(host, code)

@@ -3,13 +3,12 @@
 local kit = ...
 local ngx, C = kit.ngx, kit.C
 
-local block, host, wait, disabled = kit.block, kit.host, kit.wait, kit.disabled
-local MISSING, NO_REQUEST = kit.MISSING, kit.NO_REQUEST
-local ffi_string = require("ffi").string
+local block, host, wait, disabled, NO_REQUEST = kit.block, kit.host, kit.wait, kit.disabled, kit.NO_REQUEST
+local given, ffi_string = kit.given, require("ffi").string
 local band = require("bit").band
 local clear = require "table.clear"
 local lower, gsub, find = string.lower, string.gsub, string.find
-local error, rawget, setmetatable, tonumber, tostring, type = error, rawget, setmetatable, tonumber, tostring, type
+local error, rawget, rawset, setmetatable, tonumber, tostring, type = error, rawget, rawset, setmetatable, tonumber, tostring, type
 
 local req = ngx.req
 local YIELDABLE = kit.ACCESS + kit.CONTENT
@@ -22,23 +21,23 @@ function req.get_method()
     if request_method(host) == NO_REQUEST then
         error("no request found", 2)
     end
-    return ffi_string(block.bytes, block.length)
+    return given()
 end
 
--- Puts the pairs that the host listed into `into`: a name that comes again gets a table of its values.
-local function collect(count, into)
-    local list = block.pairs
+-- Puts the pairs that the host listed into a table: a name that comes again gets a table of its values. The list
+-- comes first, so that it is read before the table is made.
+local function collect(list, count, into)
     for index = 0, count - 1 do
         local pair = list[index]
         local name = ffi_string(pair.name, pair.name_length)
         local value = pair.value_length < 0 or ffi_string(pair.value, pair.value_length)
-        local existing = into[name]
+        local existing = rawget(into, name)
         if existing == nil then
-            into[name] = value
+            rawset(into, name, value)
         elseif type(existing) == "table" then
             existing[#existing + 1] = value
         else
-            into[name] = { existing, value }
+            rawset(into, name, { existing, value })
         end
     end
     return into
@@ -79,7 +78,7 @@ function req.get_headers(max, raw)
         error("no request found", 2)
     end
     local truncated = block.flags ~= 0
-    local headers = collect(count, {})
+    local headers = collect(block.pairs, count, {})
     if not raw then
         setmetatable(headers, headers_metatable)
     end
@@ -92,11 +91,16 @@ end
 local request_header_set, request_header_clear = C.request_header_set, C.request_header_clear
 local request_header_set_staged, header_stage = C.request_header_set_staged, C.header_stage
 
--- Hands all values of a header to the host, to be set together.
+-- Hands all values of a header to the host, to be set together. Their texts are made first, because that may run
+-- anything.
 local function stage(values)
+    local texts = {}
     for index = 1, #values do
-        local value = tostring(values[index])
-        header_stage(host, value, #value, index == 1 and 1 or 0)
+        texts[index] = tostring(values[index])
+    end
+    for index = 1, #texts do
+        local text = texts[index]
+        header_stage(host, text, #text, index == 1 and 1 or 0)
     end
 end
 kit.stage = stage
@@ -157,11 +161,11 @@ function req.get_uri_args(max, into)
     if count == NO_REQUEST then
         error("no request found", 2)
     end
-    local truncated = block.flags ~= 0
+    local truncated, list = block.flags ~= 0, block.pairs
     if into then
         clear(into)
     end
-    local args = collect(count, into or {})
+    local args = collect(list, count, into or {})
     if truncated then
         return args, "truncated"
     end
@@ -188,7 +192,7 @@ end
 function req.get_body_data(max)
     local code = request_body(host, tonumber(max) or 0)
     if code == 0 then
-        return ffi_string(block.bytes, block.length)
+        return given()
     end
     if code == NO_REQUEST then
         error("no request found", 2)

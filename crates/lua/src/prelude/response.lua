@@ -17,8 +17,8 @@ local function get(_, name)
     name = tostring(name)
     local count = response_header_get(host, name, #name)
     if count == 1 then
-        local pair = block.pairs[0]
-        return ffi_string(pair.value, pair.value_length)
+        local first = block.pairs[0]
+        return ffi_string(first.value, first.value_length)
     end
     if count == 0 then
         return nil
@@ -26,7 +26,8 @@ local function get(_, name)
     if count == NO_REQUEST then
         error("no request found", 2)
     end
-    local values, list = {}, block.pairs
+    local list = block.pairs
+    local values = {}
     for index = 0, count - 1 do
         values[index + 1] = ffi_string(list[index].value, list[index].value_length)
     end
@@ -79,7 +80,7 @@ function ngx.resp.get_headers(max, raw)
         error("no request found", 2)
     end
     local truncated = block.flags ~= 0
-    local headers = collect(count, {})
+    local headers = collect(block.pairs, count, {})
     if not raw then
         setmetatable(headers, headers_metatable)
     end

@@ -3,9 +3,8 @@
 local kit = ...
 local ngx, C = kit.ngx, kit.C
 
-local block, host, collect, limit = kit.block, kit.host, kit.collect, kit.limit
+local block, host, given, collect, limit = kit.block, kit.host, kit.given, kit.collect, kit.limit
 local text_escape, text_unescape, text_arguments = C.text_escape, C.text_unescape, C.text_arguments
-local ffi_string = require("ffi").string
 local concat = table.concat
 local error, pairs, tostring, type = error, pairs, tostring, type
 
@@ -22,7 +21,7 @@ kit.stringify = stringify
 
 local function escape(text, kind)
     if text_escape(host, text, #text, kind) == 0 then
-        return ffi_string(block.bytes, block.length)
+        return given()
     end
     return text
 end
@@ -41,7 +40,7 @@ end
 function ngx.unescape_uri(text)
     text = stringify(text)
     text_unescape(host, text, #text)
-    return ffi_string(block.bytes, block.length)
+    return given()
 end
 
 -- Appends `name=value`, the bare name for true, and nothing for false.
@@ -85,7 +84,7 @@ function ngx.decode_args(text, max)
     end
     local count = text_arguments(host, text, #text, limit(max))
     local truncated = block.flags ~= 0
-    local args = collect(count, {})
+    local args = collect(block.pairs, count, {})
     if truncated then
         return args, "truncated"
     end

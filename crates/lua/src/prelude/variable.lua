@@ -2,9 +2,8 @@
 
 local kit = ...
 
-local block, host, MISSING, NO_REQUEST = kit.block, kit.host, kit.MISSING, kit.NO_REQUEST
+local host, given, MISSING, NO_REQUEST = kit.host, kit.given, kit.MISSING, kit.NO_REQUEST
 local variable_get = kit.C.variable_get
-local ffi_string = require("ffi").string
 local error, type = error, type
 
 local function get(_, name)
@@ -17,7 +16,7 @@ local function get(_, name)
     end
     local code = variable_get(host, name, #name)
     if code == 0 then
-        return ffi_string(block.bytes, block.length)
+        return given()
     end
     if code == NO_REQUEST then
         error("no request found", 2)

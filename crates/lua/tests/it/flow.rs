@@ -15,7 +15,8 @@ fn exit_ends_the_handler_with_a_status() {
     assert_eq!(verdict(Phase::Access, "ngx.exit(403) error('goes on')"), Verdict::Exit(403));
     assert_eq!(verdict(Phase::Access, "ngx.exit(ngx.OK)"), Verdict::Exit(0));
     assert_eq!(verdict(Phase::Content, "return ngx.exit('204')"), Verdict::Exit(204));
-    assert_eq!(verdict(Phase::Content, "ngx.exit(ngx.ERROR)"), Verdict::Exit(500));
+    assert_eq!(verdict(Phase::Content, "ngx.exit(ngx.ERROR)"), Verdict::Exit(444));
+    assert_eq!(verdict(Phase::Content, "ngx.exit(ngx.DECLINED)"), Verdict::Exit(444));
     assert_eq!(verdict(Phase::Access, "ngx.exit(ngx.DECLINED)"), Verdict::Exit(0));
     assert_eq!(verdict(Phase::Access, ""), Verdict::Continue);
 }
@@ -63,6 +64,9 @@ fn an_error_status_after_the_head_left_is_logged_and_ends_the_handler() {
     assert_eq!(host.run(Phase::Content, "ngx.exit(404)", &mut request), Ok(Verdict::Exit(200)));
     let line = "attempt to set status 404 via ngx.exit after sending out the response status 200";
     assert_eq!(host.take_log(), [(Level::Error, line.to_owned())]);
+    assert_eq!(host.run(Phase::Content, "ngx.exit(444)", &mut request), Ok(Verdict::Exit(444)));
+    assert_eq!(host.run(Phase::Content, "ngx.exit(200)", &mut request), Ok(Verdict::Exit(200)));
+    assert!(host.take_log().is_empty());
 }
 
 #[test]

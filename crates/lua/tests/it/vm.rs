@@ -233,6 +233,54 @@ fn a_vm_that_runs_cannot_be_entered() {
 }
 
 #[test]
+fn finalizers_disturb_nothing_whenever_they_run() {
+    let host = Host::new();
+    let mut request = Request::get("/?a=1").with_header("X-First", "first").with_header("X-Second", "second");
+    // Interpreted, because compiled code runs no finalizers in between; with a collector that is always at it.
+    let source = r"
+        jit.off() jit.flush()
+        collectgarbage('setpause', 0) collectgarbage('setstepmul', 100000)
+        local dogs, runs = ngx.shared.dogs, 0
+        dogs:set('text', ('z'):rep(100))
+        local function litter()
+            local proxy = newproxy(true)
+            getmetatable(proxy).__gc = function()
+                runs = runs + 1
+                local ok = pcall(ngx.req.set_header, 'X-First', ('q'):rep(1000))
+                assert(not ok and dogs:get('text') == ('z'):rep(100))
+                assert(#ngx.escape_uri((' '):rep(300)) == 900)
+                assert(ngx.decode_args('p=1&q=2&r=3').q == '2')
+                pcall(ngx.exit, 500)
+            end
+        end
+        for i = 1, 300 do
+            litter()
+            local headers = ngx.req.get_headers()
+            assert(headers['x-first'] == 'first' and headers['x-second'] == 'second')
+            assert(ngx.unescape_uri('a%20b') == 'a b' and ngx.var.arg_a == '1')
+            assert(ngx.decode_args('a=1&b=2').b == '2' and dogs:get('text') == ('z'):rep(100))
+            ngx.header.many = { i, 'x' }
+            assert(ngx.header.many[1] == tostring(i))
+        end
+        assert(runs > 100, runs)
+        jit.on()
+        ngx.print('well')";
+    let (verdict, ops) = host.answer(source, &mut request);
+    assert_eq!((verdict, ops, request.output().as_str()), (Verdict::Continue, vec![], "well"));
+    assert_eq!(request.header_values("x-first"), ["first"]);
+}
+
+#[test]
+fn a_script_may_stop_the_collector() {
+    let host = Host::new();
+    let source =
+        "collectgarbage('stop') ngx.print(ngx.var.arg_a, ngx.unescape_uri('%20')) collectgarbage('restart')";
+    let mut request = Request::get("/?a=1");
+    host.answer(source, &mut request);
+    assert_eq!(request.output(), "1 ");
+}
+
+#[test]
 fn memory_does_not_grow_with_the_number_of_requests() {
     let host = Host::new();
     let handlers = [

@@ -142,7 +142,8 @@ fn step() -> impl Strategy<Value = Step> {
     let value = prop_oneof![
         any::<bool>().prop_map(Value::Boolean),
         (-9..9_i32).prop_map(|number| Value::Number(f64::from(number))),
-        (0..400_usize).prop_map(|length| Value::String(vec![b'x'; length].into())),
+        prop_oneof![4 => 0..60_usize, 1 => 60..2_300_usize]
+            .prop_map(|length| Value::String(vec![b'x'; length].into())),
     ];
     let entry = (value, 0..3_u32, seconds()).prop_map(|(value, flags, expires)| Entry {
         value,
