@@ -8,7 +8,7 @@ use cargo_metadata::{DependencyKind, Metadata, Package};
 use super::Finding;
 
 /// Every crate of the product that there is or may be, with its floor.
-const FLOORS: [(&str, u8); 18] = [
+const FLOORS: [(&str, u8); 19] = [
     ("core", 0),
     ("scaler", 1),
     ("forecast", 1),
@@ -28,6 +28,7 @@ const FLOORS: [(&str, u8); 18] = [
     // Never shipped: they are above everything, and nothing that ships may need them.
     ("testkit", UNSHIPPED),
     ("xtask", UNSHIPPED),
+    ("bench-proxy", UNSHIPPED),
 ];
 
 const UNSHIPPED: u8 = 9;
@@ -168,6 +169,7 @@ mod tests {
         assert!(allowed("proxy", "testkit", DependencyKind::Development));
         assert!(!allowed("proxy", "testkit", DependencyKind::Normal));
         assert!(!allowed("tidegate", "xtask", DependencyKind::Development));
+        assert!(!allowed("load", "bench-proxy", DependencyKind::Normal));
         assert!(allowed("testkit", "core", DependencyKind::Normal));
     }
 
