@@ -63,6 +63,7 @@ impl Amount {
 pub enum Trigger {
     Target(Target),
     Threshold(Threshold),
+    Headroom(Headroom),
 }
 
 /// Keep a metric, per instance, at a value.
@@ -89,6 +90,16 @@ pub struct Threshold {
     pub hold: Duration,
     pub step_out: Amount,
     pub step_in: Amount,
+}
+
+/// Keep so much more than demand needs that hardly any request finds no capacity, and no more.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Headroom {
+    /// Share of requests that may find no capacity, above 0 and below 1.
+    pub overload: f64,
+    /// How long a request may wait before it has found none.
+    pub wait: Duration,
 }
 
 /// What can be kept at a value: metrics that fall in proportion when instances are added.

@@ -8,6 +8,8 @@ pub mod decision;
 pub mod observed;
 pub mod scaler;
 
+mod headroom;
+mod memory;
 mod opinion;
 mod target;
 mod threshold;

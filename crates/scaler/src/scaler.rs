@@ -20,13 +20,14 @@ use tidegate_core::{
 use crate::{
     clock::SteadyClock,
     decision::{Adjustment, Decision},
+    headroom,
+    memory::Memory,
     observed::{Instances, Metrics, Observed},
     opinion::{Opinion, Wanted},
     pace::History,
     stabilize::{Holds, Stabilizer},
     startup::StartUps,
-    target,
-    threshold::{self, Beyond},
+    target, threshold,
     words::{Words, instances, span},
     work::Work,
 };
@@ -51,7 +52,7 @@ pub struct State {
     start_ups: StartUps,
     work: Work,
     /// One for each trigger of the policy, in its order.
-    beyond: Vec<Beyond>,
+    memories: Vec<Memory>,
     /// What growth waits for.
     smallest: Stabilizer,
     /// What shrinking waits for.
@@ -68,7 +69,7 @@ impl State {
             ready: None,
             start_ups: StartUps::default(),
             work: Work::default(),
-            beyond: Vec::new(),
+            memories: Vec::new(),
             smallest: Stabilizer::new(Holds::Smallest, desired),
             largest: Stabilizer::new(Holds::Largest, desired),
             history: History::new(desired),
@@ -90,16 +91,20 @@ impl Scaler {
 
     /// A scaler that goes on from `state`, also with another policy than the one it comes from.
     pub fn restore(policy: Policy, mut state: State) -> Self {
-        state.beyond.resize(policy.triggers.len(), Beyond::default());
+        let mut memories = std::mem::take(&mut state.memories).into_iter();
+        let memory = |trigger: &Trigger| memories.next().unwrap_or_default().suited_to(trigger);
+        state.memories = policy.triggers.iter().map(memory).collect();
         Self { policy, state }
     }
 
     /// A reload: keeps what was learned. A trigger that was there before keeps its hold.
     pub fn set_policy(&mut self, policy: Policy) {
         let old = |trigger: &Trigger| self.policy.triggers.iter().position(|other| other == trigger);
-        let beyond =
-            |trigger: &Trigger| old(trigger).map(|index| self.state.beyond[index]).unwrap_or_default();
-        self.state.beyond = policy.triggers.iter().map(beyond).collect();
+        let memory = |trigger: &Trigger| {
+            let memory = old(trigger).and_then(|index| self.state.memories.get(index)).cloned();
+            memory.unwrap_or_default().suited_to(trigger)
+        };
+        self.state.memories = policy.triggers.iter().map(memory).collect();
         self.policy = policy;
     }
 
@@ -184,10 +189,17 @@ impl Scaler {
         let work = self.state.work.per_request();
         let for_target = target::Sight { metrics, instances, settled, desired, work };
         let for_threshold = threshold::Sight { metrics, instances, desired, changed, start_up, now };
-        let triggers = self.policy.triggers.iter().zip(&mut self.state.beyond);
-        let opinion = |(trigger, beyond): (&Trigger, &mut Beyond)| match trigger {
-            Trigger::Target(target) => target::opinion(target, &for_target, words),
-            Trigger::Threshold(threshold) => beyond.opinion(threshold, &for_threshold, words),
+        let triggers = self.policy.triggers.iter().zip(&mut self.state.memories);
+        let opinion = |(trigger, memory): (&Trigger, &mut Memory)| match (trigger, memory) {
+            (Trigger::Target(target), _) => target::opinion(target, &for_target, words),
+            (Trigger::Threshold(threshold), Memory::Threshold(beyond)) => {
+                beyond.opinion(threshold, &for_threshold, words)
+            }
+            (Trigger::Headroom(headroom), Memory::Headroom(rivalry)) => {
+                rivalry.opinion(headroom, &for_target, (now, start_up), words)
+            }
+            // Every memory was suited to its trigger where the policy was taken.
+            (Trigger::Threshold(_) | Trigger::Headroom(_), _) => Opinion::missing(words, String::new),
         };
         triggers.map(opinion).collect()
     }
@@ -294,6 +306,7 @@ fn name(trigger: &Trigger) -> String {
     match trigger {
         Trigger::Target(target) => target::name(target),
         Trigger::Threshold(threshold) => threshold::name(threshold),
+        Trigger::Headroom(headroom) => headroom::name(headroom),
     }
 }
 

@@ -16,7 +16,7 @@ use std::{collections::VecDeque, time::Duration};
 use serde::{Deserialize, Serialize};
 
 /// Parts that a window is divided into.
-const PARTS: u32 = 64;
+const PARTS: u64 = 64;
 
 /// Which recommendation of a window holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,19 +31,20 @@ pub(crate) enum Holds {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Stabilizer {
     holds: Holds,
-    /// Lived time and count: oldest and most extreme first.
-    recent: VecDeque<(Duration, u32)>,
+    /// Lived microseconds and count: oldest and most extreme first.
+    recent: VecDeque<(u64, u32)>,
 }
 
 impl Stabilizer {
     /// `count` is taken as recommended until now, so that a restart does not move a fleet.
     pub(crate) fn new(holds: Holds, count: u32) -> Self {
-        Self { holds, recent: VecDeque::from([(Duration::ZERO, count)]) }
+        Self { holds, recent: VecDeque::from([(0, count)]) }
     }
 
     /// Records `wanted` and returns the recommendation of the last `window` that holds.
     pub(crate) fn hold(&mut self, now: Duration, window: Duration, wanted: u32) -> u32 {
-        if window.is_zero() {
+        let (now, window) = (micros(now), micros(window));
+        if window == 0 {
             self.recent.clear();
         }
         let mut wanted = wanted;
@@ -73,9 +74,12 @@ impl Stabilizer {
 }
 
 /// Which part of which window `time` falls into; `None` where windows have no parts to merge.
-fn part(time: Duration, window: Duration) -> Option<u128> {
-    let length = window.as_nanos() / u128::from(PARTS);
-    time.as_nanos().checked_div(length)
+fn part(time: u64, window: u64) -> Option<u64> {
+    time.checked_div(window / PARTS)
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -5,8 +5,9 @@
 //! are busy all the time whether a little or ten times too much is asked of them, but the gateway
 //! still counts what arrives.
 //!
-//! Learned only while instances keep up; both sums fade with [`MEMORY`], so a change of the
-//! application is learned within a minute or two of serving it.
+//! Both sums fade with [`MEMORY`], so a change of the application is learned within a minute or two
+//! of serving it. Saturated instances serve less than arrives, so their reading is too low, but
+//! where even that is more than what was learned, requests have become heavier and it counts.
 
 use std::time::Duration;
 
@@ -31,7 +32,8 @@ impl Work {
     /// `busy` instances (all their shares together) served `rate` requests/s for `passed`.
     pub(crate) fn learn(&mut self, passed: Duration, utilization: f64, busy: f64, rate: f64) {
         let seconds = passed.as_secs_f64();
-        if seconds <= 0.0 || utilization > KEEPS_UP {
+        let heavier = self.per_request().is_some_and(|work| busy > rate * work);
+        if seconds <= 0.0 || (utilization > KEEPS_UP && !heavier) {
             return;
         }
         let kept = (-seconds / MEMORY.as_secs_f64()).exp();
@@ -75,6 +77,15 @@ mod tests {
     #[test]
     fn saturated_instances_teach_nothing() {
         assert_eq!(learned([(0.95, 1_000.0); 10]), None);
+    }
+
+    #[test]
+    fn saturation_teaches_that_requests_became_heavier() {
+        // 30 ms instead of 10: four saturated instances would need twelve for 400/s, and show one third.
+        let work = learned([(0.5, 200.0)].repeat(300).into_iter().chain([(1.0, 400.0); 120])).unwrap();
+        assert!((0.0099..0.0101).contains(&work), "no proof of anything yet: {work}");
+        let work = learned([(0.5, 200.0)].repeat(300).into_iter().chain([(1.0, 200.0); 120])).unwrap();
+        assert!((0.018..=0.02).contains(&work), "at least twice as heavy: {work}");
     }
 
     #[test]

@@ -54,7 +54,7 @@ impl Autoscaler for Live {
                 TargetMetric::ArrivalRate => Some(target.value / f64::from(CAPACITY)),
                 TargetMetric::Concurrency => None,
             },
-            Trigger::Threshold(_) => None,
+            Trigger::Threshold(_) | Trigger::Headroom(_) => None,
         };
         self.scaler.policy().triggers.iter().find_map(aim).unwrap_or(USUAL_TARGET)
     }

@@ -100,7 +100,13 @@ impl Report {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use serde_json::Value;
+    use tidegate_core::{
+        Trace,
+        policy::{Headroom, Pace, Trigger},
+    };
 
     use super::*;
 
@@ -127,6 +133,33 @@ mod tests {
         assert_eq!(json["runs"][0]["target"], 0.3);
         let again: Report = serde_json::from_value(json).unwrap();
         assert_eq!(again.runs.len(), 7 + 30);
+    }
+
+    #[test]
+    fn headroom_keeps_its_objective_at_about_the_cost_of_a_loop_tuned_in_hindsight() {
+        // Six hours of minutes that jump up and sag, by up to a half of the mean.
+        let jump = |minute: u32| f64::from(minute.wrapping_mul(2_654_435_761) >> 20) / 4_096.0;
+        let rates = (0..360).map(|minute| 40.0 + 20.0 * jump(minute / 7) + 10.0 * jump(minute)).collect();
+        let demand = Demand::replay(&Trace::new(Duration::from_mins(1), rates).unwrap(), 5);
+        let free = || Pace { stabilization: Duration::ZERO, limits: Vec::new() };
+        let headroom = Headroom { overload: OBJECTIVE, wait: Duration::ZERO };
+        let triggers = vec![Trigger::Headroom(headroom)];
+        let policy = Policy { min: 1, max: 1_000, triggers, scale_out: free(), scale_in: free() };
+        for start_up in [5, 30] {
+            let conditions = Conditions { start_up, buffer: 0 };
+            let fleet = Contender::Policy { name: "fleet".to_owned(), policy: Box::new(policy.clone()) };
+            let mut report = Report::default();
+            report.add("a.csv", &demand, conditions, &fleet);
+            report.add("a.csv", &demand, conditions, &Contender::Loop);
+            let cost =
+                |name| report.cheapest("a.csv", name, conditions, OBJECTIVE).unwrap().figures.cost_over_floor;
+            assert!(
+                cost("fleet") < cost("loop") * 1.1,
+                "{} and {} at {start_up}",
+                cost("fleet"),
+                cost("loop")
+            );
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 use std::num::NonZeroU32;
 
 use proptest::prelude::*;
-use tidegate_core::policy::{Amount, Metric, Pace, PaceLimit, Target, TargetMetric, Threshold};
+use tidegate_core::policy::{Amount, Headroom, Metric, Pace, PaceLimit, Target, TargetMetric, Threshold};
 
 use super::*;
 use crate::observed::Instances;
@@ -219,7 +219,7 @@ fn a_reload_keeps_holds_and_what_was_learned() {
     let before = scaler.state();
     scaler.set_policy(policy(vec![arrivals(10.0), queue_above(5.0)]));
     assert_eq!(scaler.start_up(), Some(Duration::from_secs(7)));
-    assert_eq!(scaler.state().beyond, [Beyond::default(), before.beyond[0]]);
+    assert_eq!(scaler.state().memories, [Memory::Nothing, before.memories[0].clone()]);
 }
 
 #[test]
@@ -305,7 +305,10 @@ fn any_trigger() -> impl Strategy<Value = Trigger> {
         let hold = Duration::from_secs(hold);
         Trigger::Threshold(Threshold { metric, above, below, hold, step_out: amount, step_in: amount })
     });
-    prop_oneof![target, threshold]
+    let headroom = (0.0001..0.1, 0..3_u64).prop_map(|(overload, seconds)| {
+        Trigger::Headroom(Headroom { overload, wait: Duration::from_secs(seconds) })
+    });
+    prop_oneof![3 => target, 3 => threshold, 1 => headroom]
 }
 
 pub(crate) fn any_policy() -> impl Strategy<Value = Policy> {

@@ -1,0 +1,111 @@
+use super::*;
+use crate::observed::{Instances, Metrics};
+
+const OBJECTIVE: Headroom = Headroom { overload: 0.001, wait: Duration::from_secs(1) };
+/// Every request is 10 ms of work: 100 requests/s keep an instance busy.
+const WORK: Option<f64> = Some(0.01);
+
+/// Steps through `rates`, one a second, and returns the counts and the last sentence.
+fn run(rates: impl IntoIterator<Item = f64>, start_up: u64) -> (Vec<u32>, String) {
+    let (mut rivalry, mut counts, mut because) = (Rivalry::default(), Vec::new(), String::new());
+    for (second, rate) in (0..).zip(rates) {
+        let metrics = Metrics { arrival_rate: Some(rate), ..Metrics::default() };
+        let sight = sight(&metrics, WORK);
+        let times = (Duration::from_secs(second), Some(Duration::from_secs(start_up)));
+        let opinion = rivalry.opinion(&OBJECTIVE, &sight, times, Words::Spoken);
+        let Wanted::Count(count) = opinion.wanted else { panic!("no count at {second}") };
+        counts.push(count);
+        because = opinion.because;
+    }
+    (counts, because)
+}
+
+fn sight(metrics: &Metrics, work: Option<f64>) -> target::Sight<'_> {
+    target::Sight {
+        metrics,
+        instances: Instances { ready: 4, ..Instances::default() },
+        settled: 4,
+        desired: 4,
+        work,
+    }
+}
+
+#[test]
+fn a_steady_demand_needs_no_headroom_once_that_is_known() {
+    let (counts, because) = run([1_000.0; 1_800], 5);
+    assert_eq!((counts[0], counts[300]), (13, 13), "cautious at first");
+    assert_eq!(counts[1_799], 10);
+    assert_eq!(
+        because,
+        "1000 requests/s of 10ms work keep 10 busy, at most 10 within 30s; 0.92 times that would have left 0% of the \
+         demand without capacity of late"
+    );
+}
+
+/// The share of demand in the last hour that found no capacity at once, and the mean count.
+fn hour(rate: impl Fn(u32) -> f64, start_up: usize) -> (f64, f64) {
+    let (counts, _) = run((0..10_800).map(&rate), start_up as u64);
+    let (mut short, mut all, mut paid) = (0.0, 0.0, 0.0);
+    for second in 7_200..10_800 {
+        // What is decided at the end of a second counts from the next.
+        let ready = counts[second - 1 - start_up..second].iter().min().unwrap();
+        let demand = rate(second as u32) / 100.0;
+        short += (demand - f64::from(*ready)).max(0.0);
+        all += demand;
+        paid += f64::from(counts[second - 1]);
+    }
+    (short / all, paid / 3_600.0)
+}
+
+#[test]
+fn bursts_that_hurt_are_held_against_lean_loops() {
+    // Every two minutes demand doubles at once for twenty seconds, and instances take thirty to start:
+    // only a loop that still holds the last burst has capacity for the next.
+    let (short, paid) = hour(|second| if second % 120 < 20 { 2_000.0 } else { 1_000.0 }, 30);
+    assert!(short < 0.001, "{short}");
+    assert!(paid < 21.5, "{paid}");
+}
+
+#[test]
+fn a_ramp_is_met_before_it_arrives() {
+    // Up and down, ten instances in a minute each way, then ten minutes of quiet: a loop that follows
+    // the level is five behind, and holding the peak through the quiet costs twenty instances.
+    let ramp = |second: u32| {
+        let phase = f64::from(second % 720) / 60.0;
+        1_000.0 + 1_000.0 * phase.min(2.0 - phase).max(0.0)
+    };
+    let (short, paid) = hour(ramp, 30);
+    assert!(short < 0.002, "{short}");
+    assert!(paid < 17.5, "{paid}");
+}
+
+#[test]
+fn unknown_work_is_met_by_the_usual_target() {
+    let metrics = Metrics { arrival_rate: Some(300.0), utilization: Some(0.92), ..Metrics::default() };
+    let opinion =
+        Rivalry::default().opinion(&OBJECTIVE, &sight(&metrics, None), (Duration::ZERO, None), Words::Spoken);
+    assert_eq!(opinion.wanted, Wanted::Count(5));
+    assert_eq!(
+        opinion.because,
+        "the work per request is not known yet; 4 instances at 92% busy are 4.6 at 80%"
+    );
+}
+
+#[test]
+fn unknown_or_absurd_arrivals_are_no_demand() {
+    for arrival_rate in [None, Some(1e300)] {
+        let metrics = Metrics { arrival_rate, ..Metrics::default() };
+        let opinion = Rivalry::default().opinion(
+            &OBJECTIVE,
+            &sight(&metrics, WORK),
+            (Duration::ZERO, None),
+            Words::Spoken,
+        );
+        assert_eq!(opinion.wanted, Wanted::Unknown);
+    }
+}
+
+#[test]
+fn the_name_says_the_objective() {
+    assert_eq!(name(&OBJECTIVE), "headroom for 0.1% overload after 1s");
+}
