@@ -19,7 +19,10 @@ use tidegate_scaler::{
     observed::{Instances, Metrics},
 };
 
-use self::{meter::Meter, traffic::Traffic};
+use self::{
+    meter::{Figures, Meter},
+    traffic::Traffic,
+};
 use crate::{
     fleet::{Fleet, Instance, State},
     instance::protocol::Status,
@@ -58,6 +61,11 @@ impl Observer {
         self.meters.entry(id.clone()).or_default().report(status, now);
     }
 
+    /// What was last read of an instance.
+    pub(crate) fn figures(&self, id: &InstanceId) -> Figures {
+        self.meters.get(id).map(Meter::last).unwrap_or_default()
+    }
+
     pub(crate) fn observe(&mut self, fleet: &Fleet, now: Instant) -> Observed {
         let traffic = self.traffic.read(now);
         self.meters.retain(|id, _| fleet.instance(id).is_some_and(Instance::runs));
@@ -67,7 +75,7 @@ impl Observer {
             let meter = self.meters.entry(instance.id.clone()).or_default();
             let figures = meter.read(instance, now);
             cpu.add(figures.cpu);
-            memory.add(figures.memory);
+            memory.add(figures.memory.map(|bytes| bytes as f64));
             if instance.is_ready() {
                 busy.add(figures.utilization);
             }

@@ -95,6 +95,13 @@ pub struct InstanceView {
     pub endpoint: Option<SocketAddr>,
     pub pid: Option<u32>,
     pub in_flight: u32,
+    /// Share of time that it was busy, 0 to 1.
+    pub utilization: Option<f64>,
+    pub cpu_cores: Option<f64>,
+    /// Resident.
+    pub memory_bytes: Option<u64>,
+    /// In use by its Lua VM.
+    pub lua_bytes: Option<u64>,
     /// Why it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,

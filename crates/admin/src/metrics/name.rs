@@ -89,6 +89,8 @@ metrics! {
         "Requests in flight or waiting, mean over a second. Absent while unknown.";
     FleetCpu = Gauge "tidegate_fleet_cpu_cores" "Cores in use by the instances. Absent while unknown.";
     FleetMemory = Gauge "tidegate_fleet_memory_bytes" "Resident memory of the instances. Absent while unknown.";
+    FleetLuaBytes = Gauge "tidegate_fleet_lua_vm_bytes"
+        "Memory in use by the Lua VMs of the instances. Absent while unknown.";
     FleetStartUp = Gauge "tidegate_fleet_start_up_seconds"
         "Time that instances take to start, as the scaler reckons. Absent while unknown.";
     FleetInstanceSeconds = Counter "tidegate_fleet_instance_seconds_total"

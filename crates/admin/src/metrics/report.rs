@@ -136,6 +136,10 @@ fn fleets(text: &mut Text, fleets: &[FleetView]) {
     each(Metric::FleetConcurrency, &|fleet| fleet.metrics.concurrency.map(Value::from));
     each(Metric::FleetCpu, &|fleet| fleet.metrics.cpu.map(Value::from));
     each(Metric::FleetMemory, &|fleet| fleet.metrics.memory.map(Value::from));
+    each(Metric::FleetLuaBytes, &|fleet| {
+        let known = fleet.instances.iter().filter_map(|instance| instance.lua_bytes);
+        known.reduce(|sum, bytes| sum + bytes).map(Value::from)
+    });
     each(Metric::FleetStartUp, &|fleet| fleet.start_up_seconds.map(Value::from));
     each(Metric::FleetInstanceSeconds, &|fleet| Some(fleet.instance_seconds.into()));
     each(Metric::FleetRestarts, &|fleet| Some(fleet.restarts.into()));

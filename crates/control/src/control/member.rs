@@ -70,7 +70,7 @@ impl Member {
             desired: fleet.desired,
             min: self.scaler.policy().min,
             max: self.scaler.policy().max,
-            instances: fleet.instances().iter().map(instance_view).collect(),
+            instances: fleet.instances().iter().map(|one| self.instance_view(one)).collect(),
             states: observe::count(fleet),
             last_decision: self.last_change.as_ref().or(self.last_step.as_ref()).cloned(),
             last_step: self.last_step.clone(),
@@ -86,16 +86,21 @@ impl Member {
             }),
         }
     }
-}
 
-fn instance_view(instance: &Instance) -> InstanceView {
-    InstanceView {
-        id: instance.id.clone(),
-        state: instance.state.name(),
-        started_at: instance.started_at,
-        endpoint: instance.address,
-        pid: instance.pid.filter(|_| instance.runs()),
-        in_flight: instance.load.in_flight(),
-        reason: instance.reason.clone(),
+    fn instance_view(&self, instance: &Instance) -> InstanceView {
+        let figures = self.observer.figures(&instance.id);
+        InstanceView {
+            id: instance.id.clone(),
+            state: instance.state.name(),
+            started_at: instance.started_at,
+            endpoint: instance.address,
+            pid: instance.pid.filter(|_| instance.runs()),
+            in_flight: instance.load.in_flight(),
+            utilization: figures.utilization,
+            cpu_cores: figures.cpu,
+            memory_bytes: figures.memory,
+            lua_bytes: figures.lua,
+            reason: instance.reason.clone(),
+        }
     }
 }

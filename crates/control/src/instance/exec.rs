@@ -1,7 +1,8 @@
 //! The shim that starts a command: binds itself to the parent, then becomes the command.
 //!
-//! The parent's process id travels in [`PARENT_VARIABLE`], so that the command line shows nothing
-//! but the command.
+//! The tie survives `exec`, unless the command gains privileges by it (set-user-id): the kernel then
+//! cuts it. The parent's process id travels in [`PARENT_VARIABLE`], so that the command line shows
+//! nothing but the command.
 
 use std::{ffi::OsString, io, os::unix::process::CommandExt, process::Command};
 

@@ -7,9 +7,10 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
-        mpsc::{Receiver, SyncSender, sync_channel},
+        mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
     },
-    thread::{self, JoinHandle},
+    thread,
+    time::Duration,
 };
 
 use super::Entry;
@@ -20,6 +21,9 @@ const FILE_BYTES: u64 = 16 << 20;
 /// Entries that may wait for a slow disk; more are dropped and counted.
 const QUEUE: usize = 256;
 
+/// How long the end of the process waits for a slow disk.
+const CLOSE_WITHIN: Duration = Duration::from_secs(2);
+
 const NAME: &str = "decisions.jsonl";
 const OLD_NAME: &str = "decisions.old.jsonl";
 
@@ -29,7 +33,8 @@ pub(crate) struct Writer {
     /// `None` once it is being closed.
     queue: Option<SyncSender<Entry>>,
     lost: Arc<AtomicU64>,
-    thread: Option<JoinHandle<()>>,
+    /// Breaks off when everything is written.
+    written: Receiver<()>,
 }
 
 impl Writer {
@@ -37,11 +42,15 @@ impl Writer {
         fs::create_dir_all(&directory)?;
         let lost = Arc::new(AtomicU64::new(0));
         let (queue, entries) = sync_channel(QUEUE);
-        let thread = thread::Builder::new().name("tidegate-journal".into()).spawn({
+        let (writing, written) = sync_channel(0);
+        thread::Builder::new().name("tidegate-journal".into()).spawn({
             let lost = Arc::clone(&lost);
-            move || write_all(&directory, &entries, &lost)
+            move || {
+                write_all(&directory, &entries, &lost);
+                drop(writing);
+            }
         })?;
-        Ok(Self { queue: Some(queue), lost, thread: Some(thread) })
+        Ok(Self { queue: Some(queue), lost, written })
     }
 
     pub(crate) fn write(&self, entry: Entry) {
@@ -58,13 +67,12 @@ impl Writer {
     }
 }
 
-/// Waits until everything is written.
+/// Waits until everything is written, or the disk has shown that it hangs.
 impl Drop for Writer {
     fn drop(&mut self) {
         self.queue = None;
-        if let Some(thread) = self.thread.take() {
-            // A writer that panicked has nothing left to wait for.
-            _ = thread.join();
+        if self.written.recv_timeout(CLOSE_WITHIN) == Err(RecvTimeoutError::Timeout) {
+            tracing::warn!("the journal's disk hangs; its last entries are lost");
         }
     }
 }

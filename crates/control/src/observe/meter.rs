@@ -25,17 +25,20 @@ pub(super) struct Meter {
     reports: VecDeque<(Instant, Status)>,
     /// When processor time was read last, and what it was.
     cpu: Option<(Instant, Duration)>,
+    last: Figures,
 }
 
 /// What is known of an instance since the last reading.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub(super) struct Figures {
+pub(crate) struct Figures {
     /// Share of time that it was busy, 0 to 1.
-    pub(super) utilization: Option<f64>,
+    pub(crate) utilization: Option<f64>,
     /// Cores in use.
-    pub(super) cpu: Option<f64>,
+    pub(crate) cpu: Option<f64>,
     /// Bytes resident.
-    pub(super) memory: Option<f64>,
+    pub(crate) memory: Option<u64>,
+    /// Bytes in use by its Lua VM.
+    pub(crate) lua: Option<u64>,
 }
 
 impl Meter {
@@ -52,7 +55,13 @@ impl Meter {
 
     pub(super) fn read(&mut self, instance: &Instance, now: Instant) -> Figures {
         let usage = instance.pid.and_then(usage::read);
-        self.figures(usage, instance.reports_status, instance.launched, now)
+        self.last = self.figures(usage, instance.reports_status, instance.launched, now);
+        self.last
+    }
+
+    /// What was read last.
+    pub(super) const fn last(&self) -> Figures {
+        self.last
     }
 
     fn figures(&mut self, usage: Option<Usage>, reports: bool, launched: Instant, now: Instant) -> Figures {
@@ -61,7 +70,8 @@ impl Meter {
             share(usage.cpu.saturating_sub(before), now.saturating_duration_since(since))
         });
         let utilization = if reports { self.reported(now) } else { cpu.map(|cores| cores.min(1.0)) };
-        Figures { utilization, cpu, memory: usage.map(|usage| usage.memory as f64) }
+        let lua = self.reports.back().map(|(_, status)| status.lua_bytes);
+        Figures { utilization, cpu, memory: usage.map(|usage| usage.memory), lua }
     }
 
     fn reported(&self, now: Instant) -> Option<f64> {
@@ -124,7 +134,7 @@ mod tests {
         };
         assert_eq!(read(2, 1_000).utilization, Some(0.5));
         let figures = read(3, 3_500);
-        assert_eq!((figures.cpu, figures.utilization, figures.memory), (Some(2.5), Some(1.0), Some(4_096.0)));
+        assert_eq!((figures.cpu, figures.utilization, figures.memory), (Some(2.5), Some(1.0), Some(4_096)));
         assert_eq!(meter.figures(None, false, start, start + Duration::from_secs(4)), Figures::default());
     }
 }

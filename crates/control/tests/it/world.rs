@@ -116,7 +116,11 @@ impl World {
 
     /// Waits until what is shown is so.
     pub(crate) async fn until(&self, what: &str, condition: impl Fn(&FleetView) -> bool) -> FleetView {
-        until(what, || Some(self.handle.view().fleets.iter().find(|one| condition(one))?.clone())).await
+        let found = || Some(self.handle.view().fleets.iter().find(|one| condition(one))?.clone());
+        match timeout(DEADLINE, soon(found)).await {
+            Ok(found) => found,
+            Err(_) => panic!("in vain: {what}: {:#?}", self.handle.view()),
+        }
     }
 
     /// Waits until so many instances are listed in the roster, and no other has a process.
@@ -149,16 +153,17 @@ fn fleet(view: &View) -> FleetView {
 }
 
 /// Waits until there is something.
-pub(crate) async fn until<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
-    let wait = async {
-        loop {
-            if let Some(found) = found() {
-                return found;
-            }
-            sleep(Duration::from_millis(5)).await;
+pub(crate) async fn until<T>(what: &str, found: impl FnMut() -> Option<T>) -> T {
+    timeout(DEADLINE, soon(found)).await.unwrap_or_else(|_| panic!("in vain: {what}"))
+}
+
+async fn soon<T>(mut found: impl FnMut() -> Option<T>) -> T {
+    loop {
+        if let Some(found) = found() {
+            return found;
         }
-    };
-    timeout(DEADLINE, wait).await.unwrap_or_else(|_| panic!("in vain: {what}"))
+        sleep(Duration::from_millis(5)).await;
+    }
 }
 
 /// The body of the answer to `GET /`.
