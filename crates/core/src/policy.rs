@@ -20,6 +20,20 @@ pub struct Policy {
     pub scale_in: Pace,
 }
 
+impl Policy {
+    /// Bounds and an objective and nothing else: the policy that needs no tuning.
+    pub fn keeping(min: u32, max: u32, headroom: Headroom) -> Self {
+        let free = Pace { stabilization: Duration::ZERO, limits: Vec::new() };
+        Self {
+            min,
+            max,
+            triggers: vec![Trigger::Headroom(headroom)],
+            scale_out: free.clone(),
+            scale_in: free,
+        }
+    }
+}
+
 /// How fast, and after how long, the count may move in one direction.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -103,10 +103,7 @@ mod tests {
     use std::time::Duration;
 
     use serde_json::Value;
-    use tidegate_core::{
-        Trace,
-        policy::{Headroom, Pace, Trigger},
-    };
+    use tidegate_core::{Trace, policy::Headroom};
 
     use super::*;
 
@@ -141,10 +138,7 @@ mod tests {
         let jump = |minute: u32| f64::from(minute.wrapping_mul(2_654_435_761) >> 20) / 4_096.0;
         let rates = (0..360).map(|minute| 40.0 + 20.0 * jump(minute / 7) + 10.0 * jump(minute)).collect();
         let demand = Demand::replay(&Trace::new(Duration::from_mins(1), rates).unwrap(), 5);
-        let free = || Pace { stabilization: Duration::ZERO, limits: Vec::new() };
-        let headroom = Headroom { overload: OBJECTIVE, wait: Duration::ZERO };
-        let triggers = vec![Trigger::Headroom(headroom)];
-        let policy = Policy { min: 1, max: 1_000, triggers, scale_out: free(), scale_in: free() };
+        let policy = Policy::keeping(1, 1_000, Headroom { overload: OBJECTIVE, wait: Duration::ZERO });
         for start_up in [5, 30] {
             let conditions = Conditions { start_up, buffer: 0 };
             let fleet = Contender::Policy { name: "fleet".to_owned(), policy: Box::new(policy.clone()) };
