@@ -19,7 +19,7 @@ use std::{
 
 use socket2::{Domain, Protocol, Socket, Type};
 use tidegate_core::{Roster, Snapshot, Telemetry, UpstreamId, roster::Load};
-use tidegate_lua::Dicts;
+use tidegate_lua::{Dicts, Vm};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -110,7 +110,7 @@ impl Node {
                 stop: node.stop.clone(),
             };
             let ready = ready.clone();
-            let thread = thread::Builder::new().name(format!("worker-{index}"));
+            let thread = thread::Builder::new().name(format!("worker-{index}")).stack_size(Vm::STACK_BYTES);
             node.workers.push(thread.spawn(move || seat::occupy(seat, &ready))?);
         }
         drop(ready);

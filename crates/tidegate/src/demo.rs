@@ -4,12 +4,13 @@
 //! with a spike in the evening, squeezed into about two minutes. Who watches sees demand, instances
 //! and decisions on a terminal or as plain lines, and at the end what it came to.
 //!
-//! Not here: starting and stopping the gateway. The tour needs its address and a look at the control
-//! plane, and leaves both as they are.
+//! [`run()`] starts a gateway for it; the tour itself needs no more than the gateway's address and a look
+//! at the control plane.
 
 mod config;
 mod day;
 mod lines;
+mod run;
 mod scene;
 mod screen;
 mod summary;
@@ -17,6 +18,7 @@ mod tour;
 
 pub(crate) use self::{
     config::source,
+    run::run,
     summary::Summary,
     tour::{DURATION, Options, tour},
 };

@@ -31,17 +31,20 @@ use crate::{exit::Failure, logging};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Instance {
-    /// Become this program, bound to the life of the parent.
-    #[arg(long, num_args = 1.., allow_hyphen_values = true, value_name = "COMMAND")]
-    exec: Option<Vec<OsString>>,
+    /// Become the program that follows, bound to the life of the parent.
+    #[arg(long, requires = "command")]
+    exec: bool,
+    /// The program and its arguments.
+    #[arg(last = true)]
+    command: Vec<OsString>,
 }
 
 impl Instance {
     pub(crate) fn run(self) -> Result<(), Failure> {
-        if let Some(command) = self.exec {
-            return Err(Failure::environment(exec(&command)));
+        if self.exec {
+            return Err(Failure::environment(exec(&self.command)));
         }
-        logging::start();
+        logging::start("info");
         match serve() {
             Ok(()) => Ok(()),
             Err(error) => {

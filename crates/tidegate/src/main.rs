@@ -3,6 +3,7 @@
 mod api;
 mod check;
 mod cli;
+mod demo;
 mod exit;
 mod explain;
 mod instance;

@@ -5,10 +5,10 @@
 //!
 //! Stopping: not ready → no new connections → requests finish → instances drain → exit.
 
-use std::{env, path::PathBuf, sync::Arc, thread};
+use std::{env, net::SocketAddr, path::PathBuf, sync::Arc, thread, time::Duration};
 
 use anyhow::{Context, anyhow};
-use tidegate_control::{ConfigSource, Control, LoadError, Options};
+use tidegate_control::{ConfigSource, Control, Handle, LoadError, Options};
 use tidegate_core::{Telemetry, snapshot::Workers};
 use tidegate_proxy::{Node, StartError};
 use tokio::{
@@ -18,7 +18,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{exit::Failure, logging};
+use crate::{cli::Format, demo, exit::Failure, logging};
 
 #[derive(Debug, clap::Args)]
 #[command(
@@ -31,14 +31,33 @@ pub(crate) struct Up {
     /// Keep the journal of decisions in this folder.
     #[arg(long, value_name = "FOLDER")]
     state_dir: Option<PathBuf>,
+    /// Take the tour: a built-in app, a day of demand in two minutes, and what the scaler makes of it.
+    #[arg(long, conflicts_with = "file")]
+    demo: bool,
+    /// Seconds that the day of the tour takes.
+    #[arg(long, hide = true, requires = "demo", value_parser = clap::value_parser!(u64).range(5..=3600))]
+    demo_duration: Option<u64>,
+    /// How the tour prints its summary.
+    #[arg(long, value_enum, requires = "demo", default_value_t)]
+    format: Format,
 }
 
 impl Up {
     pub(crate) fn run(self) -> Result<(), Failure> {
-        logging::start();
-        let gateway = Gateway::start(ConfigSource::File(self.file), self.state_dir)?;
-        gateway.run(None)
+        if self.demo {
+            let duration = self.demo_duration.map_or(demo::DURATION, Duration::from_secs);
+            return demo::run(demo::Options { duration, format: self.format }, self.state_dir);
+        }
+        logging::start("info");
+        Gateway::start(ConfigSource::File(self.file), self.state_dir)?.run(None)
     }
+}
+
+/// Something that the gateway runs for: it ends when that does.
+pub(crate) struct Errand {
+    pub(crate) finished: oneshot::Receiver<()>,
+    /// Cancelled when a signal asks for an end.
+    pub(crate) stop: CancellationToken,
 }
 
 /// Everything that `tidegate up` runs.
@@ -73,19 +92,36 @@ impl Gateway {
         Ok(Self { control, node, telemetry, admin })
     }
 
-    /// Runs until a signal or `finished` says to stop, and everything has been drained.
-    pub(crate) fn run(self, finished: Option<oneshot::Receiver<()>>) -> Result<(), Failure> {
-        let runtime = Builder::new_current_thread().enable_all().build().map_err(Failure::environment)?;
-        runtime.block_on(self.drive(finished)).map_err(Failure::Environment)
+    /// Where the data plane listens.
+    pub(crate) fn addresses(&self) -> &[SocketAddr] {
+        self.node.addresses()
     }
 
-    async fn drive(self, finished: Option<oneshot::Receiver<()>>) -> anyhow::Result<()> {
+    pub(crate) fn admin_address(&self) -> SocketAddr {
+        self.admin.address()
+    }
+
+    pub(crate) fn handle(&self) -> Handle {
+        self.control.handle()
+    }
+
+    /// Runs until a signal or the end of the errand, and until everything has been drained.
+    pub(crate) fn run(self, errand: Option<Errand>) -> Result<(), Failure> {
+        let runtime = Builder::new_current_thread().enable_all().build().map_err(Failure::environment)?;
+        runtime.block_on(self.drive(errand)).map_err(Failure::Environment)
+    }
+
+    async fn drive(self, errand: Option<Errand>) -> anyhow::Result<()> {
         let Self { control, node, telemetry, admin } = self;
         let stop = CancellationToken::new();
         let handle = control.handle();
         let mut hangup = signal(SignalKind::hangup())?;
         let mut terminate = Termination::new()?;
         let supervise = async {
+            let (wish, finished) = match errand {
+                Some(Errand { finished, stop }) => (Some(stop), Some(finished)),
+                None => (None, None),
+            };
             let finished = async {
                 match finished {
                     Some(finished) => finished.await.unwrap_or_default(),
@@ -96,7 +132,10 @@ impl Gateway {
             loop {
                 tokio::select! {
                     _ = hangup.recv() => handle.reload(),
-                    () = terminate.received() => break,
+                    () = terminate.received() => match &wish {
+                        Some(stop) if !stop.is_cancelled() => stop.cancel(),
+                        _ => break,
+                    },
                     () = &mut finished => break,
                 }
             }

@@ -1,4 +1,4 @@
-//! The demand of the demo's day: quiet nights, two working peaks, and a spike in the evening.
+//! The demand of the demo's day: a quiet night, two working peaks, and a spike in the evening.
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,20 +20,22 @@ const DAY: Duration = Duration::from_hours(24);
 const STEP: Duration = Duration::from_mins(5);
 
 /// Hours, and shares of the peak; straight lines between them.
-const CURVE: [(f64, f64); 14] = [
+const CURVE: [(f64, f64); 16] = [
     (0.0, 0.14),
     (3.0, 0.08),
     (6.0, 0.12),
-    (8.0, 0.38),
-    (10.0, 0.52),
-    (12.5, 0.40),
-    (15.0, 0.50),
-    (17.5, 0.34),
-    (18.5, 0.36),
-    (18.9, 1.0),
-    (20.1, 1.0),
-    (20.6, 0.30),
-    (22.0, 0.14),
+    (8.0, 0.42),
+    (9.0, 0.52),
+    (11.5, 0.50),
+    (12.2, 0.26),
+    (14.5, 0.26),
+    (15.0, 0.48),
+    (17.5, 0.40),
+    (18.6, 0.42),
+    (19.0, 1.0),
+    (20.2, 1.0),
+    (20.6, 0.20),
+    (22.0, 0.10),
     (24.0, 0.10),
 ];
 
@@ -73,7 +75,7 @@ mod tests {
         for (hour, expected) in CURVE {
             assert!((share(hour) - expected).abs() < 1e-9, "{hour}: {}", share(hour));
         }
-        assert!((share(5.0) - (0.08 + 0.04 * 2.0 / 3.0)).abs() < 1e-9);
+        assert!((share(4.5) - 0.10).abs() < 1e-9);
     }
 
     #[test]

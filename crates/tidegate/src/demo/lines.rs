@@ -16,24 +16,25 @@ const LINES: f64 = 24.0;
 #[derive(Debug)]
 pub(crate) struct Lines<W> {
     output: W,
-    /// Lines that have been written for hours.
-    hours: f64,
+    /// The hour that the next line is due at.
+    next_hour: f64,
     /// The decision that was written last.
     decided: Option<Timestamp>,
 }
 
 impl<W: Write> Lines<W> {
     pub(crate) const fn new(output: W) -> Self {
-        Self { output, hours: 0.0, decided: None }
+        Self { output, next_hour: 1.0, decided: None }
     }
 
     pub(crate) fn show(&mut self, scene: &Scene) -> io::Result<()> {
         if let Some(decision) = scene.decision.as_ref().filter(|decision| self.decided != Some(decision.at)) {
             self.decided = Some(decision.at);
-            writeln!(self.output, "{}  {}", clock(decision.noticed), sentence(decision))?;
+            let (clock, reasons) = (clock(decision.noticed), decision.reasons.join("; "));
+            writeln!(self.output, "{clock}  {}: {reasons}", step(decision))?;
         }
-        if scene.moment() * LINES >= self.hours {
-            self.hours = (scene.moment() * LINES).floor() + 1.0;
+        if scene.moment() * LINES >= self.next_hour {
+            self.next_hour = (scene.moment() * LINES).floor() + 1.0;
             writeln!(self.output, "{}", line(scene))?;
         }
         self.output.flush()
@@ -56,11 +57,9 @@ fn line(scene: &Scene) -> String {
     )
 }
 
-/// `3 → 4 instances: why`.
-pub(crate) fn sentence(decision: &Decision) -> String {
-    let Decision { from, to, reasons, .. } = decision;
-    let reason = reasons.first().map_or("no reason was given", String::as_str);
-    format!("{from} → {to} instances: {reason}")
+/// `3 → 4 instances`.
+pub(crate) fn step(decision: &Decision) -> String {
+    format!("{} → {} instances", decision.from, decision.to)
 }
 
 #[cfg(test)]
@@ -83,12 +82,12 @@ mod tests {
         }
         let text = String::from_utf8(output).unwrap();
         let rows: Vec<&str> = text.lines().collect();
-        assert_eq!(rows.len(), 4, "{text}");
+        assert_eq!(rows.len(), 3, "{text}");
         assert_eq!(
-            rows[1],
+            rows[0],
             "01:01  demand 100/s  instances 1 ready, 0 starting, 0 draining  p50 1.5 ms  p99 -  requests 7  failed 0"
         );
-        assert!(rows[2].starts_with("02:10"));
-        assert_eq!(rows[3], "02:20  1 → 2 instances: target arrival rate: 100 requests/s");
+        assert!(rows[1].starts_with("02:10"));
+        assert_eq!(rows[2], "02:20  1 → 2 instances: target arrival rate: 100 requests/s; pace: slowly");
     }
 }

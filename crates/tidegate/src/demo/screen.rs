@@ -17,7 +17,7 @@ use ratatui::{
 
 use super::{
     day::{PEAK, clock, fixed_instances},
-    lines::sentence,
+    lines::step,
     scene::Scene,
     summary::millis,
 };
@@ -121,12 +121,8 @@ fn draw_decision(frame: &mut Frame<'_>, area: Rect, scene: &Scene) {
     let (title, text) = match &scene.decision {
         None => (" last decision ".into(), vec![Line::from("none so far")]),
         Some(decision) => {
-            let first = Line::from(sentence(decision)).bold();
-            let others = decision.reasons.iter().skip(1).map(|reason| Line::from(reason.as_str()));
-            (
-                format!(" last decision, at {} ", clock(decision.noticed)),
-                [first].into_iter().chain(others).collect(),
-            )
+            let title = format!(" last decision, at {}: {} ", clock(decision.noticed), step(decision));
+            (title, decision.reasons.iter().map(|reason| Line::from(reason.as_str())).collect())
         }
     };
     let block = Block::bordered().title(title);
@@ -162,8 +158,8 @@ mod tests {
             "instances: 1 ready, 1 starting, 0 draining of 2 desired",
             "latency   p50 1.5 ms   p99 -",
             "requests  7   failed 0",
-            "last decision, at 12:00",
-            "1 → 2 instances: target arrival rate: 100 requests/s",
+            "last decision, at 12:00: 1 → 2 instances",
+            "target arrival rate: 100 requests/s",
             "pace: slowly",
         ];
         for part in expected {

@@ -80,7 +80,7 @@ impl fmt::Display for Summary {
         }
         let p99 = self.p99_ms.map(|millis| Duration::from_secs_f64(millis / 1e3));
         writeln!(f, "\n  latency p99     {}", millis(p99))?;
-        writeln!(f, "  instances       1 to {}, changed {} times", self.peak_instances, self.decisions)?;
+        writeln!(f, "  instances       up to {}, changed {} times", self.peak_instances, self.decisions)?;
         let (used, fixed) = (self.instance_hours, self.fixed_instance_hours);
         let share = if fixed > 0.0 { 100.0 * used / fixed } else { 100.0 };
         let size = self.fixed_instances;
@@ -125,7 +125,7 @@ mod tests {
   requests        19000
   failed          2, timeout: 2
   latency p99     4.2 ms
-  instances       1 to 7, changed 11 times
+  instances       up to 7, changed 11 times
   instance-hours  0.090: 45% of the 0.200 of a fixed fleet of 6
 ";
         assert_eq!(written(Format::Text), text);

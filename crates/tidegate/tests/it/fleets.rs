@@ -1,0 +1,107 @@
+//! Fleets of processes behind the gateway.
+
+use std::{thread, time::Duration};
+
+use tidegate_testkit::{
+    Tidegate, eventually, http,
+    process::{self, Signal},
+};
+
+use crate::{PATIENCE, TIDEGATE, load::Load, metric, pids};
+
+const LUA: &str = "
+listeners: [{ address: \"{listen}\" }]
+admin: { address: \"{admin}\" }
+fleets:
+  app:
+    run: { lua: app.lua }
+    scale: { min: 2, max: 4, triggers: [{ target: { metric: arrivalRate, value: 40/1s } }], behavior: { scaleIn: { stabilization: 2s } } }
+upstreams: { app: { fleet: app } }
+routes: [{ name: app, match: { path: /* }, upstream: app }]
+";
+
+const APP: &str = "ngx.say(ngx.worker.pid(), ' ', ngx.var.uri)";
+
+fn start() -> Tidegate {
+    Tidegate::setup(TIDEGATE).file("app.lua", APP).start(LUA)
+}
+
+#[test]
+fn a_lua_fleet_serves_from_processes_of_its_own() {
+    let tidegate = start();
+    eventually(PATIENCE, "both instances are ready", || pids(&tidegate, "ready").len() == 2);
+    let mut served = std::collections::BTreeSet::new();
+    for _ in 0..20 {
+        let answer = http::get(tidegate.addr(), "/x");
+        let (pid, uri) = answer.text().trim().split_once(' ').unwrap();
+        assert_eq!(uri, "/x");
+        served.insert(pid.parse::<u32>().unwrap());
+    }
+    let expected: std::collections::BTreeSet<_> = pids(&tidegate, "ready").into_iter().collect();
+    assert_eq!(served, expected, "requests are spread over both, and served by nobody else");
+}
+
+#[test]
+fn demand_makes_it_grow_and_calm_makes_it_shrink_without_a_failure() {
+    let tidegate = start();
+    let load = Load::start(&format!("http://{}/", tidegate.addr()), 150, 6);
+    eventually(PATIENCE, "the fleet has grown to its maximum", || pids(&tidegate, "ready").len() == 4);
+    load.assert_nothing_failed();
+    eventually(PATIENCE, "the fleet is back at its minimum", || {
+        pids(&tidegate, "ready").len() == 2 && pids(&tidegate, "draining").is_empty()
+    });
+    let admin = tidegate.admin().to_string();
+    let output =
+        std::process::Command::new(TIDEGATE).args(["explain", "app", "--admin", &admin]).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{output:?}");
+    assert!(text.contains("app grows from 2 to") && text.contains("shrinks"), "{text}");
+    assert!(text.contains("arrivalRate") || text.contains("arrival"), "the reason is named: {text}");
+}
+
+#[test]
+fn no_instance_outlives_a_gateway_that_is_killed() {
+    let mut tidegate = start();
+    let instances = pids(&tidegate, "ready");
+    assert!(!instances.is_empty());
+    tidegate.signal(Signal::KILL);
+    tidegate.wait_exit(PATIENCE);
+    eventually(PATIENCE, "all instances are gone", || !instances.iter().any(|&pid| process::is_running(pid)));
+}
+
+#[test]
+fn a_command_that_takes_a_port_is_a_fleet_too() {
+    let Some(python) = tidegate_testkit::component("python3") else { return };
+    let config = LUA.replace(
+        "{ lua: app.lua }",
+        &format!(
+            "{{ command: [\"{}\", -m, http.server, \"{{port}}\", --bind, 127.0.0.1] }}",
+            python.display()
+        ),
+    );
+    let mut tidegate = Tidegate::setup(TIDEGATE).file("page.txt", "from a file").start(&config);
+    assert_eq!(http::get(tidegate.addr(), "/page.txt").text(), "from a file");
+    let instances = pids(&tidegate, "ready");
+    tidegate.signal(Signal::KILL);
+    tidegate.wait_exit(PATIENCE);
+    eventually(PATIENCE, "all instances are gone", || !instances.iter().any(|&pid| process::is_running(pid)));
+}
+
+#[test]
+fn an_app_that_does_not_start_says_why_and_harms_nobody() {
+    let config = format!(
+        "{LUA}  - {{ name: hello, match: {{ path: /hello }}, lua: {{ content: ngx.say('hello') }} }}\n"
+    )
+    .replace("routes: [", "routes:\n  - ")
+    .replace("upstream: app }]", "upstream: app }")
+    .replace("{ lua: app.lua }", "{ command: [\"/does/not/exist\", \"{port}\"] }");
+    let tidegate = Tidegate::setup(TIDEGATE).spawn(&config);
+    eventually(PATIENCE, "the gateway serves", || http::try_get(tidegate.addr(), "/hello").is_ok());
+    eventually(PATIENCE, "the reason is shown", || {
+        let shown = crate::fleets(&tidegate).to_string();
+        shown.contains("/does/not/exist") || shown.contains("No such file")
+    });
+    assert_eq!(http::get(tidegate.addr(), "/hello").text(), "hello\n");
+    thread::sleep(Duration::from_millis(500));
+    assert!(metric(&tidegate, "tidegate_fleet_restarts_total") < 50.0, "restarts are not a busy loop");
+}

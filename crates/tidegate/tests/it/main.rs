@@ -1,0 +1,41 @@
+//! The program as its users run it.
+
+mod calamity;
+mod cli;
+mod demo;
+mod examples;
+mod fleets;
+mod hostile;
+mod load;
+mod reload;
+
+/// The program under test.
+const TIDEGATE: &str = env!("CARGO_BIN_EXE_tidegate");
+
+/// Longest wait for what ought to happen; only a failing test takes that long.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
+
+/// The fleets as the Admin API shows them.
+fn fleets(tidegate: &tidegate_testkit::Tidegate) -> serde_json::Value {
+    let answer = tidegate_testkit::http::get(tidegate.admin(), "/api/v1/fleets");
+    serde_json::from_slice(&answer.body).unwrap_or_else(|error| panic!("{error}: {answer:?}"))
+}
+
+/// The process ids of the first fleet's instances in `state`.
+fn pids(tidegate: &tidegate_testkit::Tidegate, state: &str) -> Vec<u32> {
+    let fleets = fleets(tidegate);
+    let instances = fleets["items"][0]["instances"].as_array().cloned().unwrap_or_default();
+    let in_state = instances.iter().filter(|instance| instance["state"] == state);
+    in_state.filter_map(|instance| instance["pid"].as_u64()).map(|pid| pid as u32).collect()
+}
+
+/// The value of a metric without labels, or the sum over all of its labels.
+fn metric(tidegate: &tidegate_testkit::Tidegate, name: &str) -> f64 {
+    let answer = tidegate_testkit::http::get(tidegate.admin(), "/metrics");
+    let of_name = answer.text().lines().filter_map(|line| {
+        let (series, value) = line.rsplit_once(' ')?;
+        let bare = series.split('{').next()?;
+        (bare == name).then(|| value.parse::<f64>().ok())?
+    });
+    of_name.sum()
+}
