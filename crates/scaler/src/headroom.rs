@@ -211,15 +211,17 @@ impl Rivalry {
         if self.judged < PROBATION {
             return;
         }
-        let least = (0..self.ledgers.len()).map(|index| self.short(index)).fold(f64::INFINITY, f64::min);
-        let most = (headroom.overload * CAUTION).max(least * CLOSE);
-        let cost = |index: usize| self.ledgers[index].0;
-        let keeping = (0..self.ledgers.len()).filter(|&index| self.short(index) <= most);
-        let Some(cheapest) = keeping.min_by(|&one, &other| cost(one).total_cmp(&cost(other))) else {
-            return;
-        };
-        if self.short(self.followed) > most || cost(cheapest) < cost(self.followed) * ADVANTAGE {
-            self.followed = cheapest;
+        let least = self.ledgers.iter().map(|ledger| ledger.1).fold(f64::INFINITY, f64::min);
+        let most = (headroom.overload * CAUTION * self.demand).max(least * CLOSE);
+        let mut cheapest = (self.followed, f64::INFINITY);
+        for (index, &Ledger(cost, short, ..)) in self.ledgers.iter().enumerate() {
+            if short <= most && cost < cheapest.1 {
+                cheapest = (index, cost);
+            }
+        }
+        let Ledger(cost, short, ..) = self.ledgers[self.followed];
+        if short > most || cheapest.1 < cost * ADVANTAGE {
+            self.followed = cheapest.0;
         }
     }
 
@@ -229,9 +231,11 @@ impl Rivalry {
     }
 }
 
-/// Whole instances: one at least, as there is demand to judge by.
+/// Whole instances: one at least, as there is demand to judge by. Asked for two hundred times a
+/// step, and `ceil` is a library call where the processor is taken to be any.
 fn count(needed: f64) -> u32 {
-    (needed - ROUNDING).ceil().max(1.0) as u32
+    let whole = needed as u32;
+    (whole + u32::from(f64::from(whole) + ROUNDING < needed)).max(1)
 }
 
 #[cfg(test)]
