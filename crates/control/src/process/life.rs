@@ -122,7 +122,10 @@ impl Life {
                 self.terminate(Instant::now() + TERM_PATIENCE).await;
                 format!("not ready within {}s: {why}", self.duties.template.ready.timeout.as_secs_f64())
             }
-            Ok(Started::Unwanted) => self.terminate(Instant::now() + self.grace()).await,
+            Ok(Started::Unwanted) => {
+                let deadline = Instant::now() + self.grace();
+                self.terminate(deadline).await
+            }
             Ok(Started::Ready(address)) => {
                 let Duties { fleet, id, events, .. } = &self.duties;
                 let ready = Event::Ready { fleet: fleet.clone(), id: id.clone(), address };
@@ -157,11 +160,11 @@ impl Life {
         signal_group(self.process.pid, Signal::TERM);
         let deadline = deadline.max(Instant::now() + TERM_PATIENCE);
         if let Err(status) = self.while_alive(sleep_until(deadline)).await {
-            return self.reason(status).await;
+            return format!("asked to end: {}", describe(status));
         }
         signal_group(self.process.pid, Signal::KILL);
         let Err(status) = self.while_alive(pending::<Infallible>()).await;
-        self.reason(status).await
+        format!("asked to end, in vain: {}", describe(status))
     }
 
     fn grace(&self) -> Duration {
@@ -227,14 +230,9 @@ impl Life {
         if let Some(why) = self.failed.take() {
             return why;
         }
-        let end = match (status.code(), status.signal()) {
-            (Some(code), _) => format!("exited with status {code}"),
-            (None, Some(signal)) => format!("killed by signal {}", signal_name(signal)),
-            (None, None) => "ended".to_owned(),
-        };
         match self.last_words.take() {
-            Some(words) => format!("{end}: {words}"),
-            None => end,
+            Some(words) => format!("{}: {words}", describe(status)),
+            None => describe(status),
         }
     }
 }
@@ -284,6 +282,15 @@ async fn introduce(stdin: &mut Option<ChildStdin>, spec: Option<Vec<u8>>) {
         && let Err(error) = stdin.write_all(&spec).await
     {
         tracing::debug!(%error, "an instance did not read its specification");
+    }
+}
+
+/// How a process ended.
+fn describe(status: ExitStatus) -> String {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("exited with status {code}"),
+        (None, Some(signal)) => format!("killed by signal {}", signal_name(signal)),
+        (None, None) => "ended".to_owned(),
     }
 }
 

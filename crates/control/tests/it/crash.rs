@@ -40,20 +40,20 @@ fn an_app_that_never_starts_is_tried_less_and_less_often() {
 #[test]
 fn what_never_gets_ready_has_failed_and_says_why() {
     let check = |run_it: &str, expected: &'static str| {
-        let rest = "    ready: { path: /ready, timeout: 400ms }\n    scale: { min: 1, max: 1 }\n";
+        let rest = "    ready: { path: /never, timeout: 400ms }\n    scale: { min: 1, max: 1 }\n";
         let (config, app) = match run_it {
             "deaf" => (config("{ lua: app.lua }", rest), "-- deaf"),
             words => (command_config(words, rest), ""),
         };
         run(&config, app, async |world| {
-            let fleet = world.until("failure", |fleet| fleet.states.failed == 1).await;
+            let fleet = world.until("failure", |fleet| fleet.last_failure.is_some()).await;
             let reason = fleet.last_failure.unwrap().reason;
             assert!(reason.starts_with("not ready within 0.4s: "), "{reason}");
             assert!(reason.contains(expected), "{reason}");
         });
     };
     check("deaf", "it did not say where it listens");
-    check(r#"serve, "{port}", status 503"#, "GET /ready answered 503");
+    check(r#"serve, "{port}", status 503"#, "GET /never answered 503");
     check("serve, 0", "refused");
 }
 

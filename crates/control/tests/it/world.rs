@@ -117,10 +117,10 @@ impl World {
     /// Waits until what is shown is so.
     pub(crate) async fn until(&self, what: &str, condition: impl Fn(&FleetView) -> bool) -> FleetView {
         let found = || Some(self.handle.view().fleets.iter().find(|one| condition(one))?.clone());
-        match timeout(DEADLINE, soon(found)).await {
-            Ok(found) => found,
-            Err(_) => panic!("in vain: {what}: {:#?}", self.handle.view()),
-        }
+        let Ok(found) = timeout(DEADLINE, soon(found)).await else {
+            panic!("in vain: {what}: {:#?}", self.handle.view());
+        };
+        found
     }
 
     /// Waits until so many instances are listed in the roster, and no other has a process.

@@ -134,6 +134,8 @@ async fn answer(mut stream: TcpStream, orders: Arc<Orders>) {
         }
     }
     let Orders { answer, status, .. } = &*orders;
+    // Whoever asks for this has the wrong server, or one that is never ready.
+    let status = if *status == 200 && head.starts_with(b"GET /never ") { 404 } else { *status };
     let head =
         format!("HTTP/1.1 {status} X\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", answer.len());
     // A client that left does not matter here.
