@@ -9,9 +9,22 @@
 //! Invariant: every request taken from the queue is recorded as ended exactly once, unless the
 //! whole run is broken off.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Instant};
+use std::{
+    future::poll_fn,
+    io,
+    net::SocketAddr,
+    pin::{Pin, pin},
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Instant,
+};
 
-use tokio::{io::Interest, net::TcpStream, select, time::timeout_at};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf},
+    net::TcpStream,
+    select,
+    time::{self, Sleep, sleep},
+};
 
 use crate::{
     plan::Plan,
@@ -33,6 +46,19 @@ pub(crate) struct Shared {
     pub(crate) addresses: Arc<[SocketAddr]>,
     pub(crate) queue: Queue,
     pub(crate) record: Record,
+}
+
+impl Shared {
+    /// Records what became of the request that was due at `due`.
+    fn end(&self, due: Instant, result: Result<Answer, Failure>) {
+        let latency = due.elapsed();
+        let mut record = self.record.lock();
+        let outcome = result.and_then(|Answer { head, bytes }| {
+            record.answer(head.status, latency, bytes);
+            self.plan.judge(head.status)
+        });
+        record.end(outcome);
+    }
 }
 
 /// Connects to the first of `addresses` that accepts.
@@ -71,23 +97,13 @@ impl Connection {
         Self { shared, idle: Some(idle), buffer: vec![0; BUFFER].into() }
     }
 
+    /// Returns when the queue is closed and empty.
     pub(crate) async fn serve(mut self) {
-        let shared = Arc::clone(&self.shared);
+        let limit = self.shared.plan.timeout;
+        let mut alarm = pin!(sleep(limit));
         while let Some(due) = self.next().await {
-            let deadline = due + shared.plan.timeout;
-            // Whoever would have waited for this has gone before it could be sent.
-            let late = Instant::now() >= deadline;
-            let result = if late { Err(Failure::Timeout) } else { self.request_by(deadline).await };
-            let latency = due.elapsed();
-            let mut record = shared.record.lock();
-            let outcome = match result {
-                Ok(Answer { head, bytes }) => {
-                    record.answer(head.status, latency, bytes);
-                    shared.plan.judge(head.status)
-                }
-                Err(failure) => Err(failure),
-            };
-            record.end(outcome);
+            let result = self.request_by(due + limit, alarm.as_mut()).await;
+            self.shared.end(due, result);
         }
     }
 
@@ -101,9 +117,11 @@ impl Connection {
                 Next::Empty => {}
             }
             if let Some(stream) = idle {
+                let mut unasked = [0];
                 select! {
                     biased;
-                    () = unusable(stream) => *idle = None,
+                    // Closed, or something came that nobody asked for: no more use either way.
+                    _ = stream.read(&mut unasked) => *idle = None,
                     () = shared.queue.changed() => {}
                 }
             } else {
@@ -112,8 +130,15 @@ impl Connection {
         }
     }
 
-    async fn request_by(&mut self, deadline: Instant) -> Result<Answer, Failure> {
-        timeout_at(deadline.into(), self.request()).await.unwrap_or(Err(Failure::Timeout))
+    async fn request_by(&mut self, deadline: Instant, alarm: Pin<&mut Sleep>) -> Result<Answer, Failure> {
+        if Instant::now() >= deadline {
+            return Err(Failure::Timeout); // Whoever would have waited for it is gone.
+        }
+        select! {
+            biased;
+            result = self.request() => result,
+            () = wait_until(alarm, deadline.into()) => Err(Failure::Timeout),
+        }
     }
 
     /// Sends the request and reads the answer. Dropped halfway, it closes the connection.
@@ -144,13 +169,12 @@ impl Connection {
         Ok(stream)
     }
 
-    async fn exchange(&mut self, stream: TcpStream) -> Result<Answer, Broken> {
+    async fn exchange(&mut self, mut stream: TcpStream) -> Result<Answer, Broken> {
         let mut response = Response::new(self.shared.plan.request.method.is_head());
         let mut sending = Sending { unsent: &self.shared.request, broken: false };
         let (mut filled, mut bytes) = (0, 0);
-        sending.advance(&stream);
         let head = loop {
-            let received = receive(&stream, &mut sending, &mut self.buffer[filled..]).await;
+            let received = receive(&mut stream, &mut sending, &mut self.buffer[filled..]).await;
             let unended = if bytes == 0 && filled == 0 { Broken::Unanswered } else { Broken::Reset };
             match received {
                 Ok(0) => return response.close().map(|head| Answer { head, bytes }).ok_or(unended),
@@ -178,6 +202,21 @@ impl Connection {
     }
 }
 
+/// Waits until `deadline` with an alarm that is set anew only when it has gone off: setting it takes a
+/// system call where no other is set, which would be one for nearly every request.
+async fn wait_until(mut alarm: Pin<&mut Sleep>, deadline: time::Instant) {
+    if alarm.deadline() > deadline {
+        alarm.as_mut().reset(deadline);
+    }
+    loop {
+        alarm.as_mut().await;
+        if time::Instant::now() >= deadline {
+            return;
+        }
+        alarm.as_mut().reset(deadline);
+    }
+}
+
 /// A request on its way out.
 struct Sending<'a> {
     unsent: &'a [u8],
@@ -186,22 +225,17 @@ struct Sending<'a> {
 }
 
 impl Sending<'_> {
-    fn is_complete(&self) -> bool {
+    const fn is_complete(&self) -> bool {
         self.unsent.is_empty() && !self.broken
     }
 
-    /// What to wait for on the connection.
-    fn interest(&self) -> Interest {
-        let writing = !self.unsent.is_empty() && !self.broken;
-        if writing { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE }
-    }
-
-    fn advance(&mut self, stream: &TcpStream) {
+    /// Sends as much as goes, and arranges to be woken when more does.
+    fn advance(&mut self, stream: &mut TcpStream, cx: &mut Context<'_>) {
         while !self.unsent.is_empty() && !self.broken {
-            match stream.try_write(self.unsent) {
-                Ok(sent) => self.unsent = &self.unsent[sent..],
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                Err(_) => self.broken = true,
+            match Pin::new(&mut *stream).poll_write(cx, self.unsent) {
+                Poll::Ready(Ok(sent)) => self.unsent = &self.unsent[sent..],
+                Poll::Ready(Err(_)) => self.broken = true,
+                Poll::Pending => return,
             }
         }
     }
@@ -209,28 +243,12 @@ impl Sending<'_> {
 
 /// Waits for more of the answer, and sends what is left of the request meanwhile. Zero: the server
 /// has closed the connection.
-async fn receive(stream: &TcpStream, sending: &mut Sending<'_>, buffer: &mut [u8]) -> io::Result<usize> {
-    loop {
-        let ready = stream.ready(sending.interest()).await?;
-        if ready.is_writable() {
-            sending.advance(stream);
-        }
-        if ready.is_readable() {
-            match stream.try_read(buffer) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                result => return result,
-            }
-        }
-    }
-}
-
-/// Waits until a connection without a request is closed, or something comes that nobody asked for.
-async fn unusable(stream: &TcpStream) {
-    loop {
-        let readable = stream.readable().await;
-        match stream.try_read(&mut [0]) {
-            Err(error) if readable.is_ok() && error.kind() == io::ErrorKind::WouldBlock => {}
-            _ => return,
-        }
-    }
+async fn receive(stream: &mut TcpStream, sending: &mut Sending<'_>, buffer: &mut [u8]) -> io::Result<usize> {
+    poll_fn(|cx| {
+        sending.advance(stream, cx);
+        let mut buffer = ReadBuf::new(buffer);
+        ready!(Pin::new(&mut *stream).poll_read(cx, &mut buffer))?;
+        Poll::Ready(Ok(buffer.filled().len()))
+    })
+    .await
 }

@@ -87,7 +87,8 @@ impl Report {
 }
 
 fn millis(time: Duration) -> f64 {
-    time.as_secs_f64() * 1e3
+    // From whole microseconds, so that a decimal stays as short as it is.
+    time.as_micros() as f64 / 1e3
 }
 
 /// A table of a few lines, ending with a line break.

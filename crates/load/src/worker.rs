@@ -5,7 +5,7 @@
 //! answers slowly gets its requests all the same, and they wait at its cost.
 
 use std::{
-    io, net,
+    io, mem, net,
     sync::Arc,
     thread::{self, JoinHandle},
     time::Instant,
@@ -55,30 +55,38 @@ impl Worker {
 
     /// Returns when every request has ended, or at once when told to stop.
     async fn run(mut self) -> io::Result<()> {
-        let mut connections = JoinSet::new();
-        for stream in std::mem::take(&mut self.connections) {
+        let stop = self.stop.clone();
+        let mut tasks = JoinSet::new();
+        for stream in mem::take(&mut self.connections) {
             let stream = TcpStream::from_std(stream)?;
-            connections.spawn(Connection::new(Arc::clone(&self.shared), stream).serve());
-        }
-        select! {
-            biased;
-            () = self.stop.cancelled() => Ok(()),
-            result = async {
-                self.dispatch().await?;
-                self.shared.queue.close();
-                while let Some(ended) = connections.join_next().await {
-                    ended?; // A panic: there is none to expect, and none may go unseen.
-                }
+            let connection = Connection::new(Arc::clone(&self.shared), stream);
+            tasks.spawn(async {
+                connection.serve().await;
                 Ok(())
-            } => result,
+            });
+        }
+        // A task like any other, because waking the outermost future costs a system call each time.
+        tasks.spawn(self.dispatch());
+        loop {
+            let ended = select! {
+                biased;
+                () = stop.cancelled() => return Ok(()),
+                ended = tasks.join_next() => ended,
+            };
+            match ended {
+                None => return Ok(()),
+                // A panic is not to be expected, and must not go unseen.
+                Some(result) => result??,
+            }
         }
     }
 
-    /// Queues every request when it is due. Returns at the end of the schedule.
-    async fn dispatch(&self) -> io::Result<()> {
+    /// Queues every request when it is due, and closes the queue at the end of the schedule.
+    async fn dispatch(self) -> io::Result<()> {
         let mut timer = Timer::new()?;
         let mut burst = 0;
-        for moment in self.shared.plan.schedule.moments().skip(self.lane).step_by(self.lanes) {
+        let schedule = &self.shared.plan.schedule;
+        for moment in schedule.moments().skip(self.lane).step_by(self.lanes) {
             let due = self.start + moment;
             if due > Instant::now() {
                 timer.wait_until(due).await?;
@@ -90,7 +98,9 @@ impl Worker {
             burst += 1;
             self.offer(due);
         }
-        timer.wait_until(self.start + self.shared.plan.schedule.demand.duration()).await
+        timer.wait_until(self.start + schedule.demand.duration()).await?;
+        self.shared.queue.close();
+        Ok(())
     }
 
     fn offer(&self, due: Instant) {
