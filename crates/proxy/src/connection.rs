@@ -131,14 +131,13 @@ impl Connection {
             exchange.adopt_id();
         }
         line.begin(&exchange.request, &site.snapshot.limits);
-        match find_route(site, exchange) {
-            Some(route) => self.serve_route(site, route).await,
-            None => {
-                worker.series().unrouted_requests.fetch_add(1, Relaxed);
-                let message = "no route for this host, path and method";
-                let sent = line.send_report(exchange, site, None, 404, message).await;
-                exchange.request.keep_alive &= sent.is_ok();
-            }
+        if let Some(route) = find_route(site, exchange) {
+            self.serve_route(site, route).await;
+        } else {
+            worker.series().unrouted_requests.fetch_add(1, Relaxed);
+            let message = "no route for this host, path and method";
+            let sent = line.send_report(exchange, site, None, 404, message).await;
+            exchange.request.keep_alive &= sent.is_ok();
         }
         self.record(site);
         worker.vm.finish(&mut self.exchange.lua);
@@ -165,11 +164,11 @@ impl Connection {
         shard.end(exchange.response.status, exchange.started.elapsed());
     }
 
-    fn record(&mut self, site: &Site) {
+    fn record(&self, site: &Site) {
         if let Some(settings) = &site.snapshot.access_log {
             let seconds = self.exchange.started.elapsed().as_secs_f64();
             let worker = &self.line.worker;
-            worker.access_log.record(settings, &mut self.exchange, seconds, worker.series());
+            worker.access_log.record(settings, &self.exchange, seconds, worker.series());
         }
     }
 

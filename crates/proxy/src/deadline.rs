@@ -173,7 +173,7 @@ mod tests {
     fn stopping_ends_what_has_been_idle_for_the_grace_and_nothing_busy() {
         let deadlines = Rc::new(Deadlines::default());
         let (old, young, busy) = (deadlines.deadline(), deadlines.deadline(), deadlines.deadline());
-        let keep_alive = Duration::from_secs(60);
+        let keep_alive = Duration::from_mins(1);
         old.arm_idle(keep_alive);
         busy.arm(keep_alive);
         sweep(&deadlines, 20);

@@ -96,7 +96,7 @@ impl Error {
     }
 
     /// A read from or write to the client failed.
-    pub(crate) fn client(fault: Fault) -> Self {
+    pub(crate) const fn client(fault: &Fault) -> Self {
         match fault {
             Fault::Timeout => Self::ClientStalled,
             Fault::Io(_) => Self::ClientGone,

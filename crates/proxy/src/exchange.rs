@@ -1,6 +1,6 @@
 //! One request and its answer, as the data plane keeps them and as Lua sees them.
 
-use std::{borrow::Cow, fmt::Write as _, net::SocketAddr, time::Instant};
+use std::{borrow::Cow, net::SocketAddr, time::Instant};
 
 use tidegate_core::{RouteId, Timestamp};
 use tidegate_lua::{InvalidHeader, RequestState};
@@ -120,10 +120,8 @@ fn seconds(from: Option<Instant>, to: Option<Instant>) -> Option<Cow<'static, [u
     Some(Cow::Owned(format!("{:.3}", span.as_secs_f64()).into_bytes()))
 }
 
-fn number(value: impl std::fmt::Display) -> Option<Cow<'static, [u8]>> {
-    let mut text = String::new();
-    write!(text, "{value}").expect("a string takes everything");
-    Some(Cow::Owned(text.into_bytes()))
+fn text(value: impl std::fmt::Display) -> Cow<'static, [u8]> {
+    Cow::Owned(value.to_string().into_bytes())
 }
 
 impl tidegate_lua::Exchange for Exchange {
@@ -164,41 +162,40 @@ impl tidegate_lua::Exchange for Exchange {
 
     fn variable(&self, name: &[u8]) -> Option<Cow<'_, [u8]>> {
         let request = &self.request;
-        let text = |text: &'_ [u8]| Some(Cow::Owned(text.to_vec()));
         match name {
             b"request_uri" => Some(Cow::Borrowed(request.target())),
             b"uri" | b"document_uri" => Some(Cow::Borrowed(request.path())),
             b"args" | b"query_string" => request.query().map(Cow::Borrowed),
             b"is_args" => {
-                text(if request.query().is_some_and(|query| !query.is_empty()) { b"?" } else { b"" })
+                Some(text(if request.query().is_some_and(|query| !query.is_empty()) { "?" } else { "" }))
             }
             b"request_method" => Some(Cow::Borrowed(request.method())),
-            b"server_protocol" => text(if request.is_11 { b"HTTP/1.1" } else { b"HTTP/1.0" }),
+            b"server_protocol" => Some(text(if request.is_11 { "HTTP/1.1" } else { "HTTP/1.0" })),
             b"request" => {
                 let version: &[u8] = if request.is_11 { b" HTTP/1.1" } else { b" HTTP/1.0" };
                 Some(Cow::Owned([request.method(), b" ", request.target(), version].concat()))
             }
-            b"scheme" => text(b"http"),
-            b"https" => text(b""),
+            b"scheme" => Some(text("http")),
+            b"https" => Some(text("")),
             b"host" => Some(Cow::Owned(host_name(request.host()).to_ascii_lowercase())),
             b"remote_addr" => Some(Cow::Borrowed(self.client_text.as_bytes())),
-            b"remote_port" => number(self.client.port()),
-            b"server_addr" => number(self.local.ip()),
-            b"server_port" => number(self.local.port()),
+            b"remote_port" => Some(text(self.client.port())),
+            b"server_addr" => Some(text(self.local.ip())),
+            b"server_port" => Some(text(self.local.port())),
             b"request_id" => Some(Cow::Borrowed(self.id.as_bytes())),
             b"request_time" => seconds(Some(self.started), Some(Instant::now())),
             b"content_length" => request.fields.get(b"content-length").map(Cow::Borrowed),
             b"content_type" => request.fields.get(b"content-type").map(Cow::Borrowed),
-            b"status" => number(format_args!("{:03}", self.response.status)),
-            b"body_bytes_sent" => number(self.bytes_out),
-            b"connection_requests" => number(self.count),
-            b"upstream_addr" => number(self.upstream.address?),
-            b"upstream_status" => (self.upstream.status != 0).then(|| number(self.upstream.status))?,
+            b"status" => Some(text(format_args!("{:03}", self.response.status))),
+            b"body_bytes_sent" => Some(text(self.bytes_out)),
+            b"connection_requests" => Some(text(self.count)),
+            b"upstream_addr" => Some(text(self.upstream.address?)),
+            b"upstream_status" => (self.upstream.status != 0).then(|| text(self.upstream.status)),
             b"upstream_header_time" => seconds(self.upstream.began, self.upstream.first_byte),
             b"upstream_response_time" => seconds(self.upstream.began, self.upstream.ended),
             b"route_name" => self.route.as_ref().map(|route| Cow::Borrowed(route.as_str().as_bytes())),
-            b"msec" => number(format_args!("{:.3}", self.arrived.as_secs_f64())),
-            b"pid" => number(std::process::id()),
+            b"msec" => Some(text(format_args!("{:.3}", self.arrived.as_secs_f64()))),
+            b"pid" => Some(text(std::process::id())),
             _ => None,
         }
     }

@@ -135,8 +135,8 @@ async fn await_endpoint(
     give_up: Duration,
 ) -> Result<(), Error> {
     let worker = &connection.line.worker;
-    let now = worker.deadlines.elapsed();
-    if now >= give_up {
+    let left = give_up.saturating_sub(worker.deadlines.elapsed());
+    if left.is_zero() {
         return Err(Error::NoInstance);
     }
     if upstream.waiting.get() >= site.snapshot.limits.queue {
@@ -144,7 +144,7 @@ async fn await_endpoint(
     }
     let place = Queued::join(upstream, worker.index);
     let mut changed = pin!(upstream.changed.notified());
-    let limit = Limit { deadline: &connection.line.front, span: (give_up - now).min(RECHECK) };
+    let limit = Limit { deadline: &connection.line.front, span: left.min(RECHECK) };
     let waited = limit.bound(|cx| changed.as_mut().poll(cx)).await;
     drop(place);
     match waited {
@@ -198,12 +198,11 @@ async fn attempt(
     let in_flight = member.endpoint.load.begin();
     connection.exchange.upstream =
         Attempt { address: Some(member.endpoint.address), began: Some(Instant::now()), ..Attempt::default() };
-    let stream = match member.reuse() {
-        Some(stream) => Ok(stream),
-        None => {
-            let limit = Limit { deadline: &connection.line.front, span: timeouts.connect };
-            connect(member.endpoint.address, limit).await
-        }
+    let stream = if let Some(stream) = member.reuse() {
+        Ok(stream)
+    } else {
+        let limit = Limit { deadline: &connection.line.front, span: timeouts.connect };
+        connect(member.endpoint.address, limit).await
     };
     let outcome = match stream {
         Ok(stream) => exchange_on(connection, stream, site, route, upstream, member).await,
@@ -271,7 +270,7 @@ async fn exchange_on(
                 Ok(()) => uploaded.set(true),
                 // The upstream reads no further. It may have answered for all that.
                 Err(relay::Fault::Sink(_)) => {}
-                Err(relay::Fault::Source(fault)) => return Err(Error::client(fault)),
+                Err(relay::Fault::Source(fault)) => return Err(Error::client(&fault)),
                 Err(relay::Fault::Body(error)) => return Err(Error::RequestBody(error)),
             }
             Ok(())
@@ -406,7 +405,8 @@ fn write_forwarded(request: &Request, client: &str, trusted: bool, output: &mut 
     if !(trusted && request.fields.contains(Kind::ForwardedProto)) {
         output.extend_from_slice(b"X-Forwarded-Proto: http\r\n");
     }
-    if !(trusted && request.fields.contains(Kind::ForwardedHost)) && !request.host().is_empty() {
+    let told = trusted && request.fields.contains(Kind::ForwardedHost);
+    if !told && !request.host().is_empty() {
         write_field(b"X-Forwarded-Host", request.host(), output);
     }
 }

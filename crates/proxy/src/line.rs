@@ -112,7 +112,7 @@ impl Line {
     /// Sends what is in `output`.
     pub(crate) async fn flush(&mut self, timeouts: &Timeouts) -> Result<(), Error> {
         let limit = Limit { deadline: &self.front, span: timeouts.send };
-        limit.write(&mut self.stream, &self.output).await.map_err(Error::client)?;
+        limit.write(&mut self.stream, &self.output).await.map_err(|fault| Error::client(&fault))?;
         self.output.clear();
         Ok(())
     }
@@ -121,7 +121,10 @@ impl Line {
     pub(crate) async fn send_continue(&mut self, timeouts: &Timeouts) -> Result<(), Error> {
         if std::mem::take(&mut self.awaits_continue) && self.input.is_none() {
             let limit = Limit { deadline: &self.front, span: timeouts.send };
-            limit.write(&mut self.stream, b"HTTP/1.1 100 Continue\r\n\r\n").await.map_err(Error::client)?;
+            limit
+                .write(&mut self.stream, b"HTTP/1.1 100 Continue\r\n\r\n")
+                .await
+                .map_err(|fault| Error::client(&fault))?;
         }
         Ok(())
     }
@@ -148,7 +151,8 @@ impl Line {
             if self.reader.is_done() {
                 break;
             }
-            if self.read(site.snapshot.timeouts.body_idle).await.map_err(Error::client)? == 0 {
+            if self.read(site.snapshot.timeouts.body_idle).await.map_err(|fault| Error::client(&fault))? == 0
+            {
                 return Err(Error::RequestBody(body::Error::Truncated));
             }
         }

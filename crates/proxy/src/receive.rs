@@ -186,14 +186,14 @@ impl Receiver<'_> {
             relay::Fault::Source(Fault::Timeout) => Error::UpstreamStalled,
             relay::Fault::Source(Fault::Io(_)) => Error::BadAnswer(body::Error::Truncated.to_string()),
             relay::Fault::Body(error) => Error::BadAnswer(error.to_string()),
-            relay::Fault::Sink(fault) => Error::client(fault),
+            relay::Fault::Sink(fault) => Error::client(&fault),
         })?;
         Ok(Received::Complete { reusable: self.exchange.response.keep_alive && input.is_none() })
     }
 
     async fn flush(&mut self) -> Result<(), Error> {
         let limit = Limit { deadline: self.deadline, span: self.site.snapshot.timeouts.send };
-        limit.write(&mut self.client, self.output).await.map_err(Error::client)?;
+        limit.write(&mut self.client, self.output).await.map_err(|fault| Error::client(&fault))?;
         self.output.clear();
         Ok(())
     }

@@ -94,7 +94,7 @@ impl Shift {
         let vm = Vm::new(&snapshot.lua, shared.dicts(&snapshot), identity, Box::new(log_lua))?;
         let deadlines = Rc::new(Deadlines::default());
         let ground = Ground { worker: index, telemetry: &shared.telemetry, vm: &vm, deadlines: &deadlines };
-        let site = Site::new(snapshot, &ground, None)?;
+        let site = Site::new(&snapshot, &ground, None)?;
         let worker = Worker::new(index, Arc::clone(&shared.telemetry), vm, Rc::clone(&deadlines), access_log);
         let roster_now = Arc::clone(&roster.borrow_and_update());
         worker.roster.replace(roster_now);
@@ -177,7 +177,7 @@ impl Shift {
             vm: &worker.vm,
             deadlines: &worker.deadlines,
         };
-        match Site::new(snapshot, &ground, Some(&worker.site())) {
+        match Site::new(&snapshot, &ground, Some(&worker.site())) {
             Ok(site) => self.serve(site),
             Err(error) => tracing::error!(%error, generation, "configuration is not served: lua"),
         }

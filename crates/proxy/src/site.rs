@@ -50,17 +50,17 @@ pub(crate) struct Ground<'a> {
 impl Site {
     /// Builds the site of `snapshot`; what `previous` has and is still wanted is taken over from it.
     pub(crate) fn new(
-        snapshot: Arc<Snapshot>,
+        snapshot: &Arc<Snapshot>,
         ground: &Ground<'_>,
         previous: Option<&Self>,
     ) -> Result<Self, tidegate_lua::Error> {
-        let upstreams = upstreams(&snapshot, ground, previous);
+        let upstreams = upstreams(snapshot, ground, previous);
         let mut site = Self {
             router: Router::new(&snapshot.routes),
             routes: Vec::with_capacity(snapshot.routes.len()),
             upstreams,
             handlers: HashMap::new(),
-            snapshot: Arc::clone(&snapshot),
+            snapshot: Arc::clone(snapshot),
         };
         for route in &snapshot.routes {
             let mut load = |script: &Option<Script>| {
@@ -117,15 +117,12 @@ fn upstreams(
         let known = previous
             .and_then(|site| site.upstreams.get(name))
             .filter(|known| known.settings.borrow().target == settings.target);
-        let upstream = match known {
-            Some(known) => {
-                known.update(settings, ground.worker);
-                Rc::clone(known)
-            }
-            None => {
-                let series = ground.telemetry.upstream(name);
-                Rc::new(Upstream::new(settings.clone(), series, Rc::clone(ground.deadlines), ground.worker))
-            }
+        let upstream = if let Some(known) = known {
+            known.update(settings, ground.worker);
+            Rc::clone(known)
+        } else {
+            let series = ground.telemetry.upstream(name);
+            Rc::new(Upstream::new(settings.clone(), series, Rc::clone(ground.deadlines), ground.worker))
         };
         (name.clone(), upstream)
     };

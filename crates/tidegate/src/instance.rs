@@ -5,6 +5,7 @@
 //! than its parent. A command instance (`--exec`) becomes the command.
 
 use std::{
+    collections::BTreeMap,
     ffi::OsString,
     io::{self, BufRead, BufReader, Read, Write},
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -110,8 +111,8 @@ fn snapshot(spec: &InstanceSpec) -> anyhow::Result<Snapshot> {
         limits: spec.limits.clone(),
         trusted_proxies: vec![IpAddr::V4(Ipv4Addr::LOCALHOST).into()],
         lua: spec.lua.clone(),
-        fleets: Default::default(),
-        upstreams: Default::default(),
+        fleets: BTreeMap::new(),
+        upstreams: BTreeMap::new(),
         routes: vec![route],
     })
 }

@@ -189,8 +189,17 @@ fn worker_count(workers: Workers) -> usize {
 fn load_failure(error: LoadError) -> Failure {
     match error {
         LoadError::Config(diagnostics) => {
-            let list: String = diagnostics.iter().map(|one| format!("{one}\n\n")).collect();
-            Failure::Input(anyhow!("the configuration cannot be used\n\n{}", list.trim_end()))
+            let list: Vec<_> = diagnostics.iter().map(ToString::to_string).collect();
+            Failure::Input(anyhow!(
+                "the configuration cannot be used
+
+{}",
+                list.join(
+                    "
+
+"
+                )
+            ))
         }
         LoadError::StateDir { .. } => Failure::environment(error),
     }

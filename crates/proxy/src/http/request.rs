@@ -36,6 +36,7 @@ const fn refuse(status: u16, reason: &'static str) -> Refusal {
 
 /// The head of the request that a connection is serving. Reused from request to request.
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts of one message")]
 pub(crate) struct Request {
     pub(crate) fields: Fields,
     method: Span,

@@ -109,7 +109,8 @@ fn an_early_answer_reaches_a_client_that_is_still_sending() {
     client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 50000000\r\n\r\n").unwrap();
     let upload = thread::spawn(move || {
         // Ends with an error once the gateway has had enough.
-        (0..500).all(|_| uploading.write_all(&[0; 100_000]).is_ok())
+        let block = vec![0; 100_000];
+        (0..500).all(|_| uploading.write_all(&block).is_ok())
     });
     let answer = client.read().unwrap();
     assert_eq!((answer.status, answer.text()), (403, "no"));

@@ -109,7 +109,7 @@ fn a_refused_upload_does_not_cost_the_client_its_answer() {
     for _ in 0..20 {
         let mut client = Client::connect(running.addr()).unwrap();
         client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n").unwrap();
-        client.send(&[b'x'; 100_000]).unwrap();
+        client.send(&vec![b'x'; 100_000]).unwrap();
         assert_eq!(client.read().unwrap().status, 413);
     }
 }

@@ -1,5 +1,7 @@
 //! The data plane over real sockets: a node in this process, scripted upstreams, a strict client.
 
+#![expect(clippy::unwrap_used, reason = "what a test cannot go on without has failed it")]
+
 mod bodies;
 mod forwarding;
 mod framing;

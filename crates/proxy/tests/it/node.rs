@@ -31,7 +31,7 @@ pub(crate) struct Running {
 /// Parses `routes` and whatever else, below a listener on a free port.
 fn snapshot(rest: &str, generation: u64) -> Snapshot {
     let text = format!("listeners: [{{ address: \"127.0.0.1:0\" }}]\nworkers: 2\n{rest}");
-    let no_files = |path: &Path| Err(std::io::Error::other(format!("no {path:?} in this test")));
+    let no_files = |path: &Path| Err(std::io::Error::other(format!("no {} in this test", path.display())));
     let (snapshot, diagnostics) = tidegate_config::parse("tidegate.yaml", &text, &no_files);
     let mut snapshot = snapshot.unwrap_or_else(|| panic!("{diagnostics:#?}"));
     snapshot.generation = generation;

@@ -58,7 +58,7 @@ fn killed_instances_lose_nothing() {
     let mut load = Load::start(&format!("http://{}/", tidegate.addr()), 200, 8);
     let mut killed = 0;
     while load.is_running() {
-        thread::sleep(Duration::from_millis(1_000));
+        thread::sleep(Duration::from_secs(1));
         let ready = pids(&tidegate, "ready");
         if let Some(&victim) = ready.get(killed % ready.len().max(1)) {
             process::signal(victim, Signal::KILL);

@@ -1,5 +1,7 @@
 //! The program as its users run it.
 
+#![expect(clippy::unwrap_used, reason = "what a test cannot go on without has failed it")]
+
 mod calamity;
 mod cli;
 mod demo;
