@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "what a test cannot go on without has failed it")]
 
+mod access_log;
 mod calamity;
 mod cli;
 mod demo;
