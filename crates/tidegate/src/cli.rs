@@ -2,7 +2,10 @@
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::{check::Check, exit::Failure, explain::Explain, instance::Instance, load, schema, up::Up};
+use crate::{
+    check::Check, exit::Failure, explain::Explain, instance::Instance, load, schema, simulate::Simulate,
+    up::Up,
+};
 
 /// An API gateway scripted in Lua that scales itself.
 #[derive(Debug, Parser)]
@@ -26,6 +29,7 @@ enum Command {
     Schema,
     /// Send load from a schedule, whatever the answers do.
     Load(Box<tidegate_load::LoadArgs>),
+    Simulate(Simulate),
     /// Say why a fleet has as many instances as it has.
     Explain(Explain),
     #[command(hide = true)]
@@ -47,6 +51,7 @@ impl Cli {
             Command::Check(check) => check.run(),
             Command::Schema => schema::run(),
             Command::Load(args) => load::run(&args),
+            Command::Simulate(simulate) => simulate.run(),
             Command::Explain(explain) => explain.run(),
             Command::Instance(instance) => instance.run(),
         }

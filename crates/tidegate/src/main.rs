@@ -10,6 +10,7 @@ mod instance;
 mod load;
 mod logging;
 mod schema;
+mod simulate;
 mod up;
 
 use std::process::ExitCode;

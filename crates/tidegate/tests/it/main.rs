@@ -11,6 +11,7 @@ mod fleets;
 mod hostile;
 mod load;
 mod reload;
+mod simulate;
 
 /// The program under test.
 const TIDEGATE: &str = env!("CARGO_BIN_EXE_tidegate");

@@ -1,0 +1,168 @@
+//! What a simulation reads: traces, and whose policy is run.
+
+use std::{
+    fs,
+    io::{self, Write},
+    path::{Path, PathBuf},
+    str::FromStr,
+    time::Duration,
+};
+
+use anyhow::{Context, anyhow};
+use tidegate_config::{Diagnostic, Severity};
+use tidegate_control::ConfigSource;
+use tidegate_core::{
+    FleetId, Snapshot, Trace,
+    policy::{Headroom, Metric, Policy, Trigger},
+};
+use tidegate_sim::{CAPACITY, demand::PEAK, report::OBJECTIVE};
+
+use crate::{cli::Format, exit::Failure};
+
+/// Most instances of the policy without a file: more than the peak of a trace can ask for.
+const MOST: u32 = 1_000;
+
+/// Longest trace that is replayed, as every second of it is held.
+const LONGEST: Duration = Duration::from_hours(366 * 24);
+
+/// Reads one trace.
+pub(super) fn trace(path: &Path) -> Result<Trace, Failure> {
+    let name = path.display();
+    let bytes =
+        fs::read(path).with_context(|| format!("cannot read {name}")).map_err(Failure::Environment)?;
+    // Whatever is no text is no number either, and is named with its line.
+    let text = String::from_utf8_lossy(&bytes);
+    let trace = Trace::parse(&text).with_context(|| format!("{name} is no trace")).map_err(Failure::Input)?;
+    let bounds = Duration::from_secs(1)..=LONGEST;
+    if bounds.contains(&trace.duration()) {
+        return Ok(trace);
+    }
+    let length = trace.duration();
+    Err(Failure::Input(anyhow!("{name} is {length:?} long; a simulation takes a second to 366 days")))
+}
+
+/// Where the policy comes from, as the command line says it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Source {
+    Default,
+    Fleet { file: PathBuf, fleet: FleetId },
+}
+
+/// Why a text names no policy.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Error {
+    #[error("write FILE#FLEET, as in tidegate.yaml#orders, or default")]
+    Form,
+    #[error("no fleet can have this name: {0}")]
+    Name(#[from] tidegate_core::name::Error),
+}
+
+impl FromStr for Source {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        if text == "default" {
+            return Ok(Self::Default);
+        }
+        // The last one: a name has no `#`, a path may.
+        let (file, fleet) = text.rsplit_once('#').filter(|(file, _)| !file.is_empty()).ok_or(Error::Form)?;
+        Ok(Self::Fleet { file: file.into(), fleet: FleetId::new(fleet)? })
+    }
+}
+
+/// Whose policy is run, and the policy.
+#[derive(Debug)]
+pub(super) enum Subject {
+    Default,
+    Fleet { name: String, policy: Policy },
+}
+
+impl Source {
+    pub(super) fn load(&self, format: Format) -> Result<Subject, Failure> {
+        let Self::Fleet { file, fleet } = self else { return Ok(Subject::Default) };
+        let name = file.display().to_string();
+        let (snapshot, diagnostics) = ConfigSource::File(file.clone()).load();
+        let Some(snapshot) = snapshot else {
+            refuse(&name, &diagnostics, format).map_err(Failure::environment)?;
+            return Err(Failure::Reported(1));
+        };
+        // Beside the figures, which may be for a program.
+        for diagnostic in &diagnostics {
+            writeln!(io::stderr().lock(), "{diagnostic}\n").map_err(Failure::environment)?;
+        }
+        let Some(found) = snapshot.fleets.get(fleet) else {
+            return Err(Failure::Input(unknown(&name, fleet, &snapshot)));
+        };
+        for caveat in caveats(&found.policy) {
+            writeln!(io::stderr().lock(), "note: {fleet} {caveat}\n").map_err(Failure::environment)?;
+        }
+        Ok(Subject::Fleet { name: fleet.to_string(), policy: found.policy.clone() })
+    }
+}
+
+impl Subject {
+    /// As the figures call it.
+    pub(super) fn name(&self) -> &str {
+        match self {
+            Self::Default => "default",
+            Self::Fleet { name, .. } => name,
+        }
+    }
+
+    /// The policy under a gateway that holds requests for `buffer` seconds. A fleet's own is what
+    /// its file says.
+    pub(super) fn policy(&self, buffer: u32) -> Policy {
+        let wait = Duration::from_secs(buffer.into());
+        match self {
+            Self::Default => Policy::keeping(1, MOST, Headroom { overload: OBJECTIVE, wait }),
+            Self::Fleet { policy, .. } => policy.clone(),
+        }
+    }
+}
+
+/// What makes a simulation of `policy` say less than it seems to.
+fn caveats(policy: &Policy) -> impl Iterator<Item = String> {
+    let unseen = |trigger: &Trigger| match trigger {
+        Trigger::Threshold(threshold) => {
+            matches!(threshold.metric, Metric::LatencyP50 | Metric::LatencyP99 | Metric::Memory)
+        }
+        Trigger::Target(_) | Trigger::Headroom(_) => false,
+    };
+    // The scaler's rule: what cannot be seen never shrinks a fleet.
+    let blind = policy.triggers.iter().any(unseen).then(|| {
+        "has a threshold on latency or memory, which simulated instances do not have: it grows and never \
+         shrinks; simulate it without that trigger"
+            .to_owned()
+    });
+    let busiest = (PEAK / f64::from(CAPACITY)).ceil() as u32;
+    let short = (policy.max < busiest)
+        .then(|| format!("has at most {} instances, where the peak keeps {busiest} busy", policy.max));
+    blind.into_iter().chain(short)
+}
+
+/// Says what is wrong with a configuration, in the words of `tidegate check`.
+fn refuse(name: &str, diagnostics: &[Diagnostic], format: Format) -> io::Result<()> {
+    let mut output = io::stdout().lock();
+    if format == Format::Json {
+        return writeln!(output, "{}", serde_json::json!({"diagnostics": diagnostics}));
+    }
+    for diagnostic in diagnostics {
+        writeln!(output, "{diagnostic}\n")?;
+    }
+    let of = |severity| diagnostics.iter().filter(|one| one.severity == severity).count();
+    writeln!(
+        output,
+        "{name} is not valid: {} errors, {} warnings",
+        of(Severity::Error),
+        of(Severity::Warning)
+    )
+}
+
+fn unknown(name: &str, fleet: &FleetId, snapshot: &Snapshot) -> anyhow::Error {
+    let known: Vec<_> = snapshot.fleets.keys().map(FleetId::as_str).collect();
+    if known.is_empty() {
+        anyhow!("{name} has no fleets, so none named {fleet}")
+    } else {
+        anyhow!("{name} has no fleet named {fleet}; its fleets are {}", known.join(", "))
+    }
+}

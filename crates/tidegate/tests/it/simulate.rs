@@ -1,0 +1,273 @@
+//! Policies through recorded demand.
+
+use std::{
+    fmt::Write as _,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::TIDEGATE;
+
+/// A folder to run in, with a trace of half an hour and a configuration with two fleets.
+fn folder() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let rates = (0..30).map(|minute| 20 + 10 * (minute / 5 % 3) + minute % 4);
+    let rows = (0..).zip(rates).fold(String::new(), |mut rows, (minute, rate)| {
+        writeln!(rows, "{},{rate}", minute * 60).unwrap();
+        rows
+    });
+    write(&folder, "day.csv", &format!("timestamp_seconds,requests_per_second\n{rows}"));
+    write(&folder, "app.lua", "ngx.say('hello')");
+    let fleet = |name, max, target| {
+        format!(
+            "  {name}: {{ run: {{ lua: app.lua }}, scale: {{ min: 1, max: {max}, \
+             triggers: [{{ target: {{ metric: utilization, value: {target} }} }}] }} }}\n"
+        )
+    };
+    let fleets = fleet("orders", 100, "50%") + &fleet("billing", 3, "80%");
+    write(
+        &folder,
+        "tidegate.yaml",
+        &format!("listeners: [{{ address: 127.0.0.1:8000 }}]\nfleets:\n{fleets}"),
+    );
+    folder
+}
+
+fn write(folder: &TempDir, name: &str, text: &str) -> PathBuf {
+    let path = folder.path().join(name);
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
+/// Runs `tidegate simulate` with what `line` says, split at blanks.
+fn simulate(folder: &Path, line: &str) -> Output {
+    Command::new(TIDEGATE).current_dir(folder).arg("simulate").args(line.split(' ')).output().unwrap()
+}
+
+fn runs(folder: &Path, line: &str) -> Vec<Value> {
+    let output = simulate(folder, &format!("{line} --format json"));
+    assert!(output.status.success(), "{output:?}");
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    report["runs"].as_array().unwrap().clone()
+}
+
+fn number(run: &Value, key: &str) -> f64 {
+    run[key].as_f64().unwrap_or_else(|| panic!("{key}: {run}"))
+}
+
+/// The code that it exits with and what it says, where it refuses.
+fn refusal(folder: &Path, line: &str) -> (Option<i32>, String) {
+    let output = simulate(folder, line);
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.code(), String::from_utf8(said).unwrap())
+}
+
+#[test]
+fn every_run_has_its_conditions_and_figures() {
+    let folder = folder();
+    std::fs::copy(folder.path().join("day.csv"), folder.path().join("other.csv")).unwrap();
+    let runs = runs(folder.path(), "--trace day.csv --trace other.csv --start-up 5s,2m --buffer 0s,1s,10s");
+    let of = |run: &Value| {
+        (run["trace"].clone(), number(run, "startUpSeconds") as u32, number(run, "bufferSeconds") as u32)
+    };
+    let expected = ["day.csv", "other.csv"].into_iter().flat_map(|trace| {
+        [5, 120].into_iter().flat_map(move |start_up| [0, 1, 10].map(|buffer| (trace, start_up, buffer)))
+    });
+    let expected: Vec<_> = expected.map(|(trace, one, other)| (Value::from(trace), one, other)).collect();
+    assert_eq!(runs.iter().map(of).collect::<Vec<_>>(), expected);
+    for run in &runs {
+        assert_eq!(run["policy"], "default");
+        assert!(run.get("target").is_none() && run.get("holdSeconds").is_none(), "{run}");
+        assert!(number(run, "floorInstanceHours") > 10.0, "{run}");
+        assert!(number(run, "costOverFloor") > 0.8, "{run}");
+        for share in ["violatedRequests", "violatedTime", "tauU", "tauO", "upsilon", "thetaU"] {
+            assert!((0.0..=1.0).contains(&number(run, share)), "{share}: {run}");
+        }
+        for rate in ["actionsPerDay", "reversalsPerDay", "thetaO"] {
+            assert!(number(run, rate) >= 0.0, "{rate}: {run}");
+        }
+    }
+}
+
+#[test]
+fn without_more_words_it_is_the_default_policy_and_a_start_up_of_half_a_minute() {
+    let folder = folder();
+    let terse = runs(folder.path(), "--trace day.csv");
+    let told =
+        runs(folder.path(), "--trace day.csv --policy default --start-up 30s --buffer 0s --seed 1 --vs hpa");
+    assert_eq!(terse.len(), 1);
+    assert_eq!(terse[0], told[0]);
+}
+
+#[test]
+fn baselines_are_run_at_every_setting() {
+    let folder = folder();
+    let runs = runs(folder.path(), "--trace day.csv --vs hpa,loop");
+    let of = |name: &str| runs.iter().filter(|run| run["policy"] == name).collect::<Vec<_>>();
+    let targets: Vec<_> = of("hpa").iter().map(|run| number(run, "target")).collect();
+    assert_eq!(targets, [0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]);
+    assert!(of("hpa").iter().all(|run| run.get("holdSeconds").is_none()));
+    let mut settings: Vec<_> =
+        of("loop").iter().map(|run| (run["target"].to_string(), run["holdSeconds"].to_string())).collect();
+    settings.dedup();
+    assert_eq!(settings.len(), 30);
+    assert_eq!((of("default").len(), runs.len()), (1, 38));
+    // What is kept three times as idle costs more.
+    let cost = |run: &Value| number(run, "costOverFloor");
+    assert!(cost(of("hpa")[0]) > cost(of("hpa")[6]) * 1.5, "{runs:?}");
+}
+
+#[test]
+fn the_same_seed_gives_the_same_bytes() {
+    let folder = folder();
+    for format in ["text", "json"] {
+        let said = |seed: u32| {
+            let output =
+                simulate(folder.path(), &format!("--trace day.csv --vs hpa --seed {seed} --format {format}"));
+            assert!(output.status.success() && !output.stdout.is_empty(), "{output:?}");
+            output.stdout
+        };
+        assert_eq!(said(7), said(7));
+        assert_ne!(said(7), said(8));
+    }
+}
+
+#[test]
+fn a_fleet_is_scaled_by_its_own_policy_within_its_bounds() {
+    let folder = folder();
+    let run = |fleet| {
+        let runs = runs(folder.path(), &format!("--trace day.csv --policy tidegate.yaml#{fleet}"));
+        assert_eq!(runs.len(), 1);
+        assert_eq!(runs[0]["policy"], fleet);
+        runs[0].clone()
+    };
+    let (orders, billing) = (run("orders"), run("billing"));
+    // Half idle: about twice of what demand needs, and no request without capacity but by chance.
+    assert!((1.5..2.5).contains(&number(&orders, "costOverFloor")), "{orders}");
+    assert!(number(&orders, "violatedRequests") < 0.01, "{orders}");
+    // Three instances serve 300/s of about 2,900/s on average.
+    assert!((0.8..0.95).contains(&number(&billing, "violatedRequests")), "{billing}");
+}
+
+#[test]
+fn what_a_simulation_cannot_show_of_a_policy_is_said() {
+    let folder = folder();
+    let said = |fleet: &str| {
+        let output = simulate(folder.path(), &format!("--trace day.csv --policy tidegate.yaml#{fleet}"));
+        String::from_utf8(output.stderr).unwrap()
+    };
+    assert!(!said("orders").contains("note:"), "{}", said("orders"));
+    let short = "note: billing has at most 3 instances, where the peak keeps 40 busy";
+    assert!(said("billing").contains(short), "{}", said("billing"));
+    let text = std::fs::read_to_string(folder.path().join("tidegate.yaml")).unwrap();
+    let threshold = "triggers: [{ threshold: { metric: latencyP99, above: 250ms } }, ";
+    write(&folder, "tidegate.yaml", &text.replace("triggers: [", threshold));
+    assert!(
+        said("orders").contains("note: orders has a threshold on latency or memory"),
+        "{}",
+        said("orders")
+    );
+}
+
+#[test]
+fn the_table_names_conditions_knobs_and_figures() {
+    let folder = folder();
+    let output = simulate(folder.path(), "--trace day.csv --vs hpa,loop --start-up 5s,30s");
+    let text = String::from_utf8(output.stdout).unwrap();
+    for expected in [
+        "day.csv, start-up 5s, buffer 0s: floor ",
+        "day.csv, start-up 30s, buffer 0s: floor ",
+        "  policy      knob ",
+        "reversals/d",
+        "  default     overload 0.1% ",
+        "  hpa         target 70% ",
+        "  loop        target 95%, hold 3600s ",
+    ] {
+        assert!(text.contains(expected), "{expected:?}: {text}");
+    }
+}
+
+#[test]
+fn a_trace_that_cannot_be_read_is_the_environments_fault_and_is_named() {
+    let folder = folder();
+    let (code, said) = refusal(folder.path(), "--trace day.csv --trace absent.csv");
+    assert_eq!(code, Some(3), "{said}");
+    assert!(said.starts_with("tidegate: cannot read absent.csv: "), "{said}");
+}
+
+#[test]
+fn a_malformed_trace_is_named_with_its_line() {
+    let folder = folder();
+    let head = "timestamp_seconds,requests_per_second\n";
+    let cases = [
+        (format!("{head}0,1\n60,many\n"), "bad.csv is no trace: line 3: \"many\" is no number"),
+        ("time,load\n0,1\n".to_owned(), "bad.csv is no trace: line 1: "),
+        (format!("{head}0,1\n0.1,1\n"), "bad.csv is 200ms long"),
+        (format!("{head}0,1\n1000000000,1\n"), "bad.csv is 2000000000s long"),
+    ];
+    for (text, expected) in cases {
+        write(&folder, "bad.csv", &text);
+        let (code, said) = refusal(folder.path(), "--trace bad.csv");
+        assert_eq!(code, Some(1), "{said}");
+        assert!(said.starts_with(&format!("tidegate: {expected}")), "{said}");
+    }
+}
+
+#[test]
+fn a_configuration_with_mistakes_is_reported_as_by_check() {
+    let folder = folder();
+    write(&folder, "bad.yaml", "listeners: [{ adress: 127.0.0.1:8000 }]\n");
+    for format in ["text", "json"] {
+        let simulated =
+            simulate(folder.path(), &format!("--trace day.csv --policy bad.yaml#orders --format {format}"));
+        let checked = Command::new(TIDEGATE)
+            .current_dir(folder.path())
+            .args(["check", "bad.yaml", "--format", format])
+            .output()
+            .unwrap();
+        assert_eq!(simulated.status.code(), Some(1), "{simulated:?}");
+        assert_eq!(simulated.stdout, checked.stdout);
+        assert!(String::from_utf8_lossy(&simulated.stdout).contains("did you mean"), "{simulated:?}");
+    }
+}
+
+#[test]
+fn an_unknown_fleet_is_told_the_known_ones() {
+    let folder = folder();
+    let (code, said) = refusal(folder.path(), "--trace day.csv --policy tidegate.yaml#order");
+    assert_eq!(code, Some(1), "{said}");
+    let expected = "tidegate: tidegate.yaml has no fleet named order; its fleets are billing, orders\n";
+    assert!(said.ends_with(expected), "{said}");
+}
+
+#[test]
+fn arguments_that_make_no_sense_are_a_matter_of_usage() {
+    let folder = folder();
+    let cases = [
+        ("--start-up 30s", "--trace"),
+        ("--trace day.csv --start-up 30", "write a time in whole seconds"),
+        ("--trace day.csv --start-up 5s,,30s", "write a time in whole seconds"),
+        ("--trace day.csv --buffer 500ms", "write a time in whole seconds"),
+        ("--trace day.csv --buffer 2h", "must not be over an hour"),
+        ("--trace day.csv --vs hpa,kpa", "possible values: hpa, loop"),
+        ("--trace day.csv --policy tidegate.yaml", "write FILE#FLEET"),
+        ("--trace day.csv --policy tidegate.yaml#a/b", "no fleet can have this name"),
+        ("--trace day.csv --seed dice", "--seed"),
+    ];
+    for (line, expected) in cases {
+        let (code, said) = refusal(folder.path(), line);
+        assert_eq!(code, Some(2), "{line}: {said}");
+        assert!(said.contains(expected), "{line}: {said}");
+    }
+}
+
+#[test]
+fn help_shows_an_example() {
+    let output = simulate(Path::new("."), "--help");
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success() && text.contains("Example"), "{text}");
+    assert!(text.contains("tidegate simulate --trace day.csv"), "{text}");
+}
