@@ -92,6 +92,7 @@ impl Shift {
         let count = shared.telemetry.workers().len();
         let identity = WorkerIdentity { id: index as u32, count: count as u32 };
         let vm = Vm::new(&snapshot.lua, shared.dicts(&snapshot), identity, Box::new(log_lua))?;
+        vm.set_log_level(log_level());
         let deadlines = Rc::new(Deadlines::default());
         let ground = Ground { worker: index, telemetry: &shared.telemetry, vm: &vm, deadlines: &deadlines };
         let site = Site::new(&snapshot, &ground, None)?;
@@ -130,6 +131,7 @@ impl Shift {
                 Ok(()) = self.roster.changed() => self.enlist(),
                 () = self.stop.cancelled(), if cut_off.is_none() => {
                     self.worker.draining.set(true);
+                    self.worker.vm.set_exiting(true);
                     cut_off = Some(Instant::now() + self.worker.site().snapshot.timeouts.drain);
                 }
             }
@@ -305,6 +307,19 @@ impl<'a> Open<'a> {
 impl Drop for Open<'_> {
     fn drop(&mut self) {
         self.0.connections_closed.fetch_add(1, Relaxed);
+    }
+}
+
+/// The least urgent level that anybody reads: less is not even put together.
+fn log_level() -> Level {
+    if tracing::enabled!(target: "lua", tracing::Level::DEBUG) {
+        Level::Debug
+    } else if tracing::enabled!(target: "lua", tracing::Level::INFO) {
+        Level::Info
+    } else if tracing::enabled!(target: "lua", tracing::Level::WARN) {
+        Level::Warn
+    } else {
+        Level::Error
     }
 }
 

@@ -7,7 +7,7 @@
 use std::{
     collections::BTreeMap,
     ffi::OsString,
-    io::{self, BufRead, BufReader, Read, Write},
+    io,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     process,
     sync::{Arc, atomic::Ordering::Relaxed},
@@ -15,11 +15,11 @@ use std::{
     time::Instant,
 };
 
-use anyhow::Context;
 use tidegate_control::instance::{
     InstanceReport, InstanceSpec, bind_to_parent,
     exec::exec,
-    protocol::{SPEC_BYTES, STATUS_EVERY, Status, decode, encode},
+    protocol::{STATUS_EVERY, Status},
+    receive, report,
 };
 use tidegate_core::{
     Roster, RouteId, Snapshot, Telemetry,
@@ -50,8 +50,7 @@ impl Instance {
             Ok(()) => Ok(()),
             Err(error) => {
                 // The parent shows the reason; its log gets it as well.
-                let report = InstanceReport::Failed(format!("{error:#}"));
-                let _ = io::stdout().lock().write_all(&encode(&report));
+                let _ = report(&InstanceReport::Failed(format!("{error:#}")));
                 Err(Failure::Input(error))
             }
         }
@@ -59,7 +58,7 @@ impl Instance {
 }
 
 fn serve() -> anyhow::Result<()> {
-    let spec = read_spec()?;
+    let spec = receive()?;
     bind_to_parent(spec.parent)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     // Before anything is announced: from then on the parent may ask for an end.
@@ -76,14 +75,6 @@ fn serve() -> anyhow::Result<()> {
     node.drain();
     node.join();
     Ok(())
-}
-
-fn read_spec() -> anyhow::Result<InstanceSpec> {
-    let mut line = Vec::new();
-    let mut input = BufReader::new(io::stdin().lock()).take(SPEC_BYTES as u64);
-    input.read_until(b'\n', &mut line).context("cannot read the orders on standard input")?;
-    decode(&line)
-        .context("`tidegate instance` is started by the control plane, with its orders on standard input")
 }
 
 /// Everything goes to the app.
@@ -115,12 +106,6 @@ fn snapshot(spec: &InstanceSpec) -> anyhow::Result<Snapshot> {
         upstreams: BTreeMap::new(),
         routes: vec![route],
     })
-}
-
-fn report(report: &InstanceReport) -> io::Result<()> {
-    let mut output = io::stdout().lock();
-    output.write_all(&encode(report))?;
-    output.flush()
 }
 
 /// Standard input stays open for as long as the parent lives.
