@@ -14,8 +14,8 @@ use tokio_util::sync::CancellationToken;
 use super::{Options, Summary, source, tour};
 use crate::{
     exit::Failure,
+    gateway::{Errand, Gateway},
     logging,
-    up::{Errand, Gateway},
 };
 
 /// Takes the tour on ports that are free.

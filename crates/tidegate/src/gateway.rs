@@ -1,0 +1,181 @@
+//! Everything that `tidegate up` runs, from the first socket to the last instance.
+//!
+//! The main thread runs the control plane, because the kernel ties the life of the instances to the
+//! thread that starts them. Workers and the Admin API have threads of their own.
+//!
+//! Stopping: not ready → no new connections → requests finish → instances drain → exit.
+
+use std::{env, net::SocketAddr, path::PathBuf, sync::Arc, thread};
+
+use anyhow::{Context, anyhow};
+use tidegate_control::{ConfigSource, Control, Handle, LoadError, Options};
+use tidegate_core::{Telemetry, snapshot::Workers};
+use tidegate_proxy::{Node, StartError};
+use tokio::{
+    runtime::{Builder, Runtime},
+    signal::unix::{Signal, SignalKind, signal},
+    sync::oneshot,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::exit::Failure;
+
+/// Something that the gateway runs for: it ends when that does.
+pub(crate) struct Errand {
+    pub(crate) finished: oneshot::Receiver<()>,
+    /// Cancelled when a signal asks for an end.
+    pub(crate) stop: CancellationToken,
+}
+
+/// Everything that `tidegate up` runs.
+pub(crate) struct Gateway {
+    control: Control,
+    node: Node,
+    telemetry: Arc<Telemetry>,
+    admin: tidegate_admin::Server,
+    runtime: Runtime,
+    signals: Signals,
+}
+
+impl Gateway {
+    pub(crate) fn start(config: ConfigSource, state_dir: Option<PathBuf>) -> Result<Self, Failure> {
+        let program = env::current_exe().context("cannot find this program").map_err(Failure::Environment)?;
+        let control = Control::load(Options { config, program, state_dir }).map_err(load_failure)?;
+        let snapshot = Arc::clone(&control.snapshots().borrow());
+        let telemetry = Telemetry::new(worker_count(snapshot.workers));
+        let runtime = Builder::new_current_thread().enable_all().build().map_err(Failure::environment)?;
+        // Before anybody can see that this process is ready, and may want to tell it something.
+        let signals = runtime.block_on(async { Signals::listen() }).map_err(Failure::environment)?;
+        // First, because it does not share its port: a second gateway on the same file ends here.
+        let address = snapshot.admin.address;
+        let admin = tidegate_admin::Server::start(address, control.handle(), Arc::clone(&telemetry))
+            .with_context(|| format!("cannot serve the Admin API on {address}; is another gateway running?"))
+            .map_err(Failure::Environment)?;
+        let node = Node::start(&control.snapshots(), &control.roster(), Arc::clone(&telemetry)).map_err(
+            |error| match error {
+                StartError::Lua(_) => Failure::input(error),
+                StartError::Listen { .. } | StartError::Worker(_) => Failure::environment(error),
+            },
+        )?;
+        for address in node.addresses() {
+            tracing::info!(%address, workers = telemetry.workers().len(), "listening");
+        }
+        tracing::info!(address = %admin.address(), "admin");
+        Ok(Self { control, node, telemetry, admin, runtime, signals })
+    }
+
+    /// Where the data plane listens.
+    pub(crate) fn addresses(&self) -> &[SocketAddr] {
+        self.node.addresses()
+    }
+
+    pub(crate) fn admin_address(&self) -> SocketAddr {
+        self.admin.address()
+    }
+
+    pub(crate) fn handle(&self) -> Handle {
+        self.control.handle()
+    }
+
+    /// Runs until a signal or the end of the errand, and until everything has been drained.
+    pub(crate) fn run(self, errand: Option<Errand>) -> Result<(), Failure> {
+        let Self { control, node, telemetry, admin, runtime, signals } = self;
+        let driven = drive(control, node, telemetry, &admin, signals, errand);
+        runtime.block_on(driven).map_err(Failure::Environment)
+    }
+}
+
+async fn drive(
+    control: Control,
+    node: Node,
+    telemetry: Arc<Telemetry>,
+    admin: &tidegate_admin::Server,
+    mut signals: Signals,
+    errand: Option<Errand>,
+) -> anyhow::Result<()> {
+    let stop = CancellationToken::new();
+    let handle = control.handle();
+    let supervise = async {
+        until_asked_to_stop(&mut signals, &handle, errand).await;
+        tracing::info!("draining");
+        admin.begin_drain();
+        node.drain();
+        let (sender, drained) = oneshot::channel();
+        // Workers end in their own time; joining them must not hold up the control plane.
+        let joining = thread::Builder::new().name("drain".into()).spawn(move || {
+            node.join();
+            let _ = sender.send(());
+        });
+        joining.context("cannot wait for the workers")?;
+        let _ = drained.await;
+        stop.cancel();
+        anyhow::Ok(())
+    };
+    let (outcome, ()) = tokio::join!(supervise, control.run(telemetry, stop.clone()));
+    outcome
+}
+
+async fn until_asked_to_stop(signals: &mut Signals, handle: &Handle, errand: Option<Errand>) {
+    let (wish, finished) = match errand {
+        Some(Errand { finished, stop }) => (Some(stop), Some(finished)),
+        None => (None, None),
+    };
+    let finished = async {
+        match finished {
+            Some(finished) => finished.await.unwrap_or_default(),
+            None => std::future::pending().await,
+        }
+    };
+    tokio::pin!(finished);
+    loop {
+        tokio::select! {
+            _ = signals.hangup.recv() => handle.reload(),
+            () = ended(&mut signals.interrupt, &mut signals.terminate) => match &wish {
+                Some(stop) if !stop.is_cancelled() => stop.cancel(),
+                _ => return,
+            },
+            () = &mut finished => return,
+        }
+    }
+}
+
+async fn ended(interrupt: &mut Signal, terminate: &mut Signal) {
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+}
+
+/// What the process listens to; a signal that nobody listens to would end it.
+struct Signals {
+    hangup: Signal,
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            hangup: signal(SignalKind::hangup())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+}
+
+fn worker_count(workers: Workers) -> usize {
+    match workers {
+        Workers::Auto => thread::available_parallelism().map_or(1, usize::from),
+        Workers::Fixed(count) => count.get() as usize,
+    }
+}
+
+fn load_failure(error: LoadError) -> Failure {
+    match error {
+        LoadError::Config(diagnostics) => {
+            let list: Vec<_> = diagnostics.iter().map(ToString::to_string).collect();
+            Failure::Input(anyhow!("the configuration cannot be used\n\n{}", list.join("\n\n")))
+        }
+        LoadError::StateDir { .. } => Failure::environment(error),
+    }
+}
