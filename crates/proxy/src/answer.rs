@@ -54,7 +54,9 @@ fn write_head(worker: &Worker, exchange: &mut Exchange, length: Length, output: 
     write_status_line(exchange.response.status, output);
     let mut dated = false;
     for (kind, name, value) in exchange.response.fields.iter() {
-        let dropped = kind.is_hop_by_hop() || (kind == Kind::ContentLength && with_body);
+        // The length of a body is the gateway's to say; where there is none (HEAD, 304) it is news.
+        let stale = kind == Kind::ContentLength && (with_body || exchange.response.status == 204);
+        let dropped = kind.is_hop_by_hop() || stale;
         if !dropped {
             write_field(name, value, output);
         }

@@ -15,7 +15,7 @@ use crate::{
     buffer::CAPACITY,
     http::{
         body::{self, Ambiguous, Framing},
-        fields::{Fields, Kind, Span},
+        fields::{Fields, Kind, Span, tokens},
         head::{self, Head},
     },
 };
@@ -84,6 +84,17 @@ impl Request {
         let mut fields = std::mem::take(&mut self.fields);
         fields.clear();
         *self = Self { fields, is_11: true, ..Self::default() };
+    }
+
+    /// Whether the protocol that the client offers to switch to may be tunnelled. HTTP/2 may not: what
+    /// came through such a tunnel would be requests that no route and no hook has seen.
+    fn offers_tunnel(&self) -> bool {
+        let mut offers = self.fields.all(Kind::Upgrade).flat_map(tokens).peekable();
+        let is_http = |offer: &[u8]| {
+            let protocol = offer.split(|&byte| byte == b'/').next().unwrap_or_default();
+            [&b"h2c"[..], b"h2", b"http", b"tls"].iter().any(|name| protocol.eq_ignore_ascii_case(name))
+        };
+        offers.peek().is_some() && !offers.any(is_http)
     }
 
     /// Safe methods that a gateway may repeat by itself.
@@ -212,7 +223,7 @@ impl Request {
         let has_connection = self.fields.contains(Kind::Connection);
         let has = |token: &[u8]| has_connection && self.fields.connection_has(token);
         self.keep_alive = if self.is_11 { !has(b"close") } else { has(b"keep-alive") && !has(b"close") };
-        self.upgrade = self.is_11 && has(b"upgrade") && self.fields.contains(Kind::Upgrade);
+        self.upgrade = self.is_11 && has(b"upgrade") && self.offers_tunnel();
         let expectation = self.fields.all(Kind::Expect).next();
         self.expects_continue = match expectation {
             None => false,

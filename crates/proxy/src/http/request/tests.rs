@@ -144,6 +144,11 @@ fn expectations_and_upgrades_are_noticed() {
     assert_eq!(refused("GET / HTTP/1.1\r\nHost: a\r\nExpect: tea\r\n\r\n"), 417);
     assert!(get("/ HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n").upgrade);
     assert!(!get("/ HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n\r\n").upgrade);
+    for offer in ["h2c", "H2C", "websocket, h2c", "HTTP/2.0", "TLS/1.3", ""] {
+        let request =
+            get(&format!("/ HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: {offer}\r\n\r\n"));
+        assert!(!request.upgrade, "{offer:?} would carry requests past the gateway");
+    }
 }
 
 proptest! {
