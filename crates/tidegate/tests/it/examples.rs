@@ -3,9 +3,12 @@
 use std::{
     path::{Path, PathBuf},
     process::Command,
+    time::{Duration, Instant},
 };
 
-use crate::TIDEGATE;
+use tidegate_testkit::Tidegate;
+
+use crate::{TIDEGATE, fleets, pids};
 
 fn examples() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples")
@@ -22,4 +25,51 @@ fn every_example_is_valid_and_without_warnings() {
         assert!(output.status.success(), "{}: {said}", file.display());
         assert!(said.contains("0 errors, 0 warnings"), "{}: {said}", file.display());
     }
+}
+
+/// Where recorded demand is kept: `TIDEGATE_TRACES`, or beside the project.
+fn trace(name: &str) -> Option<PathBuf> {
+    let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/traces");
+    let path = std::env::var_os("TIDEGATE_TRACES").map_or_else(beside, PathBuf::from).join(name);
+    if !path.exists() {
+        eprintln!("SKIPPED: there is no {}; TIDEGATE_TRACES says where traces are", path.display());
+        return None;
+    }
+    Some(path)
+}
+
+#[test]
+fn the_match_day_is_followed_by_the_fleet_without_a_failure() {
+    let Some(trace) = trace("worldcup98_14d_60s.csv") else { return };
+    let read = |name: &str| std::fs::read_to_string(examples().join(name)).unwrap();
+    let config =
+        read("worldcup.yaml").replace("127.0.0.1:8000", "{listen}").replace("127.0.0.1:9000", "{admin}");
+    // The day goes by six times as fast as the example says, and so does its patience.
+    let config = config.replace("stabilization: 4s", "stabilization: 1s").replace("accessLog", "# accessLog");
+    let tidegate =
+        Tidegate::setup(TIDEGATE).file("worldcup/odds.lua", &read("worldcup/odds.lua")).start(&config);
+    let load = Command::new(TIDEGATE)
+        .args(["load", &format!("http://{}/odds", tidegate.addr()), "--format", "json", "--quiet"])
+        .args(["--trace", trace.to_str().unwrap(), "--start", "6d", "--length", "1d"])
+        .args(["--speed", "3600x", "--peak", "300"])
+        .stdout(std::process::Stdio::piped())
+        .spawn();
+    let began = Instant::now();
+    let mut load = load.unwrap();
+    let mut counts = Vec::new();
+    while load.try_wait().unwrap().is_none() {
+        counts.push(pids(&tidegate, "ready").len());
+        std::thread::sleep(Duration::from_millis(250));
+    }
+    let output = load.wait_with_output().unwrap();
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(report["requests"].as_u64().unwrap() > 1_000, "{report}");
+    assert_eq!(report["failed"], 0, "{report:#}");
+    counts.dedup();
+    let falls = counts.windows(2).filter(|pair| pair[1] < pair[0]).count();
+    let peak = *counts.iter().max().unwrap();
+    assert!(peak >= 3 && falls >= 2, "instances rise and fall with the day: {counts:?}");
+    let used = fleets(&tidegate)["items"][0]["instanceSeconds"].as_f64().unwrap();
+    let fixed = peak as f64 * began.elapsed().as_secs_f64();
+    assert!(used <= 0.6 * fixed, "{used} instance-seconds of {fixed} that a fixed fleet would have used");
 }
