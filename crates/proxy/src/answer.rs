@@ -5,7 +5,11 @@ use tidegate_lua::Phase;
 use crate::{
     error::Error,
     exchange::Exchange,
-    http::{body::Writer, fields::Kind, status},
+    http::{
+        body::Writer,
+        fields::{Fields, Kind},
+        status,
+    },
     lua,
     site::Route,
     worker::Worker,
@@ -108,6 +112,13 @@ pub(crate) fn write_length(length: u64, output: &mut Vec<u8>) {
     write_field(b"Content-Length", &digits[start..], output);
 }
 
+/// Says who made an answer, unless Lua has said something else.
+pub(crate) fn sign(fields: &mut Fields) {
+    if !fields.contains(Kind::Server) {
+        fields.push(b"Server", b"tidegate");
+    }
+}
+
 /// Makes the answer an error report of the gateway. Says nothing about causes that are none of the
 /// client's business.
 pub(crate) fn report(exchange: &mut Exchange, code: u16, message: &str) -> Vec<u8> {
@@ -117,7 +128,7 @@ pub(crate) fn report(exchange: &mut Exchange, code: u16, message: &str) -> Vec<u
     for name in [&b"Content-Type"[..], b"Content-Encoding", b"Content-Length", b"Transfer-Encoding"] {
         response.fields.remove(name);
     }
-    response.fields.push(b"Server", b"tidegate");
+    sign(&mut response.fields);
     response.fields.push(b"Content-Type", b"application/json");
     if code == 503 {
         response.fields.push(b"Retry-After", b"1");

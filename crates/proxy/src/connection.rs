@@ -7,10 +7,9 @@ use tidegate_traffic::router;
 use tokio::net::TcpStream;
 
 use crate::{
-    buffer::Lease,
     error::Error,
     exchange::Exchange,
-    forward::{self, Outcome},
+    forward::{self, Outcome, Upgraded},
     http::{
         body::{self, Framing},
         request::Refusal,
@@ -200,20 +199,22 @@ impl Connection {
     async fn forward(&mut self, site: &Site, route: &Route, upstream: &Upstream) -> Result<(), Error> {
         match forward::forward(self, site, route, upstream).await? {
             Outcome::Answered => Ok(()),
-            Outcome::Upgraded(stream, sent) => {
-                self.tunnel(site, stream, sent).await;
+            Outcome::Upgraded(upgraded) => {
+                self.tunnel(site, upgraded).await;
                 Ok(())
             }
         }
     }
 
-    async fn tunnel(&mut self, site: &Site, mut upstream: TcpStream, sent: Option<Lease>) {
+    async fn tunnel(&mut self, site: &Site, upgraded: Upgraded) {
+        let Upgraded { stream: mut upstream, sent, in_flight } = upgraded;
         let Self { line, exchange } = self;
         exchange.request.keep_alive = false;
         let limit = Limit { deadline: &line.front, span: site.snapshot.timeouts.tunnel_idle };
         let input = line.input.take();
         let pool = &line.worker.buffers;
         let carried = tunnel::run(&mut line.stream, &mut upstream, input, sent, limit, pool).await;
+        drop(in_flight);
         exchange.bytes_in = carried.up;
         exchange.bytes_out = carried.down;
     }

@@ -18,6 +18,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use tidegate_core::roster::InFlight;
 use tokio::{
     io::AsyncWrite,
     net::{TcpStream, tcp::WriteHalf},
@@ -49,8 +50,17 @@ const RECHECK: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) enum Outcome {
     Answered,
-    /// The upstream switched protocols; this is its connection, with what it already sent.
-    Upgraded(TcpStream, Option<Lease>),
+    Upgraded(Upgraded),
+}
+
+/// An upstream that switched protocols.
+#[derive(Debug)]
+pub(crate) struct Upgraded {
+    pub(crate) stream: TcpStream,
+    /// What it sent behind its answer.
+    pub(crate) sent: Option<Lease>,
+    /// The endpoint is busy with it for as long as the tunnel lasts, so nobody drains it meanwhile.
+    pub(crate) in_flight: InFlight,
 }
 
 /// Sends the request of `connection` to `upstream`, trying other endpoints as long as that is safe.
@@ -204,14 +214,20 @@ async fn attempt(
         let limit = Limit { deadline: &connection.line.front, span: timeouts.connect };
         connect(member.endpoint.address, limit).await
     };
-    let outcome = match stream {
+    let received = match stream {
         Ok(stream) => exchange_on(connection, stream, site, route, upstream, member).await,
         Err(error) => Err(error.into()),
     };
-    if outcome.as_ref().is_err_and(|failure| failure.error.is_upstream()) {
-        in_flight.fail();
+    match received {
+        Ok(None) => Ok(Outcome::Answered),
+        Ok(Some((stream, sent))) => Ok(Outcome::Upgraded(Upgraded { stream, sent, in_flight })),
+        Err(failure) => {
+            if failure.error.is_upstream() {
+                in_flight.fail();
+            }
+            Err(failure)
+        }
     }
-    outcome
 }
 
 async fn connect(address: SocketAddr, limit: Limit<'_>) -> Result<TcpStream, Error> {
@@ -225,7 +241,8 @@ async fn connect(address: SocketAddr, limit: Limit<'_>) -> Result<TcpStream, Err
     Ok(stream)
 }
 
-/// Sends the request over `stream` and brings the answer back.
+/// Sends the request over `stream` and brings the answer back. Gives the connection back, with what
+/// was sent behind the answer, if that has switched protocols.
 async fn exchange_on(
     connection: &mut Connection,
     mut stream: TcpStream,
@@ -233,7 +250,7 @@ async fn exchange_on(
     route: &Route,
     upstream: &Upstream,
     member: &Rc<Member>,
-) -> Result<Outcome, Failure> {
+) -> Result<Option<(TcpStream, Option<Lease>)>, Failure> {
     let timeouts = &site.snapshot.timeouts;
     let worker = Rc::clone(&connection.line.worker);
     connection.line.send_continue(timeouts).await?;
@@ -284,9 +301,9 @@ async fn exchange_on(
             } else if reusable {
                 upstream.keep(member, stream, site.snapshot.limits.upstream_idle_connections);
             }
-            Ok(Outcome::Answered)
+            Ok(None)
         }
-        Ok(Received::Upgraded(sent)) => Ok(Outcome::Upgraded(stream, sent)),
+        Ok(Received::Upgraded(sent)) => Ok(Some((stream, sent))),
         Err(error) => Err(Failure { error, replayable }),
     }
 }

@@ -171,13 +171,18 @@ impl Line {
             Some(writer) => writer,
             None => self.begin_lua(exchange, route, Length::Unknown).await?,
         };
+        self.move_written(exchange, writer);
+        self.flush(&site.snapshot.timeouts).await?;
+        Ok(Reply::Done)
+    }
+
+    /// Takes over what Lua has written, unless the answer has no body.
+    fn move_written(&mut self, exchange: &mut Exchange, writer: Writer) {
         if answer::has_body(exchange) && !exchange.written.is_empty() {
             writer.write(&exchange.written, &mut self.output);
             exchange.bytes_out += exchange.written.len() as u64;
         }
         exchange.written.clear();
-        self.flush(&site.snapshot.timeouts).await?;
-        Ok(Reply::Done)
     }
 
     /// Sends the rest of what Lua has written.
@@ -187,19 +192,14 @@ impl Line {
         site: &Site,
         route: &Route,
     ) -> Result<(), Error> {
-        if self.lua_writer.is_none() {
-            let length = Length::Known(exchange.written.len() as u64);
-            self.begin_lua(exchange, route, length).await?;
-        }
-        let writer = self.lua_writer.take().unwrap_or(Writer::Plain);
+        let writer = match self.lua_writer {
+            Some(writer) => writer,
+            None => self.begin_lua(exchange, route, Length::Known(exchange.written.len() as u64)).await?,
+        };
+        self.move_written(exchange, writer);
         if answer::has_body(exchange) {
-            if !exchange.written.is_empty() {
-                writer.write(&exchange.written, &mut self.output);
-                exchange.bytes_out += exchange.written.len() as u64;
-            }
             writer.finish(None, &mut self.output);
         }
-        exchange.written.clear();
         self.flush(&site.snapshot.timeouts).await?;
         self.discard_body(exchange, &site.snapshot.timeouts).await;
         Ok(())
@@ -215,7 +215,7 @@ impl Line {
             exchange.response.status = 200;
         }
         let fields = &mut exchange.response.fields;
-        fields.push(b"Server", b"tidegate");
+        answer::sign(fields);
         if length != Length::Known(0) && !fields.contains(Kind::ContentType) {
             fields.push(b"Content-Type", b"text/plain");
         }

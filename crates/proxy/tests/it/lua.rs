@@ -204,3 +204,13 @@ fn headers_set_before_the_answer_go_over_those_of_the_upstream() {
     let answer = http::get(running.addr(), "/");
     assert_eq!((answer.header("X-A"), answer.header("X-B")), (Some("ours"), Some("theirs")));
 }
+
+#[test]
+fn a_server_field_of_luas_own_is_the_only_one() {
+    let running = content(
+        "ngx.header['Server'] = 'mine'\nif ngx.var.uri == '/404' then ngx.exit(404) end\nngx.say('ok')",
+    );
+    for path in ["/", "/404"] {
+        assert_eq!(http::get(running.addr(), path).header("Server"), Some("mine"), "{path}");
+    }
+}

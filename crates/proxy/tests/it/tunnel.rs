@@ -75,3 +75,22 @@ fn a_silent_tunnel_is_closed() {
     assert_eq!(client.read_without_body().unwrap().status, 101);
     assert!(client.is_closed());
 }
+
+#[test]
+fn an_instance_counts_as_busy_while_its_tunnel_lasts() {
+    let upstream = Upstream::start(|_| Answer::echo("websocket"));
+    let running = Running::start(
+        "fleets: { app: { run: { command: [unused] } } }
+upstreams: { up: { fleet: app } }
+routes: [{ name: all, match: { path: /* }, upstream: up }]",
+    );
+    let loads = running.enlist("app", &[upstream.addr()]);
+    let mut client = Client::connect(running.addr()).unwrap();
+    client.send(UPGRADE).unwrap();
+    assert_eq!(client.read_without_body().unwrap().status, 101);
+    client.send(b"x").unwrap();
+    assert_eq!(client.read_exactly(1).unwrap(), b"x");
+    assert_eq!(loads[0].in_flight(), 1, "who drains instances must see the tunnel");
+    drop(client);
+    tidegate_testkit::eventually(crate::node::PATIENCE, "the tunnel is over", || loads[0].in_flight() == 0);
+}
