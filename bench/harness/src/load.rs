@@ -22,8 +22,9 @@ use crate::{
 pub(crate) struct Plan {
     pub(crate) addr: SocketAddr,
     pub(crate) connections: usize,
-    /// Bytes that every answer must have.
-    pub(crate) body: usize,
+    pub(crate) request: Vec<u8>,
+    /// Bytes that every answer must have, where they are always as many.
+    pub(crate) body: Option<usize>,
     pub(crate) warm_up: Duration,
     pub(crate) measured: Duration,
     /// Whose processor time is read.
@@ -47,13 +48,6 @@ const LONGEST_US: u64 = 60_000_000;
 /// A proxy that answers nothing for this long has failed.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The request for a body of that many bytes, as a browser's would look in size.
-pub(crate) fn request(addr: SocketAddr, body: usize) -> String {
-    format!(
-        "GET /{body} HTTP/1.1\r\nHost: {addr}\r\nUser-Agent: bench\r\nAccept: */*\r\nX-Tenant: acme\r\n\r\n"
-    )
-}
-
 /// Runs `plan` on a thread of its own, on its core. An answer that is not the expected one ends it.
 pub(crate) fn run(plan: Plan) -> Result<Outcome> {
     let name = "load".to_owned();
@@ -66,7 +60,6 @@ pub(crate) fn run(plan: Plan) -> Result<Outcome> {
 }
 
 fn measure(plan: &Plan) -> Result<Outcome> {
-    let request = request(plan.addr, plan.body);
     let poll = Poll::new()?;
     let mut connections = Vec::with_capacity(plan.connections);
     for number in 0..plan.connections {
@@ -77,9 +70,9 @@ fn measure(plan: &Plan) -> Result<Outcome> {
         connections.push(Connection { stream, sent: Instant::now(), answer: Answer::Head(Vec::new()) });
     }
     for connection in &mut connections {
-        connection.ask(&request)?;
+        connection.ask(&plan.request)?;
     }
-    let mut run = Run { plan, request, poll, connections, block: vec![0; 256 << 10] };
+    let mut run = Run { plan, poll, connections, block: vec![0; 256 << 10] };
     run.turn_for(plan.warm_up, &mut |_| {})?;
 
     let mut latency = Histogram::new_with_bounds(1, LONGEST_US, 3)?;
@@ -94,7 +87,6 @@ fn measure(plan: &Plan) -> Result<Outcome> {
 
 struct Run<'a> {
     plan: &'a Plan,
-    request: String,
     poll: Poll,
     connections: Vec<Connection>,
     block: Vec<u8>,
@@ -116,7 +108,7 @@ impl Run<'_> {
                 let Some(count) = poll::read(&connection.stream, &mut self.block)? else { continue };
                 if connection.answer.take(&self.block[..count], self.plan.body)? {
                     record(connection.sent.elapsed());
-                    connection.ask(&self.request)?;
+                    connection.ask(&self.plan.request)?;
                 }
             }
         }
@@ -131,10 +123,10 @@ struct Connection {
 }
 
 impl Connection {
-    fn ask(&mut self, request: &str) -> io::Result<()> {
+    fn ask(&mut self, request: &[u8]) -> io::Result<()> {
         self.sent = Instant::now();
         // There is room: the one before was read and answered.
-        match poll::write(&self.stream, request.as_bytes())? {
+        match poll::write(&self.stream, request)? {
             Some(count) if count == request.len() => Ok(()),
             _ => Err(io::Error::other("a request does not fit into the socket")),
         }
@@ -147,35 +139,64 @@ enum Answer {
     Head(Vec<u8>),
     /// Bytes of the body that are missing.
     Body(usize),
+    /// The last bytes that came of a chunked body.
+    Chunks(Vec<u8>),
 }
+
+/// The end of a chunked body without trailers. Nothing follows it, because nothing else was asked for.
+const LAST_CHUNK: &[u8] = b"\r\n0\r\n\r\n";
 
 impl Answer {
     /// Takes what came; true when the answer is complete, and the next one awaited.
-    fn take(&mut self, bytes: &[u8], body: usize) -> Result<bool> {
-        ensure!(!bytes.is_empty(), "the proxy closed a connection");
-        let missing = match self {
-            Self::Body(missing) => missing.checked_sub(bytes.len()),
+    fn take(&mut self, bytes: &[u8], body: Option<usize>) -> Result<bool> {
+        ensure!(!bytes.is_empty(), "the server closed a connection");
+        let next = match self {
+            Self::Body(missing) => Self::Body(missing.checked_sub(bytes.len()).context(TOO_LONG)?),
+            Self::Chunks(tail) => Self::Chunks(last_of(tail, bytes)),
             Self::Head(head) => {
                 head.extend_from_slice(bytes);
                 let Some(end) = memmem::find(head, b"\r\n\r\n").map(|at| at + 4) else { return Ok(false) };
-                check_head(&head[..end], body)?;
-                body.checked_sub(head.len() - end)
+                match length(&head[..end], body)? {
+                    Some(length) => Self::Body(length.checked_sub(head.len() - end).context(TOO_LONG)?),
+                    // With the end of the head, for the body that is empty.
+                    None => Self::Chunks(last_of(&[], &head[end - 2..])),
+                }
             }
         };
-        *self = match missing.context("an answer is longer than it says")? {
-            0 => Self::Head(Vec::new()),
-            missing => Self::Body(missing),
+        let complete = match &next {
+            Self::Body(missing) => *missing == 0,
+            Self::Chunks(tail) => tail == LAST_CHUNK,
+            Self::Head(_) => false,
         };
-        Ok(matches!(self, Self::Head(_)))
+        *self = if complete { Self::Head(Vec::new()) } else { next };
+        Ok(complete)
     }
 }
 
-fn check_head(head: &[u8], body: usize) -> Result<()> {
-    let ok = head.starts_with(b"HTTP/1.1 200 ");
-    let length = format!("\r\ncontent-length: {body}\r\n");
-    let sized = memmem::find(&head.to_ascii_lowercase(), length.as_bytes()).is_some();
-    ensure!(ok && sized, "an unexpected answer: {}", head.escape_ascii());
-    Ok(())
+const TOO_LONG: &str = "an answer is longer than it says";
+
+/// As many bytes as a last chunk has, from the end of both.
+fn last_of(before: &[u8], bytes: &[u8]) -> Vec<u8> {
+    let bytes = &bytes[bytes.len().saturating_sub(LAST_CHUNK.len())..];
+    let room = LAST_CHUNK.len() - bytes.len();
+    [&before[before.len().saturating_sub(room)..], bytes].concat()
+}
+
+/// The length of the body that follows a head; `None` when it comes in chunks.
+fn length(head: &[u8], body: Option<usize>) -> Result<Option<usize>> {
+    let head = head.to_ascii_lowercase();
+    let length = memmem::find(&head, b"\r\ncontent-length: ").and_then(|at| {
+        let value = head[at + 18..].split(|&byte| byte == b'\r').next()?;
+        std::str::from_utf8(value).ok()?.parse::<usize>().ok()
+    });
+    let chunked = memmem::find(&head, b"\r\ntransfer-encoding: chunked\r\n").is_some();
+    let expected = match (length, body) {
+        (Some(length), Some(body)) => length == body,
+        (Some(_), None) => true,
+        (None, _) => chunked,
+    };
+    ensure!(head.starts_with(b"http/1.1 200 ") && expected, "an unexpected answer: {}", head.escape_ascii());
+    Ok(length)
 }
 
 #[cfg(test)]
@@ -184,12 +205,18 @@ mod tests {
 
     #[test]
     fn an_answer_may_come_in_pieces() {
-        let whole = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc";
-        for cut in 1..whole.len() {
-            let mut answer = Answer::Head(Vec::new());
-            assert!(!answer.take(&whole[..cut], 3).unwrap());
-            assert!(answer.take(&whole[cut..], 3).unwrap(), "cut at {cut}");
-            assert!(answer.take(whole, 3).unwrap());
+        let answers: [&[u8]; 3] = [
+            b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc",
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        ];
+        for whole in answers {
+            for cut in 1..whole.len() {
+                let mut answer = Answer::Head(Vec::new());
+                assert!(!answer.take(&whole[..cut], None).unwrap(), "cut at {cut}");
+                assert!(answer.take(&whole[cut..], None).unwrap(), "cut at {cut}");
+                assert!(answer.take(whole, None).unwrap());
+            }
         }
     }
 
@@ -199,11 +226,11 @@ mod tests {
             b"",
             b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 3\r\n\r\n",
             b"HTTP/1.1 200 OK\r\nContent-Length: 30\r\n\r\n",
-            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\n\r\n",
             b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabcd",
         ];
         for bytes in cases {
-            assert!(Answer::Head(Vec::new()).take(bytes, 3).is_err(), "{}", bytes.escape_ascii());
+            assert!(Answer::Head(Vec::new()).take(bytes, Some(3)).is_err(), "{}", bytes.escape_ascii());
         }
     }
 }

@@ -19,12 +19,12 @@ use crate::{
 
 /// Lives, with its thread, as long as the program.
 #[derive(Debug)]
-pub(crate) struct Origin {
+pub struct Origin {
     addr: SocketAddr,
 }
 
 impl Origin {
-    pub(crate) fn start(core: usize, bodies: &[usize]) -> Result<Self> {
+    pub fn start(core: usize, bodies: &[usize]) -> Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         listener.set_nonblocking(true)?;
         let addr = listener.local_addr()?;
@@ -37,7 +37,7 @@ impl Origin {
         Ok(Self { addr })
     }
 
-    pub(crate) fn addr(&self) -> SocketAddr {
+    pub fn addr(&self) -> SocketAddr {
         self.addr
     }
 }

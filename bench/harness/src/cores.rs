@@ -12,7 +12,7 @@ pub(crate) fn pin(core: usize) -> io::Result<()> {
 }
 
 /// Runs `start` on `core`; processes that it starts stay there, this thread does not.
-pub(crate) fn pinned<T>(core: usize, start: impl FnOnce() -> T) -> io::Result<T> {
+pub fn pinned<T>(core: usize, start: impl FnOnce() -> T) -> io::Result<T> {
     let before = sched_getaffinity(None)?;
     pin(core)?;
     let started = start();

@@ -11,23 +11,33 @@ use crate::{
     peer::Peer,
 };
 
-/// What is measured.
+/// What is measured together.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Cell {
+    /// What tells this cell from the others.
+    pub labels: Vec<String>,
+    pub connections: usize,
+    /// Sent by every connection, again and again.
+    #[serde(skip)]
+    pub request: Vec<u8>,
+    /// Bytes that every answer must have, where they are always as many.
+    #[serde(skip)]
+    pub body: Option<usize>,
+}
+
 #[derive(Debug)]
-pub(crate) struct Matrix {
-    pub(crate) rounds: usize,
+pub(crate) struct Rounds {
+    pub(crate) count: usize,
     pub(crate) measured: Duration,
-    pub(crate) connections: Vec<usize>,
-    pub(crate) bodies: Vec<usize>,
     pub(crate) load_core: usize,
 }
 
-/// One combination of connections and body size.
+/// A cell with every round of it: a figure for each peer, in the order of the peers.
 #[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct Cell {
-    pub(crate) connections: usize,
-    pub(crate) body_bytes: usize,
-    /// Every round, with a figure for each peer in the order of the peers.
+pub(crate) struct Found {
+    #[serde(flatten)]
+    pub(crate) cell: Cell,
     pub(crate) rounds: Vec<Vec<Figures>>,
 }
 
@@ -44,19 +54,17 @@ pub(crate) struct Figures {
     pub(crate) resident_mib: f64,
 }
 
-impl Matrix {
-    pub(crate) fn run(&self, peers: &[Box<dyn Peer>]) -> Result<Vec<Cell>> {
-        let mut cells = Vec::new();
-        for &connections in &self.connections {
-            for &body_bytes in &self.bodies {
-                let mut cell = Cell { connections, body_bytes, rounds: Vec::new() };
-                for round in 0..self.rounds {
-                    cell.rounds.push(self.round(round, peers, &cell)?);
-                }
-                cells.push(cell);
+impl Rounds {
+    pub(crate) fn run(&self, cells: Vec<Cell>, peers: &[Box<dyn Peer>]) -> Result<Vec<Found>> {
+        let mut all = Vec::new();
+        for cell in cells {
+            let mut found = Found { cell, rounds: Vec::new() };
+            for round in 1..=self.count {
+                found.rounds.push(self.round(round, peers, &found.cell)?);
             }
+            all.push(found);
         }
-        Ok(cells)
+        Ok(all)
     }
 
     fn round(&self, round: usize, peers: &[Box<dyn Peer>], cell: &Cell) -> Result<Vec<Figures>> {
@@ -65,22 +73,21 @@ impl Matrix {
             let outcome = load::run(Plan {
                 addr: peer.addr(),
                 connections: cell.connections,
-                body: cell.body_bytes,
+                request: cell.request.clone(),
+                body: cell.body,
                 warm_up: self.measured / 2,
                 measured: self.measured,
                 processes: peer.processes(),
                 core: self.load_core,
             });
-            let place =
-                || format!("{}, {} connections, {} bytes", peer.name(), cell.connections, cell.body_bytes);
+            let place = || format!("{}, {}", peer.name(), cell.labels.join(", "));
             let found = Figures::new(
                 &outcome.with_context(place)?,
                 resident_bytes(peer.server()).unwrap_or_default(),
             );
             eprintln!(
-                "{}, round {}: {:.1} us/request, {:.0} requests/s, p99 {:.2} ms",
+                "{}, round {round}: {:.1} us/request, {:.0} requests/s, p99 {:.2} ms",
                 place(),
-                round + 1,
                 found.cpu_us,
                 found.requests_per_second,
                 found.p99_ms,

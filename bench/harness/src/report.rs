@@ -6,8 +6,8 @@ use anyhow::Result;
 use serde::Serialize;
 
 use crate::{
-    matrix::{Cell, Figures},
     peer::Peer,
+    rounds::{Figures, Found},
 };
 
 #[derive(Debug, Serialize)]
@@ -18,7 +18,9 @@ pub(crate) struct Report {
     rounds: usize,
     seconds_per_round: f64,
     peers: Vec<Version>,
-    cells: Vec<Cell>,
+    /// What the labels of the cells are.
+    columns: Vec<&'static str>,
+    cells: Vec<Found>,
 }
 
 #[derive(Debug, Serialize)]
@@ -28,13 +30,20 @@ struct Version {
 }
 
 impl Report {
-    pub(crate) fn new(rounds: usize, seconds: f64, peers: &[Box<dyn Peer>], cells: Vec<Cell>) -> Self {
+    pub(crate) fn new(
+        columns: &[&'static str],
+        rounds: usize,
+        seconds: f64,
+        peers: &[Box<dyn Peer>],
+        cells: Vec<Found>,
+    ) -> Self {
         Self {
             processor: processor(),
             kernel: fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim().to_owned(),
             rounds,
             seconds_per_round: seconds,
             peers: peers.iter().map(|peer| Version { name: peer.name(), version: peer.version() }).collect(),
+            columns: columns.to_vec(),
             cells,
         }
     }
@@ -46,9 +55,11 @@ impl Report {
     /// Markdown: a row for each cell and peer, medians of the rounds. The ratio is the first peer's
     /// processor time over that of the peer in the row.
     pub(crate) fn table(&self) -> String {
-        let mut table = String::from(
-            "| connections | body | proxy | CPU µs/request | user | system | requests/s | p50 ms | p99 ms | RSS MiB | CPU ratio |\n\
-             | --: | --: | --- | --: | --: | --: | --: | --: | --: | --: | --: |\n",
+        let mut table = format!(
+            "| {} | server | CPU µs/request | user | system | requests/s | p50 ms | p99 ms | RSS MiB | CPU ratio |\n\
+             |{} --- | --: | --: | --: | --: | --: | --: | --: | --: |\n",
+            self.columns.join(" | "),
+            " --: |".repeat(self.columns.len()),
         );
         for cell in &self.cells {
             for (index, peer) in self.peers.iter().enumerate() {
@@ -60,9 +71,8 @@ impl Report {
                 // Writing to a string cannot fail.
                 let _ = writeln!(
                     table,
-                    "| {} | {} | {} | {:.1} | {:.1} | {:.1} | {:.0} | {:.2} | {:.2} | {:.1} | {ratio} |",
-                    cell.connections,
-                    size(cell.body_bytes),
+                    "| {} | {} | {:.1} | {:.1} | {:.1} | {:.0} | {:.2} | {:.2} | {:.1} | {ratio} |",
+                    cell.cell.labels.join(" | "),
                     peer.name,
                     of(|f| f.cpu_us),
                     of(|f| f.user_us),
@@ -84,14 +94,6 @@ fn processor() -> String {
     model.map_or_else(String::new, |(_, name)| name.trim().to_owned())
 }
 
-fn size(bytes: usize) -> String {
-    if bytes >= 1_024 && bytes.is_multiple_of(1_024) {
-        format!("{} KiB", bytes / 1_024)
-    } else {
-        format!("{bytes} B")
-    }
-}
-
 /// The lower of the two in the middle when their number is even; zero of none.
 fn median(values: impl Iterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.collect();
@@ -102,6 +104,7 @@ fn median(values: impl Iterator<Item = f64>) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Cell;
 
     fn figures(cpu_us: f64) -> Figures {
         Figures {
@@ -123,7 +126,9 @@ mod tests {
             vec![figures(40.0), figures(80.0)],
             vec![figures(30.0), figures(30.0)],
         ];
-        let cells = vec![Cell { connections: 64, body_bytes: 65_536, rounds }];
+        let labels = vec!["64".to_owned(), "64 KiB".to_owned()];
+        let cells =
+            vec![Found { cell: Cell { labels, connections: 64, request: Vec::new(), body: None }, rounds }];
         let peers =
             ["tidegate", "nginx"].map(|name| Version { name, version: String::new() }).into_iter().collect();
         let report = Report {
@@ -132,6 +137,7 @@ mod tests {
             rounds: 3,
             seconds_per_round: 1.0,
             peers,
+            columns: vec!["connections", "body"],
             cells,
         };
         let table = report.table();

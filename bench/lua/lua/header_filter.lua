@@ -1,0 +1,1 @@
+ngx.header["Content-Length"] = nil

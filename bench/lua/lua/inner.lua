@@ -1,0 +1,1 @@
+ngx.print("user ", ngx.var.arg_user)
