@@ -2,18 +2,37 @@
 //!
 //! `cargo xtask tidy` checks what neither the compiler nor clippy can: which crate may know which,
 //! that the lower floors stay pure, and that files and functions stay small. It also runs as a test.
+//!
+//! `cargo xtask ngx-suite` runs the tests of others, converted, against the gateway.
 
+mod ngx_suite;
 mod source;
 mod tidy;
 
-use std::{env, path::Path, process::ExitCode};
+use std::{path::Path, process::ExitCode};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
+use clap::{Parser, Subcommand};
 
-const USAGE: &str = "usage: cargo xtask tidy";
+use crate::ngx_suite::NgxSuite;
+
+/// Chores of this repository.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Debug, Subcommand)]
+enum Chore {
+    /// Check what neither the compiler nor clippy can.
+    Tidy,
+    NgxSuite(Box<NgxSuite>),
+}
 
 fn main() -> ExitCode {
-    match run() {
+    match run(&Cli::parse().chore) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(1),
         Err(error) => {
@@ -23,14 +42,17 @@ fn main() -> ExitCode {
     }
 }
 
-fn run() -> Result<bool> {
-    let args: Vec<String> = env::args().skip(1).collect();
-    let ["tidy"] = args.iter().map(String::as_str).collect::<Vec<_>>()[..] else { bail!(USAGE) };
-    let findings = tidy::check(repository()?)?;
-    for finding in &findings {
-        eprintln!("{finding}");
+fn run(chore: &Chore) -> Result<bool> {
+    match chore {
+        Chore::Tidy => {
+            let findings = tidy::check(repository()?)?;
+            for finding in &findings {
+                eprintln!("{finding}");
+            }
+            Ok(findings.is_empty())
+        }
+        Chore::NgxSuite(suite) => suite.run(repository()?),
     }
-    Ok(findings.is_empty())
 }
 
 fn repository() -> Result<&'static Path> {
