@@ -1,7 +1,7 @@
 //! What is written as one scalar and is not a number.
 //!
 //! [`text`]: free text, files, Lua; [`address`]: where things listen and are reached; [`pattern`]: what
-//! requests are matched against; [`word`]: closed sets of words. Names are the types of
+//! requests are matched against; [`lua`]: chunk names and names of variables; [`word`]: closed sets of words. Names are the types of
 //! `tidegate_core` themselves.
 
 use schemars::{Schema, json_schema};
@@ -17,6 +17,7 @@ use crate::{
 };
 
 pub(crate) mod address;
+pub(crate) mod lua;
 pub(crate) mod pattern;
 pub(crate) mod text;
 pub(crate) mod word;

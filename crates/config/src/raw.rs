@@ -7,7 +7,10 @@ use std::net::SocketAddr;
 
 use ipnet::IpNet;
 use schemars::{Schema, SchemaGenerator, json_schema};
-use tidegate_core::{DictName, FleetId, UpstreamId};
+use tidegate_core::{
+    FleetId, UpstreamId,
+    snapshot::{ErrorLevel, ErrorLogFormat},
+};
 
 use crate::{
     decode::{Decode, Leaf, List, Map, record},
@@ -18,10 +21,12 @@ use crate::{
 };
 
 pub(crate) mod fleet;
+pub(crate) mod lua;
 pub(crate) mod route;
 
 pub(crate) use {
     fleet::Fleet,
+    lua::{Lua, Vars},
     route::{Route, Upstream},
 };
 
@@ -36,6 +41,8 @@ record! {
         workers: Workers = default("auto"),
         /// What is logged of each request, as JSON lines. `false`: nothing.
         access_log: AccessLog = default("false"),
+        /// How the gateway, and Lua by `ngx.log`, say what happens.
+        error_log: ErrorLog = default("{}"),
         /// The longest that each wait may take. A wait ends up to 200 ms late.
         timeouts: Timeouts = default("{}"),
         /// The most of everything that a client or an upstream may make a node hold.
@@ -44,6 +51,8 @@ record! {
         trusted_proxies: List<IpNet> = default("[]"),
         /// What every Lua VM is given.
         lua: Lua = default("{}"),
+        /// Variables that every request gets, before its route's own.
+        vars: Vars = default("{}"),
         /// Sets of interchangeable instances that grow and shrink, by name.
         fleets: Map<FleetId, Fleet> = default("{}"),
         /// Groups of endpoints that serve the same thing, by name.
@@ -119,6 +128,8 @@ record! {
         response_header_bytes: Size<KIB, MIB> = default("64KiB"),
         /// Body that Lua reads or writes at once: 413 or an error beyond.
         lua_body_bytes: Size<0, GIB> = default("8MiB"),
+        /// Request body that is kept in memory for Lua; a longer one goes to a file.
+        client_body_buffer: Size<KIB, GIB> = default("1MiB"),
         /// Client connections of the whole node; more wait in the kernel's queue.
         connections: Count<1, 1_000_000> = default("65536"),
         /// Unused connections that each worker keeps to one endpoint.
@@ -129,23 +140,25 @@ record! {
 }
 
 record! {
-    /// What every Lua VM is given.
-    Lua {
-        /// `package.path`, relative to the folder that Tidegate was started in. Empty: LuaJIT's own.
-        package_path: text::Text = default("''"),
-        /// `ngx.shared.NAME`, shared by all workers, with the bytes that each may hold.
-        shared_dicts: Map<DictName, Size<{ 4 * KIB }, { 64 * GIB }>> = default("{}"),
-    }
-    later: ["init", "initWorker"]
-}
-
-record! {
     /// What is logged of each request.
     AccessLogSettings {
         /// Share of requests that are logged.
         sample: Percent<1, 10_000> = default("100%"),
         /// File that lines are appended to, relative to the folder of the configuration. Without it: standard
         /// output.
+        file: text::File = optional,
+    }
+}
+
+record! {
+    /// How the gateway, and Lua by `ngx.log`, say what happens. Read at start only.
+    ErrorLog {
+        /// `json`: one object a line; `nginx`: lines as nginx writes them.
+        format: ErrorLogFormat = default("json"),
+        /// The least urgent that is written. Without it: what the environment variable `TIDEGATE_LOG` says.
+        level: ErrorLevel = optional,
+        /// File that lines are appended to, relative to the folder of the configuration. Without it: standard
+        /// error.
         file: text::File = optional,
     }
 }

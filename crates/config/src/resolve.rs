@@ -14,7 +14,7 @@ use std::{
 
 use tidegate_core::{
     FleetId, Snapshot, UpstreamId,
-    snapshot::{self, Limits, LogOutput, LuaSettings, Timeouts},
+    snapshot::{self, ErrorLog, Limits, LogOutput, Timeouts},
 };
 
 use crate::{
@@ -26,6 +26,7 @@ use crate::{
 };
 
 mod fleet;
+mod lua;
 mod regexes;
 mod route;
 mod scripts;
@@ -72,10 +73,12 @@ impl Resolver<'_, '_> {
         let listeners = self.listeners();
         let admin = self.admin();
         let access_log = self.access_log();
+        let error_log = raw.error_log.value().and_then(|log| self.error_log(log));
         let timeouts = raw.timeouts.value().and_then(timeouts);
         let limits = raw.limits.value().and_then(limits);
         let trusted_proxies = raw.trusted_proxies.value().and_then(|list| list.resolve(|net, _| Some(*net)));
-        let lua = raw.lua.value().and_then(lua);
+        let lua = raw.lua.value().and_then(|lua| self.lua(lua));
+        let vars = raw.vars.value().and_then(|vars| self.vars(vars));
         let fleets =
             raw.fleets.value().and_then(|fleets| fleets.resolve(|name, _, raw| self.fleet(name, raw)));
         let upstreams = raw.upstreams.value();
@@ -88,10 +91,12 @@ impl Resolver<'_, '_> {
             admin: admin?,
             workers: workers(*raw.workers.value()?),
             access_log: access_log?,
+            error_log: error_log?,
             timeouts: timeouts?,
             limits: limits?,
             trusted_proxies: trusted_proxies?,
             lua: lua?,
+            vars: vars?,
             fleets: fleets?,
             upstreams: upstreams?,
             routes: routes?,
@@ -150,6 +155,14 @@ impl Resolver<'_, '_> {
         };
         Some(Some(snapshot::AccessLog { sample: settings.sample.value()?.0, output }))
     }
+
+    fn error_log(&self, raw: &raw::ErrorLog) -> Option<ErrorLog> {
+        Some(ErrorLog {
+            format: *raw.format.value()?,
+            level: raw.level.optional()?.map(|level| level.value),
+            file: raw.file.optional()?.map(|file| self.scripts.locate(&file.value.0)),
+        })
+    }
 }
 
 fn workers(raw: raw::Workers) -> snapshot::Workers {
@@ -185,16 +198,10 @@ fn limits(raw: &raw::Limits) -> Option<Limits> {
         body_bytes: raw.body_bytes.value()?.0,
         response_header_bytes: raw.response_header_bytes.value()?.0 as usize,
         lua_body_bytes: raw.lua_body_bytes.value()?.0 as usize,
+        client_body_buffer: raw.client_body_buffer.value()?.0 as usize,
         connections: raw.connections.value()?.0 as usize,
         upstream_idle_connections: raw.upstream_idle_connections.value()?.0 as usize,
         queue: raw.queue.value()?.0 as usize,
-    })
-}
-
-fn lua(raw: &raw::Lua) -> Option<LuaSettings> {
-    Some(LuaSettings {
-        package_path: raw.package_path.value()?.0.clone(),
-        shared_dicts: raw.shared_dicts.value()?.resolve(|_, _, size| Some(size.0))?,
     })
 }
 

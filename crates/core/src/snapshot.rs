@@ -4,15 +4,23 @@
 //! compile, scripts have been read. So the planes that use it need no error paths for it. The
 //! `config` crate is the only one that makes a [`Snapshot`] out of text.
 
-use std::{
-    collections::BTreeMap, net::SocketAddr, num::NonZeroU32, path::PathBuf, sync::Arc, time::Duration,
-};
+use std::{collections::BTreeMap, net::SocketAddr, num::NonZeroU32, path::PathBuf, time::Duration};
 
 use ipnet::IpNet;
 use regex::Regex;
 use serde::{Deserialize, Serialize};
 
-use crate::{DictName, FleetId, RouteId, UpstreamId, policy::Policy};
+use crate::{FleetId, RouteId, UpstreamId, policy::Policy};
+
+mod answer;
+mod lua;
+mod template;
+
+pub use self::{
+    answer::{FixedAnswer, LocalAnswer, StaticFiles},
+    lua::{Assigned, Assignment, Hooks, LuaSettings, Script, SocketSettings},
+    template::{Piece, Template},
+};
 
 /// Everything that one node serves. Swapped as a whole; requests in flight finish on the old one.
 #[derive(Debug, Clone)]
@@ -24,11 +32,14 @@ pub struct Snapshot {
     pub workers: Workers,
     /// `None`: requests are not logged.
     pub access_log: Option<AccessLog>,
+    pub error_log: ErrorLog,
     pub timeouts: Timeouts,
     pub limits: Limits,
     /// Peers whose `X-Forwarded-*` and `X-Request-Id` headers are believed and extended.
     pub trusted_proxies: Vec<IpNet>,
     pub lua: LuaSettings,
+    /// Set for every request before its route's own.
+    pub vars: Vec<Assignment>,
     pub fleets: BTreeMap<FleetId, Fleet>,
     pub upstreams: BTreeMap<UpstreamId, Upstream>,
     /// In the order of the file.
@@ -68,6 +79,38 @@ pub enum LogOutput {
     Stdout,
     /// Appended to.
     File(PathBuf),
+}
+
+/// How the node says what happens to it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ErrorLog {
+    pub format: ErrorLogFormat,
+    /// The least urgent that is written; `None`: what the environment says.
+    pub level: Option<ErrorLevel>,
+    /// Appended to; `None`: standard error.
+    pub file: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ErrorLogFormat {
+    /// One JSON object a line.
+    #[default]
+    Json,
+    /// Lines as nginx writes them.
+    Nginx,
+}
+
+/// The levels of nginx, from the most talkative.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ErrorLevel {
+    Debug,
+    Info,
+    Notice,
+    Warn,
+    Error,
+    Crit,
+    Alert,
+    Emerg,
 }
 
 /// The longest that each wait may take. Worker timers are coarse: a wait ends up to 200 ms late.
@@ -132,6 +175,8 @@ pub struct Limits {
     pub response_header_bytes: usize,
     /// Bytes of a body that Lua reads or writes at once: 413 or an error beyond. Default 8 MiB.
     pub lua_body_bytes: usize,
+    /// Bytes of a request body that is kept in memory for Lua; a longer one goes to a file. Default 1 MiB.
+    pub client_body_buffer: usize,
     /// Client connections of the whole node; more wait in the kernel's queue. Default 65,536.
     pub connections: usize,
     /// Unused connections that each worker keeps to one endpoint. Default 256.
@@ -149,6 +194,7 @@ impl Default for Limits {
             body_bytes: 64 << 20,
             response_header_bytes: 64 << 10,
             lua_body_bytes: 8 << 20,
+            client_body_buffer: 1 << 20,
             connections: 65_536,
             upstream_idle_connections: 256,
             queue: 1_024,
@@ -156,51 +202,56 @@ impl Default for Limits {
     }
 }
 
-/// What every Lua VM of the node is given.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct LuaSettings {
-    /// `package.path`; empty: LuaJIT's own.
-    pub package_path: String,
-    /// `ngx.shared.NAME`, with the bytes that each may hold.
-    pub shared_dicts: BTreeMap<DictName, u64>,
-}
-
-/// A piece of Lua, read when the configuration was.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Script {
-    /// The chunk name as errors show it, without Lua's `@` or `=`: a file's path; for inline code the path of the
-    /// configuration, whose source then starts with so many empty lines that Lua's line numbers are the
-    /// configuration's own.
-    pub name: Arc<str>,
-    pub source: Arc<str>,
-}
-
-/// The Lua of one route, by phase.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Hooks {
-    pub access: Option<Script>,
-    /// Makes the answer itself; the route then has no upstream.
-    pub content: Option<Script>,
-    pub header_filter: Option<Script>,
-    pub log: Option<Script>,
-}
-
 /// Requests of one kind, and what becomes of them.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "independent settings")]
 pub struct Route {
     /// Unique within the snapshot.
     pub name: RouteId,
     pub matcher: Match,
-    /// `None` exactly when `hooks.content` is set.
+    /// At most one of this, `hooks.content` and `local` is set, and at least one.
     pub upstream: Option<UpstreamId>,
+    /// What the gateway answers by itself.
+    pub local: Option<LocalAnswer>,
     pub hooks: Hooks,
+    /// Only subrequests and `ngx.exec` get here; to clients it is not there.
+    pub internal: bool,
+    /// In the order in which they are set, before the rewrite phase.
+    pub vars: Vec<Assignment>,
+    /// The request body is read before Lua runs.
+    pub need_request_body: bool,
+    /// A client that goes away ends the Lua that runs for it.
+    pub check_client_abort: bool,
+    /// `Content-Type` of answers that Lua makes and does not name one for; empty: none.
+    pub default_type: String,
+    /// Whether answers that Lua makes get the default type at all.
+    pub use_default_type: bool,
+}
+
+impl Route {
+    /// A route for every request that does nothing yet.
+    pub fn new(name: RouteId) -> Self {
+        Self {
+            name,
+            matcher: Match::default(),
+            upstream: None,
+            local: None,
+            hooks: Hooks::default(),
+            internal: false,
+            vars: Vec::new(),
+            need_request_body: false,
+            check_client_abort: false,
+            default_type: "text/plain".into(),
+            use_default_type: true,
+        }
+    }
 }
 
 /// What a request must look like. Parts that are empty match anything.
 #[derive(Debug, Clone, Default)]
 pub struct Match {
+    /// `@foo`: only `ngx.exec` goes there, by this name.
+    pub name: Option<String>,
     pub hosts: Vec<HostMatch>,
     pub path: PathMatch,
     /// Upper case, as on the wire.
@@ -252,7 +303,7 @@ pub struct Upstream {
 #[derive(Debug, Clone, PartialEq)]
 pub enum UpstreamTarget {
     Fleet(FleetId),
-    /// Never empty.
+    /// Empty only where the `balancer` of every route that uses it picks the peer.
     Endpoints(Vec<StaticEndpoint>),
 }
 

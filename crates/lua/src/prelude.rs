@@ -43,7 +43,12 @@ pub(crate) struct Prelude {
 }
 
 /// Makes `ngx` in the globals of `lua`; `host` is the address of the host that its functions work on.
-pub(crate) fn load(lua: &Lua, host: LightUserData, worker: WorkerIdentity) -> mlua::Result<Prelude> {
+pub(crate) fn load(
+    lua: &Lua,
+    host: LightUserData,
+    worker: WorkerIdentity,
+    folder: &str,
+) -> mlua::Result<Prelude> {
     let kit = lua.create_table()?;
     let exports = lua.create_table()?;
     for export in api::exports() {
@@ -60,7 +65,13 @@ pub(crate) fn load(lua: &Lua, host: LightUserData, worker: WorkerIdentity) -> ml
         Value::NULL,
     ))?;
     for (name, source) in PARTS {
-        chunk(lua, name, source).call::<()>((&kit, worker.id, worker.count, process::id(), prefix()))?;
+        chunk(lua, name, source).call::<()>((
+            &kit,
+            worker.id,
+            worker.count,
+            process::id(),
+            prefix(folder),
+        ))?;
     }
     Ok(Prelude {
         load: kit.get("load")?,
@@ -75,7 +86,9 @@ fn chunk<'a>(lua: &Lua, name: &str, source: &'a str) -> mlua::chunk::Chunk<'a> {
     lua.load(source).set_name(format!("=ngx.{name}"))
 }
 
-/// The folder that relative paths start from, with a slash at its end.
-fn prefix() -> String {
-    std::env::current_dir().map(|path| format!("{}/", path.display())).unwrap_or_default()
+/// `folder` from the root on, with a slash at its end; where the process runs if it is empty.
+fn prefix(folder: &str) -> String {
+    let folder = if folder.is_empty() { "." } else { folder };
+    let path = std::path::absolute(folder).unwrap_or_else(|_| folder.into());
+    format!("{}/", path.to_string_lossy().trim_end_matches('/'))
 }

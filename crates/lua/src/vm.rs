@@ -85,7 +85,7 @@ impl Vm {
         let start = |error: mlua::Error| Error::Start(error.to_string());
         configure(&lua, settings).map_err(start)?;
         let address = LightUserData(Rc::as_ptr(&host).cast_mut().cast::<c_void>());
-        let prelude = prelude::load(&lua, address, worker).map_err(start)?;
+        let prelude = prelude::load(&lua, address, worker, &settings.prefix).map_err(start)?;
         let mut main = ptr::null_mut();
         let (mut describe, mut ctx_tables) = (0, 0);
         // SAFETY: the closure runs protected, with its two arguments on the stack, and takes both off.
@@ -366,12 +366,32 @@ fn configure(lua: &Lua, settings: &LuaSettings) -> mlua::Result<()> {
         .get::<Table>("opt")?
         .get::<mlua::Function>("start")?
         .call::<()>(mlua::Variadic::from_iter(JIT_OPTIONS))?;
-    if !settings.package_path.is_empty() {
-        let package = globals.get::<Table>("package")?;
-        let default: String = package.get("path")?;
-        package.set("path", settings.package_path.replace(";;", &format!(";{default}")))?;
+    let package = globals.get::<Table>("package")?;
+    for (name, path) in [("path", &settings.package_path), ("cpath", &settings.package_cpath)] {
+        if !path.is_empty() {
+            let default: String = package.get(name)?;
+            package.set(name, path.replace(";;", &format!(";{default}")))?;
+        }
+    }
+    if let Some(names) = &settings.env {
+        globals.get::<Table>("os")?.set("getenv", environment(lua, names)?)?;
     }
     Ok(())
+}
+
+/// `os.getenv`, for what a configuration lets scripts see.
+fn environment(lua: &Lua, names: &[String]) -> mlua::Result<mlua::Function> {
+    let visible = lua.create_table()?;
+    for name in names {
+        match name.split_once('=') {
+            Some((name, value)) => visible.set(name, value)?,
+            None => match std::env::var_os(name) {
+                Some(value) => visible.set(name.as_str(), lua.create_string(value.as_encoded_bytes())?)?,
+                None => {}
+            },
+        }
+    }
+    lua.create_function(move |_, name: mlua::LuaString| visible.get::<mlua::Value>(name))
 }
 
 /// The VM was used from inside of itself, or with what another VM made.

@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, rc::Rc, sync::atomic::Ordering::Relaxed, time::Instant};
 
+use tidegate_core::snapshot::LocalAnswer;
 use tidegate_lua::{Op, Phase, Reply, Verdict};
 use tidegate_traffic::router;
 use tokio::net::TcpStream;
@@ -15,7 +16,7 @@ use crate::{
         request::Refusal,
     },
     line::Line,
-    lua,
+    local, lua,
     site::{Route, Site},
     tunnel,
     upstream::Upstream,
@@ -192,8 +193,24 @@ impl Connection {
             let code = if let Verdict::Exit(code) = verdict { code } else { 0 };
             return self.exit(site, route, code).await;
         }
-        let upstream = route.upstream.as_ref().expect("a route without content has an upstream");
+        if let Some(local) = &route.local {
+            return self.answer_locally(site, route, local).await;
+        }
+        let upstream = route.upstream.as_ref().expect("a route without an answer of its own has an upstream");
         self.forward(site, route, upstream).await
+    }
+
+    async fn answer_locally(&mut self, site: &Site, route: &Route, local: &LocalAnswer) -> Result<(), Error> {
+        match local {
+            LocalAnswer::Fixed(fixed) => {
+                local::fixed(&mut self.exchange, fixed);
+                self.line.finish_lua(&mut self.exchange, site, route).await
+            }
+            LocalAnswer::Files(files) => match local::file(&mut self.exchange, files).await {
+                Ok(()) => self.line.finish_lua(&mut self.exchange, site, route).await,
+                Err(status) => self.line.send_report(&mut self.exchange, site, Some(route), status, "").await,
+            },
+        }
     }
 
     async fn forward(&mut self, site: &Site, route: &Route, upstream: &Upstream) -> Result<(), Error> {

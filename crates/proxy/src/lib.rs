@@ -22,6 +22,7 @@ mod exchange;
 mod forward;
 mod http;
 mod line;
+mod local;
 mod lua;
 mod node;
 mod receive;

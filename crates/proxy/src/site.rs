@@ -10,7 +10,7 @@ use std::{
 use tidegate_core::{
     Endpoint, InstanceId, RouteId, Snapshot, Telemetry, UpstreamId,
     roster::Load,
-    snapshot::{Script, StaticEndpoint},
+    snapshot::{LocalAnswer, Script, StaticEndpoint},
     telemetry::Series,
 };
 use tidegate_lua::{Handler, Vm};
@@ -33,6 +33,7 @@ pub(crate) struct Route {
     pub(crate) name: RouteId,
     pub(crate) series: Arc<Series>,
     pub(crate) upstream: Option<Rc<Upstream>>,
+    pub(crate) local: Option<LocalAnswer>,
     pub(crate) access: Option<Handler>,
     pub(crate) content: Option<Handler>,
     pub(crate) header_filter: Option<Handler>,
@@ -76,6 +77,7 @@ impl Site {
                 name: route.name.clone(),
                 series,
                 upstream,
+                local: route.local.clone(),
                 access,
                 content,
                 header_filter,

@@ -100,7 +100,7 @@ pub(crate) fn wall_clock() -> Timestamp {
 }
 
 /// RFC 9110, 5.6.7: `Sun, 06 Nov 1994 08:49:37 GMT`.
-fn http_date(time: Timestamp) -> String {
+pub(crate) fn http_date(time: Timestamp) -> String {
     let seconds = i64::try_from(time.as_micros() / 1_000_000).unwrap_or(i64::MAX);
     let time = jiff::Timestamp::from_second(seconds).unwrap_or(jiff::Timestamp::MAX);
     let printer = jiff::fmt::rfc2822::DateTimePrinter::new();

@@ -23,7 +23,7 @@ use tidegate_control::instance::{
 };
 use tidegate_core::{
     Roster, RouteId, Snapshot, Telemetry,
-    snapshot::{Admin, Hooks, Listener, Match, Route, Timeouts, Workers},
+    snapshot::{Admin, ErrorLog, Hooks, Listener, Route, Timeouts, Workers},
 };
 use tidegate_proxy::Node;
 use tokio::sync::watch;
@@ -81,10 +81,8 @@ fn serve() -> anyhow::Result<()> {
 fn snapshot(spec: &InstanceSpec) -> anyhow::Result<Snapshot> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let route = Route {
-        name: RouteId::new("app")?,
-        matcher: Match::default(),
-        upstream: None,
         hooks: Hooks { content: Some(spec.app.clone()), ..Hooks::default() },
+        ..Route::new(RouteId::new("app")?)
     };
     Ok(Snapshot {
         generation: 1,
@@ -92,6 +90,7 @@ fn snapshot(spec: &InstanceSpec) -> anyhow::Result<Snapshot> {
         admin: Admin { address },
         workers: Workers::Auto,
         access_log: None,
+        error_log: ErrorLog::default(),
         // The gateway decides when a connection has been unused for long enough; if the instance did,
         // a request could meet the closing connection half-way.
         timeouts: Timeouts {
@@ -102,6 +101,7 @@ fn snapshot(spec: &InstanceSpec) -> anyhow::Result<Snapshot> {
         limits: spec.limits.clone(),
         trusted_proxies: vec![IpAddr::V4(Ipv4Addr::LOCALHOST).into()],
         lua: spec.lua.clone(),
+        vars: Vec::new(),
         fleets: BTreeMap::new(),
         upstreams: BTreeMap::new(),
         routes: vec![route],

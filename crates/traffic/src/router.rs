@@ -7,6 +7,7 @@
 //! 3. the route with more conditions (methods count as one, every header as one);
 //! 4. the order of the file.
 //!
+//! A route with a name to go to is found by that alone, and never here.
 //! A route whose other conditions fail is passed over and the search goes on, also from one host
 //! group to the next. Exact names, exact paths and prefixes are found by hashing, so a thousand
 //! routes cost no more than ten; only regular expressions are tried one by one.
@@ -65,6 +66,9 @@ impl Router {
         let mut router = Self::default();
         for (index, route) in routes.iter().enumerate() {
             let matcher = &route.matcher;
+            if matcher.name.is_some() {
+                continue;
+            }
             let candidate = Candidate {
                 route: index,
                 methods: matcher.methods.clone(),

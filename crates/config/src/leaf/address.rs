@@ -76,6 +76,28 @@ impl Leaf for HostPort {
     }
 }
 
+/// The address of a name server; port 53 unless it says otherwise.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NameServer(pub(crate) String);
+
+impl Leaf for NameServer {
+    const WHAT: &'static str = "the address of a name server";
+    const EXAMPLE: &'static str = "10.0.0.2";
+
+    fn read(scalar: &Scalar) -> Result<Self, Mistake> {
+        let text = scalar.text.as_str();
+        if text.parse::<IpAddr>().is_ok() || text.parse::<SocketAddr>().is_ok() {
+            return Ok(Self(text.to_owned()));
+        }
+        let message = format!("{} is not the address of a name server", quote(text));
+        Err(Mistake::new(message, "write an IP address, like `10.0.0.2` or `10.0.0.2:5353`"))
+    }
+
+    fn form() -> Schema {
+        json_schema!({ "title": "name server", "type": "string", "pattern": r"^[0-9A-Fa-f.:\[\]]+$" })
+    }
+}
+
 fn parse_host_port(text: &str) -> Result<HostPort, String> {
     if let Some((_, rest)) = text.split_once("://") {
         let host = rest.split('/').next().unwrap_or_default();

@@ -3,7 +3,7 @@
 use schemars::{Schema, json_schema};
 use tidegate_core::{
     policy::{Metric, TargetMetric},
-    snapshot::{Balance, Driver},
+    snapshot::{Balance, Driver, ErrorLevel, ErrorLogFormat},
 };
 
 use crate::{
@@ -57,11 +57,40 @@ const METRICS: Words<Metric> = &[
     ("memory", Metric::Memory),
 ];
 
+const LOG_FORMATS: Words<ErrorLogFormat> =
+    &[("json", ErrorLogFormat::Json), ("nginx", ErrorLogFormat::Nginx)];
+
+const LOG_LEVELS: Words<ErrorLevel> = &[
+    ("debug", ErrorLevel::Debug),
+    ("info", ErrorLevel::Info),
+    ("notice", ErrorLevel::Notice),
+    ("warn", ErrorLevel::Warn),
+    ("error", ErrorLevel::Error),
+    ("crit", ErrorLevel::Crit),
+    ("alert", ErrorLevel::Alert),
+    ("emerg", ErrorLevel::Emerg),
+];
+
 words! {
     Balance: "a way to balance", "roundRobin", BALANCES, later: &[];
     Driver: "a driver", "process", DRIVERS, later: &["inline", "thread", "kubernetes"];
     TargetMetric: "a metric for targets", "utilization", TARGET_METRICS, later: &[];
     Metric: "a metric", "utilization", METRICS, later: &[];
+    ErrorLogFormat: "a format", "json", LOG_FORMATS, later: &[];
+    ErrorLevel: "a level", "info", LOG_LEVELS, later: &[];
+}
+
+impl Leaf for bool {
+    const WHAT: &'static str = "`true` or `false`";
+    const EXAMPLE: &'static str = "true";
+
+    fn read(scalar: &Scalar) -> Result<Self, Mistake> {
+        scalar.truth().ok_or_else(|| Mistake::not::<Self>(&scalar.describe()))
+    }
+
+    fn form() -> Schema {
+        json_schema!({ "title": "truth value", "type": "boolean" })
+    }
 }
 
 fn read<T: Copy>(scalar: &Scalar, what: &str, words: Words<T>, later: &[&str]) -> Result<T, Mistake> {

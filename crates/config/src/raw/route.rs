@@ -10,9 +10,11 @@ use crate::{
     decode::{Decode, Leaf, List, Map, record},
     leaf::{
         address::HostPort,
+        lua::{FileName, PlaceName},
         pattern::{HeaderName, Method, PathPattern},
         text,
     },
+    raw::lua::{Chunk, Vars},
     report::Report,
     units::{Count, Percent},
     yaml::node::{Kind, Node},
@@ -23,7 +25,8 @@ record! {
     Upstream {
         /// Name of the fleet whose ready instances are the endpoints.
         fleet: FleetId = optional,
-        /// Fixed addresses. A host name is resolved when it is used, and again every 30 s.
+        /// Fixed addresses. A host name is resolved when it is used, and again every 30 s. None are needed where each
+        /// route that uses the upstream has `lua.balancer`.
         endpoints: List<Endpoint> = optional,
         /// `roundRobin`: in turn, by weight; `leastConnections`: fewest requests in flight for its weight. Without
         /// it: `roundRobin` for endpoints, `leastConnections` for a fleet.
@@ -59,14 +62,23 @@ record! {
 }
 
 record! {
-    /// Requests of one kind, and what becomes of them: `upstream`, or `lua.content`.
+    /// Requests of one kind, and what answers them: `upstream`, `lua.content`, `return` or `static`.
     Route {
         /// Name in logs and metrics, unique. Without it: `route-` and the position, from 1.
         name: RouteId = optional,
         /// What a request must look like; parts that are left out match anything.
         r#match: Match = default("{}"),
+        /// Whether only subrequests and `ngx.exec` get here; to clients it is not there (404).
+        internal: bool = default("false"),
+        /// Variables that a request gets before the rewrite phase, in this order: text that may have `$variables`, or
+        /// `{ lua: …, args: […] }`. All of them are `ngx.var.NAME`, readable and writable.
+        vars: Vars = default("{}"),
         /// Name of the upstream that answers.
         upstream: UpstreamId = optional,
+        /// The same answer for everybody.
+        r#return: Return = optional,
+        /// Files.
+        r#static: Static = optional,
         /// Lua that runs in the phases of a request.
         lua: Hooks = default("{}"),
     }
@@ -74,8 +86,32 @@ record! {
 }
 
 record! {
+    /// The same answer for everybody.
+    Return {
+        /// Status.
+        status: Count<200, 599> = default("200"),
+        /// Headers; values may have `$variables`.
+        headers: Map<HeaderName, text::Text> = default("{}"),
+        /// Body; may have `$variables`.
+        body: text::Text = default("''"),
+    }
+}
+
+record! {
+    /// Files, by the path of the request.
+    Static {
+        /// The folder, relative to that of the configuration.
+        root: text::File = required("html"),
+        /// The file that stands for its folder.
+        index: FileName = default("index.html"),
+    }
+}
+
+record! {
     /// What a request must look like.
     Match {
+        /// `@name`: nothing but `ngx.exec("@name")` gets here, whatever else is given.
+        name: PlaceName = optional,
         /// `/orders`: this path alone; `/orders/*`: everything below, and `/orders` itself; `~ ^/u/[0-9]+$`: a
         /// regular expression, found anywhere unless anchored. Matched decoded, with dots and slashes resolved.
         path: PathPattern = default("/*"),
@@ -92,18 +128,34 @@ record! {
 
 record! {
     /// Lua by phase: code, or one line that ends in `.lua` and is a file relative to the folder of the
-    /// configuration.
+    /// configuration, or code with a chunk name of its own.
     Hooks {
-        /// Before the request goes to its upstream; may answer it.
-        access: text::Code = optional,
-        /// Makes the answer; the route then has no `upstream`.
-        content: text::Code = optional,
+        /// Before anything else; may change the request, send it to another route, or answer it.
+        rewrite: Chunk = optional,
+        /// Before the request goes to what answers it; may answer it itself.
+        access: Chunk = optional,
+        /// The same, just before what answers it.
+        precontent: Chunk = optional,
+        /// Makes the answer; the route then has no `upstream`, `return` or `static`.
+        content: Chunk = optional,
+        /// Picks the peer of the upstream, by `ngx.balancer`.
+        balancer: Chunk = optional,
         /// When the head of the answer is known, before it is sent.
-        header_filter: text::Code = optional,
+        header_filter: Chunk = optional,
+        /// For each part of the answer's body.
+        body_filter: Chunk = optional,
         /// When the request is over.
-        log: text::Code = optional,
+        log: Chunk = optional,
+        /// Overrules `lua.needRequestBody`.
+        need_request_body: bool = optional,
+        /// Overrules `lua.checkClientAbort`.
+        check_client_abort: bool = optional,
+        /// Overrules `lua.defaultType`.
+        default_type: text::Text = optional,
+        /// Overrules `lua.useDefaultType`.
+        use_default_type: bool = optional,
     }
-    later: ["init", "initWorker", "sslCertificate", "rewrite", "balancer", "bodyFilter"]
+    later: ["sslCertificate"]
 }
 
 /// An address, or a mapping with its weight.

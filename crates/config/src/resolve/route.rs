@@ -5,14 +5,14 @@ use std::{collections::HashMap, num::NonZeroU32};
 use tidegate_core::{
     FleetId, RouteId, UpstreamId,
     snapshot::{
-        Balance, HeaderMatch, Hooks, HostMatch, Match, PathMatch, Retry, Route, Script, StaticEndpoint,
-        Upstream, UpstreamTarget,
+        Balance, FixedAnswer, HeaderMatch, HostMatch, LocalAnswer, Match, PathMatch, Retry, Route,
+        StaticEndpoint, StaticFiles, Template, Upstream, UpstreamTarget,
     },
 };
 
 use crate::{
     decode::{Field, List, Located},
-    leaf::{address::HostPort, pattern::PathPattern, text::Code},
+    leaf::{address::HostPort, pattern::PathPattern},
     raw::{self, route},
     report::Place,
     resolve::{Resolver, exclude, look_up},
@@ -31,7 +31,7 @@ impl Resolver<'_, '_> {
             self.report.error(place, message, "add one, like `endpoints: [10.0.0.5:8080]`");
         }
         let fleet = self.fleet_name(&raw.fleet);
-        let endpoints = raw.endpoints.given().and_then(|list| self.endpoints(list));
+        let endpoints = raw.endpoints.given().and_then(|list| self.endpoints(name, list));
         let retry = raw.retry.value().and_then(retry);
         let (target, balance) = match fleet {
             Some(fleet) => (UpstreamTarget::Fleet(fleet), Balance::LeastConnections),
@@ -47,8 +47,12 @@ impl Resolver<'_, '_> {
         Some(name.value.clone())
     }
 
-    fn endpoints(&mut self, raw: &Located<List<route::Endpoint>>) -> Option<Vec<StaticEndpoint>> {
-        if raw.value.is_empty() {
+    fn endpoints(
+        &mut self,
+        name: &UpstreamId,
+        raw: &Located<List<route::Endpoint>>,
+    ) -> Option<Vec<StaticEndpoint>> {
+        if raw.value.is_empty() && !self.is_balanced_by_lua(name) {
             self.report.error(raw.place, "no endpoints", "add one, like `10.0.0.5:8080`");
         }
         let mut seen = HashMap::new();
@@ -69,6 +73,18 @@ impl Resolver<'_, '_> {
             }
             Some(StaticEndpoint { host, port, weight: NonZeroU32::new(weight)? })
         })
+    }
+
+    /// Whether every route that uses the upstream picks the peer itself, and one does.
+    fn is_balanced_by_lua(&self, name: &UpstreamId) -> bool {
+        let routes = self.raw.routes.value().into_iter().flat_map(|routes| &routes.0);
+        let mut users = routes
+            .filter_map(|item| item.value.as_ref())
+            .filter(|route| route.upstream.value() == Some(name))
+            .peekable();
+        let balances =
+            |route: &raw::Route| route.lua.value().is_some_and(|hooks| hooks.balancer.given().is_some());
+        users.peek().is_some() && users.all(balances)
     }
 
     pub(super) fn routes(&mut self) -> Option<Vec<Route>> {
@@ -110,43 +126,84 @@ impl Resolver<'_, '_> {
         if let Some(upstream) = raw.upstream.given() {
             look_up(upstream, self.upstreams.as_ref(), self.report);
         }
+        self.one_answer(raw, place);
         let hooks = raw.lua.value();
-        if let Some(hooks) = hooks {
-            exclude(("upstream", &raw.upstream), ("lua.content", &hooks.content), self.report);
-            if raw.upstream.is_absent() && hooks.content.is_absent() {
-                let help = "name the upstream that answers, or the Lua that does";
-                self.report.error(place, "the route has neither `upstream` nor `lua.content`", help);
+        let options = hooks.and_then(|hooks| self.options(hooks));
+        let hooks = hooks.and_then(|hooks| self.hooks(hooks));
+        let vars = raw.vars.value().and_then(|vars| self.vars(vars));
+        let matcher = raw.r#match.value().and_then(|raw| self.matcher(raw));
+        let local = self.local(raw);
+        let upstream = raw.upstream.optional()?.map(|upstream| upstream.value.clone());
+        let Options { need_request_body, check_client_abort, default_type, use_default_type } = options?;
+        Some(Route {
+            name: name?,
+            matcher: matcher?,
+            upstream,
+            local: local?,
+            hooks: hooks?,
+            internal: *raw.internal.value()?,
+            vars: vars?,
+            need_request_body,
+            check_client_abort,
+            default_type,
+            use_default_type,
+        })
+    }
+
+    /// Reports when not exactly one thing answers.
+    fn one_answer(&mut self, raw: &raw::Route, place: Place) {
+        let Some(hooks) = raw.lua.value() else { return };
+        let given = [
+            ("upstream", raw.upstream.given().map(|given| given.place), raw.upstream.is_absent()),
+            ("return", raw.r#return.given().map(|given| given.place), raw.r#return.is_absent()),
+            ("static", raw.r#static.given().map(|given| given.place), raw.r#static.is_absent()),
+            ("lua.content", hooks.content.given().map(|given| given.place), hooks.content.is_absent()),
+        ];
+        if given.iter().all(|(_, _, absent)| *absent) {
+            let help = "add one of `upstream`, `lua.content`, `return` and `static`";
+            self.report.error(place, "nothing answers the requests of the route", help);
+        }
+        let mut chosen = given.iter().filter_map(|(key, place, _)| place.map(|place| (key, place)));
+        if let Some((first, _)) = chosen.next() {
+            for (key, place) in chosen {
+                let message = format!("`{first}` and `{key}` exclude each other");
+                self.report.error(place, message, "remove one of them");
             }
         }
-        let hooks = hooks.and_then(|hooks| self.hooks(hooks));
-        let matcher = raw.r#match.value().and_then(|raw| self.matcher(raw));
-        let upstream = raw.upstream.optional()?.map(|upstream| upstream.value.clone());
-        Some(Route { name: name?, matcher: matcher?, upstream, hooks: hooks? })
-    }
-
-    fn hooks(&mut self, raw: &route::Hooks) -> Option<Hooks> {
-        let access = self.hook(&raw.access);
-        let content = self.hook(&raw.content);
-        let header_filter = self.hook(&raw.header_filter);
-        let log = self.hook(&raw.log);
-        Some(Hooks { access: access?, content: content?, header_filter: header_filter?, log: log? })
-    }
-
-    #[expect(clippy::option_option, reason = "no hook differs from a broken one")]
-    fn hook(&mut self, raw: &Field<Code>) -> Option<Option<Script>> {
-        match raw.optional()? {
-            Some(code) => self.scripts.code(code, self.report).map(Some),
-            None => Some(None),
+        if let (Some(balancer), true) = (hooks.balancer.given(), raw.upstream.is_absent()) {
+            let help = "name the upstream whose peers it picks";
+            self.report.error(balancer.place, "`balancer` without `upstream` picks nothing", help);
         }
+    }
+
+    #[expect(clippy::option_option, reason = "no answer differs from a broken one")]
+    fn local(&mut self, raw: &raw::Route) -> Option<Option<LocalAnswer>> {
+        if let Some(fixed) = raw.r#return.optional()? {
+            return fixed_answer(&fixed.value).map(|fixed| Some(LocalAnswer::Fixed(fixed)));
+        }
+        let Some(files) = raw.r#static.optional()? else { return Some(None) };
+        let root = self.scripts.locate(&files.value.root.value()?.0);
+        Some(Some(LocalAnswer::Files(StaticFiles { root, index: files.value.index.value()?.0.clone() })))
+    }
+
+    fn options(&self, raw: &route::Hooks) -> Option<Options> {
+        let root = self.raw.lua.value()?;
+        Some(Options {
+            need_request_body: overruled(&root.need_request_body, &raw.need_request_body)?,
+            check_client_abort: overruled(&root.check_client_abort, &raw.check_client_abort)?,
+            default_type: overruled(&root.default_type, &raw.default_type)?.0,
+            use_default_type: overruled(&root.use_default_type, &raw.use_default_type)?,
+        })
     }
 
     fn matcher(&mut self, raw: &route::Match) -> Option<Match> {
         exclude(("host", &raw.host), ("hosts", &raw.hosts), self.report);
+        let name = raw.name.optional()?.map(|name| name.value.0.clone());
         let path = raw.path.given().and_then(|path| self.path(path));
         let hosts = hosts(raw);
         let methods = raw.methods.value().and_then(|list| list.resolve(|method, _| Some(method.0.clone())));
         let headers = raw.headers.value().and_then(headers);
-        Some(Match { hosts: hosts?, path: path?, methods: methods?, headers: headers? })
+        Some(Match { name, hosts: hosts?, path: path?, methods: methods?, headers: headers? })
     }
 
     fn path(&mut self, raw: &Located<PathPattern>) -> Option<PathMatch> {
@@ -158,6 +215,33 @@ impl Resolver<'_, '_> {
             }
         })
     }
+}
+
+/// What routes inherit from the whole file.
+struct Options {
+    need_request_body: bool,
+    check_client_abort: bool,
+    default_type: String,
+    use_default_type: bool,
+}
+
+fn overruled<T: Clone>(whole: &Field<T>, own: &Field<T>) -> Option<T> {
+    match own.optional()? {
+        Some(own) => Some(own.value.clone()),
+        None => whole.value().cloned(),
+    }
+}
+
+fn fixed_answer(raw: &route::Return) -> Option<FixedAnswer> {
+    let headers = raw.headers.value()?.0.iter().map(|entry| {
+        let (name, value) = entry.name.as_ref().zip(entry.value.as_ref())?;
+        Some((name.0.clone(), Template::parse(&value.0)))
+    });
+    Some(FixedAnswer {
+        status: u16::try_from(raw.status.value()?.0).ok()?,
+        headers: headers.collect::<Option<_>>()?,
+        body: Template::parse(&raw.body.value()?.0),
+    })
 }
 
 fn retry(raw: &route::Retry) -> Option<Retry> {

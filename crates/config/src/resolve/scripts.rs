@@ -14,8 +14,8 @@ use std::{
 use tidegate_core::snapshot::Script;
 
 use crate::{
-    decode::Located,
     leaf::text::Code,
+    raw::lua::Chunk,
     report::{Place, Report, quote},
     resolve::Read,
 };
@@ -46,10 +46,14 @@ impl<'a> Scripts<'a> {
         Path::new(self.file).parent().unwrap_or(Path::new("")).join(path)
     }
 
-    pub(crate) fn code(&mut self, code: &Located<Code>, report: &mut Report<'_>) -> Option<Script> {
-        match &code.value {
-            Code::File(path) => self.file(path, code.place, report),
-            Code::Inline { source, line } => self.inline(source, *line, code.place, report),
+    pub(crate) fn chunk(&mut self, chunk: &Chunk, place: Place, report: &mut Report<'_>) -> Option<Script> {
+        match chunk {
+            Chunk::Plain(Code::File(path)) => self.file(path, place, report),
+            Chunk::Plain(Code::Inline { source, line }) => self.inline(source, *line, place, report),
+            Chunk::Named(named) => {
+                let (name, source) = (named.name.value()?, named.source.value()?);
+                Some(Script { name: Arc::from(&*name.0), source: Arc::from(&*source.0) })
+            }
         }
     }
 

@@ -64,6 +64,9 @@ fn hidden_routes(raw: &raw::File, snapshot: &Snapshot, report: &mut Report<'_>) 
     let items = raw.routes.value().into_iter().flat_map(|routes| &routes.0);
     for (route, item) in snapshot.routes.iter().zip(items) {
         let matcher = &route.matcher;
+        if matcher.name.is_some() {
+            continue;
+        }
         if matcher.hosts.len().max(1) * matcher.methods.len().max(1) > MAX_CASES {
             continue;
         }

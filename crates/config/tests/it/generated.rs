@@ -124,7 +124,7 @@ fn what_the_schema_refuses_the_parser_refuses() {
         ("/routes/0/match/headers", json!({ "X A": "1" })),
         ("/routes/1/match/host", json!("a:80")),
         ("/routes/1/lua/access", json!("")),
-        ("/routes/1/lua/rewrite", json!("x")),
+        ("/routes/1/lua/rewrite", json!({ "source": "x" })),
     ] {
         let file = with(pointer, value);
         assert!(!schema_errors(&file).is_empty(), "the schema accepts {pointer}");

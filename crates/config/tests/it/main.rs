@@ -6,6 +6,7 @@ mod bounds;
 mod files;
 mod generated;
 mod golden;
+mod lua;
 mod mistakes;
 mod snapshot;
 mod validator;

@@ -6,9 +6,9 @@ use tidegate_core::{
     DictName, FleetId, RouteId, Snapshot, UpstreamId,
     policy::{Amount, Metric, Pace, PaceLimit, Policy, Target, TargetMetric, Threshold, Trigger},
     snapshot::{
-        AccessLog, Admin, Balance, Driver, Fleet, HeaderMatch, Hooks, HostMatch, Limits, Listener, LogOutput,
-        LuaSettings, Match, PathMatch, ReadyCheck, Retry, Route, Run, Script, StaticEndpoint, Timeouts,
-        Upstream, UpstreamTarget, Workers,
+        AccessLog, Admin, Balance, Driver, ErrorLog, Fleet, HeaderMatch, Hooks, HostMatch, Limits, Listener,
+        LogOutput, LuaSettings, Match, PathMatch, ReadyCheck, Retry, Route, Run, Script, StaticEndpoint,
+        Timeouts, Upstream, UpstreamTarget, Workers,
     },
 };
 
@@ -59,6 +59,10 @@ fn orders() -> Fleet {
     }
 }
 
+fn route(name: &str) -> Route {
+    Route::new(RouteId::new(name).unwrap())
+}
+
 fn upstreams() -> [Upstream; 2] {
     let orders = Upstream {
         name: UpstreamId::new("orders").unwrap(),
@@ -81,7 +85,6 @@ fn routes() -> Vec<Route> {
     let hello = "\n".repeat(line - 1) + "ngx.say(\"hello from \", ngx.var.host)\n";
     vec![
         Route {
-            name: RouteId::new("orders").unwrap(),
             matcher: Match {
                 path: PathMatch::Prefix("/orders/".into()),
                 methods: vec!["GET".into(), "POST".into()],
@@ -92,9 +95,9 @@ fn routes() -> Vec<Route> {
                 access: Some(script("conf/hooks/auth.lua", "-- conf/hooks/auth.lua")),
                 ..Hooks::default()
             },
+            ..route("orders")
         },
         Route {
-            name: RouteId::new("billing").unwrap(),
             matcher: Match {
                 hosts: vec![
                     HostMatch::Exact("billing.example.com".into()),
@@ -105,13 +108,12 @@ fn routes() -> Vec<Route> {
                 ..Match::default()
             },
             upstream: Some(UpstreamId::new("billing").unwrap()),
-            hooks: Hooks::default(),
+            ..route("billing")
         },
         Route {
-            name: RouteId::new("hello").unwrap(),
             matcher: Match { path: PathMatch::Exact("/hello".into()), ..Match::default() },
-            upstream: None,
             hooks: Hooks { content: Some(script("conf/tidegate.yaml", &hello)), ..Hooks::default() },
+            ..route("hello")
         },
     ]
 }
@@ -126,13 +128,16 @@ fn the_example_becomes_what_it_says_without_a_warning() {
         admin: Admin { address: "127.0.0.1:9000".parse().unwrap() },
         workers: Workers::Auto,
         access_log: Some(AccessLog { sample: 1.0, output: LogOutput::Stdout }),
+        error_log: ErrorLog::default(),
         timeouts: Timeouts { first_byte: secs(20), ..Timeouts::default() },
         limits: Limits { body_bytes: 16 << 20, ..Limits::default() },
         trusted_proxies: vec!["10.0.0.0/8".parse().unwrap()],
         lua: LuaSettings {
-            package_path: String::new(),
+            prefix: "conf/".into(),
             shared_dicts: BTreeMap::from([(DictName::new("sessions").unwrap(), 10 << 20)]),
+            ..LuaSettings::default()
         },
+        vars: vec![],
         fleets: [orders()].map(|fleet| (fleet.name.clone(), fleet)).into(),
         upstreams: upstreams().map(|upstream| (upstream.name.clone(), upstream)).into(),
         routes: routes(),
@@ -146,7 +151,8 @@ fn without_a_word_about_it_everything_has_its_default() {
     let snapshot = valid(LISTENERS);
     assert_eq!(snapshot.timeouts, Timeouts::default());
     assert_eq!(snapshot.limits, Limits::default());
-    assert_eq!(snapshot.lua, LuaSettings::default());
+    assert_eq!(snapshot.lua, LuaSettings { prefix: "conf/".into(), ..LuaSettings::default() });
+    assert_eq!(snapshot.error_log, ErrorLog::default());
     assert_eq!(snapshot.admin.address, "127.0.0.1:9000".parse().unwrap());
     assert_eq!((snapshot.workers, snapshot.access_log), (Workers::Auto, None));
     assert!(snapshot.trusted_proxies.is_empty() && snapshot.routes.is_empty());

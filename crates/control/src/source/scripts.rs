@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use tidegate_config::{Diagnostic, Severity};
 use tidegate_core::{
     Snapshot,
-    snapshot::{LuaSettings, Run, Script},
+    snapshot::{Assigned, LuaSettings, Run, Script},
 };
 use tidegate_lua::{Dicts, Vm, WorkerIdentity};
 
@@ -17,15 +17,19 @@ const SHOWN: usize = 160;
 
 /// What is wrong with the scripts of `snapshot`, a mistake for each.
 pub(super) fn check(snapshot: &Snapshot) -> Vec<Diagnostic> {
-    let hooks = snapshot.routes.iter().flat_map(|route| {
-        let hooks = &route.hooks;
-        [&hooks.access, &hooks.content, &hooks.header_filter, &hooks.log].into_iter().flatten()
+    let lua = &snapshot.lua;
+    let whole = [&lua.init, &lua.init_worker, &lua.exit_worker, &lua.server_rewrite].into_iter().flatten();
+    let hooks = snapshot.routes.iter().flat_map(|route| route.hooks.scripts());
+    let routes = snapshot.routes.iter().flat_map(|route| &route.vars);
+    let vars = snapshot.vars.iter().chain(routes).filter_map(|var| match &var.value {
+        Assigned::Lua { script, .. } => Some(script),
+        Assigned::Text(_) => None,
     });
     let apps = snapshot.fleets.values().filter_map(|fleet| match &fleet.run {
         Run::Lua(app) => Some(app),
         Run::Command(_) => None,
     });
-    let scripts: Vec<&Script> = hooks.chain(apps).collect();
+    let scripts: Vec<&Script> = whole.chain(hooks).chain(vars).chain(apps).collect();
     if scripts.is_empty() {
         return Vec::new();
     }

@@ -1,9 +1,6 @@
 use proptest::prelude::*;
 use regex::Regex;
-use tidegate_core::{
-    RouteId, UpstreamId,
-    snapshot::{Hooks, Match},
-};
+use tidegate_core::{RouteId, UpstreamId, snapshot::Match};
 
 use super::*;
 
@@ -24,15 +21,15 @@ fn route(hosts: &[&str], path: &str, methods: &[&str], headers: &[(&str, Option<
         value: value.map(String::from),
     };
     Route {
-        name: RouteId::new("r").unwrap(),
         matcher: Match {
+            name: None,
             hosts: hosts.iter().map(host).collect(),
             path,
             methods: methods.iter().map(ToString::to_string).collect(),
             headers: headers.iter().map(header).collect(),
         },
         upstream: Some(UpstreamId::new("u").unwrap()),
-        hooks: Hooks::default(),
+        ..Route::new(RouteId::new("r").unwrap())
     }
 }
 

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use tidegate_core::snapshot::{Admin, Balance, Limits, LuaSettings, Retry, Timeouts, Workers};
+use tidegate_core::snapshot::{Admin, Balance, ErrorLog, Limits, LuaSettings, Retry, Timeouts, Workers};
 
 use super::*;
 
@@ -27,10 +27,12 @@ fn snapshot(upstreams: &[(&str, &str)]) -> Snapshot {
         admin: Admin { address: "127.0.0.1:0".parse().unwrap() },
         workers: Workers::Auto,
         access_log: None,
+        error_log: ErrorLog::default(),
         timeouts: Timeouts::default(),
         limits: Limits::default(),
         trusted_proxies: Vec::new(),
         lua: LuaSettings::default(),
+        vars: Vec::new(),
         fleets: BTreeMap::new(),
         upstreams: upstreams.iter().map(upstream).collect(),
         routes: Vec::new(),

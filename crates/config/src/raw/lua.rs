@@ -1,0 +1,168 @@
+//! `lua` and `vars`: what Lua is given, and the phases it runs in.
+
+use schemars::{Schema, SchemaGenerator, json_schema};
+use tidegate_core::DictName;
+
+use crate::{
+    decode::{Decode, Leaf, List, Map, record},
+    leaf::{
+        address::NameServer,
+        lua::{ChunkName, EnvironmentName, Source, VariableName},
+        text,
+    },
+    report::Report,
+    units::{Count, GIB, HOUR, KIB, MIB, Size, Span},
+    yaml::node::{Kind, Node},
+};
+
+record! {
+    /// What every Lua VM is given, and the phases that routes without a script of their own get. A script is code,
+    /// or one line that ends in `.lua` and is a file relative to the folder of the configuration.
+    Lua {
+        /// `package.path`. `$prefix` is the folder of the configuration, `;;` LuaJIT's own path. Empty: LuaJIT's own.
+        package_path: text::Text = default("''"),
+        /// `package.cpath`, likewise.
+        package_cpath: text::Text = default("''"),
+        /// `ngx.shared.NAME`, shared by all workers, with the bytes that each may hold.
+        shared_dicts: Map<DictName, Size<{ 4 * KIB }, { 64 * GIB }>> = default("{}"),
+        /// Whether code and modules are kept; `false` loads them anew for every request, for development.
+        code_cache: bool = default("true"),
+        /// When a VM is made, before it serves. Globals that it sets are seen by all scripts.
+        init: Chunk = optional,
+        /// In each worker, before it serves.
+        init_worker: Chunk = optional,
+        /// In each worker, when it leaves.
+        exit_worker: Chunk = optional,
+        /// For every request, before its route is looked for.
+        server_rewrite: Chunk = optional,
+        /// As `rewrite` of a route, for routes that have none.
+        rewrite: Chunk = optional,
+        /// As `access` of a route, for routes that have none.
+        access: Chunk = optional,
+        /// As `precontent` of a route, for routes that have none.
+        precontent: Chunk = optional,
+        /// As `headerFilter` of a route, for routes that have none.
+        header_filter: Chunk = optional,
+        /// As `bodyFilter` of a route, for routes that have none.
+        body_filter: Chunk = optional,
+        /// As `log` of a route, for routes that have none.
+        log: Chunk = optional,
+        /// Environment variables that `os.getenv` sees: `NAME`, or `NAME=value`. Without it: all.
+        env: List<EnvironmentName> = optional,
+        /// The request body is read before Lua runs; a route may say otherwise.
+        need_request_body: bool = default("false"),
+        /// A client that goes away ends the Lua that runs for it, or calls what `ngx.on_abort` was given; a route may
+        /// say otherwise.
+        check_client_abort: bool = default("false"),
+        /// `Content-Type` of answers that Lua makes and names none for; a route may say otherwise.
+        default_type: text::Text = default("text/plain"),
+        /// Whether answers that Lua makes get the default type; a route may say otherwise.
+        use_default_type: bool = default("true"),
+        /// Whether functions that wait are refused where OpenResty refuses them.
+        strict_contexts: bool = default("false"),
+        /// Timers that wait, for each worker; one more is refused.
+        max_pending_timers: Count<0, 10_000_000> = default("100000"),
+        /// Timers whose functions run at once, for each worker; one more does not run.
+        max_running_timers: Count<1, 1_000_000> = default("10000"),
+        /// Whether an answer to HTTP/1.0 is held back until its length is known.
+        http10_buffering: bool = default("true"),
+        /// Whether `ngx.header.a_b` is the header `a-b`.
+        transform_underscores_in_response_headers: bool = default("true"),
+        /// Compiled regular expressions that each VM keeps for the option `o`.
+        regex_cache_max_entries: Count<0, 1_000_000> = default("1024"),
+        /// PCRE2's match limit; 0 is its own.
+        regex_match_limit: Count<0, 1_000_000_000> = default("0"),
+        /// What `ngx.socket` does unless a script says otherwise.
+        sockets: Sockets = default("{}"),
+    }
+}
+
+type Wait = Span<0, { 24 * HOUR }>;
+
+record! {
+    /// What `ngx.socket` does unless a script says otherwise.
+    Sockets {
+        /// Until a connection stands.
+        connect_timeout: Wait = default("60s"),
+        /// Until a peer takes more.
+        send_timeout: Wait = default("60s"),
+        /// Between two parts of what a peer sends.
+        read_timeout: Wait = default("60s"),
+        /// Until an unused connection is closed.
+        keep_alive_timeout: Wait = default("60s"),
+        /// Unused connections that are kept for one peer.
+        pool_size: Count<1, 65_536> = default("30"),
+        /// What is read at once.
+        buffer_size: Size<1, MIB> = default("4KiB"),
+        /// Whether failures are logged besides being returned.
+        log_errors: bool = default("true"),
+        /// Name servers, by IP address. Empty: those of `/etc/resolv.conf`.
+        resolver: List<NameServer> = default("[]"),
+        /// Until a name must have been resolved.
+        resolver_timeout: Wait = default("30s"),
+    }
+}
+
+/// A script: code, a file, or code with a chunk name of its own.
+#[derive(Debug)]
+pub(crate) enum Chunk {
+    Plain(text::Code),
+    Named(NamedChunk),
+}
+
+record! {
+    /// Code with the name that errors show.
+    NamedChunk {
+        /// The code.
+        source: Source = required("ngx.exit(403)"),
+        /// The name in Lua's notation: after `=` it is shown as it is, after `@` it is a file. Lines count from the
+        /// code's first.
+        name: ChunkName = required("'=access'"),
+    }
+}
+
+impl Decode for Chunk {
+    fn decode(node: &Node, report: &mut Report<'_>) -> Option<Self> {
+        match &node.kind {
+            Kind::Map(_) => NamedChunk::decode(node, report).map(Self::Named),
+            _ => text::Code::decode(node, report).map(Self::Plain),
+        }
+    }
+
+    fn schema(generator: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "anyOf": [text::Code::form(), NamedChunk::schema(generator)] })
+    }
+}
+
+/// Variables in the order in which they are set.
+pub(crate) type Vars = Map<VariableName, VarValue>;
+
+/// Text with `$variables` in it, or Lua that returns a value.
+#[derive(Debug)]
+pub(crate) enum VarValue {
+    Text(text::Text),
+    Lua(LuaValue),
+}
+
+record! {
+    /// The value that Lua returns.
+    LuaValue {
+        /// The script.
+        lua: Chunk = required("return 1 + 1"),
+        /// `ngx.arg[1]` and so on; may have `$variables`.
+        args: List<text::Text> = default("[]"),
+    }
+}
+
+impl Decode for VarValue {
+    fn decode(node: &Node, report: &mut Report<'_>) -> Option<Self> {
+        match &node.kind {
+            Kind::Map(_) => LuaValue::decode(node, report).map(Self::Lua),
+            _ => text::Text::decode(node, report).map(Self::Text),
+        }
+    }
+
+    fn schema(generator: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "anyOf": [text::Text::form(), LuaValue::schema(generator)] })
+    }
+}

@@ -1,0 +1,195 @@
+//! `lua`, `vars` and what answers a route by itself.
+
+use std::{path::PathBuf, time::Duration};
+
+use tidegate_core::{
+    Snapshot,
+    snapshot::{
+        Assigned, Assignment, ErrorLevel, ErrorLog, ErrorLogFormat, FixedAnswer, LocalAnswer, Route, Script,
+        StaticFiles, Template, UpstreamTarget,
+    },
+};
+
+use crate::{LISTENERS, messages, parse, valid};
+
+fn script(name: &str, source: &str) -> Script {
+    Script { name: name.into(), source: source.into() }
+}
+
+/// The snapshot of `text` behind listeners.
+fn snapshot(text: &str) -> Snapshot {
+    valid(&format!("{LISTENERS}{text}"))
+}
+
+fn only_route(text: &str) -> Route {
+    snapshot(&format!("routes: [{text}]")).routes.remove(0)
+}
+
+#[test]
+fn a_prefix_is_the_folder_of_the_configuration() {
+    let lua = snapshot("lua: { packagePath: '$prefix/lua/?.lua;;', packageCpath: '${prefix}lib/?.so' }").lua;
+    assert_eq!(lua.package_path, "conf//lua/?.lua;;");
+    assert_eq!(lua.package_cpath, "conf/lib/?.so");
+    assert_eq!(lua.prefix, "conf/");
+    let (beside, _) = tidegate_config::parse("tidegate.yaml", LISTENERS, &crate::read);
+    assert_eq!(beside.unwrap().lua.prefix, "./");
+}
+
+#[test]
+fn every_key_of_lua_reaches_the_snapshot() {
+    let text = "\
+lua:
+  codeCache: false
+  init: init.lua
+  initWorker: a = 1
+  exitWorker: { source: b = 2, name: =leave }
+  serverRewrite: early.lua
+  env: [HOME, MODE=test]
+  strictContexts: true
+  maxPendingTimers: 5
+  maxRunningTimers: 6
+  http10Buffering: false
+  transformUnderscoresInResponseHeaders: false
+  regexCacheMaxEntries: 7
+  regexMatchLimit: 8
+  sockets: { connectTimeout: 1s, poolSize: 9, bufferSize: 1B, logErrors: false, resolver: [127.0.0.1:53] }
+";
+    let lua = snapshot(text).lua;
+    assert_eq!(lua.init, Some(script("conf/init.lua", "-- conf/init.lua")));
+    assert_eq!(lua.init_worker, Some(script("conf/tidegate.yaml", "\n\n\n\na = 1")));
+    assert_eq!(lua.exit_worker, Some(script("=leave", "b = 2")));
+    assert_eq!(lua.server_rewrite, Some(script("conf/early.lua", "-- conf/early.lua")));
+    assert_eq!(lua.env, Some(vec!["HOME".into(), "MODE=test".into()]));
+    assert!(!lua.code_cache && lua.strict_contexts && !lua.http10_buffering && !lua.transform_underscores);
+    assert_eq!((lua.max_pending_timers, lua.max_running_timers), (5, 6));
+    assert_eq!((lua.regex_cache_entries, lua.regex_match_limit), (7, 8));
+    let sockets = lua.sockets;
+    assert_eq!(
+        (sockets.connect_timeout, sockets.read_timeout),
+        (Duration::from_secs(1), Duration::from_mins(1))
+    );
+    assert_eq!((sockets.pool_size, sockets.buffer_bytes, sockets.log_errors), (9, 1, false));
+    assert_eq!(sockets.resolver, ["127.0.0.1:53"]);
+}
+
+#[test]
+fn a_route_inherits_the_phases_it_has_not() {
+    let text = "\
+lua: { rewrite: r.lua, access: a.lua, precontent: p.lua, headerFilter: h.lua, bodyFilter: b.lua, log: l.lua }
+routes:
+  - lua: { content: c.lua, access: own.lua }
+";
+    let hooks = snapshot(text).routes.remove(0).hooks;
+    let names: Vec<_> = hooks.scripts().map(|script| &*script.name).collect();
+    let expected =
+        ["conf/r.lua", "conf/own.lua", "conf/p.lua", "conf/c.lua", "conf/h.lua", "conf/b.lua", "conf/l.lua"];
+    assert_eq!(names, expected);
+}
+
+#[test]
+fn a_route_overrules_what_the_file_says() {
+    let text = "\
+lua: { needRequestBody: true, checkClientAbort: true, defaultType: text/html, useDefaultType: false }
+routes:
+  - { name: a, lua: { content: c.lua } }
+  - { name: b, match: { path: /b }, lua: { content: c.lua, needRequestBody: false, checkClientAbort: false, defaultType: '', useDefaultType: true } }
+";
+    let routes = snapshot(text).routes;
+    let told = |route: &Route| {
+        (
+            route.need_request_body,
+            route.check_client_abort,
+            route.default_type.clone(),
+            route.use_default_type,
+        )
+    };
+    assert_eq!(told(&routes[0]), (true, true, "text/html".into(), false));
+    assert_eq!(told(&routes[1]), (false, false, String::new(), true));
+    assert_eq!(told(&only_route("{ lua: { content: c.lua } }")), (false, false, "text/plain".into(), true));
+}
+
+#[test]
+fn variables_keep_their_order() {
+    let text = "vars: { Zone: eu }\nroutes: [{ vars: { b: 'x $a', a: '', c: { lua: return 1, args: [$b, 2] } }, return: {} }]";
+    let snapshot = snapshot(text);
+    let assignment = |name: &str, text: &str| Assignment {
+        name: name.into(),
+        value: Assigned::Text(Template::parse(text)),
+    };
+    assert_eq!(snapshot.vars, [assignment("zone", "eu")]);
+    let computed = Assigned::Lua {
+        script: script("conf/tidegate.yaml", "\n\nreturn 1"),
+        args: vec![Template::parse("$b"), Template::parse("2")],
+    };
+    let expected =
+        [assignment("b", "x $a"), assignment("a", ""), Assignment { name: "c".into(), value: computed }];
+    assert_eq!(snapshot.routes[0].vars, expected);
+}
+
+#[test]
+fn a_route_can_answer_by_itself() {
+    let fixed = only_route("{ return: { status: 404, headers: { X-A: $host }, body: no }, internal: true }");
+    let expected = FixedAnswer {
+        status: 404,
+        headers: vec![("x-a".into(), Template::parse("$host"))],
+        body: Template::parse("no"),
+    };
+    assert_eq!(fixed.local, Some(LocalAnswer::Fixed(expected)));
+    assert!(fixed.internal);
+    let files = only_route("{ match: { name: '@files' }, static: { root: html } }");
+    let expected = StaticFiles { root: PathBuf::from("conf/html"), index: "index.html".into() };
+    assert_eq!(files.local, Some(LocalAnswer::Files(expected)));
+    assert_eq!(files.matcher.name.as_deref(), Some("@files"));
+}
+
+#[test]
+fn exactly_one_thing_answers_a_route() {
+    let told = |route: &str| messages(&format!("{LISTENERS}routes: [{route}]"));
+    assert_eq!(told("{}"), ["2:10 nothing answers the requests of the route"]);
+    assert_eq!(
+        told("{ return: {}, static: { root: html }, lua: { content: a() } }"),
+        [
+            "2:32 `return` and `static` exclude each other",
+            "2:64 `return` and `lua.content` exclude each other"
+        ]
+    );
+    assert_eq!(
+        told("{ return: {}, lua: { balancer: a() } }"),
+        ["2:41 `balancer` without `upstream` picks nothing"]
+    );
+}
+
+#[test]
+fn an_upstream_without_endpoints_needs_a_balancer_in_every_route() {
+    let with =
+        |routes: &str| format!("{LISTENERS}upstreams: {{ u: {{ endpoints: [] }} }}\nroutes:\n{routes}");
+    let balanced = "- { upstream: u, lua: { balancer: a() } }\n";
+    let snapshot = valid(&with(balanced));
+    let upstream = snapshot.upstreams.values().next().unwrap();
+    assert_eq!(upstream.target, UpstreamTarget::Endpoints(vec![]));
+    let plain = "- { match: { path: /b }, upstream: u }\n";
+    assert_eq!(messages(&with(&format!("{balanced}{plain}"))), ["2:30 no endpoints"]);
+    assert_eq!(messages(&with("- { return: {} }")), ["2:30 no endpoints"]);
+}
+
+#[test]
+fn an_error_log_has_a_format_a_level_and_a_file() {
+    let log = snapshot("errorLog: { format: nginx, level: notice, file: logs/error.log }").error_log;
+    let expected = ErrorLog {
+        format: ErrorLogFormat::Nginx,
+        level: Some(ErrorLevel::Notice),
+        file: Some("conf/logs/error.log".into()),
+    };
+    assert_eq!(log, expected);
+}
+
+#[test]
+fn scripts_that_nobody_inherits_are_read_too() {
+    assert_eq!(
+        messages(&format!(
+            "{LISTENERS}lua: {{ log: missing.lua }}\nroutes: [{{ return: {{}}, lua: {{ log: a() }} }}]"
+        )),
+        ["2:13 cannot read `missing.lua`: entity not found"]
+    );
+    assert!(parse(&format!("{LISTENERS}lua: {{ init: missing.lua }}")).0.is_none());
+}
