@@ -9,6 +9,7 @@ mod digest;
 mod flow;
 mod log;
 mod output;
+mod regex;
 mod request;
 mod response;
 mod text;
@@ -26,6 +27,7 @@ pub(crate) fn exports() -> Vec<Export> {
         flow::exports(),
         log::exports(),
         output::exports(),
+        regex::exports(),
         request::exports(),
         response::exports(),
         text::exports(),

@@ -28,6 +28,7 @@ use crate::{
     Level, Log, Op, Phase,
     dict::SharedDict,
     exchange::Exchange,
+    regex::Engine,
     task::{CtxSlot, Retired},
 };
 
@@ -104,6 +105,7 @@ pub(crate) struct Host {
     pub(crate) worker: WorkerIdentity,
     pub(crate) dicts: RefCell<Vec<Arc<SharedDict>>>,
     pub(crate) retired: Rc<Retired>,
+    pub(crate) regex: Engine,
     log: Log,
     /// `None` while the VM is being made.
     main: Cell<Option<NonNull<lua_State>>>,
@@ -134,6 +136,7 @@ impl Host {
             worker,
             dicts: RefCell::default(),
             retired: Rc::default(),
+            regex: Engine::new(),
             log,
             main: Cell::new(None),
             scratch: Scratch::default(),
@@ -164,7 +167,7 @@ impl Host {
     }
 
     /// Whether a finalizer is what calls.
-    fn finalizing(&self) -> bool {
+    pub(crate) fn finalizing(&self) -> bool {
         /// What `lua_gc` is asked: LuaJIT's own `LUA_GCISRUNNING`.
         const IS_RUNNING: c_int = 9;
         let Some(main) = self.main.get() else { return false };

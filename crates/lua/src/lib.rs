@@ -29,6 +29,8 @@ mod host;
 mod level;
 mod phase;
 mod prelude;
+#[expect(unsafe_code, reason = "the border to PCRE2")]
+mod regex;
 mod task;
 mod uri;
 #[expect(unsafe_code, reason = "the border to LuaJIT")]

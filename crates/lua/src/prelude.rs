@@ -6,10 +6,11 @@
 use std::process;
 
 use mlua::{Function, LightUserData, Lua, Table, Value};
+use tidegate_core::snapshot::LuaSettings;
 
-use crate::{WorkerIdentity, api, host::DECLARATIONS};
+use crate::{WorkerIdentity, api, host, regex};
 
-const PARTS: [(&str, &str); 16] = [
+const PARTS: [(&str, &str); 17] = [
     ("constants", include_str!("prelude/constants.lua")),
     ("coroutine", include_str!("prelude/coroutine.lua")),
     ("log", include_str!("prelude/log.lua")),
@@ -23,6 +24,7 @@ const PARTS: [(&str, &str); 16] = [
     ("time", include_str!("prelude/time.lua")),
     ("text", include_str!("prelude/text.lua")),
     ("digest", include_str!("prelude/digest.lua")),
+    ("regex", include_str!("prelude/regex.lua")),
     ("worker", include_str!("prelude/worker.lua")),
     ("script", include_str!("prelude/script.lua")),
     ("fields", include_str!("prelude/fields.lua")),
@@ -47,7 +49,7 @@ pub(crate) fn load(
     lua: &Lua,
     host: LightUserData,
     worker: WorkerIdentity,
-    folder: &str,
+    settings: &LuaSettings,
 ) -> mlua::Result<Prelude> {
     let kit = lua.create_table()?;
     let exports = lua.create_table()?;
@@ -59,18 +61,19 @@ pub(crate) fn load(
     }
     chunk(lua, "base", include_str!("prelude/base.lua")).call::<()>((
         &kit,
-        DECLARATIONS,
+        [host::DECLARATIONS, regex::DECLARATIONS].concat(),
         exports,
         host,
         Value::NULL,
     ))?;
+    kit.set("regex_cache", settings.regex_cache_entries)?;
     for (name, source) in PARTS {
         chunk(lua, name, source).call::<()>((
             &kit,
             worker.id,
             worker.count,
             process::id(),
-            prefix(folder),
+            prefix(&settings.prefix),
         ))?;
     }
     Ok(Prelude {

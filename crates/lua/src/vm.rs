@@ -85,7 +85,10 @@ impl Vm {
         let start = |error: mlua::Error| Error::Start(error.to_string());
         configure(&lua, settings).map_err(start)?;
         let address = LightUserData(Rc::as_ptr(&host).cast_mut().cast::<c_void>());
-        let prelude = prelude::load(&lua, address, worker, &settings.prefix).map_err(start)?;
+        if settings.regex_match_limit > 0 {
+            host.regex.set_match_limit(settings.regex_match_limit);
+        }
+        let prelude = prelude::load(&lua, address, worker, settings).map_err(start)?;
         let mut main = ptr::null_mut();
         let (mut describe, mut ctx_tables) = (0, 0);
         // SAFETY: the closure runs protected, with its two arguments on the stack, and takes both off.

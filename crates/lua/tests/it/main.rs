@@ -8,6 +8,7 @@ mod errors;
 mod flow;
 mod logging;
 mod output;
+mod regex;
 mod request;
 mod response;
 mod support;
