@@ -24,9 +24,9 @@ use tokio_util::sync::CancellationToken;
 use self::{member::Member, plane::Plane, reload::Loader};
 use crate::{
     clock::Moment,
+    driver::{Drivers, Event, thread::ThreadHost},
     handle::{Handle, Shared},
     journal::Writer,
-    process::Event,
     source::ConfigSource,
     template::Template,
     view::View,
@@ -47,6 +47,8 @@ pub struct Options {
     pub config: ConfigSource,
     /// The program that runs as an instance: Tidegate itself.
     pub program: PathBuf,
+    /// Runs an instance in a thread.
+    pub threads: Arc<dyn ThreadHost>,
     /// Where the journal is kept; `None`: in memory only.
     pub state_dir: Option<PathBuf>,
 }
@@ -65,6 +67,7 @@ pub enum LoadError {
 pub struct Control {
     loader: Loader,
     program: PathBuf,
+    threads: Arc<dyn ThreadHost>,
     writer: Option<Writer>,
     shared: Arc<Shared>,
     snapshots: watch::Sender<Arc<Snapshot>>,
@@ -93,6 +96,7 @@ impl Control {
             shared: Arc::new(Shared::new(first_view(&loader, &snapshot))),
             loader,
             program: options.program,
+            threads: options.threads,
             writer: writer.transpose()?,
             snapshots: watch::Sender::new(snapshot),
             roster: watch::Sender::new(Arc::new(roster)),
@@ -121,8 +125,9 @@ impl Control {
     /// Stop the data plane first, and cancel `stop` when it has drained: from then on no instance gets
     /// new requests.
     pub async fn run(self, telemetry: Arc<Telemetry>, stop: CancellationToken) {
-        let Self { mut loader, program, writer, shared, snapshots, roster } = self;
-        let (mut plane, mut events) = Plane::new(program, telemetry, writer, Arc::clone(&shared), roster);
+        let Self { mut loader, program, threads, writer, shared, snapshots, roster } = self;
+        let (mut plane, mut events) =
+            Plane::new(Drivers::new(program, threads), telemetry, writer, Arc::clone(&shared), roster);
         let mut snapshot = Arc::clone(&snapshots.borrow());
         plane.configure(&snapshot);
         let (mut sample, mut step, mut look) = (every(SAMPLE_EVERY), every(STEP_EVERY), every(LOOK_EVERY));

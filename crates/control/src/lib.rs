@@ -1,7 +1,7 @@
-//! The control plane: configuration, fleets of processes, the loop around the scaler, and its journal.
+//! The control plane: configuration, fleets of processes and threads, the loop around the scaler, and its journal.
 //!
 //! ```text
-//! observe (1 s) → step(now, observed) → decision → journal → processes → roster
+//! observe (1 s) → step(now, observed) → decision → journal → drivers → roster
 //! ```
 //!
 //! [`Control::load`] reads the configuration, [`Control::run`] drives everything from one thread, and a
@@ -15,12 +15,12 @@
 
 mod clock;
 mod control;
+mod driver;
 mod fleet;
 mod handle;
 pub mod instance;
 pub mod journal;
 mod observe;
-mod process;
 mod source;
 mod template;
 pub mod usage;
@@ -28,6 +28,7 @@ pub mod view;
 
 pub use crate::{
     control::{Control, LoadError, Options},
+    driver::thread::{ThreadHost, ThreadInstance},
     handle::Handle,
     instance::{InstanceReport, InstanceSpec, bind_to_parent},
     source::ConfigSource,

@@ -1,11 +1,13 @@
 //! What the instances of a fleet are started from.
 
-use std::time::Duration;
+use std::{process, time::Duration};
 
 use tidegate_core::{
-    Snapshot,
-    snapshot::{Fleet, Limits, LuaSettings, ReadyCheck, Run, Script, Timeouts},
+    FleetId, InstanceId, Snapshot,
+    snapshot::{Driver, Fleet, Limits, LuaSettings, ReadyCheck, Run, Script, Timeouts},
 };
+
+use crate::instance::InstanceSpec;
 
 /// One way to run an instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,19 +22,46 @@ pub(crate) struct Template {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::large_enum_variant, reason = "there is one for each fleet")]
 pub(crate) enum Program {
-    Lua { app: Script, lua: LuaSettings, timeouts: Timeouts, limits: Limits },
+    Lua(App),
     Command(Vec<String>),
+}
+
+/// An app, and what it runs under.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct App {
+    pub(crate) driver: Driver,
+    script: Script,
+    lua: LuaSettings,
+    timeouts: Timeouts,
+    limits: Limits,
+}
+
+impl App {
+    /// What the instance `id` is told.
+    pub(crate) fn spec(&self, fleet: &FleetId, id: &InstanceId, grace: Duration) -> InstanceSpec {
+        InstanceSpec {
+            fleet: fleet.clone(),
+            id: id.clone(),
+            app: self.script.clone(),
+            lua: self.lua.clone(),
+            timeouts: self.timeouts.clone(),
+            limits: self.limits.clone(),
+            parent: process::id(),
+            grace,
+        }
+    }
 }
 
 impl Template {
     pub(crate) fn new(fleet: &Fleet, snapshot: &Snapshot) -> Self {
         let program = match &fleet.run {
-            Run::Lua(app) => Program::Lua {
-                app: app.clone(),
+            Run::Lua(app) => Program::Lua(App {
+                driver: fleet.driver,
+                script: app.clone(),
                 lua: snapshot.lua.clone(),
                 timeouts: snapshot.timeouts.clone(),
                 limits: snapshot.limits.clone(),
-            },
+            }),
             Run::Command(command) => Program::Command(command.clone()),
         };
         Self { program, ready: fleet.ready.clone(), grace: fleet.grace }

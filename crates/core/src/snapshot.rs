@@ -369,6 +369,8 @@ pub enum Driver {
     /// A child process of the control plane.
     #[default]
     Process,
+    /// A thread of the node, with a Lua VM of its own.
+    Thread,
 }
 
 /// How it is found out that an instance can serve.

@@ -135,6 +135,11 @@ impl Node {
         self.stop.cancel();
     }
 
+    /// Whether a worker has ended. Before [`Node::drain`] none should.
+    pub fn has_ended(&self) -> bool {
+        self.workers.iter().any(JoinHandle::is_finished)
+    }
+
     /// Waits until every worker has ended, which they do only after [`Node::drain`].
     pub fn join(self) {
         for worker in self.workers {

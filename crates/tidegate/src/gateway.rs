@@ -18,7 +18,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::exit::Failure;
+use crate::{exit::Failure, instance::threads::Threads};
 
 /// Something that the gateway runs for: it ends when that does.
 pub(crate) struct Errand {
@@ -40,7 +40,8 @@ pub(crate) struct Gateway {
 impl Gateway {
     pub(crate) fn start(config: ConfigSource, state_dir: Option<PathBuf>) -> Result<Self, Failure> {
         let program = env::current_exe().context("cannot find this program").map_err(Failure::Environment)?;
-        let control = Control::load(Options { config, program, state_dir }).map_err(load_failure)?;
+        let options = Options { config, program, threads: Arc::new(Threads), state_dir };
+        let control = Control::load(options).map_err(load_failure)?;
         let snapshot = Arc::clone(&control.snapshots().borrow());
         let telemetry = Telemetry::new(worker_count(snapshot.workers));
         let runtime = Builder::new_current_thread().enable_all().build().map_err(Failure::environment)?;

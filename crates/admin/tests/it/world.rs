@@ -14,7 +14,7 @@ use std::{
 use serde_json::Value;
 use tempfile::TempDir;
 use tidegate_admin::Server;
-use tidegate_control::{ConfigSource, Control, Handle, Options};
+use tidegate_control::{ConfigSource, Control, Handle, InstanceSpec, Options, ThreadHost, ThreadInstance};
 use tidegate_core::Telemetry;
 use tokio_util::sync::CancellationToken;
 
@@ -29,6 +29,16 @@ fleets:
 upstreams: { web: { fleet: web } }
 routes: [{ name: all, match: { path: /* }, upstream: web }]
 ";
+
+/// No fleet here runs in threads.
+#[derive(Debug)]
+struct NoThreads;
+
+impl ThreadHost for NoThreads {
+    fn start(&self, _: InstanceSpec) -> Result<Box<dyn ThreadInstance>, String> {
+        unreachable!("the fleet's driver is `process`")
+    }
+}
 
 pub(crate) struct World {
     pub(crate) server: Server,
@@ -64,7 +74,9 @@ impl World {
         fs::write(folder.path().join("tidegate.yaml"), CONFIG).unwrap();
         fs::write(folder.path().join("app.lua"), "").unwrap();
         let config = ConfigSource::File(folder.path().join("tidegate.yaml"));
-        let control = Control::load(Options { config, program, state_dir: None }).unwrap();
+        let control =
+            Control::load(Options { config, program, threads: Arc::new(NoThreads), state_dir: None })
+                .unwrap();
         let (handle, telemetry) = (control.handle(), Telemetry::new(2));
         let loopback = "127.0.0.1:0".parse().unwrap();
         let server = Server::start(loopback, handle.clone(), Arc::clone(&telemetry)).unwrap();

@@ -37,7 +37,7 @@ macro_rules! words {
 const BALANCES: Words<Balance> =
     &[("roundRobin", Balance::RoundRobin), ("leastConnections", Balance::LeastConnections)];
 
-const DRIVERS: Words<Driver> = &[("process", Driver::Process)];
+const DRIVERS: Words<Driver> = &[("process", Driver::Process), ("thread", Driver::Thread)];
 
 const TARGET_METRICS: Words<TargetMetric> = &[
     ("utilization", TargetMetric::Utilization),
@@ -73,7 +73,7 @@ const LOG_LEVELS: Words<ErrorLevel> = &[
 
 words! {
     Balance: "a way to balance", "roundRobin", BALANCES, later: &[];
-    Driver: "a driver", "process", DRIVERS, later: &["inline", "thread", "kubernetes"];
+    Driver: "a driver", "process", DRIVERS, later: &["inline", "kubernetes"];
     TargetMetric: "a metric for targets", "utilization", TARGET_METRICS, later: &[];
     Metric: "a metric", "utilization", METRICS, later: &[];
     ErrorLogFormat: "a format", "json", LOG_FORMATS, later: &[];

@@ -19,7 +19,8 @@ record! {
     Fleet {
         /// What an instance executes.
         run: Run = required("{ lua: app.lua }"),
-        /// Who starts, watches and stops instances; `process`: child processes of Tidegate.
+        /// Who starts, watches and stops instances. `process`: child processes of Tidegate; `thread`: threads of
+        /// Tidegate with a Lua VM each, which start in milliseconds.
         driver: Driver = default("process"),
         /// How it is found out that an instance can serve.
         ready: Ready = default("{}"),

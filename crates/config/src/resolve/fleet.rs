@@ -3,7 +3,7 @@
 use tidegate_core::{
     FleetId,
     policy::{Amount, Metric, Pace, PaceLimit, Policy, Target, TargetMetric, Threshold, Trigger},
-    snapshot::{Fleet, ReadyCheck, Run},
+    snapshot::{Driver, Fleet, ReadyCheck, Run},
 };
 
 use crate::{
@@ -17,6 +17,12 @@ use crate::{
 impl Resolver<'_, '_> {
     pub(super) fn fleet(&mut self, name: &FleetId, raw: &raw::Fleet) -> Option<Fleet> {
         let run = raw.run.value().and_then(|run| self.run(run));
+        if let (Some(Located { value: Driver::Thread, place }), Some(Run::Command(_))) =
+            (raw.driver.given(), &run)
+        {
+            let message = "a thread runs Lua, not a command";
+            self.report.error(*place, message, "use `driver: process`, or `run: { lua: app.lua }`");
+        }
         let policy = raw.scale.value().and_then(|scale| policy(scale, self.report));
         let ready = raw.ready.value().and_then(ready);
         Some(Fleet {

@@ -106,7 +106,7 @@ fn what_the_schema_refuses_the_parser_refuses() {
         ("/trustedProxies/0", json!("all")),
         ("/fleets/f/run", json!({})),
         ("/fleets/f/run/command", json!(["x"])),
-        ("/fleets/f/driver", json!("thread")),
+        ("/fleets/f/driver", json!("threads")),
         ("/fleets/f/ready/path", json!("healthz")),
         ("/fleets/f/scale/min", json!(0)),
         ("/fleets/f/scale/slo", json!({})),

@@ -1,6 +1,6 @@
 //! All fleets, each with its scaler and its observer, and the processes they consist of.
 
-use std::{collections::BTreeMap, mem, path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, mem, sync::Arc};
 
 use tidegate_core::{Endpoint, FleetId, InstanceId, Roster, Snapshot, Telemetry};
 use tokio::sync::{mpsc, watch};
@@ -9,11 +9,11 @@ use tokio_util::task::TaskTracker;
 use super::{member::Member, reload::Loader};
 use crate::{
     clock::Moment,
+    driver::{Drivers, Duties, Event},
     fleet::{Action, Instance},
     handle::Shared,
     journal::Writer,
-    process::{Duties, Event, Launcher, Life},
-    template::{Program, Template},
+    template::Template,
     view::View,
 };
 
@@ -25,7 +25,7 @@ const FLEET_IN_ID: usize = 40;
 
 #[derive(Debug)]
 pub(super) struct Plane {
-    launcher: Launcher,
+    drivers: Drivers,
     telemetry: Arc<Telemetry>,
     writer: Option<Writer>,
     shared: Arc<Shared>,
@@ -42,7 +42,7 @@ pub(super) struct Plane {
 
 impl Plane {
     pub(super) fn new(
-        program: PathBuf,
+        drivers: Drivers,
         telemetry: Arc<Telemetry>,
         writer: Option<Writer>,
         shared: Arc<Shared>,
@@ -50,7 +50,7 @@ impl Plane {
     ) -> (Self, mpsc::Receiver<Event>) {
         let (events, receiver) = mpsc::channel(EVENTS);
         let plane = Self {
-            launcher: Launcher::new(program),
+            drivers,
             telemetry,
             writer,
             shared,
@@ -217,29 +217,27 @@ impl Plane {
         let Some(instance) = member.fleet.instance(id) else {
             return;
         };
-        let template = member.fleet.template(instance);
-        let (load, drain) = (Arc::clone(&instance.load), instance.drain.clone());
-        let process = match self.launcher.start(name, id, &template, &taken) {
-            Ok(process) => process,
+        let duties = Duties {
+            fleet: name.clone(),
+            id: id.clone(),
+            template: member.fleet.template(instance),
+            load: Arc::clone(&instance.load),
+            drain: instance.drain.clone(),
+            events: self.events.clone(),
+        };
+        let started = match self.drivers.start(duties, &taken) {
+            Ok(started) => started,
             Err(error) => {
                 let reason = format!("cannot be started: {error}");
                 return self.exited(name, id, reason, Moment::now());
             }
         };
         if let Some(instance) = member.fleet.instance_mut(id) {
-            instance.pid = Some(process.pid());
-            instance.address = process.address();
-            instance.reports_status = matches!(template.program, Program::Lua { .. });
+            instance.pid = started.pid;
+            instance.address = started.address;
+            instance.reports_status = started.reports_status;
         }
-        let duties = Duties {
-            fleet: name.clone(),
-            id: id.clone(),
-            template,
-            load,
-            drain,
-            events: self.events.clone(),
-        };
-        self.tasks.spawn(Life::new(process, duties).live());
+        self.tasks.spawn(started.life);
     }
 
     fn drain(&mut self, fleet: &FleetId, id: &InstanceId) {

@@ -1,15 +1,24 @@
 //! Configurations come and are refused.
 
+use std::sync::Arc;
+
 use tidegate_control::{ConfigSource, Control, LoadError, Options};
 use tidegate_core::InstanceId;
 
+use crate::threads::Threads;
 use crate::world::{Folder, PROGRAM, lua_config, run, until};
 
 #[test]
 fn a_first_configuration_must_be_right() {
     let folder = Folder::new("listeners: 3\nfleet: {}\n", "");
     let config = ConfigSource::File(folder.config());
-    let error = Control::load(Options { config, program: PROGRAM.into(), state_dir: None }).unwrap_err();
+    let error = Control::load(Options {
+        config,
+        program: PROGRAM.into(),
+        threads: Arc::new(Threads),
+        state_dir: None,
+    })
+    .unwrap_err();
     let LoadError::Config(diagnostics) = error else { panic!("{error}") };
     assert!(diagnostics.len() >= 2, "{diagnostics:?}");
 }
@@ -21,7 +30,13 @@ fn a_configuration_can_be_built_in() {
         text: lua_config(1),
         scripts: [("app.lua".into(), "-- answer demo".into())].into(),
     };
-    let control = Control::load(Options { config, program: PROGRAM.into(), state_dir: None }).unwrap();
+    let control = Control::load(Options {
+        config,
+        program: PROGRAM.into(),
+        threads: Arc::new(Threads),
+        state_dir: None,
+    })
+    .unwrap();
     assert_eq!(control.snapshots().borrow().fleets.len(), 1);
 }
 

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+#[path = "../support/threads.rs"]
+mod threads;
 mod world;
 
 mod config;
@@ -9,3 +11,4 @@ mod crash;
 mod fleet;
 mod journal;
 mod parent;
+mod thread;

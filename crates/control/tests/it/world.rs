@@ -22,6 +22,8 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+use crate::threads::Threads;
+
 /// Whatever is waited for comes sooner, or never.
 const DEADLINE: Duration = Duration::from_secs(30);
 
@@ -88,6 +90,7 @@ pub(crate) fn run(config: &str, app: &str, test: impl AsyncFnOnce(&World)) -> Ha
     let options = Options {
         config: ConfigSource::File(folder.config()),
         program: PROGRAM.into(),
+        threads: Arc::new(Threads),
         state_dir: Some(folder.path().join("state")),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

@@ -6,6 +6,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod threads;
+
 use std::{ffi::OsString, process::ExitCode, sync::Arc, time::Duration};
 
 use tidegate_control::{
@@ -20,6 +22,8 @@ use tokio::{
     time::{Instant, sleep},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::threads::Threads;
 
 fn main() -> ExitCode {
     let words: Vec<OsString> = std::env::args_os().skip(1).collect();
@@ -154,7 +158,12 @@ fn family(port: &str) -> ExitCode {
 #[expect(clippy::print_stdout, reason = "what the test waits for")]
 async fn parent(config: &str) -> ExitCode {
     let program = std::env::current_exe().unwrap();
-    let options = Options { config: ConfigSource::File(config.into()), program, state_dir: None };
+    let options = Options {
+        config: ConfigSource::File(config.into()),
+        program,
+        threads: Arc::new(Threads),
+        state_dir: None,
+    };
     let control = Control::load(options).unwrap();
     let (mut roster, handle, stop) = (control.roster(), control.handle(), CancellationToken::new());
     let show = async {

@@ -7,7 +7,7 @@ use tidegate_testkit::{
     process::{self, Signal},
 };
 
-use crate::{PATIENCE, TIDEGATE, load::Load, metric, pids};
+use crate::{PATIENCE, TIDEGATE, instances, load::Load, metric, pids};
 
 const LUA: &str = "
 listeners: [{ address: \"{listen}\" }]
@@ -104,4 +104,36 @@ fn an_app_that_does_not_start_says_why_and_harms_nobody() {
     assert_eq!(http::get(tidegate.addr(), "/hello").text(), "hello\n");
     thread::sleep(Duration::from_millis(500));
     assert!(metric(&tidegate, "tidegate_fleet_restarts_total") < 50.0, "restarts are not a busy loop");
+}
+
+#[test]
+fn a_fleet_of_threads_serves_grows_and_drains_without_a_failure() {
+    let config = LUA.replace("run: { lua: app.lua }", "run: { lua: app.lua }\n    driver: thread");
+    let app = "ngx.say(ngx.worker.pid(), ' ', ngx.var.server_port)";
+    let tidegate = Tidegate::setup(TIDEGATE).file("app.lua", app).start(&config);
+    let ready = || instances(&tidegate, "ready").len();
+    eventually(PATIENCE, "both instances are ready", || ready() == 2);
+    let mut ports = std::collections::BTreeSet::new();
+    for _ in 0..20 {
+        let answer = http::get(tidegate.addr(), "/x");
+        let (pid, port) = answer.text().trim().split_once(' ').unwrap();
+        assert_eq!(pid.parse::<u32>().unwrap(), tidegate.pid(), "it is the gateway's own process");
+        ports.insert(port.to_owned());
+    }
+    assert_eq!(ports.len(), 2, "requests are spread over both");
+    let load = Load::start(&format!("http://{}/", tidegate.addr()), 150, 6);
+    eventually(PATIENCE, "the fleet has grown to its maximum", || ready() == 4);
+    load.assert_nothing_failed();
+    eventually(PATIENCE, "the fleet is back at its minimum", || {
+        ready() == 2 && instances(&tidegate, "draining").is_empty()
+    });
+}
+
+#[test]
+fn an_app_that_does_not_compile_fails_in_a_thread_as_in_a_process() {
+    let config = LUA.replace("run: { lua: app.lua }", "run: { lua: app.lua }\n    driver: thread");
+    let tidegate = Tidegate::setup(TIDEGATE).file("app.lua", "require 'missing.module'").start(&config);
+    eventually(PATIENCE, "both instances are ready", || instances(&tidegate, "ready").len() == 2);
+    assert_eq!(http::get(tidegate.addr(), "/").status, 500, "an error at run time is the request's alone");
+    assert_eq!(instances(&tidegate, "ready").len(), 2);
 }

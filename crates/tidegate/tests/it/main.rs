@@ -25,12 +25,17 @@ fn fleets(tidegate: &tidegate_testkit::Tidegate) -> serde_json::Value {
     serde_json::from_slice(&answer.body).unwrap_or_else(|error| panic!("{error}: {answer:?}"))
 }
 
-/// The process ids of the first fleet's instances in `state`.
-fn pids(tidegate: &tidegate_testkit::Tidegate, state: &str) -> Vec<u32> {
+/// The first fleet's instances in `state`.
+fn instances(tidegate: &tidegate_testkit::Tidegate, state: &str) -> Vec<serde_json::Value> {
     let fleets = fleets(tidegate);
     let instances = fleets["items"][0]["instances"].as_array().cloned().unwrap_or_default();
-    let in_state = instances.iter().filter(|instance| instance["state"] == state);
-    in_state.filter_map(|instance| instance["pid"].as_u64()).map(|pid| pid as u32).collect()
+    instances.into_iter().filter(|instance| instance["state"] == state).collect()
+}
+
+/// Their process ids.
+fn pids(tidegate: &tidegate_testkit::Tidegate, state: &str) -> Vec<u32> {
+    let instances = instances(tidegate, state);
+    instances.iter().filter_map(|instance| instance["pid"].as_u64()).map(|pid| pid as u32).collect()
 }
 
 /// The value of a metric without labels, or the sum over all of its labels.

@@ -10,7 +10,6 @@
 mod life;
 mod output;
 mod port;
-mod ready;
 
 use std::{
     io,
@@ -24,13 +23,10 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use tidegate_core::{FleetId, InstanceId};
 use tokio::process::{Child, Command};
 
-pub(crate) use self::life::{Duties, Event, Life};
+pub(crate) use self::life::Life;
 use self::output::Output;
 use crate::{
-    instance::{
-        InstanceSpec, exec,
-        protocol::{self},
-    },
+    instance::{exec, protocol},
     template::{Program, Template},
 };
 
@@ -72,19 +68,9 @@ impl Launcher {
         command.arg("instance").process_group(0).kill_on_drop(true);
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let (spec, address) = match &template.program {
-            Program::Lua { app, lua, timeouts, limits } => {
+            Program::Lua(lua) => {
                 command.stdin(Stdio::piped());
-                let spec = InstanceSpec {
-                    fleet: fleet.clone(),
-                    id: id.clone(),
-                    app: app.clone(),
-                    lua: lua.clone(),
-                    timeouts: timeouts.clone(),
-                    limits: limits.clone(),
-                    parent,
-                    grace: template.grace,
-                };
-                (Some(protocol::encode(&spec)), None)
+                (Some(protocol::encode(&lua.spec(fleet, id, template.grace))), None)
             }
             Program::Command(words) => {
                 let port = port::free(taken)?;

@@ -1,9 +1,5 @@
 //! The life of one process, from its start until it is gone.
 //!
-//! One task for each instance: it waits for readiness, passes on what the child says, drains it when
-//! told to, and notices its end at once, whatever it was doing. It reports [`Event`]s and decides
-//! nothing about the fleet.
-//!
 //! Invariant: the task ends only when the child has been reaped.
 
 use std::{
@@ -18,65 +14,23 @@ use std::{
 };
 
 use rustix::process::Signal;
-use tidegate_core::{FleetId, InstanceId, roster::Load, snapshot::ReadyCheck};
+use tidegate_core::snapshot::ReadyCheck;
 use tokio::{
     io::AsyncWriteExt as _,
     process::ChildStdin,
-    sync::{mpsc, watch},
-    time::{Instant, sleep, sleep_until, timeout, timeout_at},
+    sync::watch,
+    time::{Instant, sleep_until, timeout, timeout_at},
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Process, output::Said, ready, signal_group};
+use super::{Process, output::Said, signal_group};
 use crate::{
-    instance::{InstanceReport, protocol::Status},
-    template::Template,
+    driver::{Duties, END_PATIENCE, ready},
+    instance::InstanceReport,
 };
-
-/// How long requests may still arrive at an instance that has left the roster: a worker may have
-/// picked it just before.
-const SETTLE: Duration = Duration::from_millis(500);
-
-/// How often a draining instance is asked for requests in flight.
-const DRAIN_POLL: Duration = Duration::from_millis(20);
-
-/// How long an instance may take to end after `SIGTERM`, even when its grace is over.
-const TERM_PATIENCE: Duration = Duration::from_secs(2);
 
 /// How long the last words of a child are awaited; what it started may hold its streams open.
 const LAST_WORDS_WITHIN: Duration = Duration::from_millis(200);
-
-/// What happened to an instance.
-#[derive(Debug)]
-pub(crate) enum Event {
-    Ready {
-        fleet: FleetId,
-        id: InstanceId,
-        address: SocketAddr,
-    },
-    Status {
-        fleet: FleetId,
-        id: InstanceId,
-        status: Status,
-    },
-    /// The process is gone, for that reason.
-    Exited {
-        fleet: FleetId,
-        id: InstanceId,
-        reason: String,
-    },
-}
-
-/// What the task of an instance has to know.
-#[derive(Debug)]
-pub(crate) struct Duties {
-    pub(crate) fleet: FleetId,
-    pub(crate) id: InstanceId,
-    pub(crate) template: Arc<Template>,
-    pub(crate) load: Arc<Load>,
-    pub(crate) drain: CancellationToken,
-    pub(crate) events: mpsc::Sender<Event>,
-}
 
 #[derive(Debug)]
 pub(crate) struct Life {
@@ -100,9 +54,7 @@ impl Life {
         let reason = self.until_gone().await;
         // Whatever the child left behind in its group.
         signal_group(self.process.pid, Signal::KILL);
-        let Duties { fleet, id, events, .. } = self.duties;
-        // The receiver lives until every task has ended.
-        _ = events.send(Event::Exited { fleet, id, reason }).await;
+        self.duties.exited(reason).await;
     }
 
     /// Returns why the process ended.
@@ -119,7 +71,7 @@ impl Life {
             Err(status) => self.reason(status).await,
             Ok(Started::Late(why)) => {
                 let why = self.failed.take().unwrap_or(why);
-                self.terminate(Instant::now() + TERM_PATIENCE).await;
+                self.terminate(Instant::now() + END_PATIENCE).await;
                 format!("not ready within {}s: {why}", self.duties.template.ready.timeout.as_secs_f64())
             }
             Ok(Started::Unwanted) => {
@@ -127,9 +79,7 @@ impl Life {
                 self.terminate(deadline).await
             }
             Ok(Started::Ready(address)) => {
-                let Duties { fleet, id, events, .. } = &self.duties;
-                let ready = Event::Ready { fleet: fleet.clone(), id: id.clone(), address };
-                _ = events.send(ready).await;
+                self.duties.ready(address).await;
                 let drain = self.duties.drain.clone();
                 if let Err(status) = self.while_alive(drain.cancelled()).await {
                     return self.reason(status).await;
@@ -142,13 +92,7 @@ impl Life {
     /// Waits until no request is left, or the grace is over, and ends the process.
     async fn drain(&mut self) -> String {
         let deadline = Instant::now() + self.grace();
-        let load = Arc::clone(&self.duties.load);
-        let quiet = async {
-            sleep(SETTLE).await;
-            while load.in_flight() > 0 {
-                sleep(DRAIN_POLL).await;
-            }
-        };
+        let quiet = Duties::quiet(Arc::clone(&self.duties.load));
         match self.while_alive(timeout_at(deadline, quiet)).await {
             Err(status) => self.reason(status).await,
             Ok(_) => self.terminate(deadline).await,
@@ -158,7 +102,7 @@ impl Life {
     /// Asks the process to end, and kills it if it has not by `deadline`.
     async fn terminate(&mut self, deadline: Instant) -> String {
         signal_group(self.process.pid, Signal::TERM);
-        let deadline = deadline.max(Instant::now() + TERM_PATIENCE);
+        let deadline = deadline.max(Instant::now() + END_PATIENCE);
         if let Err(status) = self.while_alive(sleep_until(deadline)).await {
             return format!("asked to end: {}", describe(status));
         }
@@ -191,17 +135,13 @@ impl Life {
     }
 
     fn hear(&mut self, said: Vec<Said>) {
-        let Duties { fleet, id, events, .. } = &self.duties;
+        let Duties { fleet, id, .. } = &self.duties;
         for said in said {
             match said {
                 Said::Report(InstanceReport::Listening { address }) => {
                     self.address.send_replace(Some(address));
                 }
-                Said::Report(InstanceReport::Status(status)) => {
-                    let event = Event::Status { fleet: fleet.clone(), id: id.clone(), status };
-                    // A status that finds no room is worth nothing: the next one replaces it.
-                    _ = events.try_send(event);
-                }
+                Said::Report(InstanceReport::Status(status)) => self.duties.status(status),
                 Said::Report(InstanceReport::Failed(why)) => self.failed = Some(why),
                 Said::Out(line) => tracing::info!(%fleet, instance = %id, "{line}"),
                 Said::Error(line) => {

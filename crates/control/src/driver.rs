@@ -1,0 +1,136 @@
+//! Starts, watches and ends instances, each in its way: [`process`], [`thread`].
+//!
+//! One task for each instance: it waits for readiness, passes on what the instance says, drains it when told
+//! to, and notices its end at once, whatever it was doing. It reports [`Event`]s and decides nothing
+//! about the fleet.
+
+pub(crate) mod process;
+mod ready;
+pub(crate) mod thread;
+
+use std::{io, net::SocketAddr, path::PathBuf, pin::Pin, sync::Arc, time::Duration};
+
+use tidegate_core::{FleetId, InstanceId, roster::Load, snapshot::Driver};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use self::{
+    process::{Launcher, Life},
+    thread::ThreadHost,
+};
+use crate::{
+    instance::protocol::Status,
+    template::{Program, Template},
+};
+
+/// How long requests may still arrive at an instance that has left the roster: a worker may have
+/// picked it just before.
+const SETTLE: Duration = Duration::from_millis(500);
+
+/// How often a draining instance is asked for requests in flight.
+const DRAIN_POLL: Duration = Duration::from_millis(20);
+
+/// How long an instance may take to end after it was asked to, even when its grace is over.
+const END_PATIENCE: Duration = Duration::from_secs(2);
+
+/// What happened to an instance.
+#[derive(Debug)]
+pub(crate) enum Event {
+    Ready {
+        fleet: FleetId,
+        id: InstanceId,
+        address: SocketAddr,
+    },
+    Status {
+        fleet: FleetId,
+        id: InstanceId,
+        status: Status,
+    },
+    /// The instance is gone, for that reason.
+    Exited {
+        fleet: FleetId,
+        id: InstanceId,
+        reason: String,
+    },
+}
+
+/// What the task of an instance has to know.
+#[derive(Debug)]
+pub(crate) struct Duties {
+    pub(crate) fleet: FleetId,
+    pub(crate) id: InstanceId,
+    pub(crate) template: Arc<Template>,
+    pub(crate) load: Arc<Load>,
+    pub(crate) drain: CancellationToken,
+    pub(crate) events: mpsc::Sender<Event>,
+}
+
+/// Whatever starts instances.
+#[derive(Debug)]
+pub(crate) struct Drivers {
+    processes: Launcher,
+    threads: Arc<dyn ThreadHost>,
+}
+
+/// An instance that has been started.
+pub(crate) struct Started {
+    /// Of the process, if it is one of its own.
+    pub(crate) pid: Option<u32>,
+    /// Where it will listen, if that is known by now.
+    pub(crate) address: Option<SocketAddr>,
+    /// Whether it tells how busy it is.
+    pub(crate) reports_status: bool,
+    /// To be run until it ends: then the instance is gone.
+    pub(crate) life: Pin<Box<dyn Future<Output = ()> + Send>>,
+}
+
+impl Drivers {
+    pub(crate) fn new(program: PathBuf, threads: Arc<dyn ThreadHost>) -> Self {
+        Self { processes: Launcher::new(program), threads }
+    }
+
+    /// Starts an instance in the way that its template says. `taken` are ports that other instances have been given.
+    pub(crate) fn start(&self, duties: Duties, taken: &[SocketAddr]) -> io::Result<Started> {
+        let Duties { fleet, id, template, .. } = &duties;
+        if let Program::Lua(lua) = &template.program
+            && lua.driver == Driver::Thread
+        {
+            let spec = lua.spec(fleet, id, template.grace);
+            let life = Box::pin(thread::live(Arc::clone(&self.threads), spec, duties));
+            return Ok(Started { pid: None, address: None, reports_status: true, life });
+        }
+        let process = self.processes.start(fleet, id, template, taken)?;
+        Ok(Started {
+            pid: Some(process.pid()),
+            address: process.address(),
+            reports_status: matches!(template.program, Program::Lua(_)),
+            life: Box::pin(Life::new(process, duties).live()),
+        })
+    }
+}
+
+impl Duties {
+    async fn ready(&self, address: SocketAddr) {
+        let event = Event::Ready { fleet: self.fleet.clone(), id: self.id.clone(), address };
+        // The receiver lives until every task has ended.
+        _ = self.events.send(event).await;
+    }
+
+    fn status(&self, status: Status) {
+        let event = Event::Status { fleet: self.fleet.clone(), id: self.id.clone(), status };
+        // A status that finds no room is worth nothing: the next one replaces it.
+        _ = self.events.try_send(event);
+    }
+
+    async fn exited(self, reason: String) {
+        _ = self.events.send(Event::Exited { fleet: self.fleet, id: self.id, reason }).await;
+    }
+
+    /// Until no request is left, at the instance's own pace.
+    async fn quiet(load: Arc<Load>) {
+        tokio::time::sleep(SETTLE).await;
+        while load.in_flight() > 0 {
+            tokio::time::sleep(DRAIN_POLL).await;
+        }
+    }
+}
