@@ -1,7 +1,8 @@
 //! What is written as one scalar and is not a number.
 //!
 //! [`text`]: free text, files, Lua; [`address`]: where things listen and are reached; [`pattern`]: what
-//! requests are matched against; [`lua`]: chunk names and names of variables; [`word`]: closed sets of words. Names are the types of
+//! requests are matched against; [`lua`]: chunk names and names of variables; [`policy`]: what scaling policies
+//! have of their own; [`word`]: closed sets of words. Names are the types of
 //! `tidegate_core` themselves.
 
 use schemars::{Schema, json_schema};
@@ -17,8 +18,10 @@ use crate::{
 };
 
 pub(crate) mod address;
+pub(crate) mod auto;
 pub(crate) mod lua;
 pub(crate) mod pattern;
+pub(crate) mod policy;
 pub(crate) mod text;
 pub(crate) mod word;
 

@@ -13,7 +13,7 @@ use std::{
 };
 
 use tidegate_core::{
-    FleetId, Snapshot, UpstreamId,
+    FleetId, RouteId, Snapshot, UpstreamId,
     snapshot::{self, ErrorLog, Limits, LogOutput, Timeouts},
 };
 
@@ -44,6 +44,7 @@ struct Resolver<'a, 'r> {
     /// What can be referred to; `None` when the section as a whole is broken.
     fleets: Option<BTreeSet<&'a FleetId>>,
     upstreams: Option<BTreeSet<&'a UpstreamId>>,
+    route_names: Option<BTreeSet<&'a RouteId>>,
 }
 
 /// Checks everything; `None` exactly when `report` has errors.
@@ -60,6 +61,10 @@ pub(crate) fn snapshot(
         regexes: Regexes::default(),
         fleets: raw.fleets.value().map(|fleets| fleets.names().collect()),
         upstreams: raw.upstreams.value().map(|upstreams| upstreams.names().collect()),
+        route_names: raw.routes.value().map(|routes| {
+            let routes = routes.0.iter().filter_map(|route| route.value.as_ref());
+            routes.filter_map(|route| route.name.value()).collect()
+        }),
     };
     let snapshot = resolver.snapshot();
     let snapshot = snapshot.filter(|_| !report.has_errors())?;
@@ -215,6 +220,14 @@ trait Name: Ord {
 impl Name for FleetId {
     const KIND: &'static str = "fleet";
     const SECTION: &'static str = "fleets";
+    fn text(&self) -> &str {
+        self.as_str()
+    }
+}
+
+impl Name for RouteId {
+    const KIND: &'static str = "route";
+    const SECTION: &'static str = "routes";
     fn text(&self) -> &str {
         self.as_str()
     }

@@ -6,6 +6,8 @@
 //! | [`Size`] | `16MiB`, `512B` | bytes |
 //! | [`Percent`] | `85%`, `0.1%` | hundredths of a percent |
 //! | [`Count`] | `3` | ones |
+//! | [`Number`], [`Positive`] | `0.5` | |
+//! | [`Rate`] | `20/1s` | |
 //! | [`Amount`] | `3` or `50%` | |
 //!
 //! A number without its unit is refused with the form that was probably meant; so are units that
@@ -25,7 +27,9 @@ use crate::{
 pub(crate) mod quantity;
 
 pub(crate) const SECOND: u64 = 1_000;
-pub(crate) const HOUR: u64 = 3_600 * SECOND;
+pub(crate) const MINUTE: u64 = 60 * SECOND;
+pub(crate) const HOUR: u64 = 60 * MINUTE;
+pub(crate) const DAY: u64 = 24 * HOUR;
 
 pub(crate) const KIB: u64 = 1 << 10;
 pub(crate) const MIB: u64 = 1 << 20;
@@ -150,6 +154,73 @@ impl<const MIN: u64, const MAX: u64> Leaf for Count<MIN, MAX> {
 
     fn bounds() -> Option<String> {
         Some(format!("`{MIN}` to `{MAX}`"))
+    }
+}
+
+/// A number that is not below zero.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Number(pub(crate) f64);
+
+impl Leaf for Number {
+    const WHAT: &'static str = "a number";
+    const EXAMPLE: &'static str = "0.5";
+
+    fn read(scalar: &Scalar) -> Result<Self, Mistake> {
+        match split(&scalar.text) {
+            Some((number, "")) if scalar.plain => Ok(Self(number)),
+            _ => Err(Mistake::not::<Self>(&scalar.describe())),
+        }
+    }
+
+    fn form() -> Schema {
+        json_schema!({ "title": "number", "type": "number", "minimum": 0 })
+    }
+}
+
+/// A number above zero.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Positive(pub(crate) f64);
+
+impl Leaf for Positive {
+    const WHAT: &'static str = "a number above zero";
+    const EXAMPLE: &'static str = "100";
+
+    fn read(scalar: &Scalar) -> Result<Self, Mistake> {
+        match Number::read(scalar)?.0 {
+            number if number > 0.0 => Ok(Self(number)),
+            _ => Err(Mistake::new(
+                format!("{} is not above zero", quote(&scalar.text)),
+                format!("write it like `{}`", Self::EXAMPLE),
+            )),
+        }
+    }
+
+    fn form() -> Schema {
+        json_schema!({ "title": "number", "type": "number", "exclusiveMinimum": 0 })
+    }
+}
+
+/// A number in a time, per second; above zero.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rate(pub(crate) f64);
+
+impl Leaf for Rate {
+    const WHAT: &'static str = "a rate";
+    const EXAMPLE: &'static str = "20/1s";
+
+    fn read(scalar: &Scalar) -> Result<Self, Mistake> {
+        let text = &scalar.text;
+        let Some((count, period)) = text.split_once('/') else {
+            return Err(Mistake::not::<Self>(&scalar.describe()));
+        };
+        match quantity::parse_rate(text, count, period)? {
+            rate if rate > 0.0 => Ok(Self(rate)),
+            _ => Err(Mistake::new(format!("{} is not above zero", quote(text)), "write it like `20/1s`")),
+        }
+    }
+
+    fn form() -> Schema {
+        json_schema!({ "title": "rate", "type": "string", "pattern": quantity::RATE })
     }
 }
 

@@ -115,6 +115,11 @@ impl Fleet {
         self.trial = Some(Revision { number: self.revisions, template: Arc::new(template), trouble: None });
     }
 
+    /// Counts up whenever what most instances run was replaced. Zero for the first.
+    pub(crate) const fn generation(&self) -> u64 {
+        self.current.number - 1
+    }
+
     /// The fleet left the configuration: it drains a little later, then it is [`gone`](Self::gone).
     pub(crate) fn remove(&mut self, now: Instant) {
         self.removed.get_or_insert(now);

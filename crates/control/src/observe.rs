@@ -70,18 +70,26 @@ impl Observer {
         let traffic = self.traffic.read(now);
         self.meters.retain(|id, _| fleet.instance(id).is_some_and(Instance::runs));
         let mut busy = Mean::default();
-        let (mut cpu, mut memory) = (Sum::default(), Sum::default());
+        let (mut cpu, mut memory, mut lua_memory) = (Sum::default(), Sum::default(), Sum::default());
         for instance in fleet.instances().iter().filter(|instance| instance.runs()) {
             let meter = self.meters.entry(instance.id.clone()).or_default();
             let figures = meter.read(instance, now);
             cpu.add(figures.cpu);
             memory.add(figures.memory.map(|bytes| bytes as f64));
+            lua_memory.add(figures.lua.map(|bytes| bytes as f64));
             if instance.is_ready() {
                 busy.add(figures.utilization);
             }
         }
-        let metrics = Metrics { utilization: busy.mean(), cpu: cpu.sum(), memory: memory.sum(), ..traffic };
-        Observed { metrics, instances: count(fleet), started: mem::take(&mut self.started) }
+        let metrics = Metrics {
+            utilization: busy.mean(),
+            cpu: cpu.sum(),
+            memory: memory.sum(),
+            lua_memory: lua_memory.sum(),
+            ..traffic
+        };
+        let (instances, started) = (count(fleet), mem::take(&mut self.started));
+        Observed { metrics, instances, started, generation: fleet.generation() }
     }
 }
 

@@ -14,7 +14,7 @@ pub mod time;
 pub mod trace;
 
 pub use crate::{
-    name::{DictName, FleetId, InstanceId, RouteId, UpstreamId},
+    name::{DictName, FleetId, InstanceId, RouteId, SourceId, UpstreamId},
     roster::{Endpoint, Roster},
     snapshot::Snapshot,
     telemetry::Telemetry,

@@ -69,6 +69,8 @@ names! {
     UpstreamId;
     /// A route.
     RouteId;
+    /// An event source.
+    SourceId;
     /// A shared dictionary.
     DictName;
     /// One instance of a fleet, or one static endpoint; unique over the life of a control plane.

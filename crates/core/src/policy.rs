@@ -6,6 +6,21 @@ use std::{num::NonZeroU32, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
+/// A day of the calendar, wherever it is one.
+pub use jiff::civil::Date;
+
+mod formula;
+mod metric;
+mod schedule;
+mod trigger;
+
+pub use self::{
+    formula::{BadExpression, Expression, Formula, Variable},
+    metric::{Metric, Signal, TargetMetric},
+    schedule::{BadCron, Cron, Schedule, UnknownZone, Zone},
+    trigger::{Backlog, Condition, Forecast, Headroom, Join, Pressure, Target, Threshold, Trigger},
+};
+
 /// The scaling rules of one fleet.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -14,19 +29,51 @@ pub struct Policy {
     pub min: u32,
     /// Most instances.
     pub max: u32,
+    #[serde(default)]
+    pub slo: Slo,
     /// Empty: the count stays where the bounds put it.
     pub triggers: Vec<Trigger>,
     pub scale_out: Pace,
     pub scale_in: Pace,
 }
 
+/// What the fleet owes those who send it requests.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Slo {
+    /// Share of requests that may find no capacity, above 0 and below 1. Default 0.1 %.
+    pub overload: f64,
+    /// How long a request may wait before it has found none. Default: not at all.
+    pub wait: Duration,
+    /// 99 of 100 answers are complete within this.
+    pub latency_p99: Option<Duration>,
+}
+
+impl Default for Slo {
+    fn default() -> Self {
+        Self { overload: 0.001, wait: Duration::ZERO, latency_p99: None }
+    }
+}
+
+/// Whether what a policy decides is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Mode {
+    #[default]
+    Act,
+    /// Decisions are recorded, and the count stays what it is.
+    Recommend,
+}
+
 impl Policy {
     /// Bounds and an objective and nothing else: the policy that needs no tuning.
     pub fn keeping(min: u32, max: u32, headroom: Headroom) -> Self {
         let free = Pace { stabilization: Duration::ZERO, limits: Vec::new() };
+        let Headroom { overload, wait } = headroom;
         Self {
             min,
             max,
+            slo: Slo { overload, wait, latency_p99: None },
             triggers: vec![Trigger::Headroom(headroom)],
             scale_out: free.clone(),
             scale_in: free,
@@ -69,87 +116,6 @@ impl Amount {
             Self::Share(share) => (share * f64::from(count)).ceil().max(1.0) as u32,
         }
     }
-}
-
-/// A rule that turns an observation into a recommended count.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Trigger {
-    Target(Target),
-    Threshold(Threshold),
-    Headroom(Headroom),
-}
-
-/// Keep a metric, per instance, at a value.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Target {
-    pub metric: TargetMetric,
-    /// In the metric's own unit, above zero.
-    pub value: f64,
-    /// No change while the metric is within this share of the value (0.1 is 10 %).
-    pub tolerance: f64,
-}
-
-/// Add instances above one value and take them away below another.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Threshold {
-    pub metric: Metric,
-    /// Step out while the metric is above; in the metric's own unit.
-    pub above: f64,
-    /// Step in while the metric is below; never over `above`. `None`: this trigger never steps in.
-    pub below: Option<f64>,
-    /// The metric must have been beyond the value for this long without a break.
-    pub hold: Duration,
-    pub step_out: Amount,
-    pub step_in: Amount,
-}
-
-/// Keep so much more than demand needs that hardly any request finds no capacity, and no more.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Headroom {
-    /// Share of requests that may find no capacity, above 0 and below 1.
-    pub overload: f64,
-    /// How long a request may wait before it has found none.
-    pub wait: Duration,
-}
-
-/// What can be kept at a value: metrics that fall in proportion when instances are added.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum TargetMetric {
-    /// Share of time that the instances were busy, 0 to 1, mean over ready instances.
-    Utilization,
-    /// Requests in flight and queued, per instance.
-    Concurrency,
-    /// Requests that arrive per second, per instance.
-    ArrivalRate,
-}
-
-/// What can be observed of a fleet, in the unit that thresholds compare with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Metric {
-    /// Share of time that the instances were busy, 0 to 1, mean over ready instances.
-    Utilization,
-    /// Requests in flight, whole fleet.
-    Concurrency,
-    /// Requests that arrive per second, whole fleet.
-    ArrivalRate,
-    /// Requests held at the gateway because no instance could take them.
-    Queued,
-    /// Median time until the answer is complete, in seconds.
-    LatencyP50,
-    /// 99th percentile of the same, in seconds.
-    LatencyP99,
-    /// Share of requests answered with 5xx or not at all, 0 to 1.
-    ErrorRate,
-    /// Processor time used per second, whole fleet: 1 is one core.
-    Cpu,
-    /// Resident memory of all instances, in bytes.
-    Memory,
 }
 
 #[cfg(test)]

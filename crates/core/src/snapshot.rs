@@ -10,7 +10,10 @@ use ipnet::IpNet;
 use regex::Regex;
 use serde::{Deserialize, Serialize};
 
-use crate::{FleetId, RouteId, UpstreamId, policy::Policy};
+use crate::{
+    FleetId, RouteId, UpstreamId,
+    policy::{Mode, Policy},
+};
 
 mod answer;
 mod lua;
@@ -351,6 +354,12 @@ pub struct Fleet {
     /// How long a draining instance may finish its requests before it is killed. Default 30 s.
     pub grace: Duration,
     pub policy: Policy,
+    /// Whether what the policy decides is done.
+    pub mode: Mode,
+    /// A second policy, whose decisions are recorded only.
+    pub candidate: Option<Policy>,
+    /// What an instance costs in an hour.
+    pub price: Option<f64>,
 }
 
 /// What an instance executes.

@@ -70,6 +70,10 @@ impl Forecaster {
         Self { series: Series::new(settings.season), candidates, chosen: None, calibration, settings }
     }
 
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
     /// The next value of the series. `None` is a gap, and so is what is no number, below zero or absurd.
     pub fn observe(&mut self, value: Option<f64>) {
         let value = value.filter(|value| (0.0..LARGEST).contains(value));

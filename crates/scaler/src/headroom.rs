@@ -59,7 +59,7 @@ const PARTS: f64 = 1e3;
 /// Less than this of an instance is rounding, not demand.
 const ROUNDING: f64 = 1e-9;
 /// What is aimed at while the work per request is not known.
-const USUAL: Target = Target { metric: TargetMetric::Utilization, value: 0.8, tolerance: 0.1 };
+const USUAL: Target = Target { metric: TargetMetric::Utilization, route: None, value: 0.8, tolerance: 0.1 };
 
 /// Loops that only differ in their margin: what they follow, in instances.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -136,7 +136,7 @@ impl Rivalry {
             let because = words.say(|| format!("the work per request is not known yet; {because}"));
             return Opinion { wanted, because };
         };
-        let demand = rate * work;
+        let demand = rate * work / sight.safe;
         if !(0.0..LARGEST).contains(&demand) {
             return Opinion::missing(words, || format!("{} requests/s cannot be true", number(rate)));
         }

@@ -8,15 +8,21 @@ pub mod decision;
 pub mod observed;
 pub mod scaler;
 
+mod ahead;
+mod backlog;
+mod formula;
 mod headroom;
 mod memory;
 mod opinion;
+mod schedule;
+mod sight;
 mod target;
 mod threshold;
 
 mod pace;
 mod stabilize;
 
+mod capacity;
 mod clock;
 mod startup;
 mod work;
@@ -28,5 +34,5 @@ pub use crate::{
     decision::Decision,
     observed::Observed,
     record::Record,
-    scaler::{Scaler, State},
+    scaler::{Learned, Scaler, State},
 };

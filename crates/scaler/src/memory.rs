@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tidegate_core::policy::Trigger;
 
-use crate::{headroom::Rivalry, threshold::Beyond};
+use crate::{ahead::Ahead, backlog::Growth, headroom::Rivalry, threshold::Beyond};
 
 /// The memory of one trigger, of the kind that the trigger needs.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -12,6 +12,8 @@ pub(crate) enum Memory {
     #[default]
     Nothing,
     Threshold(Beyond),
+    Forecast(Option<Box<Ahead>>),
+    Backlog(Growth),
     Headroom(Box<Rivalry>),
 }
 
@@ -19,10 +21,14 @@ impl Memory {
     /// This memory where it suits `trigger`, or else a fresh one.
     pub(crate) fn suited_to(self, trigger: &Trigger) -> Self {
         match (trigger, self) {
-            (Trigger::Target(_), _) => Self::Nothing,
+            (Trigger::Target(_) | Trigger::Schedule(_) | Trigger::Formula(_), _) => Self::Nothing,
             (Trigger::Threshold(_), memory @ Self::Threshold(_))
+            | (Trigger::Forecast(_), memory @ Self::Forecast(_))
+            | (Trigger::Backlog(_), memory @ Self::Backlog(_))
             | (Trigger::Headroom(_), memory @ Self::Headroom(_)) => memory,
             (Trigger::Threshold(_), _) => Self::Threshold(Beyond::default()),
+            (Trigger::Forecast(_), _) => Self::Forecast(None),
+            (Trigger::Backlog(_), _) => Self::Backlog(Growth::default()),
             (Trigger::Headroom(_), _) => Self::Headroom(Box::default()),
         }
     }

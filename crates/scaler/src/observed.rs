@@ -3,9 +3,13 @@
 //! Missing is not zero: a metric that could not be read is `None`, and the scaler never shrinks a
 //! fleet on account of what it does not know.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
+use tidegate_core::{
+    RouteId, SourceId,
+    policy::{Metric, Signal},
+};
 
 /// One reading of everything that decisions about a fleet rest on.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -15,6 +19,9 @@ pub struct Observed {
     pub instances: Instances,
     /// How long each instance that became ready since the last step took to start.
     pub started: Vec<Duration>,
+    /// Counts up when what the instances run is replaced: what was learned of the old is a hint only.
+    #[serde(default)]
+    pub generation: u64,
 }
 
 /// Measured over the last second or so, whole fleet unless it says otherwise.
@@ -39,6 +46,118 @@ pub struct Metrics {
     pub cpu: Option<f64>,
     /// Bytes resident.
     pub memory: Option<f64>,
+    /// Bytes of bodies per second, both directions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub network: Option<f64>,
+    /// Bytes in use by the Lua VMs of the instances.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lua_memory: Option<f64>,
+    /// Of the routes that the policy looks at.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub routes: BTreeMap<RouteId, RouteMetrics>,
+    /// Of event sources. One that could not be asked is not here.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub sources: BTreeMap<SourceId, f64>,
+}
+
+/// What is counted of one route at the gateway, as in [`Metrics`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct RouteMetrics {
+    pub arrival_rate: Option<f64>,
+    pub concurrency: Option<f64>,
+    pub latency_p50: Option<f64>,
+    pub latency_p99: Option<f64>,
+    pub error_rate: Option<f64>,
+    pub network: Option<f64>,
+}
+
+impl Metrics {
+    /// The reading of `signal`; `None` where it is not known.
+    pub fn read(&self, signal: &Signal) -> Option<f64> {
+        match signal {
+            Signal::Fleet(metric) => self.of_fleet(*metric),
+            Signal::Route(route, metric) => self.routes.get(route)?.read(*metric),
+            Signal::Source(source) => self.sources.get(source).copied(),
+        }
+    }
+
+    fn of_fleet(&self, metric: Metric) -> Option<f64> {
+        let quiet = || idle(self.arrival_rate, self.concurrency);
+        match metric {
+            Metric::Utilization => self.utilization,
+            Metric::Concurrency => self.concurrency,
+            Metric::ArrivalRate => self.arrival_rate,
+            Metric::Queued => self.queued,
+            Metric::LatencyP50 => self.latency_p50.or_else(quiet),
+            Metric::LatencyP99 => self.latency_p99.or_else(quiet),
+            Metric::ErrorRate => self.error_rate.or_else(quiet),
+            Metric::Cpu => self.cpu,
+            Metric::Memory => self.memory,
+            Metric::Network => self.network,
+            Metric::LuaMemory => self.lua_memory,
+        }
+    }
+
+    /// The readings that can be true: what is not a number, endless or below zero is missing.
+    pub(crate) fn credible(&self) -> Self {
+        Self {
+            arrival_rate: sound(self.arrival_rate),
+            concurrency: sound(self.concurrency),
+            queued: sound(self.queued),
+            utilization: sound(self.utilization).map(|share| share.min(1.0)),
+            latency_p50: sound(self.latency_p50),
+            latency_p99: sound(self.latency_p99),
+            error_rate: sound(self.error_rate),
+            cpu: sound(self.cpu),
+            memory: sound(self.memory),
+            network: sound(self.network),
+            lua_memory: sound(self.lua_memory),
+            routes: self.routes.iter().map(|(name, route)| (name.clone(), route.credible())).collect(),
+            sources: self
+                .sources
+                .iter()
+                .filter_map(|(name, &value)| Some((name.clone(), sound(Some(value))?)))
+                .collect(),
+        }
+    }
+}
+
+impl RouteMetrics {
+    fn read(&self, metric: Metric) -> Option<f64> {
+        let quiet = || idle(self.arrival_rate, self.concurrency);
+        match metric {
+            Metric::Concurrency => self.concurrency,
+            Metric::ArrivalRate => self.arrival_rate,
+            Metric::LatencyP50 => self.latency_p50.or_else(quiet),
+            Metric::LatencyP99 => self.latency_p99.or_else(quiet),
+            Metric::ErrorRate => self.error_rate.or_else(quiet),
+            Metric::Network => self.network,
+            Metric::Utilization | Metric::Queued | Metric::Cpu | Metric::Memory | Metric::LuaMemory => None,
+        }
+    }
+
+    fn credible(&self) -> Self {
+        Self {
+            arrival_rate: sound(self.arrival_rate),
+            concurrency: sound(self.concurrency),
+            latency_p50: sound(self.latency_p50),
+            latency_p99: sound(self.latency_p99),
+            error_rate: sound(self.error_rate),
+            network: sound(self.network),
+        }
+    }
+}
+
+fn sound(reading: Option<f64>) -> Option<f64> {
+    reading.filter(|value| value.is_finite() && *value >= 0.0)
+}
+
+/// Where nothing arrives and nothing is in flight, nothing is slow and nothing fails: otherwise an
+/// idle fleet, whose answers have no latency, could never shrink.
+fn idle(arrival_rate: Option<f64>, concurrency: Option<f64>) -> Option<f64> {
+    let nothing = [arrival_rate, concurrency].map(|metric| metric.is_some_and(|value| value <= 0.0));
+    (nothing == [true, true]).then_some(0.0)
 }
 
 /// Instances by state.

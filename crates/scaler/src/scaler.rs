@@ -1,9 +1,9 @@
 //! The step: one observation in, one decision out.
 //!
 //! Each trigger of the policy gives its opinion and the largest wins. The winner then passes, in
-//! this order, the rule for missing metrics, the bounds, stabilization and pace; whatever moves it
-//! is written into the decision. The bounds have the last word too, so a narrowed policy acts at
-//! once.
+//! this order, the rule for missing metrics, the bounds and the ceilings of schedules, stabilization
+//! and pace; whatever moves it is written into the decision. The bounds have the last word too, so a
+//! narrowed policy acts at once.
 //!
 //! Invariants: `desired` is within the bounds of the policy; a step in which a trigger could not
 //! see never shrinks the fleet, unless the bounds demand it; the decision depends on the policy,
@@ -18,13 +18,18 @@ use tidegate_core::{
 };
 
 use crate::{
+    ahead::{self, Ahead},
+    backlog,
+    capacity::{Capacity, Reading},
     clock::SteadyClock,
     decision::{Adjustment, Decision},
-    headroom,
+    formula, headroom,
     memory::Memory,
-    observed::{Instances, Metrics, Observed},
+    observed::{Metrics, Observed},
     opinion::{Opinion, Wanted},
     pace::History,
+    schedule,
+    sight::Sight,
     stabilize::{Holds, Stabilizer},
     startup::StartUps,
     target, threshold,
@@ -51,6 +56,11 @@ pub struct State {
     ready: Option<u32>,
     start_ups: StartUps,
     work: Work,
+    #[serde(default)]
+    capacity: Capacity,
+    /// Of what the instances run.
+    #[serde(default)]
+    generation: u64,
     /// One for each trigger of the policy, in its order.
     memories: Vec<Memory>,
     /// What growth waits for.
@@ -58,6 +68,18 @@ pub struct State {
     /// What shrinking waits for.
     largest: Stabilizer,
     history: History,
+}
+
+/// What is known of the instances of a fleet.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Learned {
+    /// Busy seconds that a request takes.
+    pub work: Option<f64>,
+    /// The share of time that an instance may be busy while answers stay quick.
+    pub safe_utilization: f64,
+    /// Requests per second that one instance serves so.
+    pub rate: Option<f64>,
 }
 
 impl State {
@@ -69,6 +91,8 @@ impl State {
             ready: None,
             start_ups: StartUps::default(),
             work: Work::default(),
+            capacity: Capacity::default(),
+            generation: 0,
             memories: Vec::new(),
             smallest: Stabilizer::new(Holds::Smallest, desired),
             largest: Stabilizer::new(Holds::Largest, desired),
@@ -126,6 +150,13 @@ impl Scaler {
         self.state.start_ups.high()
     }
 
+    /// What is known of an instance, from load against busy time and latency.
+    pub fn learned(&self) -> Learned {
+        let safe = self.state.capacity.safe(self.policy.slo.latency_p99);
+        let work = self.state.work.per_request();
+        Learned { work, safe_utilization: safe, rate: work.map(|work| safe / work) }
+    }
+
     /// Decides how many instances there should be from `now` on.
     pub fn step(&mut self, now: Timestamp, observed: &Observed) -> Decision {
         self.decide(now, observed, Words::Spoken)
@@ -136,23 +167,36 @@ impl Scaler {
         self.decide(now, observed, Words::Unspoken)
     }
 
-    fn decide(&mut self, now: Timestamp, observed: &Observed, words: Words) -> Decision {
-        let metrics = credible(&observed.metrics);
+    fn decide(&mut self, at: Timestamp, observed: &Observed, words: Words) -> Decision {
+        let metrics = observed.metrics.credible();
         let ready = observed.instances.ready;
         let settled = self.state.ready.replace(ready).map_or(ready, |before| before.min(ready));
-        self.learn(now, &metrics, observed, settled);
+        self.learn(at, &metrics, observed, settled);
         let previous = self.state.desired;
-        let opinions = self.opinions(&metrics, observed.instances, settled, words);
+        let sight = Sight {
+            metrics: &metrics,
+            instances: observed.instances,
+            settled,
+            desired: previous,
+            changed: self.state.changed,
+            bounds: (self.policy.min, self.policy.max),
+            at,
+            now: self.state.clock.lived(),
+            start_up: self.start_up(),
+            work: self.state.work.per_request(),
+            safe: self.state.capacity.safe(self.policy.slo.latency_p99),
+        };
+        let opinions = self.opinions(&sight, words);
         let (winner, wanted, blind) = largest(&opinions);
         let mut course = Course { count: wanted.unwrap_or(previous), adjustments: Vec::new(), words };
         if blind && course.count < previous {
             let because = || "a metric is missing and what cannot be seen never shrinks a fleet".to_owned();
             course.adjust("missing metric", previous, because);
         }
-        self.bound(&mut course);
+        self.bound(at, &mut course);
         self.stabilize(&mut course);
         self.limit_pace(&mut course);
-        self.bound(&mut course);
+        self.bound(at, &mut course);
         self.settle(course.count);
         let named = self.policy.triggers.iter().zip(opinions);
         let recommendation =
@@ -166,46 +210,70 @@ impl Scaler {
         }
     }
 
-    fn learn(&mut self, now: Timestamp, metrics: &Metrics, observed: &Observed, settled: u32) {
-        let passed = self.state.clock.tick(now);
+    fn learn(&mut self, at: Timestamp, metrics: &Metrics, observed: &Observed, settled: u32) {
+        let passed = self.state.clock.tick(at);
+        if observed.generation != self.state.generation {
+            self.state.generation = observed.generation;
+            self.state.start_ups.doubt();
+            self.state.work.doubt();
+            self.state.capacity.doubt();
+        }
         self.state.start_ups.learn(&observed.started);
-        if let (Some(utilization), Some(rate)) = (metrics.utilization, metrics.arrival_rate)
-            && settled == observed.instances.ready
+        let (Some(utilization), Some(rate)) = (metrics.utilization, metrics.arrival_rate) else { return };
+        if settled != observed.instances.ready {
+            return;
+        }
+        let busy = utilization * f64::from(settled);
+        self.state.work.learn(passed, utilization, busy, rate);
+        // Requests that waited for an instance say nothing about how quick one is.
+        if let Some(latency) = metrics.latency_p99
+            && metrics.queued.is_none_or(|queued| queued <= 0.0)
         {
-            let busy = utilization * f64::from(settled);
-            self.state.work.learn(passed, utilization, busy, rate);
+            self.state.capacity.learn(Reading { passed, utilization, rate, latency });
         }
     }
 
-    fn opinions(
-        &mut self,
-        metrics: &Metrics,
-        instances: Instances,
-        settled: u32,
-        words: Words,
-    ) -> Vec<Opinion> {
-        let State { desired, changed, .. } = self.state;
-        let (now, start_up) = (self.state.clock.lived(), self.start_up());
-        let work = self.state.work.per_request();
-        let for_target = target::Sight { metrics, instances, settled, desired, work };
-        let for_threshold = threshold::Sight { metrics, instances, desired, changed, start_up, now };
+    fn opinions(&mut self, sight: &Sight<'_>, words: Words) -> Vec<Opinion> {
         let triggers = self.policy.triggers.iter().zip(&mut self.state.memories);
         let opinion = |(trigger, memory): (&Trigger, &mut Memory)| match (trigger, memory) {
-            (Trigger::Target(target), _) => target::opinion(target, &for_target, words),
+            (Trigger::Target(target), _) => Some(target::opinion(target, sight, words)),
+            (Trigger::Schedule(schedule), _) => Some(schedule::opinion(schedule, sight, words)),
             (Trigger::Threshold(threshold), Memory::Threshold(beyond)) => {
-                beyond.opinion(threshold, &for_threshold, words)
+                Some(beyond.opinion(threshold, sight, words))
+            }
+            (Trigger::Forecast(forecast), Memory::Forecast(memory)) => {
+                Some(Ahead::opinion(memory, forecast, sight, words))
+            }
+            (Trigger::Backlog(backlog), Memory::Backlog(growth)) => {
+                Some(growth.opinion(backlog, sight, words))
             }
             (Trigger::Headroom(headroom), Memory::Headroom(rivalry)) => {
-                rivalry.opinion(headroom, &for_target, (now, start_up), words)
+                Some(rivalry.opinion(headroom, sight, (sight.now, sight.start_up), words))
             }
+            (Trigger::Formula(_), _) => None,
             // Every memory was suited to its trigger where the policy was taken.
-            (Trigger::Threshold(_) | Trigger::Headroom(_), _) => Opinion::missing(words, String::new),
+            _ => Some(Opinion::missing(words, String::new)),
         };
-        triggers.map(opinion).collect()
+        let first: Vec<_> = triggers.map(opinion).collect();
+        if first.iter().all(Option::is_some) {
+            return first.into_iter().flatten().collect();
+        }
+        // Formulas see what the others say.
+        let others: Vec<_> = self.policy.triggers.iter().zip(first).collect();
+        let ask = |(trigger, opinion): &(&Trigger, Option<Opinion>)| match (trigger, opinion) {
+            (Trigger::Formula(formula), _) => formula::opinion(formula, sight, &others, words),
+            (_, Some(opinion)) => opinion.clone(),
+            (_, None) => Opinion::missing(words, String::new),
+        };
+        others.iter().map(ask).collect()
     }
 
-    fn bound(&self, course: &mut Course) {
+    fn bound(&self, at: Timestamp, course: &mut Course) {
         let Policy { min, max, .. } = self.policy;
+        if let Some((ceiling, end)) = schedule::ceiling(&self.policy, at) {
+            let because = || format!("at most {} until {}", instances(ceiling), schedule::minute(end));
+            course.adjust("schedule", course.count.min(ceiling), because);
+        }
         // Not `clamp`, which panics where a policy contradicts itself.
         let count = course.count.min(max).max(min);
         course.adjust("bounds", count, || format!("the policy allows {min} to {}", instances(max)));
@@ -286,26 +354,14 @@ fn largest(opinions: &[Opinion]) -> (Option<usize>, Option<u32>, bool) {
     (best.map(|(index, _)| index), best.map(|(_, count)| count), blind)
 }
 
-/// The readings that can be true: what is not a number, endless or below zero is missing.
-fn credible(metrics: &Metrics) -> Metrics {
-    let sound = |reading: Option<f64>| reading.filter(|value| value.is_finite() && *value >= 0.0);
-    Metrics {
-        arrival_rate: sound(metrics.arrival_rate),
-        concurrency: sound(metrics.concurrency),
-        queued: sound(metrics.queued),
-        utilization: sound(metrics.utilization).map(|share| share.min(1.0)),
-        latency_p50: sound(metrics.latency_p50),
-        latency_p99: sound(metrics.latency_p99),
-        error_rate: sound(metrics.error_rate),
-        cpu: sound(metrics.cpu),
-        memory: sound(metrics.memory),
-    }
-}
-
 fn name(trigger: &Trigger) -> String {
     match trigger {
         Trigger::Target(target) => target::name(target),
         Trigger::Threshold(threshold) => threshold::name(threshold),
+        Trigger::Schedule(schedule) => schedule::name(schedule),
+        Trigger::Forecast(forecast) => ahead::name(forecast),
+        Trigger::Backlog(backlog) => backlog::name(backlog),
+        Trigger::Formula(formula) => formula::name(formula),
         Trigger::Headroom(headroom) => headroom::name(headroom),
     }
 }
@@ -313,3 +369,6 @@ fn name(trigger: &Trigger) -> String {
 #[cfg(test)]
 #[path = "scaler/tests.rs"]
 pub(crate) mod tests;
+
+#[cfg(test)]
+mod triggers;

@@ -38,6 +38,11 @@ impl StartUps {
         self.high = sorted.get(rank.saturating_sub(1)).copied();
     }
 
+    /// The app was replaced: the answer stays until one of the new has started, and counts no more then.
+    pub(crate) fn doubt(&mut self) {
+        self.millis.clear();
+    }
+
     /// The 95th percentile; `None` before anything started.
     pub(crate) fn high(&self) -> Option<Duration> {
         self.high.map(|millis| Duration::from_millis(millis.into()))

@@ -10,12 +10,12 @@
 //! arrivals and the learned work per request, by the requests that queue, or by nothing: then the
 //! fleet doubles with each generation of instances that becomes ready.
 
-use tidegate_core::policy::{Target, TargetMetric};
+use tidegate_core::policy::{Signal, Target, TargetMetric};
 
+pub(crate) use crate::sight::Sight;
 use crate::{
-    observed::{Instances, Metrics},
     opinion::{Opinion, Wanted},
-    words::{Words, instances, number, percent},
+    words::{self, Words, instances, number, percent},
 };
 
 /// From here on, utilization no longer shows the demand.
@@ -27,45 +27,49 @@ const CATCH_UP_SECONDS: f64 = 10.0;
 /// Less than this of an instance is rounding, not demand.
 const ROUNDING: f64 = 1e-9;
 
-/// What a target is held against.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Sight<'a> {
-    pub(crate) metrics: &'a Metrics,
-    pub(crate) instances: Instances,
-    /// Ready instances that were ready in the step before too: the utilization is surely theirs.
-    pub(crate) settled: u32,
-    /// The count desired so far.
-    pub(crate) desired: u32,
-    /// Busy seconds per request, where learned.
-    pub(crate) work: Option<f64>,
-}
-
 pub(crate) fn name(target: &Target) -> String {
+    let label = words::label(&signal(target));
     match target.metric {
-        TargetMetric::Utilization => format!("target utilization {}", percent(target.value)),
-        TargetMetric::Concurrency => format!("target concurrency {} per instance", number(target.value)),
-        TargetMetric::ArrivalRate => format!("target arrival rate {}/s per instance", number(target.value)),
+        TargetMetric::Utilization => format!("target {label} {}", percent(target.value)),
+        metric => format!("target {label} {} per instance", words::value(metric.whole(), target.value)),
     }
 }
 
 pub(crate) fn opinion(target: &Target, sight: &Sight<'_>, words: Words) -> Opinion {
-    let metrics = sight.metrics;
     match target.metric {
         TargetMetric::Utilization => utilization(target, sight, words),
-        TargetMetric::Concurrency => total(target, sight, metrics.concurrency, "requests in flight", words),
-        TargetMetric::ArrivalRate => total(target, sight, metrics.arrival_rate, "requests/s", words),
+        TargetMetric::Concurrency => total(target, sight, "requests in flight", words),
+        TargetMetric::ArrivalRate => total(target, sight, "requests/s", words),
+        TargetMetric::Cpu => total(target, sight, "cores in use", words),
+        TargetMetric::Memory => total(target, sight, "bytes resident", words),
+        TargetMetric::Network => total(target, sight, "bytes/s", words),
+    }
+}
+
+fn signal(target: &Target) -> Signal {
+    match &target.route {
+        Some(route) => Signal::Route(route.clone(), target.metric.whole()),
+        None => Signal::Fleet(target.metric.whole()),
     }
 }
 
 /// A metric that is shared out over however many instances there are.
-fn total(target: &Target, sight: &Sight<'_>, total: Option<f64>, unit: &str, words: Words) -> Opinion {
-    let Some(total) = total else {
+fn total(target: &Target, sight: &Sight<'_>, unit: &str, words: Words) -> Opinion {
+    let Some(total) = sight.metrics.read(&signal(target)) else {
         return Opinion::missing(words, || format!("{unit} are not known"));
     };
     let needed = total / target.value;
-    let demand =
-        || format!("{} {unit} are {} at {} each", number(total), needs(needed), number(target.value));
-    within_tolerance(target, sight, needed, demand, words)
+    let demand = || {
+        let (all, each) = match target.metric {
+            TargetMetric::Memory | TargetMetric::Network => (
+                words::value(target.metric.whole(), total),
+                words::value(target.metric.whole(), target.value),
+            ),
+            _ => (format!("{} {unit}", number(total)), number(target.value)),
+        };
+        format!("{all} are {} at {each} each", needs(needed))
+    };
+    within_tolerance(target.tolerance, sight, needed, demand, words)
 }
 
 fn utilization(target: &Target, sight: &Sight<'_>, words: Words) -> Opinion {
@@ -91,7 +95,7 @@ fn utilization(target: &Target, sight: &Sight<'_>, words: Words) -> Opinion {
             new => format!("{count}, {new} of them new, at {busy} busy are {} at {value}", number(needed)),
         }
     };
-    within_tolerance(target, sight, needed, demand, words)
+    within_tolerance(target.tolerance, sight, needed, demand, words)
 }
 
 /// Instances that are busy all the time say "at least this many", and no more than that.
@@ -155,28 +159,28 @@ fn nobody_ready(target: &Target, sight: &Sight<'_>, words: Words) -> Opinion {
     }
 }
 
-fn within_tolerance(
-    target: &Target,
+/// `needed` as a whole number, or the present count where it is close enough.
+pub(crate) fn within_tolerance(
+    tolerance: f64,
     sight: &Sight<'_>,
     needed: f64,
     demand: impl Fn() -> String,
     words: Words,
 ) -> Opinion {
     let desired = f64::from(sight.desired);
-    if sight.desired > 0 && (needed - desired).abs() <= target.tolerance * desired {
-        let because = words.say(|| {
-            format!("{}, within {} of the present {}", demand(), percent(target.tolerance), sight.desired)
-        });
+    if sight.desired > 0 && (needed - desired).abs() <= tolerance * desired {
+        let because = words
+            .say(|| format!("{}, within {} of the present {}", demand(), percent(tolerance), sight.desired));
         return Opinion { wanted: Wanted::Count(sight.desired), because };
     }
     Opinion { wanted: Wanted::Count(ceil(needed)), because: words.say(demand) }
 }
 
-fn ceil(needed: f64) -> u32 {
+pub(crate) fn ceil(needed: f64) -> u32 {
     (needed - ROUNDING).ceil() as u32
 }
 
-fn needs(needed: f64) -> String {
+pub(crate) fn needs(needed: f64) -> String {
     match number(needed).as_str() {
         "1" => "1 instance".to_owned(),
         count => format!("{count} instances"),

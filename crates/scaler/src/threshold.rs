@@ -1,28 +1,29 @@
 //! The `threshold` trigger: a step out above one value, a step in below another.
 //!
-//! A step needs the metric beyond the value for the whole hold, counted from when it went beyond
+//! A step needs the metrics beyond their values for the whole hold, counted from when they went beyond
 //! or from when the count last changed, whichever is later: so a step is judged by its effect
 //! before the next one is made. While ordered instances are not ready, the hold is at least as
 //! long as they usually take to start.
 //!
-//! Between the two values the trigger asks for the present count, which is what hysteresis means.
+//! Several conditions call for a step out together or each for itself; a step in always needs all of
+//! them. Between the values the trigger asks for the present count, which is what hysteresis means.
 //! Without a lower value it has nothing to ask for there, and other triggers may shrink the fleet.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tidegate_core::policy::{Metric, Threshold};
+use tidegate_core::policy::{Condition, Join, Threshold};
 
 use crate::{
-    observed::{Instances, Metrics},
     opinion::{Opinion, Wanted},
-    words::{Words, instances, number, percent, span},
+    sight::Sight,
+    words::{Words, instances, label, reading, span},
 };
 
 /// How long instances are given to start while it is not known how long they take.
 const UNKNOWN_START_UP: Duration = Duration::from_secs(30);
 
-/// Since when a metric has been beyond the values of its trigger, in lived time.
+/// Since when the metrics have been beyond the values of their trigger, in lived time.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Beyond {
@@ -30,56 +31,108 @@ pub(crate) struct Beyond {
     below: Option<Duration>,
 }
 
-/// What a threshold is held against.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Sight<'a> {
-    pub(crate) metrics: &'a Metrics,
-    pub(crate) instances: Instances,
-    /// The count desired so far, and since when.
-    pub(crate) desired: u32,
-    pub(crate) changed: Duration,
-    pub(crate) start_up: Option<Duration>,
-    pub(crate) now: Duration,
+pub(crate) fn name(threshold: &Threshold) -> String {
+    let word = match threshold.join {
+        Join::All => " and ",
+        Join::Any => " or ",
+    };
+    let conditions: Vec<_> = threshold.conditions.iter().map(condition_name).collect();
+    format!("threshold {}", conditions.join(word))
 }
 
-pub(crate) fn name(threshold: &Threshold) -> String {
-    let (label, above) = (label(threshold.metric), value(threshold.metric, threshold.above));
-    match threshold.below {
-        Some(below) => format!("threshold {label} {} to {above}", value(threshold.metric, below)),
-        None => format!("threshold {label} {above}"),
+fn condition_name(Condition { signal, above, below }: &Condition) -> String {
+    let (label, above) = (label(signal), reading(signal, *above));
+    match below {
+        Some(below) => format!("{label} {} to {above}", reading(signal, *below)),
+        None => format!("{label} {above}"),
     }
 }
 
 impl Beyond {
     pub(crate) fn opinion(&mut self, threshold: &Threshold, sight: &Sight<'_>, words: Words) -> Opinion {
-        let metric = threshold.metric;
-        let Some(reading) = reading(metric, sight.metrics) else {
+        let looks: Vec<Look<'_>> = threshold.conditions.iter().map(|one| Look::at(one, sight)).collect();
+        let missing = looks.iter().find(|look| look.value.is_none());
+        let out = match threshold.join {
+            Join::All => looks.iter().all(Look::is_above),
+            Join::Any => looks.iter().any(Look::is_above),
+        };
+        if let (Some(missing), false) = (missing, out) {
             // Not seen is no proof that the metric came back, nor that it stayed low.
             self.below = None;
-            return Opinion::missing(words, || format!("{} is not known", label(metric)));
-        };
-        let below = threshold.below.filter(|&below| reading < below);
-        self.above = since(self.above, reading > threshold.above, sight.now);
-        self.below = since(self.below, below.is_some(), sight.now);
-        let seen = || format!("{} is {}", label(metric), value(metric, reading));
-        if let Some(above) = self.above {
-            return step_out(threshold, sight, above, &seen, words);
+            return Opinion::missing(words, || format!("{} is not known", label(&missing.condition.signal)));
         }
-        match (self.below, threshold.below) {
-            (Some(low), Some(value)) => step_in(threshold, sight, (low, value), &seen, words),
-            (_, Some(below)) => Opinion {
-                wanted: Wanted::Count(sight.desired),
-                because: words.say(|| {
-                    let (low, high) = (value(metric, below), value(metric, threshold.above));
-                    format!("{}, between {low} and {high}", seen())
-                }),
-            },
-            (_, None) => Opinion {
-                wanted: Wanted::Nothing,
-                because: words.say(|| format!("{}, not above {}", seen(), value(metric, threshold.above))),
+        let has_below = looks.iter().any(|look| look.condition.below.is_some());
+        let low = !out && has_below && looks.iter().all(Look::is_low);
+        self.above = since(self.above, out, sight.now);
+        self.below = since(self.below, low, sight.now);
+        match (self.above, self.below) {
+            (Some(above), _) => step_out(threshold, sight, above, &|| tell(&looks, Look::above), words),
+            (None, Some(low)) => step_in(threshold, sight, low, &|| tell(&looks, Look::below), words),
+            (None, None) => Opinion {
+                wanted: if has_below { Wanted::Count(sight.desired) } else { Wanted::Nothing },
+                because: words.say(|| tell(&looks, Look::between)),
             },
         }
     }
+}
+
+/// A condition and what was read for it.
+struct Look<'a> {
+    condition: &'a Condition,
+    value: Option<f64>,
+}
+
+impl<'a> Look<'a> {
+    fn at(condition: &'a Condition, sight: &Sight<'_>) -> Self {
+        Self { condition, value: sight.metrics.read(&condition.signal) }
+    }
+
+    fn is_above(&self) -> bool {
+        self.value.is_some_and(|value| value > self.condition.above)
+    }
+
+    /// Whether nothing stands against a step in.
+    fn is_low(&self) -> bool {
+        self.value.is_some_and(|value| match self.condition.below {
+            Some(below) => value < below,
+            None => value <= self.condition.above,
+        })
+    }
+
+    fn above(&self) -> Option<String> {
+        self.is_above().then(|| format!("{}, above {}", self.seen(), self.shown(self.condition.above)))
+    }
+
+    fn below(&self) -> Option<String> {
+        Some(match self.condition.below {
+            Some(below) => format!("{}, below {}", self.seen(), self.shown(below)),
+            None => format!("{}, not above {}", self.seen(), self.shown(self.condition.above)),
+        })
+    }
+
+    fn between(&self) -> Option<String> {
+        let (above, high) = (self.is_above(), self.shown(self.condition.above));
+        Some(match self.condition.below {
+            _ if above => format!("{}, above {high}", self.seen()),
+            Some(_) if self.is_low() => self.below()?,
+            Some(below) => format!("{}, between {} and {high}", self.seen(), self.shown(below)),
+            None => format!("{}, not above {high}", self.seen()),
+        })
+    }
+
+    fn seen(&self) -> String {
+        let value = self.value.map_or_else(|| "not known".to_owned(), |value| self.shown(value));
+        format!("{} is {value}", label(&self.condition.signal))
+    }
+
+    fn shown(&self, value: f64) -> String {
+        reading(&self.condition.signal, value)
+    }
+}
+
+/// What `phrase` says of each condition, as one sentence.
+fn tell<'a>(looks: &[Look<'a>], phrase: impl Fn(&Look<'a>) -> Option<String>) -> String {
+    looks.iter().filter_map(phrase).collect::<Vec<_>>().join(" and ")
 }
 
 fn step_out(
@@ -93,7 +146,6 @@ fn step_out(
     let start_up = if ordered { sight.start_up.unwrap_or(UNKNOWN_START_UP) } else { Duration::ZERO };
     let hold = threshold.hold.max(start_up);
     let lasted = sight.now.saturating_sub(above.max(sight.changed));
-    let seen = || format!("{}, above {}", seen(), value(threshold.metric, threshold.above));
     if lasted < hold {
         let why = if ordered && start_up > threshold.hold { " while instances start" } else { "" };
         let because = words.say(|| format!("{} for {} of {}{why}", seen(), span(lasted), span(hold)));
@@ -107,12 +159,11 @@ fn step_out(
 fn step_in(
     threshold: &Threshold,
     sight: &Sight<'_>,
-    (low, below): (Duration, f64),
+    low: Duration,
     seen: &dyn Fn() -> String,
     words: Words,
 ) -> Opinion {
     let lasted = sight.now.saturating_sub(low.max(sight.changed));
-    let seen = || format!("{}, below {}", seen(), value(threshold.metric, below));
     if lasted < threshold.hold {
         let because = words.say(|| format!("{} for {} of {}", seen(), span(lasted), span(threshold.hold)));
         return Opinion { wanted: Wanted::Count(sight.desired), because };
@@ -124,55 +175,6 @@ fn step_in(
 
 fn since(start: Option<Duration>, beyond: bool, now: Duration) -> Option<Duration> {
     beyond.then(|| start.unwrap_or(now))
-}
-
-fn reading(metric: Metric, metrics: &Metrics) -> Option<f64> {
-    match metric {
-        Metric::Utilization => metrics.utilization,
-        Metric::Concurrency => metrics.concurrency,
-        Metric::ArrivalRate => metrics.arrival_rate,
-        Metric::Queued => metrics.queued,
-        Metric::LatencyP50 => metrics.latency_p50.or_else(|| idle(metrics)),
-        Metric::LatencyP99 => metrics.latency_p99.or_else(|| idle(metrics)),
-        Metric::ErrorRate => metrics.error_rate.or_else(|| idle(metrics)),
-        Metric::Cpu => metrics.cpu,
-        Metric::Memory => metrics.memory,
-    }
-}
-
-/// Where nothing arrives and nothing is in flight, nothing is slow and nothing fails: otherwise an
-/// idle fleet, whose answers have no latency, could never shrink.
-fn idle(metrics: &Metrics) -> Option<f64> {
-    let nothing =
-        [metrics.arrival_rate, metrics.concurrency].map(|metric| metric.is_some_and(|value| value <= 0.0));
-    (nothing == [true, true]).then_some(0.0)
-}
-
-fn label(metric: Metric) -> &'static str {
-    match metric {
-        Metric::Utilization => "utilization",
-        Metric::Concurrency => "concurrency",
-        Metric::ArrivalRate => "arrival rate",
-        Metric::Queued => "queue",
-        Metric::LatencyP50 => "latency p50",
-        Metric::LatencyP99 => "latency p99",
-        Metric::ErrorRate => "error rate",
-        Metric::Cpu => "cpu",
-        Metric::Memory => "memory",
-    }
-}
-
-fn value(metric: Metric, value: f64) -> String {
-    match metric {
-        Metric::Utilization | Metric::ErrorRate => percent(value),
-        Metric::ArrivalRate => format!("{}/s", number(value)),
-        Metric::LatencyP50 | Metric::LatencyP99 => {
-            Duration::try_from_secs_f64(value).map_or_else(|_| number(value), span)
-        }
-        Metric::Cpu => format!("{} cores", number(value)),
-        Metric::Memory => format!("{}MiB", number(value / f64::from(1 << 20))),
-        Metric::Concurrency | Metric::Queued => number(value),
-    }
 }
 
 #[cfg(test)]

@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use tidegate_core::policy::{Metric, Signal};
+
 /// Whether a step explains itself. The counts are the same either way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Words {
@@ -58,6 +60,55 @@ pub(crate) fn instances(count: u32) -> String {
     match count {
         1 => "1 instance".to_owned(),
         _ => format!("{count} instances"),
+    }
+}
+
+/// What a signal is called.
+pub(crate) fn label(signal: &Signal) -> String {
+    match signal {
+        Signal::Fleet(metric) => of_metric(*metric).to_owned(),
+        Signal::Route(route, metric) => format!("{} of route {route}", of_metric(*metric)),
+        Signal::Source(source) => format!("source {source}"),
+    }
+}
+
+fn of_metric(metric: Metric) -> &'static str {
+    match metric {
+        Metric::Utilization => "utilization",
+        Metric::Concurrency => "concurrency",
+        Metric::ArrivalRate => "arrival rate",
+        Metric::Queued => "queue",
+        Metric::LatencyP50 => "latency p50",
+        Metric::LatencyP99 => "latency p99",
+        Metric::ErrorRate => "error rate",
+        Metric::Cpu => "cpu",
+        Metric::Memory => "memory",
+        Metric::Network => "network",
+        Metric::LuaMemory => "lua memory",
+    }
+}
+
+/// A reading of a signal, with its unit.
+pub(crate) fn reading(signal: &Signal, reading: f64) -> String {
+    match signal {
+        Signal::Fleet(metric) | Signal::Route(_, metric) => value(*metric, reading),
+        Signal::Source(_) => number(reading),
+    }
+}
+
+/// A value of a metric, with its unit.
+pub(crate) fn value(metric: Metric, value: f64) -> String {
+    let size = || format!("{}MiB", number(value / f64::from(1 << 20)));
+    match metric {
+        Metric::Utilization | Metric::ErrorRate => percent(value),
+        Metric::ArrivalRate => format!("{}/s", number(value)),
+        Metric::LatencyP50 | Metric::LatencyP99 => {
+            Duration::try_from_secs_f64(value).map_or_else(|_| number(value), span)
+        }
+        Metric::Cpu => format!("{} cores", number(value)),
+        Metric::Memory | Metric::LuaMemory => size(),
+        Metric::Network => format!("{}/s", size()),
+        Metric::Concurrency | Metric::Queued => number(value),
     }
 }
 

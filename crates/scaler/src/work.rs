@@ -47,6 +47,14 @@ impl Work {
         }
     }
 
+    /// The app was replaced: what is known counts for no more than a few requests.
+    pub(crate) fn doubt(&mut self) {
+        if self.requests > FEWEST_REQUESTS {
+            self.busy_seconds *= FEWEST_REQUESTS / self.requests;
+            self.requests = FEWEST_REQUESTS;
+        }
+    }
+
     /// Busy seconds that one request takes.
     pub(crate) fn per_request(&self) -> Option<f64> {
         let known = self.requests >= FEWEST_REQUESTS && self.busy_seconds > 0.0;
@@ -98,6 +106,20 @@ mod tests {
         let readings = [(0.4, 160.0)].repeat(600).into_iter().chain([(0.6, 160.0)].repeat(120));
         let work = learned(readings).unwrap();
         assert!((0.0142..=0.015).contains(&work), "{work}");
+    }
+
+    #[test]
+    fn a_new_app_is_learned_within_seconds() {
+        let mut work = Work::default();
+        for _ in 0..600 {
+            work.learn(SECOND, 0.5, 2.0, 200.0);
+        }
+        work.doubt();
+        assert!(work.per_request().is_some_and(|work| (0.0099..0.0101).contains(&work)), "a hint at first");
+        for _ in 0..5 {
+            work.learn(SECOND, 0.25, 1.0, 200.0);
+        }
+        assert!(work.per_request().is_some_and(|work| (0.005..0.0052).contains(&work)), "{work:?}");
     }
 
     #[test]

@@ -42,7 +42,7 @@ impl Live {
         let metrics = seen.before.as_ref().map(metrics).unwrap_or_default();
         let instances = Instances { starting: seen.starting, ready: seen.ready, ..Instances::default() };
         let started = vec![self.start_up; seen.became_ready as usize];
-        Observed { metrics, instances, started }
+        Observed { metrics, instances, started, generation: 0 }
     }
 }
 
@@ -52,9 +52,9 @@ impl Autoscaler for Live {
             Trigger::Target(target) => match target.metric {
                 TargetMetric::Utilization => Some(target.value),
                 TargetMetric::ArrivalRate => Some(target.value / f64::from(CAPACITY)),
-                TargetMetric::Concurrency => None,
+                _ => None,
             },
-            Trigger::Threshold(_) | Trigger::Headroom(_) => None,
+            _ => None,
         };
         self.scaler.policy().triggers.iter().find_map(aim).unwrap_or(USUAL_TARGET)
     }
@@ -89,7 +89,7 @@ fn metrics(before: &Before) -> Metrics {
 
 #[cfg(test)]
 mod tests {
-    use tidegate_core::policy::{Pace, Target};
+    use tidegate_core::policy::{Pace, Slo, Target};
 
     use super::*;
     use crate::{
@@ -98,10 +98,11 @@ mod tests {
     };
 
     fn policy(stabilization: u64) -> Policy {
-        let target = Target { metric: TargetMetric::Utilization, value: 0.8, tolerance: 0.1 };
+        let target = Target { metric: TargetMetric::Utilization, route: None, value: 0.8, tolerance: 0.1 };
         Policy {
             min: 1,
             max: 100,
+            slo: Slo::default(),
             triggers: vec![Trigger::Target(target)],
             scale_out: Pace { stabilization: Duration::ZERO, limits: Vec::new() },
             scale_in: Pace { stabilization: Duration::from_secs(stabilization), limits: Vec::new() },

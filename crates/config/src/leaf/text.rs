@@ -12,7 +12,7 @@ use crate::{
 
 /// Any text. Numbers and truth values are taken as they are written, so that `command: [server, 80]`
 /// needs no quotes.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Text(pub(crate) String);
 
 impl Leaf for Text {

@@ -2,7 +2,7 @@
 
 use schemars::{Schema, json_schema};
 use tidegate_core::{
-    policy::{Metric, TargetMetric},
+    policy::{Metric, Mode, TargetMetric},
     snapshot::{Balance, Driver, ErrorLevel, ErrorLogFormat},
 };
 
@@ -43,7 +43,12 @@ const TARGET_METRICS: Words<TargetMetric> = &[
     ("utilization", TargetMetric::Utilization),
     ("concurrency", TargetMetric::Concurrency),
     ("arrivalRate", TargetMetric::ArrivalRate),
+    ("cpu", TargetMetric::Cpu),
+    ("memory", TargetMetric::Memory),
+    ("network", TargetMetric::Network),
 ];
+
+const MODES: Words<Mode> = &[("act", Mode::Act), ("recommend", Mode::Recommend)];
 
 const METRICS: Words<Metric> = &[
     ("utilization", Metric::Utilization),
@@ -55,6 +60,8 @@ const METRICS: Words<Metric> = &[
     ("errorRate", Metric::ErrorRate),
     ("cpu", Metric::Cpu),
     ("memory", Metric::Memory),
+    ("network", Metric::Network),
+    ("luaMemory", Metric::LuaMemory),
 ];
 
 const LOG_FORMATS: Words<ErrorLogFormat> =
@@ -74,6 +81,7 @@ const LOG_LEVELS: Words<ErrorLevel> = &[
 words! {
     Balance: "a way to balance", "roundRobin", BALANCES, later: &[];
     Driver: "a driver", "process", DRIVERS, later: &["inline", "kubernetes"];
+    Mode: "a mode", "recommend", MODES, later: &[];
     TargetMetric: "a metric for targets", "utilization", TARGET_METRICS, later: &[];
     Metric: "a metric", "utilization", METRICS, later: &[];
     ErrorLogFormat: "a format", "json", LOG_FORMATS, later: &[];

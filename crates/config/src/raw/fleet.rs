@@ -1,18 +1,19 @@
 //! `fleets`: what runs, and how far it scales.
 
 use schemars::json_schema;
-use tidegate_core::{
-    policy::{Metric, TargetMetric},
-    snapshot::Driver,
-};
+use tidegate_core::{policy::Mode, snapshot::Driver};
 
 use crate::{
     decode::{Leaf, List, Mistake, record},
     leaf::text,
     raw::{Hold, Period},
-    units::{Amount, Count, HOUR, Instances, Percent, Share, Span, quantity::Quantity},
+    units::{Count, HOUR, Instances, Number, Percent, SECOND, Share, Span},
     yaml::node::Scalar,
 };
+
+pub(crate) mod trigger;
+
+pub(crate) use trigger::Trigger;
 
 record! {
     /// A set of interchangeable instances that grows and shrinks.
@@ -61,62 +62,50 @@ record! {
         min: Fewest = default("1"),
         /// Most instances. Not below `min`.
         max: Instances = default("10"),
-        /// Each recommends a number of instances; the largest counts. An empty list keeps the number at `min`.
-        triggers: List<Trigger> = default("[{ target: { metric: utilization, value: 80% } }]"),
+        /// What is owed to those who send requests. It is all that the default policy needs.
+        slo: Slo = default("{}"),
+        /// Each recommends a number of instances; the largest counts. Without this key, `headroom` with the
+        /// objective of `slo`. An empty list keeps the number at `min`.
+        triggers: List<Trigger> = optional,
+        /// How fast the number may change.
+        behavior: Behavior = default("{}"),
+        /// `act`: what is decided is done; `recommend`: it is recorded, and the number of instances stays.
+        mode: Mode = default("act"),
+        /// What an instance costs in an hour, in any currency.
+        price: Number = optional,
+        /// A second policy, whose decisions are recorded beside those of the first and not acted upon.
+        candidate: Candidate = optional,
+    }
+    later: ["budget", "pools", "standby"]
+}
+
+record! {
+    /// A policy on trial: as in `scale`, but nothing that it decides is done.
+    Candidate {
+        /// Fewest instances. Without it, those of the fleet.
+        min: Fewest = optional,
+        /// Most instances. Without it, those of the fleet.
+        max: Instances = optional,
+        /// What is owed to those who send requests. Without it, what the fleet owes.
+        slo: Slo = optional,
+        /// Each recommends a number of instances; the largest counts. Without this key, `headroom` with the
+        /// objective of `slo`. An empty list keeps the number at `min`.
+        triggers: List<Trigger> = optional,
         /// How fast the number may change.
         behavior: Behavior = default("{}"),
     }
-    later: ["slo", "budget", "pools", "standby"]
 }
 
 record! {
-    /// A rule that turns what is observed into a number of instances: one of these.
-    Trigger {
-        /// Keeps a metric, per instance, at a value.
-        target: Target = optional,
-        /// Adds instances above one value and takes them away below another.
-        threshold: Threshold = optional,
+    /// What is owed to those who send requests.
+    Slo {
+        /// Share of requests that may find no capacity.
+        overload: Percent<1, 5_000> = default("0.1%"),
+        /// How long a request may wait before it has found none.
+        wait: Span<0, { 60 * SECOND }> = default("0s"),
+        /// 99 of 100 answers are to be complete within this. From it follows how busy instances may be.
+        latency_p99: Span<1, HOUR> = optional,
     }
-    later: ["schedule", "forecast", "backlog", "formula"]
-    exactly: one
-}
-
-record! {
-    /// Keeps a metric, per instance, at a value.
-    Target {
-        /// `utilization`: share of time that instances are busy; `concurrency`: requests in flight and waiting,
-        /// per instance; `arrivalRate`: requests that arrive, per instance.
-        metric: TargetMetric = required("utilization"),
-        /// Above zero: a percentage for `utilization`, a number for `concurrency`, a rate like `100/1s` for
-        /// `arrivalRate`.
-        value: Quantity = required("80%"),
-        /// The number stays while the metric is within this share of the value.
-        tolerance: Percent<0, 9_900> = default("10%"),
-    }
-}
-
-record! {
-    /// Adds instances above one value and takes them away below another.
-    Threshold {
-        /// `utilization`: mean share of time that instances are busy; `concurrency`: requests in flight, whole
-        /// fleet; `arrivalRate`: requests that arrive, whole fleet; `queued`: requests that wait for an instance;
-        /// `latencyP50`, `latencyP99`: time until answers are complete; `errorRate`: share of 5xx and unanswered;
-        /// `cpu`: cores in use, whole fleet; `memory`: resident memory, whole fleet.
-        metric: Metric = required("latencyP99"),
-        /// Instances are added while the metric is above: a percentage for `utilization` and `errorRate`, a number
-        /// for `concurrency`, `queued` and `cpu`, a rate for `arrivalRate`, a duration for latencies, a size
-        /// for `memory`.
-        above: Quantity = required("250ms"),
-        /// Instances are taken away while the metric is below. Not over `above`. Without it, none are.
-        below: Quantity = optional,
-        /// How long the metric must have been beyond the value without a break.
-        hold: Hold = default("10s"),
-        /// How many are added at a time.
-        step_out: Amount = default("1"),
-        /// How many are taken away at a time.
-        step_in: Amount = default("1"),
-    }
-    later: ["all", "any"]
 }
 
 record! {
@@ -142,8 +131,9 @@ record! {
 record! {
     /// How fast the number of instances may shrink.
     ScaleIn {
-        /// Only what every recommendation of this span agrees on is acted upon.
-        stabilization: Hold = default("60s"),
+        /// Only what every recommendation of this span agrees on is acted upon. Without it `60s`, or `0s` where there
+        /// are no `triggers`: `headroom` holds by itself.
+        stabilization: Hold = optional,
         /// The most permissive of these holds; without any there is no limit.
         limits: List<PaceLimit> = default("[]"),
     }

@@ -1,18 +1,30 @@
 //! Fleets and the policies they scale by.
 
+use std::{collections::BTreeSet, time::Duration};
+
 use tidegate_core::{
-    FleetId,
-    policy::{Amount, Metric, Pace, PaceLimit, Policy, Target, TargetMetric, Threshold, Trigger},
+    FleetId, RouteId,
+    policy::{Amount, Headroom, Pace, PaceLimit, Policy, Slo, Trigger},
     snapshot::{Driver, Fleet, ReadyCheck, Run},
 };
 
 use crate::{
-    decode::{Field, List, Located, Mistake},
-    raw::{self, Hold, fleet},
+    decode::{Field, List, Located},
+    raw::{self, fleet},
     report::{Place, Report},
     resolve::{Resolver, exclude},
-    units::quantity::Quantity,
+    units::Instances,
 };
+
+mod trigger;
+
+use trigger::Triggers;
+
+/// How long shrinking waits, unless said otherwise.
+const STABILIZATION: Duration = Duration::from_mins(1);
+
+/// The routes that triggers may look at; `None` when there is no telling.
+type Known<'a> = Option<&'a BTreeSet<&'a RouteId>>;
 
 impl Resolver<'_, '_> {
     pub(super) fn fleet(&mut self, name: &FleetId, raw: &raw::Fleet) -> Option<Fleet> {
@@ -23,7 +35,10 @@ impl Resolver<'_, '_> {
             let message = "a thread runs Lua, not a command";
             self.report.error(*place, message, "use `driver: process`, or `run: { lua: app.lua }`");
         }
-        let policy = raw.scale.value().and_then(|scale| policy(scale, self.report));
+        let scale = raw.scale.value();
+        let routes = self.route_names.as_ref();
+        let policy = scale.and_then(|scale| policy(scale, routes, self.report));
+        let candidate = scale.and_then(|scale| candidate(scale, routes, self.report));
         let ready = raw.ready.value().and_then(ready);
         Some(Fleet {
             name: name.clone(),
@@ -32,6 +47,9 @@ impl Resolver<'_, '_> {
             ready: ready?,
             grace: raw.grace.value()?.0,
             policy: policy?,
+            mode: *scale?.mode.value()?,
+            candidate: candidate?,
+            price: scale?.price.optional()?.map(|price| price.value.0),
         })
     }
 
@@ -58,22 +76,84 @@ fn ready(raw: &fleet::Ready) -> Option<ReadyCheck> {
     Some(ReadyCheck { path, timeout: raw.timeout.value()?.0 })
 }
 
-fn policy(raw: &fleet::Scale, report: &mut Report<'_>) -> Option<Policy> {
-    let bounds = bounds(raw, report);
-    let triggers = raw.triggers.value().and_then(|list| list.resolve(|raw, _| trigger(raw, report)));
-    let behavior = raw.behavior.value();
-    let scale_out = behavior
-        .and_then(|raw| raw.scale_out.value())
-        .and_then(|raw| pace(&raw.stabilization, &raw.limits, report));
-    let scale_in = behavior
-        .and_then(|raw| raw.scale_in.value())
-        .and_then(|raw| pace(&raw.stabilization, &raw.limits, report));
-    let (min, max) = bounds?;
-    Some(Policy { min, max, triggers: triggers?, scale_out: scale_out?, scale_in: scale_in? })
+/// What `scale` and a candidate have in common.
+struct Parts<'a> {
+    /// Fewest and most, and the place of the first.
+    bounds: Option<(u32, u32)>,
+    slo: Option<Slo>,
+    triggers: &'a Field<List<fleet::Trigger>>,
+    behavior: &'a Field<fleet::Behavior>,
 }
 
-fn bounds(raw: &fleet::Scale, report: &mut Report<'_>) -> Option<(u32, u32)> {
-    let (min, max) = (raw.min.given()?, raw.max.given()?);
+impl Parts<'_> {
+    fn resolve(&self, routes: Known<'_>, report: &mut Report<'_>) -> Option<Policy> {
+        let default = self.triggers.is_absent();
+        let behavior = self.behavior.value();
+        let scale_out = behavior
+            .and_then(|raw| raw.scale_out.value())
+            .and_then(|raw| pace(Some(raw.stabilization.value()?.0), &raw.limits, report));
+        let scale_in = behavior.and_then(|raw| raw.scale_in.value()).and_then(|raw| {
+            // The default policy holds by itself, and knows for how long.
+            let usual = if default { Duration::ZERO } else { STABILIZATION };
+            let stabilization =
+                raw.stabilization.optional().map(|given| given.map_or(usual, |given| given.value.0));
+            pace(stabilization, &raw.limits, report)
+        });
+        let slo = self.slo.unwrap_or_default();
+        let bounds = self.bounds.unwrap_or((1, u32::MAX));
+        let triggers = match self.triggers.optional()? {
+            None => Some(vec![Trigger::Headroom(Headroom { overload: slo.overload, wait: slo.wait })]),
+            Some(list) => {
+                let mut triggers = Triggers { bounds, slo, routes, report };
+                list.value.resolve(|raw, place| triggers.resolve(raw, place))
+            }
+        };
+        let (min, max) = self.bounds?;
+        Some(Policy {
+            min,
+            max,
+            slo: self.slo?,
+            triggers: triggers?,
+            scale_out: scale_out?,
+            scale_in: scale_in?,
+        })
+    }
+}
+
+fn policy(raw: &fleet::Scale, routes: Known<'_>, report: &mut Report<'_>) -> Option<Policy> {
+    let bounds = bounds(raw.min.given(), raw.max.given(), report);
+    let slo = raw.slo.value().and_then(slo);
+    Parts { bounds, slo, triggers: &raw.triggers, behavior: &raw.behavior }.resolve(routes, report)
+}
+
+/// The candidate of `scale`, if there is one.
+#[expect(clippy::option_option, reason = "no candidate differs from a broken one")]
+fn candidate(raw: &fleet::Scale, routes: Known<'_>, report: &mut Report<'_>) -> Option<Option<Policy>> {
+    let Some(Located { value: candidate, .. }) = raw.candidate.optional()? else {
+        return Some(None);
+    };
+    let min = candidate.min.optional()?.or_else(|| raw.min.given());
+    let max = candidate.max.optional()?.or_else(|| raw.max.given());
+    let bounds = bounds(min, max, report);
+    let slo = candidate.slo.optional()?.map(|given| &given.value).or_else(|| raw.slo.value()).and_then(slo);
+    let parts = Parts { bounds, slo, triggers: &candidate.triggers, behavior: &candidate.behavior };
+    parts.resolve(routes, report).map(Some)
+}
+
+fn slo(raw: &fleet::Slo) -> Option<Slo> {
+    Some(Slo {
+        overload: raw.overload.value()?.0,
+        wait: raw.wait.value()?.0,
+        latency_p99: raw.latency_p99.optional()?.map(|latency| latency.value.0),
+    })
+}
+
+fn bounds(
+    min: Option<&Located<fleet::Fewest>>,
+    max: Option<&Located<Instances>>,
+    report: &mut Report<'_>,
+) -> Option<(u32, u32)> {
+    let (min, max) = (min?, max?);
     let (fewest, most) = (min.value.0.as_u32(), max.value.as_u32());
     if fewest > most {
         let message = format!("`min` is {fewest} and above `max`, which is {most}");
@@ -83,72 +163,14 @@ fn bounds(raw: &fleet::Scale, report: &mut Report<'_>) -> Option<(u32, u32)> {
     Some((fewest, most))
 }
 
-fn trigger(raw: &fleet::Trigger, report: &mut Report<'_>) -> Option<Trigger> {
-    match (raw.target.value(), raw.threshold.value()) {
-        (Some(raw), _) => target(raw, report).map(Trigger::Target),
-        (None, Some(raw)) => threshold(raw, report).map(Trigger::Threshold),
-        (None, None) => None,
-    }
-}
-
-fn target(raw: &fleet::Target, report: &mut Report<'_>) -> Option<Target> {
-    let metric = *raw.metric.value()?;
-    let value = quantity(raw.value.given()?, comparable(metric), report)?;
-    if value <= 0.0 {
-        let place = raw.value.given()?.place;
-        report.error(place, "a target must be above zero", "write the value that each instance is to have");
-        return None;
-    }
-    Some(Target { metric, value, tolerance: raw.tolerance.value()?.0 })
-}
-
-const fn comparable(metric: TargetMetric) -> Metric {
-    match metric {
-        TargetMetric::Utilization => Metric::Utilization,
-        TargetMetric::Concurrency => Metric::Concurrency,
-        TargetMetric::ArrivalRate => Metric::ArrivalRate,
-    }
-}
-
-fn threshold(raw: &fleet::Threshold, report: &mut Report<'_>) -> Option<Threshold> {
-    let metric = *raw.metric.value()?;
-    let above = raw.above.given().and_then(|above| quantity(above, metric, report));
-    let below = match raw.below.optional()? {
-        None => None,
-        Some(below) => {
-            let value = quantity(below, metric, report);
-            if let (Some(value), Some(above)) = (value, above)
-                && value > above
-            {
-                let message = format!("`below` is {} and over `above`", below.value.text());
-                report.error(below.place, message, "leave a gap between them: `below` is the smaller one");
-                return None;
-            }
-            Some(value?)
-        }
-    };
-    Some(Threshold {
-        metric,
-        above: above?,
-        below,
-        hold: raw.hold.value()?.0,
-        step_out: raw.step_out.value()?.0,
-        step_in: raw.step_in.value()?.0,
-    })
-}
-
-fn quantity(raw: &Located<Quantity>, metric: Metric, report: &mut Report<'_>) -> Option<f64> {
-    raw.value.of(metric).map_err(|Mistake { message, help }| report.error(raw.place, message, help)).ok()
-}
-
 fn pace(
-    stabilization: &Field<Hold>,
+    stabilization: Option<Duration>,
     limits: &Field<List<fleet::PaceLimit>>,
     report: &mut Report<'_>,
 ) -> Option<Pace> {
     let limits =
         limits.value().and_then(|limits| limits.resolve(|raw, place| pace_limit(raw, place, report)));
-    Some(Pace { stabilization: stabilization.value()?.0, limits: limits? })
+    Some(Pace { stabilization: stabilization?, limits: limits? })
 }
 
 fn pace_limit(raw: &fleet::PaceLimit, place: Place, report: &mut Report<'_>) -> Option<PaceLimit> {

@@ -1,6 +1,6 @@
 //! A value whose unit depends on the metric it is compared with.
 //!
-//! `80%`, `40`, `100/1s`, `250ms` and `512MiB` are all quantities; which of them is right is known once
+//! `80%`, `40`, `100/1s`, `250ms`, `512MiB` and `10MiB/1s` are all quantities; which of them is right is known once
 //! the metric is.
 
 use schemars::{Schema, json_schema};
@@ -26,6 +26,7 @@ enum Unit {
     Number,
     Percentage,
     Rate,
+    Throughput,
     Duration,
     Size,
 }
@@ -63,6 +64,8 @@ const fn notation(metric: Metric) -> (Unit, &'static str, &'static str) {
         Metric::LatencyP50 => (Unit::Duration, "`latencyP50`, a duration", "50ms"),
         Metric::LatencyP99 => (Unit::Duration, "`latencyP99`, a duration", "250ms"),
         Metric::Memory => (Unit::Size, "`memory`, a size", "512MiB"),
+        Metric::LuaMemory => (Unit::Size, "`luaMemory`, a size", "64MiB"),
+        Metric::Network => (Unit::Throughput, "`network`, a size in a time", "10MiB/1s"),
     }
 }
 
@@ -73,7 +76,10 @@ impl Leaf for Quantity {
     fn read(scalar: &Scalar) -> Result<Self, Mistake> {
         let text = &scalar.text;
         let (value, unit) = if let Some((count, period)) = text.split_once('/') {
-            (parse_rate(text, count, period)?, Unit::Rate)
+            match parse_size(count) {
+                Ok(size) => (parse_rate(text, &size.to_string(), period)?, Unit::Throughput),
+                Err(_) => (parse_rate(text, count, period)?, Unit::Rate),
+            }
         } else if text.ends_with('%') {
             (parse_percent(text)? / 100.0, Unit::Percentage)
         } else if let Some((number, "")) = split(text) {
@@ -94,7 +100,8 @@ impl Leaf for Quantity {
             "anyOf": [
                 { "title": "number", "type": "number", "minimum": 0 },
                 Percent::<0, 0>::form(),
-                { "title": "rate", "type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?/([0-9]+(\.[0-9]+)?(us|ms|s|m|h|d))+$" },
+                { "title": "rate", "type": "string", "pattern": RATE },
+                { "title": "size in a time", "type": "string", "pattern": THROUGHPUT },
                 Span::<0, 0>::form(),
                 Size::<0, 0>::form(),
             ],
@@ -102,8 +109,13 @@ impl Leaf for Quantity {
     }
 }
 
+/// A number in a time.
+pub(crate) const RATE: &str = r"^[0-9]+(\.[0-9]+)?/([0-9]+(\.[0-9]+)?(us|ms|s|m|h|d))+$";
+/// A size in a time.
+const THROUGHPUT: &str = r"^[0-9]+(\.[0-9]+)?(B|KiB|MiB|GiB|TiB)/([0-9]+(\.[0-9]+)?(us|ms|s|m|h|d))+$";
+
 /// Per second.
-fn parse_rate(text: &str, count: &str, period: &str) -> Result<f64, Mistake> {
+pub(crate) fn parse_rate(text: &str, count: &str, period: &str) -> Result<f64, Mistake> {
     let mistake = |help| Err(Mistake::new(format!("{} is not a rate", quote(text)), help));
     let Some((count, "")) = split(count) else {
         return mistake("write a number, a slash and a duration, like `100/1s`".into());
@@ -139,6 +151,7 @@ mod tests {
         assert_eq!(of("1.5", Metric::Cpu), Ok(1.5));
         assert_eq!(of("1KiB", Metric::Memory), Ok(1024.0));
         assert_eq!(of("2%", Metric::ErrorRate), Ok(0.02));
+        assert_eq!(of("1MiB/1s", Metric::Network), Ok(1_048_576.0));
     }
 
     #[test]

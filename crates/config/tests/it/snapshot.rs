@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, num::NonZeroU32, time::Duration};
 
 use tidegate_core::{
     DictName, FleetId, RouteId, Snapshot, UpstreamId,
-    policy::{Amount, Metric, Pace, PaceLimit, Policy, Target, TargetMetric, Threshold, Trigger},
+    policy::{
+        Amount, Backlog, Condition, Forecast, Headroom, Join, Metric, Mode, Pace, PaceLimit, Policy,
+        Pressure, Signal, Slo, Target, TargetMetric, Threshold, Trigger, Variable,
+    },
     snapshot::{
         AccessLog, Admin, Balance, Driver, ErrorLog, Fleet, HeaderMatch, Hooks, HostMatch, Limits, Listener,
         LogOutput, LuaSettings, Match, PathMatch, ReadyCheck, Retry, Route, Run, Script, StaticEndpoint,
@@ -36,12 +39,21 @@ fn orders() -> Fleet {
         policy: Policy {
             min: 1,
             max: 40,
+            slo: Slo::default(),
             triggers: vec![
-                Trigger::Target(Target { metric: TargetMetric::Utilization, value: 0.8, tolerance: 0.1 }),
+                Trigger::Target(Target {
+                    metric: TargetMetric::Utilization,
+                    route: None,
+                    value: 0.8,
+                    tolerance: 0.1,
+                }),
                 Trigger::Threshold(Threshold {
-                    metric: Metric::LatencyP99,
-                    above: 0.25,
-                    below: Some(0.05),
+                    conditions: vec![Condition {
+                        signal: Signal::Fleet(Metric::LatencyP99),
+                        above: 0.25,
+                        below: Some(0.05),
+                    }],
+                    join: Join::Any,
                     hold: secs(10),
                     step_out: Amount::Share(0.5),
                     step_in: Amount::Instances(NonZeroU32::MIN),
@@ -56,6 +68,9 @@ fn orders() -> Fleet {
             },
             scale_in: Pace { stabilization: secs(120), limits: vec![] },
         },
+        mode: Mode::Act,
+        candidate: None,
+        price: None,
     }
 }
 
@@ -166,16 +181,19 @@ fn a_fleet_has_defaults_down_to_its_trigger() {
     assert_eq!(fleet.run, Run::Command(vec!["server".into(), "--port".into(), "80".into()]));
     assert_eq!((fleet.driver, fleet.grace), (Driver::Process, secs(30)));
     assert_eq!(fleet.ready, ReadyCheck { path: None, timeout: secs(30) });
-    let target = Target { metric: TargetMetric::Utilization, value: 0.8, tolerance: 0.1 };
+    let headroom = Headroom { overload: 0.001, wait: Duration::ZERO };
     let pace = |stabilization| Pace { stabilization: secs(stabilization), limits: vec![] };
     let expected = Policy {
         min: 1,
         max: 10,
-        triggers: vec![Trigger::Target(target)],
+        slo: Slo::default(),
+        triggers: vec![Trigger::Headroom(headroom.clone())],
         scale_out: pace(0),
-        scale_in: pace(60),
+        scale_in: pace(0),
     };
     assert_eq!(fleet.policy, expected);
+    assert_eq!(fleet.policy, Policy::keeping(1, 10, headroom), "the policy that is simulated as the default");
+    assert_eq!((fleet.mode, &fleet.candidate, fleet.price), (Mode::Act, &None, None));
 }
 
 #[test]
@@ -257,4 +275,104 @@ fn ports_that_the_system_chooses_are_never_the_same() {
 #[test]
 fn a_byte_order_mark_is_not_part_of_the_text() {
     valid(&format!("\u{feff}{LISTENERS}"));
+}
+
+/// The policy of a fleet with these keys under `scale`, beside a route `check-out`.
+fn fleet(scale: &str) -> Fleet {
+    let text = format!(
+        "{LISTENERS}fleets: {{ f: {{ run: {{ lua: a.lua }}, scale: {scale} }} }}\nupstreams: {{ f: {{ fleet: f }} }}\n\
+         routes: [{{ name: check-out, upstream: f }}]\n"
+    );
+    valid(&text).fleets[&FleetId::new("f").unwrap()].clone()
+}
+
+fn trigger(text: &str) -> Trigger {
+    let [trigger] = fleet(&format!("{{ triggers: [{text}] }}")).policy.triggers.try_into().unwrap();
+    trigger
+}
+
+#[test]
+fn every_trigger_becomes_what_it_says() {
+    let Trigger::Schedule(schedule) = trigger(
+        "schedule: { cron: '0 8 * * MON-FRI', timeZone: Europe/Berlin, for: 10h, exact: 6, exceptions: [2026-12-25] }",
+    ) else {
+        panic!("a schedule was given")
+    };
+    assert_eq!(
+        (schedule.cron.to_string().as_str(), schedule.zone.name()),
+        ("0 8 * * MON-FRI", "Europe/Berlin")
+    );
+    assert_eq!((schedule.lasts, schedule.floor, schedule.ceiling), (secs(36_000), Some(6), Some(6)));
+    assert_eq!(schedule.except.len(), 1);
+    assert_eq!(
+        trigger("forecast: { horizon: 2m }"),
+        Trigger::Forecast(Forecast { horizon: Some(secs(120)), period: None, quantile: 0.99 })
+    );
+    let signal = Signal::Fleet(Metric::Queued);
+    assert_eq!(
+        trigger("backlog: { perInstance: 20, activation: 5 }"),
+        Trigger::Backlog(Backlog {
+            signal: signal.clone(),
+            pressure: Pressure::PerInstance(20.0),
+            activation: 5.0
+        })
+    );
+    let pressure = Pressure::Drain { within: secs(30), rate: Some(20.0) };
+    assert_eq!(
+        trigger("backlog: { drain: 30s, rate: 1200/1m }"),
+        Trigger::Backlog(Backlog { signal, pressure, activation: 0.0 })
+    );
+    assert_eq!(
+        trigger("headroom: { overload: 1%, wait: 2s }"),
+        Trigger::Headroom(Headroom { overload: 0.01, wait: secs(2) })
+    );
+}
+
+#[test]
+fn a_formula_knows_its_names() {
+    let formula = "formula: { expression: 'max(arrivalRate / 60, target) + route_check_out_latencyP99 * 4', \
+                   default: { arrivalRate: 30 } }";
+    let Trigger::Formula(formula) = trigger(formula) else { panic!("a formula was given") };
+    let route = Signal::Route(RouteId::new("check-out").unwrap(), Metric::LatencyP99);
+    let variables = [
+        ("arrivalRate", Variable::Signal(Signal::Fleet(Metric::ArrivalRate))),
+        ("route_check_out_latencyP99", Variable::Signal(route)),
+        ("target", Variable::Recommended("target".into())),
+    ];
+    assert_eq!(formula.variables, variables.map(|(name, variable)| (name.to_owned(), variable)).into());
+    assert_eq!(formula.default, [("arrivalRate".to_owned(), 30.0)].into());
+}
+
+#[test]
+fn conditions_are_joined_as_they_are_written() {
+    let threshold = trigger(
+        "threshold: { all: [{ metric: latencyP99, route: check-out, above: 250ms }, { metric: network, above: 10MiB/1s, \
+         below: 1MiB/1s }] }",
+    );
+    let Trigger::Threshold(threshold) = threshold else { panic!("a threshold was given") };
+    let route = RouteId::new("check-out").unwrap();
+    let slow = Condition { signal: Signal::Route(route, Metric::LatencyP99), above: 0.25, below: None };
+    let mib = f64::from(1 << 20);
+    let busy = Condition { signal: Signal::Fleet(Metric::Network), above: 10.0 * mib, below: Some(mib) };
+    assert_eq!((threshold.join, threshold.conditions), (Join::All, vec![slow, busy]));
+}
+
+#[test]
+fn an_objective_is_all_that_the_default_policy_needs() {
+    let scale =
+        "{ max: 40, slo: { overload: 1%, wait: 1s, latencyP99: 50ms }, price: 0.04, mode: recommend }";
+    let fleet = fleet(scale);
+    let slo = Slo { overload: 0.01, wait: secs(1), latency_p99: Some(Duration::from_millis(50)) };
+    assert_eq!(fleet.policy.slo, slo);
+    assert_eq!(fleet.policy.triggers, [Trigger::Headroom(Headroom { overload: 0.01, wait: secs(1) })]);
+    assert_eq!((fleet.mode, fleet.price), (Mode::Recommend, Some(0.04)));
+}
+
+#[test]
+fn a_candidate_takes_its_bounds_and_objective_from_the_fleet() {
+    let candidate =
+        fleet("{ min: 2, max: 20, slo: { overload: 1% }, triggers: [], candidate: { max: 30 } }").candidate;
+    let candidate = candidate.unwrap();
+    assert_eq!((candidate.min, candidate.max, candidate.slo.overload), (2, 30, 0.01));
+    assert_eq!(candidate.triggers, [Trigger::Headroom(Headroom { overload: 0.01, wait: Duration::ZERO })]);
 }

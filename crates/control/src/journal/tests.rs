@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use tidegate_core::policy::{Pace, Policy, Target, TargetMetric, Trigger};
+use tidegate_core::policy::{Pace, Policy, Slo, Target, TargetMetric, Trigger};
 use tidegate_scaler::{
     Observed, Scaler,
     observed::{Instances, Metrics},
@@ -14,10 +14,16 @@ fn fleet() -> FleetId {
 
 fn scaler() -> Scaler {
     let pace = Pace { stabilization: Duration::ZERO, limits: Vec::new() };
-    let trigger = Trigger::Target(Target { metric: TargetMetric::Concurrency, value: 3.0, tolerance: 0.0 });
+    let trigger = Trigger::Target(Target {
+        metric: TargetMetric::Concurrency,
+        route: None,
+        value: 3.0,
+        tolerance: 0.0,
+    });
     Scaler::new(Policy {
         min: 1,
         max: 1_000_000,
+        slo: Slo::default(),
         triggers: vec![trigger],
         scale_out: pace.clone(),
         scale_in: pace,

@@ -1,5 +1,5 @@
 use super::*;
-use crate::observed::{Instances, Metrics};
+use crate::observed::Metrics;
 
 const OBJECTIVE: Headroom = Headroom { overload: 0.001, wait: Duration::from_secs(1) };
 /// Every request is 10 ms of work: 100 requests/s keep an instance busy.
@@ -21,13 +21,7 @@ fn run(rates: impl IntoIterator<Item = f64>, start_up: u64) -> (Vec<u32>, String
 }
 
 fn sight(metrics: &Metrics, work: Option<f64>) -> target::Sight<'_> {
-    target::Sight {
-        metrics,
-        instances: Instances { ready: 4, ..Instances::default() },
-        settled: 4,
-        desired: 4,
-        work,
-    }
+    target::Sight { work, ..target::Sight::of(metrics, 4) }
 }
 
 #[test]

@@ -70,11 +70,13 @@ fn plausible(demand: f64, ready: u32) -> Observed {
         error_rate: Some(0.0),
         cpu: Some(load.min(1.0) * f64::from(ready)),
         memory: Some(1e9),
+        ..Metrics::default()
     };
     Observed {
         metrics,
         instances: Instances { ready, ..Instances::default() },
         started: vec![Duration::from_millis(700)],
+        generation: 0,
     }
 }
 

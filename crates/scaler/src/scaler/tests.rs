@@ -1,7 +1,10 @@
 use std::num::NonZeroU32;
 
 use proptest::prelude::*;
-use tidegate_core::policy::{Amount, Headroom, Metric, Pace, PaceLimit, Target, TargetMetric, Threshold};
+use tidegate_core::policy::{
+    Amount, Backlog, Condition, Forecast, Formula, Headroom, Join, Metric, Pace, PaceLimit, Pressure,
+    Schedule, Signal, Slo, Target, TargetMetric, Threshold, Variable,
+};
 
 use super::*;
 use crate::observed::Instances;
@@ -11,35 +14,29 @@ fn free() -> Pace {
 }
 
 fn utilization(value: f64) -> Trigger {
-    Trigger::Target(Target { metric: TargetMetric::Utilization, value, tolerance: 0.1 })
+    Trigger::Target(Target { metric: TargetMetric::Utilization, route: None, value, tolerance: 0.1 })
 }
 
-fn arrivals(value: f64) -> Trigger {
-    Trigger::Target(Target { metric: TargetMetric::ArrivalRate, value, tolerance: 0.0 })
+pub(crate) fn arrivals(value: f64) -> Trigger {
+    Trigger::Target(Target { metric: TargetMetric::ArrivalRate, route: None, value, tolerance: 0.0 })
 }
 
 fn queue_above(above: f64) -> Trigger {
     let one = Amount::Instances(NonZeroU32::MIN);
     let hold = Duration::ZERO;
-    Trigger::Threshold(Threshold {
-        metric: Metric::Queued,
-        above,
-        below: None,
-        hold,
-        step_out: one,
-        step_in: one,
-    })
+    let conditions = vec![Condition { signal: Signal::Fleet(Metric::Queued), above, below: None }];
+    Trigger::Threshold(Threshold { conditions, join: Join::Any, hold, step_out: one, step_in: one })
 }
 
-fn policy(triggers: Vec<Trigger>) -> Policy {
-    Policy { min: 1, max: 100, triggers, scale_out: free(), scale_in: free() }
+pub(crate) fn policy(triggers: Vec<Trigger>) -> Policy {
+    Policy { min: 1, max: 100, slo: Slo::default(), triggers, scale_out: free(), scale_in: free() }
 }
 
-fn arriving(rate: f64) -> Observed {
+pub(crate) fn arriving(rate: f64) -> Observed {
     Observed { metrics: Metrics { arrival_rate: Some(rate), ..Metrics::default() }, ..Observed::default() }
 }
 
-fn at(second: u64) -> Timestamp {
+pub(crate) fn at(second: u64) -> Timestamp {
     Timestamp::from_secs(1_000_000 + second)
 }
 
@@ -71,7 +68,7 @@ impl Fleet {
         let instances = Instances { ready: ready as u32, starting, ..Instances::default() };
         self.second += 1;
         let decision =
-            self.scaler.step(at(self.second), &Observed { metrics, instances, started: Vec::new() });
+            self.scaler.step(at(self.second), &Observed { metrics, instances, ..Observed::default() });
         self.ready_at.resize(decision.desired as usize, self.second + self.start_up);
         decision
     }
@@ -266,6 +263,7 @@ pub(crate) fn any_observed() -> impl Strategy<Value = Observed> {
             error_rate,
             cpu,
             memory,
+            ..Metrics::default()
         }
     });
     let instances = (any_count(), any_count(), any_count(), any_count())
@@ -275,6 +273,7 @@ pub(crate) fn any_observed() -> impl Strategy<Value = Observed> {
         metrics,
         instances,
         started,
+        generation: 0,
     })
 }
 
@@ -291,24 +290,68 @@ fn any_pace() -> impl Strategy<Value = Pace> {
         .prop_map(|(stabilization, limits)| Pace { stabilization, limits })
 }
 
+/// One whose window is always open, or one whose window was never open in 1970.
+pub(crate) fn schedule(always: bool, floor: Option<u32>, ceiling: Option<u32>) -> Schedule {
+    Schedule {
+        cron: if always { "* * * * *" } else { "0 8 1 12 *" }.parse().unwrap(),
+        zone: "UTC".parse().unwrap(),
+        lasts: Duration::from_hours(1),
+        floor,
+        ceiling,
+        except: Vec::new(),
+    }
+}
+
+pub(crate) fn formula(expression: &str, default: bool) -> Formula {
+    let rate = Variable::Signal(Signal::Fleet(Metric::ArrivalRate));
+    let variables = [
+        ("arrivals".to_owned(), rate),
+        ("ready".to_owned(), Variable::Ready),
+        ("target".to_owned(), Variable::Recommended("target".to_owned())),
+    ];
+    Formula {
+        expression: expression.parse().unwrap(),
+        variables: variables.into_iter().filter(|(name, _)| expression.contains(name.as_str())).collect(),
+        default: if default { [("arrivals".to_owned(), 1e4)].into() } else { [].into() },
+    }
+}
+
 fn any_trigger() -> impl Strategy<Value = Trigger> {
     use {Metric as M, TargetMetric as T};
     let target =
         prop::sample::select(vec![(T::Utilization, 0.8), (T::Concurrency, 20.0), (T::ArrivalRate, 100.0)]);
-    let target = (target, 0.0..0.3)
-        .prop_map(|((metric, value), tolerance)| Trigger::Target(Target { metric, value, tolerance }));
+    let target = (target, 0.0..0.3).prop_map(|((metric, value), tolerance)| {
+        Trigger::Target(Target { metric, route: None, value, tolerance })
+    });
     let metrics =
         vec![M::Utilization, M::Concurrency, M::Queued, M::LatencyP50, M::LatencyP99, M::ErrorRate, M::Cpu];
     let threshold =
         (prop::sample::select(metrics), 0.1..30.0, prop::option::of(0.0..0.1), 0..20_u64, any_amount());
     let threshold = threshold.prop_map(|(metric, above, below, hold, amount)| {
         let hold = Duration::from_secs(hold);
-        Trigger::Threshold(Threshold { metric, above, below, hold, step_out: amount, step_in: amount })
+        let conditions = vec![Condition { signal: Signal::Fleet(metric), above, below }];
+        Trigger::Threshold(Threshold { conditions, join: Join::Any, hold, step_out: amount, step_in: amount })
     });
     let headroom = (0.0001..0.1, 0..3_u64).prop_map(|(overload, seconds)| {
         Trigger::Headroom(Headroom { overload, wait: Duration::from_secs(seconds) })
     });
-    prop_oneof![3 => target, 3 => threshold, 1 => headroom]
+    let forecast = (0.5..0.999).prop_map(|quantile| {
+        Trigger::Forecast(Forecast { horizon: Some(Duration::from_secs(30)), period: None, quantile })
+    });
+    let pressure = prop_oneof![
+        (1.0..50.0).prop_map(Pressure::PerInstance),
+        (1..60_u64, prop::option::of(1.0..50.0))
+            .prop_map(|(seconds, rate)| Pressure::Drain { within: Duration::from_secs(seconds), rate }),
+    ];
+    let backlog = (pressure, 0.0..20.0).prop_map(|(pressure, activation)| {
+        Trigger::Backlog(Backlog { signal: Signal::Fleet(Metric::Queued), pressure, activation })
+    });
+    let always = any::<bool>().prop_map(|always| Trigger::Schedule(schedule(always, Some(7), None)));
+    let formula =
+        any::<bool>().prop_map(|default| Trigger::Formula(formula("arrivals / 50 + ready", default)));
+    prop_oneof![
+        3 => target, 3 => threshold, 1 => headroom, 1 => forecast, 1 => backlog, 1 => always, 1 => formula
+    ]
 }
 
 pub(crate) fn any_policy() -> impl Strategy<Value = Policy> {
@@ -316,6 +359,7 @@ pub(crate) fn any_policy() -> impl Strategy<Value = Policy> {
         |(min, more, triggers, scale_out, scale_in)| Policy {
             min,
             max: min + more,
+            slo: Slo::default(),
             triggers,
             scale_out,
             scale_in,
@@ -353,7 +397,14 @@ proptest! {
                 observed.metrics = Metrics::default();
             }
             let decision = scaler.step(now, &observed);
-            prop_assert!(!blind || policy.triggers.is_empty() || decision.desired >= decision.previous);
+            // Schedules see without metrics, and a formula with defaults sees what they say.
+            let sees = |trigger: &Trigger| match trigger {
+                Trigger::Schedule(_) => true,
+                Trigger::Formula(formula) => !formula.default.is_empty(),
+                _ => false,
+            };
+            let never_blind = policy.triggers.iter().all(sees);
+            prop_assert!(!blind || never_blind || decision.desired >= decision.previous);
         }
     }
 

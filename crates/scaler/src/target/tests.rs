@@ -1,7 +1,8 @@
 use super::*;
+use crate::observed::{Instances, Metrics};
 
 fn target(metric: TargetMetric, value: f64) -> Target {
-    Target { metric, value, tolerance: 0.1 }
+    Target { metric, route: None, value, tolerance: 0.1 }
 }
 
 fn instances_of(ready: u32, starting: u32) -> Instances {
@@ -11,8 +12,8 @@ fn instances_of(ready: u32, starting: u32) -> Instances {
 /// What a target asks for, and why, of a fleet where `desired` instances are ready or starting.
 fn ask(target: &Target, metrics: &Metrics, ready: u32, desired: u32, work: Option<f64>) -> (Wanted, String) {
     let instances = instances_of(ready, desired.saturating_sub(ready));
-    let opinion =
-        opinion(target, &Sight { metrics, instances, settled: ready, desired, work }, Words::Spoken);
+    let sight = Sight { instances, desired, work, ..Sight::of(metrics, ready) };
+    let opinion = opinion(target, &sight, Words::Spoken);
     (opinion.wanted, opinion.because)
 }
 
@@ -49,8 +50,7 @@ fn instances_that_are_new_count_on_the_side_of_shrinking_only() {
     let utilization = target(TargetMetric::Utilization, 0.8);
     let ask = |busy_share: f64| {
         let metrics = busy(busy_share);
-        let sight =
-            Sight { metrics: &metrics, instances: instances_of(25, 0), settled: 3, desired: 25, work: None };
+        let sight = Sight { settled: 3, ..Sight::of(&metrics, 25) };
         let opinion = opinion(&utilization, &sight, Words::Spoken);
         (opinion.wanted, opinion.because)
     };
@@ -125,6 +125,6 @@ fn a_missing_metric_is_not_zero() {
 #[test]
 fn rounding_orders_no_instance() {
     let metrics = Metrics { arrival_rate: Some(0.1 + 0.2), ..Metrics::default() };
-    let exact = Target { metric: TargetMetric::ArrivalRate, value: 0.1, tolerance: 0.0 };
+    let exact = Target { metric: TargetMetric::ArrivalRate, route: None, value: 0.1, tolerance: 0.0 };
     assert_eq!(ask(&exact, &metrics, 1, 1, None).0, Wanted::Count(3));
 }

@@ -13,7 +13,7 @@ use tidegate_config::{Diagnostic, Severity};
 use tidegate_control::ConfigSource;
 use tidegate_core::{
     FleetId, Snapshot, Trace,
-    policy::{Headroom, Metric, Policy, Trigger},
+    policy::{Headroom, Metric, Policy, Signal, TargetMetric, Trigger},
 };
 use tidegate_sim::{CAPACITY, demand::PEAK, report::OBJECTIVE};
 
@@ -122,16 +122,25 @@ impl Subject {
 
 /// What makes a simulation of `policy` say less than it seems to.
 fn caveats(policy: &Policy) -> impl Iterator<Item = String> {
+    let modelled = |signal: &Signal| match signal {
+        Signal::Fleet(metric) => !matches!(
+            metric,
+            Metric::LatencyP50 | Metric::LatencyP99 | Metric::Memory | Metric::Network | Metric::LuaMemory
+        ),
+        Signal::Route(..) | Signal::Source(_) => false,
+    };
     let unseen = |trigger: &Trigger| match trigger {
-        Trigger::Threshold(threshold) => {
-            matches!(threshold.metric, Metric::LatencyP50 | Metric::LatencyP99 | Metric::Memory)
+        Trigger::Threshold(threshold) => threshold.conditions.iter().any(|one| !modelled(&one.signal)),
+        Trigger::Target(target) => {
+            target.route.is_some() || matches!(target.metric, TargetMetric::Memory | TargetMetric::Network)
         }
-        Trigger::Target(_) | Trigger::Headroom(_) => false,
+        Trigger::Backlog(backlog) => !modelled(&backlog.signal),
+        Trigger::Schedule(_) | Trigger::Forecast(_) | Trigger::Formula(_) | Trigger::Headroom(_) => false,
     };
     // The scaler's rule: what cannot be seen never shrinks a fleet.
     let blind = policy.triggers.iter().any(unseen).then(|| {
-        "has a threshold on latency or memory, which simulated instances do not have: it grows and never \
-         shrinks; simulate it without that trigger"
+        "has a trigger on latency, memory, network or a route, which simulated instances do not have: it grows \
+         and never shrinks; simulate it without that trigger"
             .to_owned()
     });
     let busiest = (PEAK / f64::from(CAPACITY)).ceil() as u32;

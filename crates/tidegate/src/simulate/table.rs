@@ -87,7 +87,7 @@ fn knob(run: &Run, policy: &Policy) -> String {
 fn objective(trigger: &Trigger) -> Option<String> {
     match trigger {
         Trigger::Headroom(headroom) => Some(format!("overload {}", percent(headroom.overload))),
-        Trigger::Target(_) | Trigger::Threshold(_) => None,
+        _ => None,
     }
 }
 

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use tidegate_core::{
     FleetId, Timestamp,
-    policy::{Pace, Policy, Target, TargetMetric, Trigger},
+    policy::{Pace, Policy, Slo, Target, TargetMetric, Trigger},
 };
 use tidegate_scaler::{
     Observed, Record, Scaler,
@@ -14,10 +14,16 @@ use super::*;
 /// The entries of a fleet whose demand wanders, one for each step.
 fn entries(count: u64) -> Vec<Entry> {
     let pace = Pace { stabilization: Duration::from_secs(3), limits: Vec::new() };
-    let trigger = |metric, value| Trigger::Target(Target { metric, value, tolerance: 0.1 });
+    let trigger = |metric, value| Trigger::Target(Target { metric, route: None, value, tolerance: 0.1 });
     let triggers = vec![trigger(TargetMetric::Concurrency, 3.7), trigger(TargetMetric::Utilization, 0.81)];
-    let mut scaler =
-        Scaler::new(Policy { min: 1, max: 400, triggers, scale_out: pace.clone(), scale_in: pace });
+    let mut scaler = Scaler::new(Policy {
+        min: 1,
+        max: 400,
+        slo: Slo::default(),
+        triggers,
+        scale_out: pace.clone(),
+        scale_in: pace,
+    });
     let step = |second: u64| {
         // Values with no short decimal form.
         let demand = (second as f64 / 7.0).sin().mul_add(100.0, 101.0) / 3.0;

@@ -1,0 +1,128 @@
+//! The triggers: rules that turn an observation into a recommended count.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Amount, Formula, Schedule, Signal, TargetMetric};
+use crate::RouteId;
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Trigger {
+    Target(Target),
+    Threshold(Threshold),
+    Schedule(Schedule),
+    Forecast(Forecast),
+    Backlog(Backlog),
+    Formula(Formula),
+    Headroom(Headroom),
+}
+
+impl Trigger {
+    /// What it is called in a configuration.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Target(_) => "target",
+            Self::Threshold(_) => "threshold",
+            Self::Schedule(_) => "schedule",
+            Self::Forecast(_) => "forecast",
+            Self::Backlog(_) => "backlog",
+            Self::Formula(_) => "formula",
+            Self::Headroom(_) => "headroom",
+        }
+    }
+}
+
+/// Keep a metric, per instance, at a value.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Target {
+    pub metric: TargetMetric,
+    /// Of this route alone; see [`super::Metric::of_routes`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub route: Option<RouteId>,
+    /// In the metric's own unit, above zero.
+    pub value: f64,
+    /// No change while the metric is within this share of the value (0.1 is 10 %).
+    pub tolerance: f64,
+}
+
+/// Add instances above one value and take them away below another.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Threshold {
+    /// Never empty.
+    pub conditions: Vec<Condition>,
+    /// How many of them call for a step out. A step in always needs all.
+    pub join: Join,
+    /// The metrics must have been beyond their values for this long without a break.
+    pub hold: Duration,
+    pub step_out: Amount,
+    pub step_in: Amount,
+}
+
+/// One metric and the values that it is compared with.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Condition {
+    pub signal: Signal,
+    /// Calls for a step out while the signal is above; in its own unit.
+    pub above: f64,
+    /// Allows a step in while the signal is below; never over `above`. `None`: it only must not be above.
+    pub below: Option<f64>,
+}
+
+/// How conditions are joined.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Join {
+    All,
+    Any,
+}
+
+/// Have what a forecast of demand calls for ready when it comes.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Forecast {
+    /// How far ahead. `None`: the time that instances take to start.
+    pub horizon: Option<Duration>,
+    /// After how long demand may repeat itself. `None`: a day.
+    pub period: Option<Duration>,
+    /// The quantile of demand to have capacity for, above 0 and below 1.
+    pub quantile: f64,
+}
+
+/// Work off what waits.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Backlog {
+    pub signal: Signal,
+    pub pressure: Pressure,
+    /// Up to this many, nothing is asked for.
+    pub activation: f64,
+}
+
+/// How a backlog becomes a count.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Pressure {
+    /// So many may wait for each instance.
+    PerInstance(f64),
+    /// All of it is to be worked off within `within`, while new work keeps arriving.
+    Drain {
+        within: Duration,
+        /// What one instance works off per second. `None`: as learned.
+        rate: Option<f64>,
+    },
+}
+
+/// Keep so much more than demand needs that hardly any request finds no capacity, and no more.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Headroom {
+    /// Share of requests that may find no capacity, above 0 and below 1.
+    pub overload: f64,
+    /// How long a request may wait before it has found none.
+    pub wait: Duration,
+}

@@ -1,0 +1,138 @@
+//! The `backlog` trigger: work off what waits.
+//!
+//! Either so many may wait for each instance, which is the arithmetic of Kubernetes' HPA for external
+//! metrics, or everything is to be worked off within a time. For the latter the arrivals are inferred:
+//! what the instances work off while a backlog is there, plus what it grows by. So a rate that was
+//! given too high or too low is put right by the growth that it leads to.
+//!
+//! The activation threshold is apart from the scaling one: up to it nothing is asked for, and what is
+//! beyond it is scaled for whole.
+
+use std::{collections::VecDeque, time::Duration};
+
+use serde::{Deserialize, Serialize};
+use tidegate_core::policy::{Backlog, Metric, Pressure, Signal};
+
+use crate::{
+    opinion::{Opinion, Wanted},
+    sight::Sight,
+    target::{ceil, needs, within_tolerance},
+    words::{Words, instances, label, number, span},
+};
+
+/// As HPA has it.
+const TOLERANCE: f64 = 0.1;
+/// Over how long the growth of a backlog is read, and how many readings are kept for it.
+const GROWTH: Duration = Duration::from_secs(30);
+const READINGS: usize = 32;
+
+/// The latest readings: lived time, what waited, instances that could work.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Growth {
+    readings: VecDeque<(Duration, f64, u32)>,
+}
+
+pub(crate) fn name(backlog: &Backlog) -> String {
+    let label = label(&backlog.signal);
+    match backlog.pressure {
+        Pressure::PerInstance(value) => format!("backlog {label} {} per instance", number(value)),
+        Pressure::Drain { within, .. } => format!("backlog {label} within {}", span(within)),
+    }
+}
+
+impl Growth {
+    pub(crate) fn opinion(&mut self, backlog: &Backlog, sight: &Sight<'_>, words: Words) -> Opinion {
+        let Some(waiting) = sight.metrics.read(&backlog.signal) else {
+            return Opinion::missing(words, || format!("{} is not known", label(&backlog.signal)));
+        };
+        let worked = self.observe(sight, waiting);
+        if waiting <= backlog.activation {
+            return Opinion {
+                wanted: Wanted::Count(0),
+                because: words.say(|| match backlog.activation {
+                    0.0 => "nothing waits".to_owned(),
+                    least => format!("{} wait, not above {}", number(waiting), number(least)),
+                }),
+            };
+        }
+        match backlog.pressure {
+            Pressure::PerInstance(value) => {
+                let needed = waiting / value;
+                let demand = || {
+                    format!("{} wait, which are {} at {} each", number(waiting), needs(needed), number(value))
+                };
+                within_tolerance(TOLERANCE, sight, needed, demand, words)
+            }
+            Pressure::Drain { within, rate } => {
+                let learned = || Some(sight.safe / sight.work?);
+                match rate.or_else(|| learned().filter(|_| is_of_requests(&backlog.signal))) {
+                    Some(rate) => drain(within, rate, waiting, &worked, sight, words),
+                    None => {
+                        Opinion::missing(words, || "what an instance works off is not known yet".to_owned())
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes a reading and says what happened since the oldest.
+    fn observe(&mut self, sight: &Sight<'_>, waiting: f64) -> Worked {
+        let now = sight.now;
+        let old = |&(at, ..): &(Duration, f64, u32)| now.saturating_sub(at) > GROWTH;
+        while self.readings.len() >= READINGS || self.readings.front().is_some_and(old) {
+            self.readings.pop_front();
+        }
+        self.readings.push_back((now, waiting, sight.instances.ready));
+        let (since, before, _) = self.readings[0];
+        let seconds = now.saturating_sub(since).as_secs_f64();
+        let ready: f64 = self.readings.iter().map(|&(.., ready)| f64::from(ready)).sum();
+        Worked {
+            ready: ready / self.readings.len() as f64,
+            growth: if seconds > 0.0 { (waiting - before) / seconds } else { 0.0 },
+        }
+    }
+}
+
+/// What happened to a backlog of late.
+struct Worked {
+    /// Instances that worked on it, on average.
+    ready: f64,
+    /// What it grew by, per second.
+    growth: f64,
+}
+
+/// As many as keep up with what arrives and work off what waits besides.
+fn drain(
+    within: Duration,
+    rate: f64,
+    waiting: f64,
+    worked: &Worked,
+    sight: &Sight<'_>,
+    words: Words,
+) -> Opinion {
+    let arrives = (worked.ready * rate + worked.growth).max(0.0);
+    let besides = waiting / within.as_secs_f64().max(1.0);
+    let needed = (arrives + besides) / rate;
+    Opinion {
+        wanted: Wanted::Count(ceil(needed).max(1)),
+        because: words.say(|| {
+            let (waiting, arrives, rate) = (number(waiting), number(arrives), number(rate));
+            let (within, present) = (span(within), instances(sight.instances.ready));
+            format!(
+                "{waiting} wait and about {arrives}/s arrive; to work them off within {within} takes {} at {rate}/s \
+                 each, {present} can",
+                needs(needed)
+            )
+        }),
+    }
+}
+
+/// Whether what waits are requests, whose work is learned.
+fn is_of_requests(signal: &Signal) -> bool {
+    matches!(signal, Signal::Fleet(Metric::Queued | Metric::Concurrency))
+}
+
+#[cfg(test)]
+#[path = "backlog/tests.rs"]
+mod tests;

@@ -1,0 +1,176 @@
+//! How busy instances may be while answers stay quick, learned from load and latency.
+//!
+//! Readings are sorted by utilization into bands of 5 %, each with a fading mean of the latency that
+//! was seen there. The safe share is the upper end of the highest band below which every band was
+//! quick. Quick is what the objective says, or else not much slower than where there is little to do.
+//!
+//! Where latency is not measured at all, instances may be busy all the time. While it is, and until it
+//! has been seen at a utilization, [`PRIOR`] is taken for safe. One band beyond what was seen to be quick
+//! is allowed, so that a fleet finds out what it can do.
+//!
+//! Not here: how much work a request is (see [`crate::work`]); both together are the capacity of an instance.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// Utilization is sorted into so many bands.
+const BANDS: usize = 20;
+/// Safe as long as nothing was seen.
+const PRIOR: f64 = 0.85;
+/// The answer is never below or above.
+const LOWEST: f64 = 0.4;
+const HIGHEST: f64 = 0.95;
+/// Up to this utilization there is little to do: what latency is then is the measure.
+const LITTLE: f64 = 0.5;
+/// Without an objective, so many times slower is not quick any more, and so much more at least.
+const SLOWER: f64 = 3.0;
+const SLOWER_BY: f64 = 0.005;
+/// Requests that must have been seen in a band before it counts.
+const FEWEST_REQUESTS: f64 = 50.0;
+/// After this long, a reading weighs 37 % of a new one of the same band.
+const MEMORY: Duration = Duration::from_mins(10);
+
+/// Requests and the latencies they saw, both fading, by utilization.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Capacity {
+    /// Requests, and their latencies summed up. Empty before the first latency.
+    bands: Vec<(f64, f64)>,
+}
+
+/// One reading of a fleet that keeps up.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Reading {
+    pub(crate) passed: Duration,
+    pub(crate) utilization: f64,
+    pub(crate) rate: f64,
+    /// Seconds, of the slow answers.
+    pub(crate) latency: f64,
+}
+
+impl Capacity {
+    pub(crate) fn learn(&mut self, reading: Reading) {
+        let Reading { passed, utilization, rate, latency } = reading;
+        let requests = rate * passed.as_secs_f64();
+        if requests <= 0.0 {
+            return;
+        }
+        self.bands.resize(BANDS, (0.0, 0.0));
+        let band = &mut self.bands[band(utilization)];
+        let kept = (-passed.as_secs_f64() / MEMORY.as_secs_f64()).exp();
+        let next = (band.0 * kept + requests, band.1 * kept + requests * latency);
+        // An absurd reading must not spoil the sums for good.
+        if next.0.is_finite() && next.1.is_finite() {
+            *band = next;
+        }
+    }
+
+    /// The app was replaced: what is known counts for little.
+    pub(crate) fn doubt(&mut self) {
+        for (requests, latencies) in &mut self.bands {
+            let kept = (FEWEST_REQUESTS / *requests).min(1.0);
+            (*requests, *latencies) = (*requests * kept, *latencies * kept);
+        }
+    }
+
+    /// The share of time that instances may be busy.
+    pub(crate) fn safe(&self, objective: Option<Duration>) -> f64 {
+        if self.bands.is_empty() {
+            return if objective.is_some() { PRIOR } else { 1.0 };
+        }
+        let Some(quick) = objective.map(|limit| limit.as_secs_f64()).or_else(|| self.usual()) else {
+            return PRIOR;
+        };
+        let mut proven = 0.0_f64;
+        for (index, seen) in self.bands.iter().enumerate() {
+            let Some(latency) = mean(seen) else { continue };
+            let (lower, upper) = (share(index), share(index + 1));
+            if latency > quick {
+                return lower.clamp(LOWEST, HIGHEST);
+            }
+            proven = upper;
+        }
+        (proven + share(1)).max(PRIOR).clamp(LOWEST, HIGHEST)
+    }
+
+    /// The latency up to which answers are quick, judged by those under little load.
+    fn usual(&self) -> Option<f64> {
+        let little = self.bands.iter().take(band(LITTLE)).filter_map(mean);
+        let least = little.reduce(f64::min)?;
+        Some((least * SLOWER).max(least + SLOWER_BY))
+    }
+}
+
+fn band(utilization: f64) -> usize {
+    ((utilization * BANDS as f64) as usize).min(BANDS - 1)
+}
+
+fn share(band: usize) -> f64 {
+    band as f64 / BANDS as f64
+}
+
+fn mean(&(requests, latencies): &(f64, f64)) -> Option<f64> {
+    (requests >= FEWEST_REQUESTS).then(|| latencies / requests)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A fleet that was seen for a minute at each of these utilizations, with the latency in ms.
+    fn learned(readings: &[(f64, f64)]) -> Capacity {
+        let mut capacity = Capacity::default();
+        for &(utilization, millis) in readings {
+            for _ in 0..60 {
+                let passed = Duration::from_secs(1);
+                capacity.learn(Reading { passed, utilization, rate: 100.0, latency: millis / 1e3 });
+            }
+        }
+        capacity
+    }
+
+    fn safe(readings: &[(f64, f64)], objective: Option<u64>) -> f64 {
+        (learned(readings).safe(objective.map(Duration::from_millis)) * 1e3).round() / 1e3
+    }
+
+    #[test]
+    fn where_latency_is_unknown_instances_may_be_busy_all_the_time() {
+        assert!((safe(&[], None) - 1.0).abs() < 1e-9);
+        assert!((safe(&[], Some(50)) - 0.85).abs() < 1e-9, "an objective asks for caution");
+    }
+
+    #[test]
+    fn the_objective_says_what_is_quick() {
+        let curve = [(0.3, 8.0), (0.52, 12.0), (0.62, 30.0), (0.72, 70.0), (0.82, 200.0)];
+        assert!((safe(&curve, Some(50)) - 0.7).abs() < 1e-9);
+        assert!((safe(&curve, Some(100)) - 0.8).abs() < 1e-9);
+        assert!((safe(&curve, Some(10)) - 0.5).abs() < 1e-9);
+        assert!((safe(&curve, Some(1)) - 0.4).abs() < 1e-9, "never below");
+    }
+
+    #[test]
+    fn without_an_objective_it_is_judged_by_little_load() {
+        assert!((safe(&[(0.3, 20.0), (0.62, 30.0), (0.77, 100.0)], None) - 0.75).abs() < 1e-9);
+        assert!((safe(&[(0.9, 100.0)], None) - 0.85).abs() < 1e-9, "never seen under little load");
+    }
+
+    #[test]
+    fn what_was_quick_is_gone_beyond_a_little() {
+        assert!((safe(&[(0.3, 8.0), (0.52, 9.0)], Some(50)) - 0.85).abs() < 1e-9);
+        assert!((safe(&[(0.3, 8.0), (0.87, 9.0)], Some(50)) - 0.95).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_new_app_is_learned_anew() {
+        let slow = [(0.3, 8.0), (0.62, 100.0)];
+        let mut capacity = learned(&slow);
+        capacity.doubt();
+        assert!((capacity.safe(Some(Duration::from_millis(50))) - 0.6).abs() < 1e-9, "still a hint");
+        for _ in 0..30 {
+            let passed = Duration::from_secs(1);
+            capacity.learn(Reading { passed, utilization: 0.62, rate: 100.0, latency: 0.009 });
+        }
+        assert!(capacity.safe(Some(Duration::from_millis(50))) > 0.8);
+    }
+}
