@@ -36,6 +36,14 @@ impl Resolver<'_, '_> {
             self.report.error(*place, message, "use `driver: process`, or `run: { lua: app.lua }`");
         }
         let scale = raw.scale.value();
+        let places = scale.map(|scale| {
+            let candidate = scale.candidate.given().map(|given| ("candidate", given.place));
+            [candidate, scale.price.given().map(|given| ("price", given.place))]
+        });
+        for (key, place) in places.into_iter().flatten().flatten() {
+            let help = "it is checked and has no effect in this version";
+            self.report.warning(place, format!("`{key}` is not used yet"), help);
+        }
         let routes = self.route_names.as_ref();
         let policy = scale.and_then(|scale| policy(scale, routes, self.report));
         let candidate = scale.and_then(|scale| candidate(scale, routes, self.report));

@@ -109,7 +109,7 @@ fn what_the_schema_refuses_the_parser_refuses() {
         ("/fleets/f/driver", json!("threads")),
         ("/fleets/f/ready/path", json!("healthz")),
         ("/fleets/f/scale/min", json!(0)),
-        ("/fleets/f/scale/slo/overload", json!("0.001")),
+        ("/fleets/f/scale/slo", json!({ "overload": "0.001" })),
         ("/fleets/f/scale/triggers/0/target/metric", json!("queued")),
         ("/fleets/f/scale/triggers/0/target/value", json!("many")),
         ("/fleets/f/scale/triggers/0/forecast", json!({ "horizon": 5 })),

@@ -1,6 +1,6 @@
 //! One fleet and those who look after it: its scaler, its observer, and what it shows.
 
-use tidegate_core::{FleetId, snapshot};
+use tidegate_core::{FleetId, policy::Mode, snapshot};
 use tidegate_scaler::{Record, Scaler, observed::Metrics};
 
 use crate::{
@@ -16,6 +16,8 @@ pub(super) struct Member {
     pub(super) fleet: Fleet,
     pub(super) observer: Observer,
     scaler: Scaler,
+    /// Whether what is decided is done.
+    mode: Mode,
     metrics: Metrics,
     last_step: Option<DecisionView>,
     last_change: Option<DecisionView>,
@@ -30,6 +32,7 @@ impl Member {
             fleet: Fleet::new(name.clone(), template, scaler.desired()),
             observer: Observer::new(now.instant),
             scaler,
+            mode: fleet.mode,
             metrics: Metrics::default(),
             last_step: None,
             last_change: None,
@@ -43,8 +46,12 @@ impl Member {
             self.scaler.set_policy(fleet.policy.clone());
         }
         self.fleet.configure(template);
+        self.mode = fleet.mode;
         // Also of a fleet that left the configuration a moment ago and is back.
-        self.fleet.desired = self.scaler.desired();
+        self.fleet.desired = match self.mode {
+            Mode::Act => self.scaler.desired(),
+            Mode::Recommend => self.fleet.desired.min(fleet.policy.max).max(fleet.policy.min),
+        };
     }
 
     /// Observes and decides.
@@ -52,7 +59,9 @@ impl Member {
         let observed = self.observer.observe(&self.fleet, now.instant);
         let (policy, state_before) = (self.scaler.policy().clone(), self.scaler.state());
         let decision = self.scaler.step(now.time, &observed);
-        self.fleet.desired = decision.desired;
+        if self.mode == Mode::Act {
+            self.fleet.desired = decision.desired;
+        }
         self.metrics.clone_from(&observed.metrics);
         let record = Record { policy, state_before, at: now.time, observed, decision };
         if record.decision.changes() {

@@ -35,7 +35,7 @@ pub(super) fn step(scaler: &mut Scaler, second: u64, concurrency: f64) -> Record
     let at = Timestamp::from_secs(second);
     let metrics = Metrics { concurrency: Some(concurrency), ..Metrics::default() };
     let instances = Instances { ready: scaler.desired(), ..Instances::default() };
-    let observed = Observed { metrics, instances, started: vec![Duration::from_millis(3)] };
+    let observed = Observed { metrics, instances, started: vec![Duration::from_millis(3)], generation: 0 };
     let (policy, state_before) = (scaler.policy().clone(), scaler.state());
     let decision = scaler.step(at, &observed);
     Record { policy, state_before, at, observed, decision }

@@ -35,8 +35,10 @@ fn entries(count: u64) -> Vec<Entry> {
         };
         let instances = Instances { ready: scaler.desired(), ..Instances::default() };
         let started = vec![Duration::from_nanos(second * 1_234_567)];
-        let (at, observed) =
-            (Timestamp::from_micros(second * 1_000_001), Observed { metrics, instances, started });
+        let (at, observed) = (
+            Timestamp::from_micros(second * 1_000_001),
+            Observed { metrics, instances, started, generation: 0 },
+        );
         let (policy, state_before) = (scaler.policy().clone(), scaler.state());
         let decision = scaler.step(at, &observed);
         let record = Arc::new(Record { policy, state_before, at, observed, decision });
