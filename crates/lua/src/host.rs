@@ -179,6 +179,11 @@ impl Host {
         unsafe { lua_gc(main.as_ptr(), IS_RUNNING, 0) == 0 }
     }
 
+    /// Makes a yield that follows wait for `op`; the prelude then calls `kit.wait()`, which answers with the reply.
+    pub(crate) fn wait_for(&self, op: Op) -> i32 {
+        self.will_yield_for(Pending::Wait(op))
+    }
+
     /// Notes what a yield that follows will mean. A finalizer cannot yield, and must not leave a meaning behind.
     pub(crate) fn will_yield_for(&self, pending: Pending) -> i32 {
         if self.finalizing() {

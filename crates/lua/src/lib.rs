@@ -42,7 +42,7 @@ pub use crate::{
     exchange::{Exchange, InvalidHeader},
     host::WorkerIdentity,
     level::{Level, Log},
-    phase::{Op, Phase, Reply, Step, Verdict},
+    phase::{Detached, Op, Phase, Reply, Step, Verdict},
     task::{Handler, RequestState, Task},
     vm::Vm,
 };

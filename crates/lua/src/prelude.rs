@@ -8,7 +8,7 @@ use std::process;
 use mlua::{Function, LightUserData, Lua, Table, Value};
 use tidegate_core::snapshot::LuaSettings;
 
-use crate::{WorkerIdentity, api, host, regex};
+use crate::{Phase, WorkerIdentity, api, host, regex};
 
 const PARTS: [(&str, &str); 17] = [
     ("constants", include_str!("prelude/constants.lua")),
@@ -47,9 +47,9 @@ pub(crate) struct Prelude {
 /// Makes `ngx` in the globals of `lua`; `host` is the address of the host that its functions work on.
 pub(crate) fn load(
     lua: &Lua,
+    settings: &LuaSettings,
     host: LightUserData,
     worker: WorkerIdentity,
-    settings: &LuaSettings,
 ) -> mlua::Result<Prelude> {
     let kit = lua.create_table()?;
     let exports = lua.create_table()?;
@@ -65,6 +65,8 @@ pub(crate) fn load(
         exports,
         host,
         Value::NULL,
+        phases(lua)?,
+        settings.strict_contexts,
     ))?;
     kit.set("regex_cache", settings.regex_cache_entries)?;
     for (name, source) in PARTS {
@@ -83,6 +85,22 @@ pub(crate) fn load(
         dictionary: kit.get("dictionary")?,
         shared: kit.get::<Table>("ngx")?.get("shared")?,
     })
+}
+
+/// What the prelude knows of each phase.
+fn phases(lua: &Lua) -> mlua::Result<Table> {
+    let phases = Phase::ALL.map(|phase| (phase as u32, phase.name(), phase.context()));
+    lua.create_sequence_from(
+        phases
+            .into_iter()
+            .map(|(bit, name, context)| {
+                lua.create_table_from([("name", name), ("context", context)]).and_then(|table| {
+                    table.set("bit", bit)?;
+                    Ok(table)
+                })
+            })
+            .collect::<mlua::Result<Vec<_>>>()?,
+    )
 }
 
 fn chunk<'a>(lua: &Lua, name: &str, source: &'a str) -> mlua::chunk::Chunk<'a> {

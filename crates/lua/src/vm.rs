@@ -88,7 +88,7 @@ impl Vm {
         if settings.regex_match_limit > 0 {
             host.regex.set_match_limit(settings.regex_match_limit);
         }
-        let prelude = prelude::load(&lua, address, worker, settings).map_err(start)?;
+        let prelude = prelude::load(&lua, settings, address, worker).map_err(start)?;
         let mut main = ptr::null_mut();
         let (mut describe, mut ctx_tables) = (0, 0);
         // SAFETY: the closure runs protected, with its two arguments on the stack, and takes both off.

@@ -248,7 +248,7 @@ impl Connection {
         lua::run(&worker, route, handler, phase, exchange, async |exchange, op| match op {
             Op::ReadBody => line.read_body(exchange, site).await,
             Op::Flush => line.flush_lua(exchange, site, route).await,
-            Op::Sleep(_) => Ok(Reply::Done),
+            Op::Sleep(_) | Op::Detached(_) => Ok(Reply::Done),
         })
         .await
     }

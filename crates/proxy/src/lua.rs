@@ -37,6 +37,7 @@ pub(crate) async fn run(
             Step::Wait(task, op) => {
                 let reply = match op {
                     Op::Sleep(span) => sleep(span).await,
+                    Op::Detached(work) => work.await,
                     op => perform(exchange, op).await?,
                 };
                 worker.set_lua_clock(Instant::now());

@@ -24,13 +24,13 @@ extern "C" fn flow_exit(host: HostPtr, status: u32) -> i32 {
 extern "C" fn flow_sleep(host: HostPtr, seconds: f64) -> i32 {
     // Only a number that the prelude let pass and that no duration can hold comes out as an error.
     let duration = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
-    host.get().will_yield_for(Pending::Wait(Op::Sleep(duration)))
+    host.get().wait_for(Op::Sleep(duration))
 }
 
 extern "C" fn flow_read_body(host: HostPtr) -> i32 {
-    host.get().will_yield_for(Pending::Wait(Op::ReadBody))
+    host.get().wait_for(Op::ReadBody)
 }
 
 extern "C" fn flow_flush(host: HostPtr) -> i32 {
-    host.get().will_yield_for(Pending::Wait(Op::Flush))
+    host.get().wait_for(Op::Flush)
 }

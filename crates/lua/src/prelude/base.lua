@@ -4,9 +4,12 @@
 -- takes those it needs into locals, so that they are constants in its compiled traces. Each takes the host
 -- first and answers a code; what is not a number is then in `kit.block`.
 
-local kit, declarations, exports, host, null = ...
+local kit, declarations, exports, host, null, phases, strict = ...
 
 local ffi = require "ffi"
+local band, bor = require("bit").band, require("bit").bor
+local error, ipairs = error, ipairs
+local gmatch, upper = string.gmatch, string.upper
 
 ffi.cdef(declarations)
 
@@ -43,23 +46,50 @@ kit.ngx = ngx
 kit.getters = {}
 kit.setters = {}
 
--- The bits of the phases, and how errors call each.
-local ACCESS, CONTENT, HEADER_FILTER, LOG = 1, 2, 4, 8
-kit.ACCESS, kit.CONTENT, kit.HEADER_FILTER, kit.LOG = ACCESS, CONTENT, HEADER_FILTER, LOG
+-- The bit of each phase as `kit.ACCESS`, `kit.HEADER_FILTER` …, what `ngx.get_phase()` says, and how errors call it.
+kit.phase_names = {}
+local contexts = {}
+for _, phase in ipairs(phases) do
+    kit[upper(phase.name)] = phase.bit
+    kit.phase_names[phase.bit] = phase.name
+    contexts[phase.bit] = phase.context
+end
+kit.strict = strict
 
-local contexts = {
-    [ACCESS] = "access_by_lua*",
-    [CONTENT] = "content_by_lua*",
-    [HEADER_FILTER] = "header_filter_by_lua*",
-    [LOG] = "log_by_lua*",
-}
+local function add(mask, names)
+    for name in gmatch(names, "%S+") do
+        mask = bor(mask, kit[upper(name)] or error("no phase is called " .. name))
+    end
+    return mask
+end
 
--- Raises why a function cannot be used in the phase that runs.
-function kit.disabled(phase)
-    if phase == 0 then
+-- The mask of the phases with these names, `"access content"`; and those of `relaxed` unless OpenResty's own
+-- table is asked for.
+function kit.phases(names, relaxed)
+    return add(strict and 0 or add(0, relaxed or ""), names)
+end
+
+-- Where functions may wait.
+kit.YIELDABLE = kit.phases("server_rewrite rewrite access precontent content timer ssl_cert ssl_session_fetch ssl_client_hello",
+    "header_filter body_filter log balancer init_worker exit_worker")
+-- The same, for what also needs a request whose answer has not begun to leave.
+kit.ANSWERABLE = kit.phases("server_rewrite rewrite access precontent content")
+
+-- Raises why a function cannot be used in the phase that runs. To be called, or called last, by that function.
+local function disabled(phase)
+    if phase == 0 or phase == kit.INIT then
         error("no request found", 3)
     end
     error("API disabled in the context of " .. contexts[phase], 3)
+end
+kit.disabled = disabled
+
+-- Raises unless the phase that runs is one of `mask`. To be called by the function that a script called.
+function kit.check(mask)
+    local phase = block.phase
+    if band(phase, mask) == 0 then
+        return disabled(phase)
+    end
 end
 
 -- Finalizers run between any two instructions that allocate, and must not disturb what is under way there. The

@@ -75,7 +75,8 @@ function coroutine.status(co)
     return status
 end
 
--- Suspends until the host answers: true, or false and why not.
+-- Suspends until what the host was told to wait for is done: true, or false and why not. An export that would
+-- block says so with a code, after `Host::wait_for`; its caller waits and calls again, until it would not.
 function kit.wait()
     return raw_yield(token)
 end

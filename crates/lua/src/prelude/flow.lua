@@ -9,26 +9,27 @@ local band = require("bit").band
 local error, tonumber, type = error, tonumber, type
 local find, format, byte = string.find, string.format, string.byte
 
-local YIELDABLE = kit.ACCESS + kit.CONTENT
+local YIELDABLE, ANSWERABLE = kit.YIELDABLE, kit.ANSWERABLE
+local EXITABLE = kit.phases("server_rewrite rewrite access precontent content header_filter timer balancer "
+    .. "ssl_cert ssl_session_fetch ssl_session_store ssl_client_hello")
 local CONTENT, HEADER_FILTER = kit.CONTENT, kit.HEADER_FILTER
 local ERROR, AGAIN, DONE, DECLINED, CLOSE = ngx.ERROR, ngx.AGAIN, ngx.DONE, ngx.DECLINED, ngx.HTTP_CLOSE
 -- Statuses that mean something even after the head of the response has left.
 local ends_connection = { [408] = true, [CLOSE] = true, [499] = true }
 
-local phases = {
-    [kit.ACCESS] = "access",
-    [kit.CONTENT] = "content",
-    [kit.HEADER_FILTER] = "header_filter",
-    [kit.LOG] = "log",
-}
+local phases = kit.phase_names
 
 function ngx.get_phase()
     return phases[block.phase] or error("no request found", 2)
 end
 
+function ngx.get_raw_phase()
+    return block.phase
+end
+
 function ngx.exit(status)
     local phase = block.phase
-    if band(phase, YIELDABLE + HEADER_FILTER) == 0 then
+    if band(phase, EXITABLE) == 0 then
         disabled(phase)
     end
     local code = tonumber(status)
@@ -64,7 +65,7 @@ local redirects = { [301] = true, [302] = true, [303] = true, [307] = true, [308
 
 function ngx.redirect(uri, status)
     local phase = block.phase
-    if band(phase, YIELDABLE) == 0 then
+    if band(phase, ANSWERABLE) == 0 then
         disabled(phase)
     end
     if type(uri) ~= "string" then

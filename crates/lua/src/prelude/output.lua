@@ -9,7 +9,7 @@ local band = require("bit").band
 local concat, format, floor = table.concat, string.format, math.floor
 local error, next, select, tostring, type = error, next, select, tostring, type
 
-local YIELDABLE = kit.ACCESS + kit.CONTENT
+local ANSWERABLE = kit.ANSWERABLE
 local FULL = 1
 
 -- The length of an array that may have holes; nil if it is none.
@@ -92,14 +92,14 @@ local function write(text)
 end
 
 function ngx.print(...)
-    if band(block.phase, YIELDABLE) == 0 then
+    if band(block.phase, ANSWERABLE) == 0 then
         disabled(block.phase)
     end
     return write(join("print", "", ...))
 end
 
 function ngx.say(...)
-    if band(block.phase, YIELDABLE) == 0 then
+    if band(block.phase, ANSWERABLE) == 0 then
         disabled(block.phase)
     end
     return write(join("say", "\n", ...))
@@ -107,7 +107,7 @@ end
 
 -- What was written goes out. Whether asked to or not, it waits until there is room for more.
 function ngx.flush()
-    if band(block.phase, YIELDABLE) == 0 then
+    if band(block.phase, ANSWERABLE) == 0 then
         disabled(block.phase)
     end
     return flush()

@@ -11,7 +11,7 @@ local lower, gsub, find = string.lower, string.gsub, string.find
 local error, rawget, rawset, setmetatable, tonumber, tostring, type = error, rawget, rawset, setmetatable, tonumber, tostring, type
 
 local req = ngx.req
-local YIELDABLE = kit.ACCESS + kit.CONTENT
+local ANSWERABLE = kit.ANSWERABLE
 local DEFAULT_MAX = 100
 local UNLIMITED = 2 ^ 31
 
@@ -176,7 +176,7 @@ local request_has_body, request_body, flow_read_body = C.request_has_body, C.req
 
 function req.read_body()
     local phase = block.phase
-    if band(phase, YIELDABLE) == 0 then
+    if band(phase, ANSWERABLE) == 0 then
         disabled(phase)
     end
     if request_has_body(host) == 0 then

@@ -155,6 +155,7 @@ impl Exchange for Request {
 pub(crate) struct Host {
     pub(crate) vm: Vm,
     pub(crate) dicts: Arc<Dicts>,
+    runtime: tokio::runtime::Runtime,
     log: Rc<RefCell<Vec<(Level, String)>>>,
 }
 
@@ -174,7 +175,8 @@ impl Host {
         let write = Box::new(move |level, line: &str| lines.borrow_mut().push((level, line.to_owned())));
         let vm = Vm::new(settings, dicts.clone(), WorkerIdentity { id: 1, count: 4 }, write).unwrap();
         vm.set_now(NOW);
-        Self { vm, dicts, log }
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        Self { vm, dicts, runtime, log }
     }
 
     pub(crate) fn load(&self, source: &str) -> Handler {
@@ -202,7 +204,8 @@ impl Host {
         request.output()
     }
 
-    pub(crate) fn answer(&self, source: &str, request: &mut Request) -> (Verdict, Vec<Op>) {
+    /// The same, with the verdict and what was waited for. Only what runs by itself takes its time.
+    pub(crate) fn answer(&self, source: &str, request: &mut Request) -> (Verdict, Vec<String>) {
         let mut ops = Vec::new();
         let mut step = self.vm.start(&self.load(source), Phase::Content, request);
         loop {
@@ -210,8 +213,12 @@ impl Host {
                 Step::Done(verdict) => return (verdict, ops),
                 Step::Failed(error) => panic!("{error}\n{}", error.traceback()),
                 Step::Wait(task, op) => {
-                    ops.push(op);
-                    step = self.vm.resume(task, Reply::Done, request);
+                    ops.push(format!("{op:?}"));
+                    let reply = match op {
+                        Op::Detached(work) => self.runtime.block_on(work),
+                        _ => Reply::Done,
+                    };
+                    step = self.vm.resume(task, reply, request);
                 }
             }
         }
