@@ -131,7 +131,7 @@ impl Connection {
             exchange.adopt_id();
         }
         line.begin(&exchange.request, &site.snapshot.limits);
-        if let Some(route) = find_route(site, exchange) {
+        if let Some(route) = find_route(site, exchange).filter(|route| !route.internal) {
             self.serve_route(site, route).await;
         } else {
             worker.series().unrouted_requests.fetch_add(1, Relaxed);
@@ -178,8 +178,14 @@ impl Connection {
         {
             return Err(Error::RequestBody(body::Error::TooLarge));
         }
-        if let Some(access) = &route.access {
-            match self.run_lua(site, route, access, Phase::Access).await? {
+        let before = [
+            (&route.rewrite, Phase::Rewrite),
+            (&route.access, Phase::Access),
+            (&route.precontent, Phase::Precontent),
+        ];
+        for (handler, phase) in before {
+            let Some(handler) = handler else { continue };
+            match self.run_lua(site, route, handler, phase).await? {
                 Verdict::Exit(code) if code != 0 => return self.exit(site, route, code).await,
                 // Whatever has begun an answer has to end it.
                 _ if self.exchange.headers_sent || !self.exchange.written.is_empty() => {

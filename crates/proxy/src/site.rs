@@ -34,7 +34,11 @@ pub(crate) struct Route {
     pub(crate) series: Arc<Series>,
     pub(crate) upstream: Option<Rc<Upstream>>,
     pub(crate) local: Option<LocalAnswer>,
+    /// Only `ngx.exec` and subrequests may get here.
+    pub(crate) internal: bool,
+    pub(crate) rewrite: Option<Handler>,
     pub(crate) access: Option<Handler>,
+    pub(crate) precontent: Option<Handler>,
     pub(crate) content: Option<Handler>,
     pub(crate) header_filter: Option<Handler>,
     pub(crate) log: Option<Handler>,
@@ -67,7 +71,9 @@ impl Site {
             let mut load = |script: &Option<Script>| {
                 script.as_ref().map(|script| site.handler(script, ground.vm, previous)).transpose()
             };
+            let rewrite = load(&route.hooks.rewrite)?;
             let access = load(&route.hooks.access)?;
+            let precontent = load(&route.hooks.precontent)?;
             let content = load(&route.hooks.content)?;
             let header_filter = load(&route.hooks.header_filter)?;
             let log = load(&route.hooks.log)?;
@@ -78,7 +84,10 @@ impl Site {
                 series,
                 upstream,
                 local: route.local.clone(),
+                internal: route.internal,
+                rewrite,
                 access,
+                precontent,
                 content,
                 header_filter,
                 log,

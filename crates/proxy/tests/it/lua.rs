@@ -214,3 +214,39 @@ fn a_server_field_of_luas_own_is_the_only_one() {
         assert_eq!(http::get(running.addr(), path).header("Server"), Some("mine"), "{path}");
     }
 }
+
+#[test]
+fn what_runs_before_the_answer_runs_in_its_order() {
+    let running = Running::start(
+        "lua: { precontent: \"ngx.ctx.seen = ngx.ctx.seen .. ngx.get_phase()\" }
+routes:
+  - match: { path: /t }
+    lua:
+      rewrite: ngx.ctx.seen = ngx.get_phase() .. ' '
+      access: ngx.ctx.seen = ngx.ctx.seen .. ngx.get_phase() .. ' '
+      content: ngx.say(ngx.ctx.seen)
+  - match: { path: /denied }
+    return: { body: never }
+    lua: { rewrite: ngx.exit(403), precontent: ngx.say('never') }
+",
+    );
+    assert_eq!(http::get(running.addr(), "/t").text(), "rewrite access precontent\n");
+    assert_eq!(http::get(running.addr(), "/denied").status, 403);
+}
+
+#[test]
+fn a_route_without_upstream_answers_unless_it_is_internal() {
+    let running = Running::start(
+        "routes:
+  - match: { path: /fixed }
+    return: { status: 418, headers: { X-Path: $uri }, body: 'hello $arg_name' }
+  - match: { path: /inside }
+    internal: true
+    return: {}
+",
+    );
+    let answer = http::get(running.addr(), "/fixed?name=you");
+    assert_eq!((answer.status, answer.header("X-Path")), (418, Some("/fixed")));
+    assert_eq!(answer.text(), "hello you");
+    assert_eq!(http::get(running.addr(), "/inside").status, 404);
+}
