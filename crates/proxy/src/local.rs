@@ -5,6 +5,7 @@
 //! range.
 
 use std::{
+    borrow::Cow,
     fs, io,
     io::{Read as _, Seek as _},
     os::unix::ffi::OsStrExt as _,
@@ -37,12 +38,23 @@ pub(crate) fn text(exchange: &Exchange, template: &Template) -> Vec<u8> {
     for piece in &template.pieces {
         match piece {
             Piece::Text(plain) => text.extend_from_slice(plain.as_bytes()),
-            Piece::Variable(name) => {
-                text.extend_from_slice(&exchange.variable(name.as_bytes()).unwrap_or_default());
-            }
+            Piece::Variable(name) => text.extend_from_slice(&variable(exchange, name).unwrap_or_default()),
         }
     }
     text
+}
+
+/// Headers and arguments are the host's to find for Lua, and found here for everything else.
+fn variable<'a>(exchange: &'a Exchange, name: &str) -> Option<Cow<'a, [u8]>> {
+    if let Some(header) = name.strip_prefix("http_") {
+        return exchange.request.fields.get(header.replace('_', "-").as_bytes()).map(Cow::Borrowed);
+    }
+    let Some(wanted) = name.strip_prefix("arg_") else { return exchange.variable(name.as_bytes()) };
+    let mut arguments = exchange.request.query().unwrap_or_default().split(|&byte| byte == b'&');
+    arguments.find_map(|argument| {
+        let at = argument.iter().position(|&byte| byte == b'=')?;
+        argument[..at].eq_ignore_ascii_case(wanted.as_bytes()).then(|| Cow::Borrowed(&argument[at + 1..]))
+    })
 }
 
 /// What of a file is sent.
