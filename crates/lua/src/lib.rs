@@ -26,6 +26,8 @@ mod exchange;
 mod header;
 #[expect(unsafe_code, reason = "the border to LuaJIT")]
 mod host;
+#[expect(unsafe_code, reason = "works on the Lua stack")]
+mod json;
 mod level;
 mod phase;
 mod prelude;

@@ -8,9 +8,9 @@ use std::process;
 use mlua::{Function, LightUserData, Lua, Table, Value};
 use tidegate_core::snapshot::LuaSettings;
 
-use crate::{Phase, WorkerIdentity, api, host, regex};
+use crate::{Phase, WorkerIdentity, api, host, json, regex};
 
-const PARTS: [(&str, &str); 17] = [
+const PARTS: [(&str, &str); 18] = [
     ("constants", include_str!("prelude/constants.lua")),
     ("coroutine", include_str!("prelude/coroutine.lua")),
     ("log", include_str!("prelude/log.lua")),
@@ -24,6 +24,7 @@ const PARTS: [(&str, &str); 17] = [
     ("time", include_str!("prelude/time.lua")),
     ("text", include_str!("prelude/text.lua")),
     ("digest", include_str!("prelude/digest.lua")),
+    ("json", include_str!("prelude/json.lua")),
     ("regex", include_str!("prelude/regex.lua")),
     ("worker", include_str!("prelude/worker.lua")),
     ("script", include_str!("prelude/script.lua")),
@@ -68,6 +69,7 @@ pub(crate) fn load(
         phases(lua)?,
         settings.strict_contexts,
     ))?;
+    kit.set("json", json::open(lua)?)?;
     kit.set("regex_cache", settings.regex_cache_entries)?;
     for (name, source) in PARTS {
         chunk(lua, name, source).call::<()>((

@@ -6,6 +6,7 @@ mod context;
 mod dictionary;
 mod errors;
 mod flow;
+mod json;
 mod logging;
 mod output;
 mod regex;
