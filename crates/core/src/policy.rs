@@ -6,6 +6,8 @@ use std::{num::NonZeroU32, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
+use crate::RouteId;
+
 /// A day of the calendar, wherever it is one.
 pub use jiff::civil::Date;
 
@@ -66,6 +68,11 @@ pub enum Mode {
 }
 
 impl Policy {
+    /// The routes that triggers look at.
+    pub fn routes(&self) -> impl Iterator<Item = &RouteId> {
+        self.triggers.iter().flat_map(Trigger::routes)
+    }
+
     /// Bounds and an objective and nothing else: the policy that needs no tuning.
     pub fn keeping(min: u32, max: u32, headroom: Headroom) -> Self {
         let free = Pace { stabilization: Duration::ZERO, limits: Vec::new() };

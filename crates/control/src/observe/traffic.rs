@@ -1,19 +1,25 @@
-//! The traffic of one fleet, from the counters of the upstreams that lead to it.
+//! The traffic of one fleet, from the counters of the upstreams that lead to it, and that of routes:
+//! those of the fleet, whose bodies are counted, and those that its policy looks at.
 
-use std::{collections::BTreeMap, sync::Arc, time::Instant};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Instant,
+};
 
 use tidegate_core::{
-    FleetId, Snapshot, Telemetry, UpstreamId,
+    FleetId, RouteId, Snapshot, Telemetry, UpstreamId,
     histogram::Counts,
     snapshot::UpstreamTarget,
     telemetry::{Series, Totals},
 };
-use tidegate_scaler::observed::Metrics;
+use tidegate_scaler::observed::{Metrics, RouteMetrics};
 
 /// Totals become rates by what the last reading was.
 #[derive(Debug)]
 pub(super) struct Traffic {
     upstreams: BTreeMap<UpstreamId, Upstream>,
+    routes: BTreeMap<RouteId, Route>,
     /// When the last reading was taken.
     read_at: Instant,
     /// Requests in flight, summed over the samples since the last reading.
@@ -27,9 +33,21 @@ struct Upstream {
     last: Totals,
 }
 
+#[derive(Debug)]
+struct Route {
+    series: Arc<Series>,
+    last: Totals,
+    /// Its requests go to the fleet.
+    leads_here: bool,
+    /// The policy looks at it.
+    watched: bool,
+    /// Requests in flight, summed over the samples since the last reading.
+    in_flight: u64,
+}
+
 impl Traffic {
     pub(super) const fn new(now: Instant) -> Self {
-        Self { upstreams: BTreeMap::new(), read_at: now, in_flight: 0, samples: 0 }
+        Self { upstreams: BTreeMap::new(), routes: BTreeMap::new(), read_at: now, in_flight: 0, samples: 0 }
     }
 
     pub(super) fn configure(&mut self, fleet: &FleetId, snapshot: &Snapshot, telemetry: &Telemetry) {
@@ -45,10 +63,33 @@ impl Traffic {
                 Upstream { series, last }
             });
         }
+        self.configure_routes(fleet, snapshot, telemetry);
+    }
+
+    fn configure_routes(&mut self, fleet: &FleetId, snapshot: &Snapshot, telemetry: &Telemetry) {
+        let watched: BTreeSet<&RouteId> =
+            snapshot.fleets.get(fleet).into_iter().flat_map(|fleet| fleet.policy.routes()).collect();
+        let mut old = std::mem::take(&mut self.routes);
+        for route in &snapshot.routes {
+            let leads_here = route.upstream.as_ref().is_some_and(|name| self.upstreams.contains_key(name));
+            let watched = watched.contains(&route.name);
+            if !leads_here && !watched {
+                continue;
+            }
+            let kept = old.remove(&route.name).unwrap_or_else(|| {
+                let series = telemetry.route(&route.name);
+                let last = series.totals();
+                Route { series, last, leads_here, watched, in_flight: 0 }
+            });
+            self.routes.insert(route.name.clone(), Route { leads_here, watched, ..kept });
+        }
     }
 
     pub(super) fn sample(&mut self) {
         self.in_flight += self.upstreams.values().map(|one| one.series.totals().in_flight()).sum::<u64>();
+        for route in self.routes.values_mut().filter(|route| route.watched) {
+            route.in_flight += route.series.totals().in_flight();
+        }
         self.samples += 1;
     }
 
@@ -63,8 +104,12 @@ impl Traffic {
             seen.add(&totals, &upstream.last);
             upstream.last = totals;
         }
-        if self.upstreams.is_empty() || passed.is_zero() {
+        let (network, routes) = self.read_routes(passed.as_secs_f64(), samples);
+        if passed.is_zero() {
             return Metrics::default();
+        }
+        if self.upstreams.is_empty() {
+            return Metrics { routes, ..Metrics::default() };
         }
         let quantile = |q| seen.latency.quantile(q).map(|latency| latency.as_secs_f64());
         Metrics {
@@ -74,8 +119,41 @@ impl Traffic {
             latency_p50: quantile(0.5),
             latency_p99: quantile(0.99),
             error_rate: (seen.ended > 0).then(|| seen.errors as f64 / seen.ended as f64),
+            network,
+            routes,
             ..Metrics::default()
         }
+    }
+
+    /// Bytes per second over the routes of the fleet, and the figures of those that are watched.
+    fn read_routes(&mut self, seconds: f64, samples: u32) -> (Option<f64>, BTreeMap<RouteId, RouteMetrics>) {
+        let (mut network, mut metrics) = (None, BTreeMap::new());
+        for (name, route) in &mut self.routes {
+            let totals = route.series.totals();
+            let last = std::mem::replace(&mut route.last, totals.clone());
+            let in_flight = std::mem::take(&mut route.in_flight);
+            let moved = |totals: &Totals| totals.bytes_in + totals.bytes_out;
+            let bytes = moved(&totals).saturating_sub(moved(&last)) as f64 / seconds;
+            if route.leads_here {
+                *network.get_or_insert(0.0) += bytes;
+            }
+            if !route.watched || seconds <= 0.0 {
+                continue;
+            }
+            let mut seen = Seen::default();
+            seen.add(&totals, &last);
+            let quantile = |q| seen.latency.quantile(q).map(|latency| latency.as_secs_f64());
+            let figures = RouteMetrics {
+                arrival_rate: Some(seen.arrived as f64 / seconds),
+                concurrency: Some(in_flight as f64 / f64::from(samples)),
+                latency_p50: quantile(0.5),
+                latency_p99: quantile(0.99),
+                error_rate: (seen.ended > 0).then(|| seen.errors as f64 / seen.ended as f64),
+                network: Some(bytes),
+            };
+            metrics.insert(name.clone(), figures);
+        }
+        (network, metrics)
     }
 }
 

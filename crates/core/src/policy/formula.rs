@@ -51,6 +51,15 @@ pub enum Variable {
     Work,
 }
 
+impl Variable {
+    pub fn signal(&self) -> Option<&Signal> {
+        match self {
+            Self::Signal(signal) => Some(signal),
+            _ => None,
+        }
+    }
+}
+
 impl Formula {
     /// The value; `None` where a name has none, and where the result is no number.
     pub fn value(&self, known: impl Fn(&Variable) -> Option<f64>) -> Option<f64> {

@@ -121,3 +121,12 @@ pub enum Signal {
     /// The value of an event source.
     Source(SourceId),
 }
+
+impl Signal {
+    pub fn route(&self) -> Option<&RouteId> {
+        match self {
+            Self::Route(route, _) => Some(route),
+            Self::Fleet(_) | Self::Source(_) => None,
+        }
+    }
+}

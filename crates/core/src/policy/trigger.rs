@@ -20,6 +20,21 @@ pub enum Trigger {
 }
 
 impl Trigger {
+    /// The routes that it looks at.
+    pub fn routes(&self) -> Vec<&RouteId> {
+        match self {
+            Self::Target(target) => target.route.iter().collect(),
+            Self::Threshold(threshold) => {
+                threshold.conditions.iter().filter_map(|one| one.signal.route()).collect()
+            }
+            Self::Backlog(backlog) => backlog.signal.route().into_iter().collect(),
+            Self::Formula(formula) => {
+                formula.variables.values().filter_map(|one| one.signal()?.route()).collect()
+            }
+            Self::Schedule(_) | Self::Forecast(_) | Self::Headroom(_) => Vec::new(),
+        }
+    }
+
     /// What it is called in a configuration.
     pub const fn kind(&self) -> &'static str {
         match self {

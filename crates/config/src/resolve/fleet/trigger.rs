@@ -288,8 +288,6 @@ impl Triggers<'_, '_> {
             return Some(None);
         };
         look_up(route, self.routes, self.report);
-        let help = "until it is, this trigger sees nothing and the fleet does not shrink";
-        self.report.warning(route.place, "metrics of single routes are not observed yet", help);
         if !metric.of_routes() {
             let message = format!("`{}` is not known of a route", metric.name());
             let help = "remove `route`, or choose a metric that is counted at the gateway, like `latencyP99`";

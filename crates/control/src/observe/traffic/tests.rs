@@ -116,3 +116,36 @@ fn what_an_upstream_counted_before_it_led_here_is_left_out() {
     series.shard(0).arrive();
     assert_eq!(world.read(1_000).arrival_rate, Some(1.0));
 }
+
+#[test]
+fn routes_that_a_policy_looks_at_are_read_whoever_serves_them() {
+    let text = "\
+listeners: [{ address: 127.0.0.1:0 }]
+admin: { address: 127.0.0.1:0 }
+fleets:
+  f:
+    run: { command: [server] }
+    scale: { triggers: [{ threshold: { metric: latencyP99, route: other, above: 1s } }] }
+upstreams: { f: { fleet: f }, e: { endpoints: [localhost:1] } }
+routes:
+  - { name: own, match: { path: /a }, upstream: f }
+  - { name: other, match: { path: /b }, upstream: e }
+  - { name: third, match: { path: /c }, upstream: e }
+";
+    let snapshot = tidegate_config::parse("t.yaml", text, &|_| Ok(String::new())).0.unwrap();
+    let (telemetry, start) = (Telemetry::new(1), Instant::now());
+    let mut traffic = Traffic::new(start);
+    traffic.configure(&fleet("f"), &snapshot, &telemetry);
+    let route = |name: &str| telemetry.route(&RouteId::new(name).unwrap());
+    route("own").shard(0).transfer(300, 700);
+    route("third").shard(0).transfer(9, 9);
+    for _ in 0..10 {
+        route("other").shard(0).arrive();
+        route("other").shard(0).end(200, Duration::from_millis(50));
+    }
+    let metrics = traffic.read(start + Duration::from_secs(2));
+    assert_eq!(metrics.network, Some(500.0), "of the fleet's own routes");
+    let [(name, other)] = metrics.routes.into_iter().collect::<Vec<_>>().try_into().unwrap();
+    assert_eq!((name.as_str(), other.arrival_rate, other.error_rate), ("other", Some(5.0), Some(0.0)));
+    assert!(other.latency_p99.is_some_and(|seconds| (0.04..0.06).contains(&seconds)));
+}
