@@ -14,6 +14,12 @@ pub fn pinball(level: f64, said: f64, truth: f64) -> f64 {
     (level * short).max((level - 1.0) * short)
 }
 
+/// The mean loss over all levels.
+pub(crate) fn mean_pinball(levels: &[f64], said: &[f64], truth: f64) -> f64 {
+    let losses = levels.iter().zip(said).map(|(&level, &said)| pinball(level, said, truth));
+    losses.sum::<f64>() / levels.len().max(1) as f64
+}
+
 /// The levels that accuracy is reported at: an interval of 90 %, the median, and 90 %.
 pub const LEVELS: [f64; 4] = [0.05, 0.5, 0.9, 0.95];
 
@@ -39,7 +45,7 @@ impl Accuracy {
 
 /// Forecasts `values` at `horizon`, not beyond a `season`, with a choice among `kinds`.
 pub fn assess(values: &[f64], horizon: usize, season: usize, kinds: &[Kind]) -> Accuracy {
-    let settings = Settings { horizon, season, levels: LEVELS.to_vec() };
+    let settings = Settings { horizon, seasons: vec![season, 7 * season], levels: LEVELS.to_vec() };
     let mut forecaster = Forecaster::with_models(settings, kinds);
     let mut accuracy = Accuracy::default();
     let (mut error, mut naive_error) = (0.0, 0.0);

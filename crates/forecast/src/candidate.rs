@@ -5,13 +5,15 @@ use std::collections::VecDeque;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    accuracy::pinball,
+    accuracy::mean_pinball,
     model::{Kind, Series},
     residuals::Residuals,
 };
 
 /// How much one loss moves the recent loss.
 const LOSS_MEMORY: f64 = 0.01;
+/// Seasons that the lasting loss remembers.
+const LASTING: usize = 2;
 
 /// What was said of one moment: one value for each level, in the order of the levels.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -29,17 +31,26 @@ pub(crate) struct Candidate {
     /// What was said of the next steps, the nearest first.
     pending: VecDeque<Option<Said>>,
     residuals: Residuals,
-    /// Mean pinball loss over all levels of late; `None` before the first.
-    pub(crate) loss: Option<f64>,
+    /// Mean pinball losses over all levels: of the last hour or two, and of the last season.
+    recent: f64,
+    lasting: f64,
+    /// Losses so far.
+    judged: u64,
+    /// How much one loss moves the lasting loss.
+    lasting_memory: f64,
 }
 
 impl Candidate {
-    pub(crate) fn new(kind: Kind, horizon: usize, levels: &[f64]) -> Self {
+    /// A model of a series that repeats itself after `season` steps.
+    pub(crate) fn new(kind: Kind, horizon: usize, season: usize, levels: &[f64]) -> Self {
         Self {
             kind,
             pending: vec![None; horizon].into(),
             residuals: Residuals::new(horizon, levels),
-            loss: None,
+            recent: 0.0,
+            lasting: 0.0,
+            judged: 0,
+            lasting_memory: LOSS_MEMORY.min(1.0 / (LASTING * season).max(1) as f64),
         }
     }
 
@@ -49,9 +60,11 @@ impl Candidate {
             return;
         };
         if let Some(quantiles) = &said.quantiles {
-            let losses = levels.iter().zip(quantiles).map(|(&level, &said)| pinball(level, said, truth));
-            let loss = losses.sum::<f64>() / levels.len() as f64;
-            self.loss = Some(self.loss.map_or(loss, |old| old + LOSS_MEMORY * (loss - old)));
+            let loss = mean_pinball(levels, quantiles, truth);
+            self.judged += 1;
+            let first = 1.0 / self.judged as f64;
+            self.recent += LOSS_MEMORY.max(first) * (loss - self.recent);
+            self.lasting += self.lasting_memory.max(first) * (loss - self.lasting);
             for (index, (&level, &said)) in levels.iter().zip(quantiles).enumerate() {
                 self.residuals.steer(index, level, truth > said);
             }
@@ -73,9 +86,23 @@ impl Candidate {
         self.pending.push_back(said);
     }
 
+    /// How bad this model is; `None` before it was judged.
+    ///
+    /// The loss of late and the loss of a whole season, together: in the quiet hours all models are
+    /// about as good, and the one that knows of the rush must not be forgotten for that; while a crowd
+    /// comes in, what was good all day must not be believed any longer.
+    pub(crate) fn loss(&self) -> Option<f64> {
+        (self.judged > 0).then_some(self.recent + self.lasting)
+    }
+
     /// Mean absolute error of late.
     pub(crate) fn error(&self) -> f64 {
         self.residuals.size()
+    }
+
+    /// What was said of the moment that comes next.
+    pub(crate) fn next(&self) -> Option<&[f64]> {
+        self.pending.front()?.as_ref()?.quantiles.as_deref()
     }
 
     /// The newest that was said.

@@ -1,23 +1,35 @@
 //! Forecasts of one series at one horizon.
 //!
-//! Every model speaks at every step and is judged when the truth is known; the one with the least
-//! pinball loss of late is believed. No model wins everywhere: up to some minutes the last value is
-//! hard to beat, seasons pay from about an hour ahead, and in a flash crowd they do harm. What is
-//! believed is calibrated once more as a whole.
+//! Every model speaks at every step and is judged when the truth is known; those with the least pinball
+//! loss of late are believed, each by as much as it comes close to the best. No model wins everywhere:
+//! up to some minutes the last value is hard to beat, seasons pay from about an hour ahead, and in a
+//! flash crowd they do harm. What is believed is calibrated once more as a whole.
 //!
-//! Work per step is constant, memory is one season twice and a few hundred residuals per model. Not
-//! here: whether to trust a forecast at all, which is for whoever acts on it to judge by its record.
+//! Work per step is constant, memory is the longest season and a few hundred residuals per model.
+//!
+//! Not here: what becomes of a forecast. Whether it should be acted on at all is said by [`Trust`].
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    accuracy::mean_pinball,
     calibration::Calibration,
     candidate::Candidate,
-    model::{Kind, Series},
+    model::{History, Kind, Series},
+    trust::{Record, Trust},
 };
 
 /// A challenger must be this much better, so that noise does not switch models back and forth.
 const ADVANTAGE: f64 = 0.98;
+
+/// How little a model is believed that loses more than the best: one that loses 5 % more counts a third
+/// of it, one that loses a quarter more a hundredth.
+const SHARPNESS: i32 = 20;
+/// Who counts less than this is not asked.
+const LEAST_WEIGHT: f64 = 0.01;
+
+/// The highest level that honesty is measured at.
+const HIGH: f64 = 0.95;
 
 /// Values from here on are not believed: they would spoil every sum they enter.
 const LARGEST: f64 = 1e15;
@@ -28,8 +40,8 @@ const LARGEST: f64 = 1e15;
 pub struct Settings {
     /// Steps ahead, at least one.
     pub horizon: usize,
-    /// Steps after which the series may repeat itself; 0: it does not.
-    pub season: usize,
+    /// Steps after which the series may repeat itself, as a day and a week; empty: it does not.
+    pub seasons: Vec<usize>,
     /// Levels of the quantiles, ascending, above 0 and below 1.
     pub levels: Vec<f64>,
 }
@@ -38,7 +50,7 @@ pub struct Settings {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Forecast {
-    /// Whose word it is.
+    /// Who is believed most.
     pub model: Kind,
     /// One value for each level of the settings.
     pub quantiles: Vec<f64>,
@@ -51,9 +63,10 @@ pub struct Forecaster {
     settings: Settings,
     series: Series,
     candidates: Vec<Candidate>,
-    /// The candidate that is believed.
+    /// The candidate that is believed most.
     chosen: Option<usize>,
     calibration: Calibration,
+    record: Record,
 }
 
 impl Forecaster {
@@ -64,10 +77,18 @@ impl Forecaster {
     /// A forecaster that may choose among `kinds` only.
     pub fn with_models(settings: Settings, kinds: &[Kind]) -> Self {
         let settings = Settings { horizon: settings.horizon.max(1), ..settings };
-        let candidate = |&kind: &Kind| Candidate::new(kind, settings.horizon, &settings.levels);
+        let season = settings.seasons.iter().copied().min().unwrap_or_default();
+        let candidate = |&kind: &Kind| Candidate::new(kind, settings.horizon, season, &settings.levels);
         let candidates = kinds.iter().map(candidate).collect();
         let calibration = Calibration::new(settings.horizon, &settings.levels);
-        Self { series: Series::new(settings.season), candidates, chosen: None, calibration, settings }
+        Self {
+            series: Series::new(&settings.seasons),
+            candidates,
+            chosen: None,
+            calibration,
+            record: Record::default(),
+            settings,
+        }
     }
 
     pub fn settings(&self) -> &Settings {
@@ -77,6 +98,7 @@ impl Forecaster {
     /// The next value of the series. `None` is a gap, and so is what is no number, below zero or absurd.
     pub fn observe(&mut self, value: Option<f64>) {
         let value = value.filter(|value| (0.0..LARGEST).contains(value));
+        self.keep_record(value);
         let levels = &self.settings.levels;
         for candidate in &mut self.candidates {
             candidate.judge(levels, value);
@@ -87,10 +109,8 @@ impl Forecaster {
             candidate.speak(levels, &self.series, self.settings.horizon);
         }
         self.choose();
-        let chosen = self.chosen.map(|index| &self.candidates[index]);
-        let (quantiles, error) =
-            (chosen.and_then(Candidate::quantiles), chosen.map_or(0.0, Candidate::error));
-        self.calibration.speak(quantiles, error);
+        let (quantiles, error) = self.blend();
+        self.calibration.speak(quantiles.as_deref(), error);
     }
 
     /// What is expected at the horizon; `None` while too little is known to say how sure it is.
@@ -99,8 +119,62 @@ impl Forecaster {
         Some(Forecast { model, quantiles: self.calibration.quantiles()?.to_vec() })
     }
 
+    /// Whether what is said here has earned to be acted on.
+    pub fn trust(&self) -> Trust {
+        let level = self.settings.levels.get(self.high_level()).copied().unwrap_or(HIGH);
+        self.record.trust(self.settings.horizon, level)
+    }
+
+    /// What there was to learn from, and what was wrong with it.
+    pub fn history(&self) -> History {
+        self.series.history()
+    }
+
+    /// What those say together who come close to the best, and how wrong they were of late.
+    fn blend(&self) -> (Option<Vec<f64>>, f64) {
+        let Some(best) = self.chosen.and_then(|index| self.candidates[index].loss()) else {
+            return (None, 0.0);
+        };
+        let mut sums = vec![0.0; self.settings.levels.len()];
+        let (mut weights, mut error) = (0.0, 0.0);
+        for (index, candidate) in self.candidates.iter().enumerate() {
+            let Some((loss, quantiles)) = candidate.loss().zip(candidate.quantiles()) else { continue };
+            let is_best = Some(index) == self.chosen || loss <= best;
+            let weight = if is_best { 1.0 } else { (best / loss).powi(SHARPNESS) };
+            if weight < LEAST_WEIGHT {
+                continue;
+            }
+            weights += weight;
+            error += weight * candidate.error();
+            sums.iter_mut().zip(quantiles).for_each(|(sum, quantile)| *sum += weight * quantile);
+        }
+        let mean = |sum: f64| sum / weights;
+        (weights > 0.0)
+            .then(|| sums.into_iter().map(mean).collect())
+            .map_or((None, 0.0), |said| (Some(said), error / weights))
+    }
+
+    /// Holds what was said of this moment against the truth and against the last value.
+    fn keep_record(&mut self, truth: Option<f64>) {
+        let levels = &self.settings.levels;
+        let naive = self.candidates.iter().find(|candidate| candidate.kind == Kind::LastValue);
+        if let (Some(truth), Some(said)) = (truth, self.calibration.next())
+            && let Some(naive) = naive.and_then(Candidate::next)
+        {
+            let beyond = truth > said[self.high_level()];
+            let (loss, naive) = (mean_pinball(levels, said, truth), mean_pinball(levels, naive, truth));
+            self.record.judge(loss, naive, beyond);
+        }
+    }
+
+    /// The level that honesty is measured at: high, but not so high that nothing ever lies beyond.
+    fn high_level(&self) -> usize {
+        let levels = &self.settings.levels;
+        levels.partition_point(|&level| level <= HIGH).saturating_sub(1)
+    }
+
     fn choose(&mut self) {
-        let speaking = |candidate: &Candidate| candidate.loss.filter(|_| candidate.quantiles().is_some());
+        let speaking = |candidate: &Candidate| candidate.loss().filter(|_| candidate.quantiles().is_some());
         let losses = self.candidates.iter().map(speaking).enumerate();
         let best = losses.filter_map(|(index, loss)| loss.map(|loss| (index, loss)));
         let Some((best, least)) = best.min_by(|one, other| one.1.total_cmp(&other.1)) else {

@@ -26,7 +26,7 @@ const OUTERMOST: f64 = 0.001;
 
 /// The latest residuals of one model at one horizon.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", from = "Kept")]
 pub(crate) struct Residuals {
     /// Steps from one residual of the window to the next, and to the next one from now.
     stride: usize,
@@ -35,9 +35,30 @@ pub(crate) struct Residuals {
     size: f64,
     /// Relative residuals, oldest first and in order of size.
     recent: VecDeque<f64>,
+    #[serde(skip)]
     sorted: Vec<f64>,
     /// The level that is read for each level that is asked for.
     steered: Vec<f64>,
+}
+
+/// What is written of them: the order of size is found again.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Kept {
+    stride: usize,
+    wait: usize,
+    size: f64,
+    recent: VecDeque<f64>,
+    steered: Vec<f64>,
+}
+
+impl From<Kept> for Residuals {
+    fn from(kept: Kept) -> Self {
+        let Kept { stride, wait, size, recent, steered } = kept;
+        let mut sorted: Vec<f64> = recent.iter().copied().collect();
+        sorted.sort_by(f64::total_cmp);
+        Self { stride, wait, size, recent, sorted, steered }
+    }
 }
 
 impl Residuals {

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tidegate_core::policy::Forecast;
-use tidegate_forecast::{Forecaster, Settings};
+use tidegate_forecast::{Forecaster, Settings, Trust};
 
 use crate::{
     opinion::{Opinion, Wanted},
@@ -72,7 +72,7 @@ impl Ahead {
         let steps = |span: Duration| (span.as_secs_f64() / grain.as_secs_f64()).ceil() as usize;
         let settings = Settings {
             horizon: steps(horizon).max(1),
-            season: steps(period),
+            seasons: vec![steps(period)],
             levels: vec![0.5, forecast.quantile],
         };
         Self {
@@ -109,19 +109,27 @@ impl Ahead {
             self.requests += rate * passed.as_secs_f64();
             self.seen += passed.as_secs_f64();
         }
-        if self.passed >= self.grain {
+        // Longer than the memory of the longest season nothing is told apart.
+        self.passed = self.passed.min(self.grain * LONGEST as u32);
+        while self.passed >= self.grain {
+            // What is over the grain belongs to the next one, or a day would drift against the clock.
+            self.passed -= self.grain;
             // Half a grain unseen is a gap.
-            let known = self.seen * 2.0 >= self.passed.as_secs_f64();
+            let known = self.seen * 2.0 >= self.grain.as_secs_f64();
             self.forecaster.observe(known.then(|| self.requests / self.seen));
-            (self.passed, self.requests, self.seen) = (Duration::ZERO, 0.0, 0.0);
+            (self.requests, self.seen) = (0.0, 0.0);
         }
     }
 
     fn expect(&self, sight: &Sight<'_>, words: Words) -> Opinion {
         let nothing =
             |because: &str| Opinion { wanted: Wanted::Nothing, because: words.say(|| because.to_owned()) };
-        let Some(expected) = self.forecaster.forecast() else {
-            return nothing("too little has been seen yet to know how wrong a forecast is");
+        let expected = match (self.forecaster.trust(), self.forecaster.forecast()) {
+            (Trust::Earned(_), Some(expected)) => expected,
+            (Trust::Lost(_), _) => {
+                return nothing("forecasts were no better than the last value, or too sure, of late");
+            }
+            _ => return nothing("too little has been seen yet to know how wrong a forecast is"),
         };
         let Some(work) = sight.work else {
             return nothing("the work per request is not known yet");

@@ -4,7 +4,7 @@ use super::*;
 use crate::accuracy::{LEVELS, assess};
 
 fn settings(horizon: usize, season: usize) -> Settings {
-    Settings { horizon, season, levels: LEVELS.to_vec() }
+    Settings { horizon, seasons: vec![season, 7 * season], levels: LEVELS.to_vec() }
 }
 
 /// Noise between -1 and 1 that is the same on every run.
