@@ -10,7 +10,7 @@ use tidegate_core::snapshot::LuaSettings;
 
 use crate::{Phase, WorkerIdentity, api, host, json, regex};
 
-const PARTS: [(&str, &str); 18] = [
+const PARTS: [(&str, &str); 20] = [
     ("constants", include_str!("prelude/constants.lua")),
     ("coroutine", include_str!("prelude/coroutine.lua")),
     ("log", include_str!("prelude/log.lua")),
@@ -25,6 +25,8 @@ const PARTS: [(&str, &str); 18] = [
     ("text", include_str!("prelude/text.lua")),
     ("digest", include_str!("prelude/digest.lua")),
     ("json", include_str!("prelude/json.lua")),
+    ("tables", include_str!("prelude/tables.lua")),
+    ("cache", include_str!("prelude/cache.lua")),
     ("regex", include_str!("prelude/regex.lua")),
     ("worker", include_str!("prelude/worker.lua")),
     ("script", include_str!("prelude/script.lua")),

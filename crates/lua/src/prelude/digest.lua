@@ -72,3 +72,35 @@ function ngx.decode_base64mime(text)
     end
     return decode((gsub(text, "[^A-Za-z0-9+/]", "")))
 end
+
+-- The module ngx.base64: the alphabet for URLs, without padding.
+local to_url = { ["+"] = "-", ["/"] = "_" }
+local from_url = { ["-"] = "+", ["_"] = "/" }
+local encode_base64 = ngx.encode_base64
+
+package.preload["ngx.base64"] = function()
+    local module = { version = "0.1.31" }
+
+    function module.encode_base64url(text)
+        if type(text) ~= "string" then
+            return nil, "must provide a string"
+        end
+        return (gsub(encode_base64(text, true), "[+/]", to_url))
+    end
+
+    function module.decode_base64url(text)
+        if type(text) ~= "string" then
+            return nil, "must provide a string"
+        end
+        local decoded
+        if not string.find(text, "[+/]") then
+            decoded = decode((gsub(text, "[-_]", from_url)))
+        end
+        if not decoded then
+            return nil, "invalid input"
+        end
+        return decoded
+    end
+
+    return module
+end

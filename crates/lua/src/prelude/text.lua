@@ -90,3 +90,13 @@ function ngx.decode_args(text, max)
     end
     return args
 end
+
+local SQL = {
+    ["\0"] = "\\0", ["\b"] = "\\b", ["\n"] = "\\n", ["\r"] = "\\r", ["\t"] = "\\t", ["\26"] = "\\Z",
+    ["\\"] = "\\\\", ["'"] = "\\'", ['"'] = '\\"',
+}
+
+-- A literal of MySQL.
+function ngx.quote_sql_str(text)
+    return "'" .. string.gsub(stringify(text), "[%z\b\n\r\t\26\\'\"]", SQL) .. "'"
+end

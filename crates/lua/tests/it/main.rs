@@ -8,6 +8,7 @@ mod errors;
 mod flow;
 mod json;
 mod logging;
+mod modules;
 mod output;
 mod regex;
 mod request;
