@@ -21,7 +21,7 @@ mod template;
 
 pub use self::{
     answer::{FixedAnswer, LocalAnswer, StaticFiles},
-    lua::{Assigned, Assignment, Hooks, LuaSettings, Script, SocketSettings},
+    lua::{Assignment, Hooks, LuaSettings, Script, SocketSettings},
     template::{Piece, Template},
 };
 
@@ -306,7 +306,7 @@ pub struct Upstream {
 #[derive(Debug, Clone, PartialEq)]
 pub enum UpstreamTarget {
     Fleet(FleetId),
-    /// Empty only where the `balancer` of every route that uses it picks the peer.
+    /// Never empty.
     Endpoints(Vec<StaticEndpoint>),
 }
 

@@ -181,6 +181,10 @@ impl Exchange for Request {
         None
     }
 
+    fn set_variable(&mut self, _: &[u8], _: &[u8]) -> bool {
+        false
+    }
+
     fn status(&self) -> u16 {
         0
     }

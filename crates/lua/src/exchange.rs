@@ -34,6 +34,9 @@ pub trait Exchange {
     /// `None`. `arg_*`, `http_*` and `sent_http_*` are resolved by the host and never asked for.
     fn variable(&self, name: &[u8]) -> Option<Cow<'_, [u8]>>;
 
+    /// Gives a variable that the configuration defines another value, or none. Answers whether it could.
+    fn set_variable(&mut self, name: &[u8], value: &[u8]) -> bool;
+
     /// 0 until one is set.
     fn status(&self) -> u16;
 

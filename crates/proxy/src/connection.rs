@@ -178,7 +178,15 @@ impl Connection {
         {
             return Err(Error::RequestBody(body::Error::TooLarge));
         }
+        for (name, value) in site.vars.iter().chain(&route.vars) {
+            let value = local::text(&self.exchange, value);
+            self.exchange.define(name, value);
+        }
+        if route.need_request_body {
+            self.line.read_body(&mut self.exchange, site).await?;
+        }
         let before = [
+            (&site.server_rewrite, Phase::ServerRewrite),
             (&route.rewrite, Phase::Rewrite),
             (&route.access, Phase::Access),
             (&route.precontent, Phase::Precontent),

@@ -29,6 +29,8 @@ pub(crate) struct Exchange {
     pub(crate) written: Vec<u8>,
     pub(crate) headers_sent: bool,
     pub(crate) lua: RequestState,
+    /// What the configuration defines for this request, in lower case, with its present value.
+    variables: Vec<(String, Vec<u8>)>,
     pub(crate) route: Option<RouteId>,
     pub(crate) started: Instant,
     pub(crate) arrived: Timestamp,
@@ -63,6 +65,7 @@ impl Exchange {
             written: Vec::new(),
             headers_sent: false,
             lua: RequestState::default(),
+            variables: Vec::new(),
             route: None,
             started: Instant::now(),
             arrived: Timestamp::default(),
@@ -79,6 +82,7 @@ impl Exchange {
         self.make_id();
         self.body = None;
         self.written.clear();
+        self.variables.clear();
         self.headers_sent = false;
         self.route = None;
         self.started = started;
@@ -87,6 +91,13 @@ impl Exchange {
         self.bytes_in = 0;
         self.bytes_out = 0;
         self.count += 1;
+    }
+
+    pub(crate) fn define(&mut self, name: &str, value: Vec<u8>) {
+        match self.variables.iter_mut().find(|(known, _)| known == name) {
+            Some(known) => known.1 = value,
+            None => self.variables.push((name.to_owned(), value)),
+        }
     }
 
     /// What this request is called in logs and in `X-Request-Id`.
@@ -196,8 +207,16 @@ impl tidegate_lua::Exchange for Exchange {
             b"route_name" => self.route.as_ref().map(|route| Cow::Borrowed(route.as_str().as_bytes())),
             b"msec" => Some(text(format_args!("{:.3}", self.arrived.as_secs_f64()))),
             b"pid" => Some(text(std::process::id())),
-            _ => None,
+            _ => {
+                let defined = self.variables.iter().find(|(known, _)| known.as_bytes() == name);
+                defined.map(|(_, value)| Cow::Borrowed(&**value))
+            }
         }
+    }
+
+    fn set_variable(&mut self, name: &[u8], value: &[u8]) -> bool {
+        let defined = self.variables.iter_mut().find(|(known, _)| known.as_bytes() == name);
+        defined.map(|(_, old)| value.clone_into(old)).is_some()
     }
 
     fn status(&self) -> u16 {

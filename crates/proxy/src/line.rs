@@ -216,8 +216,11 @@ impl Line {
         }
         let fields = &mut exchange.response.fields;
         answer::sign(fields);
-        if length != Length::Known(0) && !fields.contains(Kind::ContentType) {
-            fields.push(b"Content-Type", b"text/plain");
+        if let Some(default) = &route.default_type
+            && length != Length::Known(0)
+            && !fields.contains(Kind::ContentType)
+        {
+            fields.push(b"Content-Type", default.as_bytes());
         }
         self.settle_body(exchange);
         let writer = answer::begin(&self.worker, Some(route), exchange, length, &mut self.output).await?;

@@ -10,13 +10,13 @@ use std::{
 use tidegate_core::{
     Endpoint, InstanceId, RouteId, Snapshot, Telemetry, UpstreamId,
     roster::Load,
-    snapshot::{LocalAnswer, Script, StaticEndpoint},
+    snapshot::{self, Assignment, LocalAnswer, Script, StaticEndpoint, Template},
     telemetry::Series,
 };
 use tidegate_lua::{Handler, Vm};
 use tidegate_traffic::Router;
 
-use crate::{deadline::Deadlines, upstream::Upstream};
+use crate::{deadline::Deadlines, http::fields::is_value, upstream::Upstream};
 
 #[derive(Debug)]
 pub(crate) struct Site {
@@ -24,6 +24,9 @@ pub(crate) struct Site {
     pub(crate) router: Router,
     pub(crate) routes: Vec<Route>,
     pub(crate) upstreams: BTreeMap<UpstreamId, Rc<Upstream>>,
+    /// Set for every request, before its route's own.
+    pub(crate) vars: Vec<(String, Template)>,
+    pub(crate) server_rewrite: Option<Handler>,
     /// Compiled once for all routes that use them, and carried over to the next site.
     handlers: HashMap<Script, Handler>,
 }
@@ -36,6 +39,10 @@ pub(crate) struct Route {
     pub(crate) local: Option<LocalAnswer>,
     /// Only `ngx.exec` and subrequests may get here.
     pub(crate) internal: bool,
+    pub(crate) vars: Vec<(String, Template)>,
+    pub(crate) need_request_body: bool,
+    /// Of answers that are made here and name no type.
+    pub(crate) default_type: Option<String>,
     pub(crate) rewrite: Option<Handler>,
     pub(crate) access: Option<Handler>,
     pub(crate) precontent: Option<Handler>,
@@ -64,9 +71,14 @@ impl Site {
             router: Router::new(&snapshot.routes),
             routes: Vec::with_capacity(snapshot.routes.len()),
             upstreams,
+            vars: texts(&snapshot.vars),
+            server_rewrite: None,
             handlers: HashMap::new(),
             snapshot: Arc::clone(snapshot),
         };
+        if let Some(script) = &snapshot.lua.server_rewrite {
+            site.server_rewrite = Some(site.handler(script, ground.vm, previous)?);
+        }
         for route in &snapshot.routes {
             let mut load = |script: &Option<Script>| {
                 script.as_ref().map(|script| site.handler(script, ground.vm, previous)).transpose()
@@ -85,6 +97,9 @@ impl Site {
                 upstream,
                 local: route.local.clone(),
                 internal: route.internal,
+                vars: texts(&route.vars),
+                need_request_body: route.need_request_body,
+                default_type: default_type(route),
                 rewrite,
                 access,
                 precontent,
@@ -117,6 +132,17 @@ impl Site {
         let peer = peer.to_canonical();
         self.snapshot.trusted_proxies.iter().any(|network| network.contains(&peer))
     }
+}
+
+/// A type that cannot be a header is none.
+fn default_type(route: &snapshot::Route) -> Option<String> {
+    let default = &route.default_type;
+    let given = route.use_default_type && !default.is_empty() && is_value(default.as_bytes());
+    given.then(|| default.clone())
+}
+
+fn texts(vars: &[Assignment]) -> Vec<(String, Template)> {
+    vars.iter().map(|var| (var.name.clone(), var.value.clone())).collect()
 }
 
 fn upstreams(

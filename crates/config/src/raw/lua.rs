@@ -43,8 +43,6 @@ record! {
         precontent: Chunk = optional,
         /// As `headerFilter` of a route, for routes that have none.
         header_filter: Chunk = optional,
-        /// As `bodyFilter` of a route, for routes that have none.
-        body_filter: Chunk = optional,
         /// As `log` of a route, for routes that have none.
         log: Chunk = optional,
         /// Environment variables that `os.getenv` sees: `NAME`, or `NAME=value`. Without it: all.
@@ -75,6 +73,7 @@ record! {
         /// What `ngx.socket` does unless a script says otherwise.
         sockets: Sockets = default("{}"),
     }
+    later: ["bodyFilter"]
 }
 
 type Wait = Span<0, { 24 * HOUR }>;
@@ -134,35 +133,5 @@ impl Decode for Chunk {
     }
 }
 
-/// Variables in the order in which they are set.
-pub(crate) type Vars = Map<VariableName, VarValue>;
-
-/// Text with `$variables` in it, or Lua that returns a value.
-#[derive(Debug)]
-pub(crate) enum VarValue {
-    Text(text::Text),
-    Lua(LuaValue),
-}
-
-record! {
-    /// The value that Lua returns.
-    LuaValue {
-        /// The script.
-        lua: Chunk = required("return 1 + 1"),
-        /// `ngx.arg[1]` and so on; may have `$variables`.
-        args: List<text::Text> = default("[]"),
-    }
-}
-
-impl Decode for VarValue {
-    fn decode(node: &Node, report: &mut Report<'_>) -> Option<Self> {
-        match &node.kind {
-            Kind::Map(_) => LuaValue::decode(node, report).map(Self::Lua),
-            _ => text::Text::decode(node, report).map(Self::Text),
-        }
-    }
-
-    fn schema(generator: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "anyOf": [text::Text::form(), LuaValue::schema(generator)] })
-    }
-}
+/// Variables in the order in which they are set; text with `$variables` in it.
+pub(crate) type Vars = Map<VariableName, text::Text>;

@@ -25,8 +25,7 @@ record! {
     Upstream {
         /// Name of the fleet whose ready instances are the endpoints.
         fleet: FleetId = optional,
-        /// Fixed addresses. A host name is resolved when it is used, and again every 30 s. None are needed where each
-        /// route that uses the upstream has `lua.balancer`.
+        /// Fixed addresses. A host name is resolved when it is used, and again every 30 s.
         endpoints: List<Endpoint> = optional,
         /// `roundRobin`: in turn, by weight; `leastConnections`: fewest requests in flight for its weight. Without
         /// it: `roundRobin` for endpoints, `leastConnections` for a fleet.
@@ -70,8 +69,8 @@ record! {
         r#match: Match = default("{}"),
         /// Whether only subrequests and `ngx.exec` get here; to clients it is not there (404).
         internal: bool = default("false"),
-        /// Variables that a request gets before the rewrite phase, in this order: text that may have `$variables`, or
-        /// `{ lua: …, args: […] }`. All of them are `ngx.var.NAME`, readable and writable.
+        /// Variables that a request gets before the rewrite phase, in this order: text that may have `$variables`. All of
+        /// them are `ngx.var.NAME`, readable and writable.
         vars: Vars = default("{}"),
         /// Name of the upstream that answers.
         upstream: UpstreamId = optional,
@@ -138,12 +137,8 @@ record! {
         precontent: Chunk = optional,
         /// Makes the answer; the route then has no `upstream`, `return` or `static`.
         content: Chunk = optional,
-        /// Picks the peer of the upstream, by `ngx.balancer`.
-        balancer: Chunk = optional,
         /// When the head of the answer is known, before it is sent.
         header_filter: Chunk = optional,
-        /// For each part of the answer's body.
-        body_filter: Chunk = optional,
         /// When the request is over.
         log: Chunk = optional,
         /// Overrules `lua.needRequestBody`.
@@ -155,7 +150,7 @@ record! {
         /// Overrules `lua.useDefaultType`.
         use_default_type: bool = optional,
     }
-    later: ["sslCertificate"]
+    later: ["sslCertificate", "balancer", "bodyFilter"]
 }
 
 /// An address, or a mapping with its weight.

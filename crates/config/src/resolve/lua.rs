@@ -2,15 +2,11 @@
 
 use std::path::Path;
 
-use tidegate_core::snapshot::{Assigned, Assignment, Hooks, LuaSettings, Script, SocketSettings, Template};
+use tidegate_core::snapshot::{Assignment, Hooks, LuaSettings, Script, SocketSettings, Template};
 
 use crate::{
     decode::{Field, Located},
-    raw::{
-        self,
-        lua::{Chunk, VarValue},
-        route,
-    },
+    raw::{self, lua::Chunk, route},
     resolve::Resolver,
 };
 
@@ -21,9 +17,7 @@ impl Resolver<'_, '_> {
         let exit_worker = self.chunk(&raw.exit_worker);
         let server_rewrite = self.chunk(&raw.server_rewrite);
         // Not every route has to inherit these, so their mistakes are found here.
-        for phase in
-            [&raw.rewrite, &raw.access, &raw.precontent, &raw.header_filter, &raw.body_filter, &raw.log]
-        {
+        for phase in [&raw.rewrite, &raw.access, &raw.precontent, &raw.header_filter, &raw.log] {
             self.chunk(phase);
         }
         let prefix = self.prefix();
@@ -75,18 +69,14 @@ impl Resolver<'_, '_> {
         let access = phase(&raw.access, root.map(|root| &root.access));
         let precontent = phase(&raw.precontent, root.map(|root| &root.precontent));
         let content = phase(&raw.content, None);
-        let balancer = phase(&raw.balancer, None);
         let header_filter = phase(&raw.header_filter, root.map(|root| &root.header_filter));
-        let body_filter = phase(&raw.body_filter, root.map(|root| &root.body_filter));
         let log = phase(&raw.log, root.map(|root| &root.log));
         Some(Hooks {
             rewrite: rewrite?,
             access: access?,
             precontent: precontent?,
             content: content?,
-            balancer: balancer?,
             header_filter: header_filter?,
-            body_filter: body_filter?,
             log: log?,
         })
     }
@@ -102,16 +92,7 @@ impl Resolver<'_, '_> {
     pub(super) fn vars(&mut self, raw: &raw::Vars) -> Option<Vec<Assignment>> {
         let all = raw.0.iter().map(|entry| {
             let (name, value) = entry.name.as_ref().zip(entry.value.as_ref())?;
-            let value = match value {
-                VarValue::Text(text) => Assigned::Text(Template::parse(&text.0)),
-                VarValue::Lua(value) => {
-                    let Located { value: chunk, place } = value.lua.given()?;
-                    let script = self.scripts.chunk(chunk, *place, self.report);
-                    let args = value.args.value()?.resolve(|text, _| Some(Template::parse(&text.0)));
-                    Assigned::Lua { script: script?, args: args? }
-                }
-            };
-            Some(Assignment { name: name.0.clone(), value })
+            Some(Assignment { name: name.0.clone(), value: Template::parse(&value.0) })
         });
         let all: Vec<_> = all.collect();
         all.into_iter().collect()

@@ -31,7 +31,7 @@ impl Resolver<'_, '_> {
             self.report.error(place, message, "add one, like `endpoints: [10.0.0.5:8080]`");
         }
         let fleet = self.fleet_name(&raw.fleet);
-        let endpoints = raw.endpoints.given().and_then(|list| self.endpoints(name, list));
+        let endpoints = raw.endpoints.given().and_then(|list| self.endpoints(list));
         let retry = raw.retry.value().and_then(retry);
         let (target, balance) = match fleet {
             Some(fleet) => (UpstreamTarget::Fleet(fleet), Balance::LeastConnections),
@@ -47,12 +47,8 @@ impl Resolver<'_, '_> {
         Some(name.value.clone())
     }
 
-    fn endpoints(
-        &mut self,
-        name: &UpstreamId,
-        raw: &Located<List<route::Endpoint>>,
-    ) -> Option<Vec<StaticEndpoint>> {
-        if raw.value.is_empty() && !self.is_balanced_by_lua(name) {
+    fn endpoints(&mut self, raw: &Located<List<route::Endpoint>>) -> Option<Vec<StaticEndpoint>> {
+        if raw.value.is_empty() {
             self.report.error(raw.place, "no endpoints", "add one, like `10.0.0.5:8080`");
         }
         let mut seen = HashMap::new();
@@ -73,18 +69,6 @@ impl Resolver<'_, '_> {
             }
             Some(StaticEndpoint { host, port, weight: NonZeroU32::new(weight)? })
         })
-    }
-
-    /// Whether every route that uses the upstream picks the peer itself, and one does.
-    fn is_balanced_by_lua(&self, name: &UpstreamId) -> bool {
-        let routes = self.raw.routes.value().into_iter().flat_map(|routes| &routes.0);
-        let mut users = routes
-            .filter_map(|item| item.value.as_ref())
-            .filter(|route| route.upstream.value() == Some(name))
-            .peekable();
-        let balances =
-            |route: &raw::Route| route.lua.value().is_some_and(|hooks| hooks.balancer.given().is_some());
-        users.peek().is_some() && users.all(balances)
     }
 
     pub(super) fn routes(&mut self) -> Option<Vec<Route>> {
@@ -169,10 +153,6 @@ impl Resolver<'_, '_> {
                 let message = format!("`{first}` and `{key}` exclude each other");
                 self.report.error(place, message, "remove one of them");
             }
-        }
-        if let (Some(balancer), true) = (hooks.balancer.given(), raw.upstream.is_absent()) {
-            let help = "name the upstream whose peers it picks";
-            self.report.error(balancer.place, "`balancer` without `upstream` picks nothing", help);
         }
     }
 

@@ -5,8 +5,8 @@ use std::{path::PathBuf, time::Duration};
 use tidegate_core::{
     Snapshot,
     snapshot::{
-        Assigned, Assignment, ErrorLevel, ErrorLog, ErrorLogFormat, FixedAnswer, LocalAnswer, Route, Script,
-        StaticFiles, Template, UpstreamTarget,
+        Assignment, ErrorLevel, ErrorLog, ErrorLogFormat, FixedAnswer, LocalAnswer, Route, Script,
+        StaticFiles, Template,
     },
 };
 
@@ -75,14 +75,13 @@ lua:
 #[test]
 fn a_route_inherits_the_phases_it_has_not() {
     let text = "\
-lua: { rewrite: r.lua, access: a.lua, precontent: p.lua, headerFilter: h.lua, bodyFilter: b.lua, log: l.lua }
+lua: { rewrite: r.lua, access: a.lua, precontent: p.lua, headerFilter: h.lua, log: l.lua }
 routes:
   - lua: { content: c.lua, access: own.lua }
 ";
     let hooks = snapshot(text).routes.remove(0).hooks;
     let names: Vec<_> = hooks.scripts().map(|script| &*script.name).collect();
-    let expected =
-        ["conf/r.lua", "conf/own.lua", "conf/p.lua", "conf/c.lua", "conf/h.lua", "conf/b.lua", "conf/l.lua"];
+    let expected = ["conf/r.lua", "conf/own.lua", "conf/p.lua", "conf/c.lua", "conf/h.lua", "conf/l.lua"];
     assert_eq!(names, expected);
 }
 
@@ -110,19 +109,10 @@ routes:
 
 #[test]
 fn variables_keep_their_order() {
-    let text = "vars: { Zone: eu }\nroutes: [{ vars: { b: 'x $a', a: '', c: { lua: return 1, args: [$b, 2] } }, return: {} }]";
-    let snapshot = snapshot(text);
-    let assignment = |name: &str, text: &str| Assignment {
-        name: name.into(),
-        value: Assigned::Text(Template::parse(text)),
-    };
+    let snapshot = snapshot("vars: { Zone: eu }\nroutes: [{ vars: { b: 'x $a', a: '', c: 2 }, return: {} }]");
+    let assignment = |name: &str, text: &str| Assignment { name: name.into(), value: Template::parse(text) };
     assert_eq!(snapshot.vars, [assignment("zone", "eu")]);
-    let computed = Assigned::Lua {
-        script: script("conf/tidegate.yaml", "\n\nreturn 1"),
-        args: vec![Template::parse("$b"), Template::parse("2")],
-    };
-    let expected =
-        [assignment("b", "x $a"), assignment("a", ""), Assignment { name: "c".into(), value: computed }];
+    let expected = [assignment("b", "x $a"), assignment("a", ""), assignment("c", "2")];
     assert_eq!(snapshot.routes[0].vars, expected);
 }
 
@@ -153,23 +143,6 @@ fn exactly_one_thing_answers_a_route() {
             "2:64 `return` and `lua.content` exclude each other"
         ]
     );
-    assert_eq!(
-        told("{ return: {}, lua: { balancer: a() } }"),
-        ["2:41 `balancer` without `upstream` picks nothing"]
-    );
-}
-
-#[test]
-fn an_upstream_without_endpoints_needs_a_balancer_in_every_route() {
-    let with =
-        |routes: &str| format!("{LISTENERS}upstreams: {{ u: {{ endpoints: [] }} }}\nroutes:\n{routes}");
-    let balanced = "- { upstream: u, lua: { balancer: a() } }\n";
-    let snapshot = valid(&with(balanced));
-    let upstream = snapshot.upstreams.values().next().unwrap();
-    assert_eq!(upstream.target, UpstreamTarget::Endpoints(vec![]));
-    let plain = "- { match: { path: /b }, upstream: u }\n";
-    assert_eq!(messages(&with(&format!("{balanced}{plain}"))), ["2:30 no endpoints"]);
-    assert_eq!(messages(&with("- { return: {} }")), ["2:30 no endpoints"]);
 }
 
 #[test]

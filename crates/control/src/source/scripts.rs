@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use tidegate_config::{Diagnostic, Severity};
 use tidegate_core::{
     Snapshot,
-    snapshot::{Assigned, LuaSettings, Run, Script},
+    snapshot::{LuaSettings, Run, Script},
 };
 use tidegate_lua::{Dicts, Vm, WorkerIdentity};
 
@@ -20,16 +20,11 @@ pub(super) fn check(snapshot: &Snapshot) -> Vec<Diagnostic> {
     let lua = &snapshot.lua;
     let whole = [&lua.init, &lua.init_worker, &lua.exit_worker, &lua.server_rewrite].into_iter().flatten();
     let hooks = snapshot.routes.iter().flat_map(|route| route.hooks.scripts());
-    let routes = snapshot.routes.iter().flat_map(|route| &route.vars);
-    let vars = snapshot.vars.iter().chain(routes).filter_map(|var| match &var.value {
-        Assigned::Lua { script, .. } => Some(script),
-        Assigned::Text(_) => None,
-    });
     let apps = snapshot.fleets.values().filter_map(|fleet| match &fleet.run {
         Run::Lua(app) => Some(app),
         Run::Command(_) => None,
     });
-    let scripts: Vec<&Script> = whole.chain(hooks).chain(vars).chain(apps).collect();
+    let scripts: Vec<&Script> = whole.chain(hooks).chain(apps).collect();
     if scripts.is_empty() {
         return Vec::new();
     }

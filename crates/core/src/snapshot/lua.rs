@@ -130,20 +130,15 @@ pub struct Hooks {
     pub precontent: Option<Script>,
     /// Makes the answer itself; the route then has no upstream.
     pub content: Option<Script>,
-    /// Picks the peer that a request is sent to.
-    pub balancer: Option<Script>,
     pub header_filter: Option<Script>,
-    pub body_filter: Option<Script>,
     pub log: Option<Script>,
 }
 
 impl Hooks {
     /// All scripts there are.
     pub fn scripts(&self) -> impl Iterator<Item = &Script> {
-        let Self { rewrite, access, precontent, content, balancer, header_filter, body_filter, log } = self;
-        [rewrite, access, precontent, content, balancer, header_filter, body_filter, log]
-            .into_iter()
-            .flatten()
+        let Self { rewrite, access, precontent, content, header_filter, log } = self;
+        [rewrite, access, precontent, content, header_filter, log].into_iter().flatten()
     }
 }
 
@@ -152,15 +147,5 @@ impl Hooks {
 pub struct Assignment {
     /// Lower case, without `$`.
     pub name: String,
-    pub value: Assigned,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Assigned {
-    Text(Template),
-    /// What the script returns, given these as `ngx.arg`.
-    Lua {
-        script: Script,
-        args: Vec<Template>,
-    },
+    pub value: Template,
 }

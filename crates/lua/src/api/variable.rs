@@ -1,13 +1,11 @@
 //! `ngx.var`: variables that the host resolves, and those it asks the exchange for.
-//!
-//! Here is where variables that a request can set will live.
 
 use std::borrow::Cow;
 
 use crate::{
     abi::{Export, HostPtr, Text},
     exchange::Exchange,
-    host::{Host, MISSING, NO_REQUEST},
+    host::{Host, MISSING, NO_REQUEST, OK},
     uri,
 };
 
@@ -15,7 +13,25 @@ use crate::{
 const NAME_BYTES: usize = 64;
 
 pub(super) fn exports() -> Vec<Export> {
-    vec![Export::new("variable_get", variable_get as extern "C" fn(_, _, _) -> _)]
+    vec![
+        Export::new("variable_get", variable_get as extern "C" fn(_, _, _) -> _),
+        Export::new("variable_set", variable_set as extern "C" fn(_, _, _, _, _) -> _),
+    ]
+}
+
+extern "C" fn variable_set(
+    host: HostPtr,
+    name: Text,
+    name_length: usize,
+    value: Text,
+    value_length: usize,
+) -> i32 {
+    let (name, value) = (name.of(name_length).to_ascii_lowercase(), value.of(value_length));
+    match host.get().with(|exchange| exchange.set_variable(&name, value)) {
+        Some(true) => OK,
+        Some(false) => MISSING,
+        None => NO_REQUEST,
+    }
 }
 
 extern "C" fn variable_get(host: HostPtr, name: Text, length: usize) -> i32 {

@@ -3,8 +3,8 @@
 local kit = ...
 
 local host, given, MISSING, NO_REQUEST = kit.host, kit.given, kit.MISSING, kit.NO_REQUEST
-local variable_get = kit.C.variable_get
-local error, type = error, type
+local variable_get, variable_set = kit.C.variable_get, kit.C.variable_set
+local error, tostring, type = error, tostring, type
 
 local function get(_, name)
     if type(name) ~= "string" then
@@ -24,16 +24,24 @@ local function get(_, name)
     return nil
 end
 
--- What the request itself defines is not changeable, and nothing else is defined.
-local function set(_, name)
+-- What the configuration defines can be changed, what the request itself defines cannot. Nil is an empty text.
+local function set(_, name, value)
     if type(name) ~= "string" then
         error("bad variable name", 2)
     end
-    local code = variable_get(host, name, #name)
+    local kind = type(value)
+    if kind ~= "string" and kind ~= "number" and kind ~= "nil" then
+        error("bad value type: string, number, or nil expected", 2)
+    end
+    local text = value == nil and "" or tostring(value)
+    local code = variable_set(host, name, #name, text, #text)
+    if code == 0 then
+        return
+    end
     if code == NO_REQUEST then
         error("no request found", 2)
     end
-    if code == MISSING then
+    if variable_get(host, name, #name) == MISSING then
         error('variable "' .. name .. '" not found for writing; maybe it is a built-in variable that is not changeable '
             .. "or it has to be defined in the configuration first", 2)
     end

@@ -30,6 +30,8 @@ pub(crate) struct Request {
     pub(crate) response: Headers,
     pub(crate) args: Option<String>,
     pub(crate) status: u16,
+    /// `ngx.var.settable`, the one variable that can be written.
+    pub(crate) settable: Vec<u8>,
     pub(crate) sent: bool,
     pub(crate) output: Vec<u8>,
     /// The exchange asks to be flushed when this many bytes wait.
@@ -114,10 +116,19 @@ impl Exchange for Request {
 
     fn variable(&self, name: &[u8]) -> Option<Cow<'_, [u8]>> {
         match name {
+            b"settable" => Some(Cow::Borrowed(&self.settable)),
             b"method" => Some(Cow::Borrowed(self.method.as_bytes())),
             b"status" => Some(Cow::Owned(self.status.to_string().into_bytes())),
             _ => None,
         }
+    }
+
+    fn set_variable(&mut self, name: &[u8], value: &[u8]) -> bool {
+        let settable = name == b"settable";
+        if settable {
+            self.settable = value.to_vec();
+        }
+        settable
     }
 
     fn status(&self) -> u16 {

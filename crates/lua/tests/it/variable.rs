@@ -55,3 +55,18 @@ fn a_variable_of_the_request_cannot_be_written() {
     assert!(unknown.starts_with(r#"test.lua:2: variable "foo" not found for writing"#), "{unknown}");
     assert_eq!(host.failure("local x = ngx.var[{}]"), "test.lua:1: bad variable name");
 }
+
+#[test]
+fn a_variable_of_the_configuration_can_be_written() {
+    let host = Host::new();
+    let mut request = Request::get("/");
+    let code = "ngx.var.Settable = 'a'; local first = ngx.var.settable; ngx.var.settable = 7
+        local second = ngx.var.settable; ngx.var.settable = nil
+        ngx.say(first, second, '[', ngx.var.settable, ']')";
+    host.answer(code, &mut request);
+    assert_eq!(request.output(), "a7[]\n");
+    assert_eq!(
+        host.failure("ngx.var.settable = {}"),
+        "test.lua:1: bad value type: string, number, or nil expected"
+    );
+}

@@ -183,6 +183,10 @@ impl Exchange for Meddler {
         self.request.variable(name)
     }
 
+    fn set_variable(&mut self, _: &[u8], _: &[u8]) -> bool {
+        false
+    }
+
     fn status(&self) -> u16 {
         self.request.status()
     }

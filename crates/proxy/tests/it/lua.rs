@@ -250,3 +250,50 @@ fn a_route_without_upstream_answers_unless_it_is_internal() {
     assert_eq!(answer.text(), "hello you");
     assert_eq!(http::get(running.addr(), "/inside").status, 404);
 }
+
+#[test]
+fn variables_are_set_in_order_and_belong_to_one_request() {
+    let running = Running::start(
+        "vars: { zone: eu }
+routes:
+  - match: { path: /t }
+    vars: { a: '$zone-$arg_x', b: '[$a]' }
+    lua:
+      rewrite: \"ngx.var.A = ngx.var.a .. '!'\"
+      content: |
+        ngx.say(ngx.var.a, ' ', ngx.var.b, ' ', ngx.var.none, ' ', (pcall(function() ngx.var.none = 1 end)))
+",
+    );
+    let mut client = Client::connect(running.addr()).unwrap();
+    assert_eq!(client.get("/t?x=1").unwrap().text(), "eu-1! [eu-1] nil false\n");
+    assert_eq!(client.get("/t?x=2").unwrap().text(), "eu-2! [eu-2] nil false\n");
+}
+
+#[test]
+fn early_lua_runs_for_every_route_and_finds_the_body_when_it_is_asked_for() {
+    let running = Running::start(
+        "lua: { serverRewrite: ngx.ctx.early = ngx.get_phase(), needRequestBody: true }
+routes:
+  - match: { path: /t }
+    lua: { content: \"ngx.say(ngx.ctx.early, ' ', ngx.req.get_body_data())\" }
+",
+    );
+    let mut client = Client::connect(running.addr()).unwrap();
+    assert_eq!(client.request("POST", "/t", &[], b"abc").unwrap().text(), "server_rewrite abc\n");
+}
+
+#[test]
+fn the_default_type_is_the_routes_to_say() {
+    let running = Running::start(
+        "lua: { defaultType: text/html }
+routes:
+  - { match: { path: /file }, lua: { content: ngx.say(1) } }
+  - { match: { path: /own }, lua: { content: ngx.say(1), defaultType: foo/bar } }
+  - { match: { path: /none }, lua: { content: ngx.say(1), useDefaultType: false } }
+",
+    );
+    let kind = |path: &str| http::get(running.addr(), path).header("Content-Type").map(str::to_owned);
+    assert_eq!(kind("/file").as_deref(), Some("text/html"));
+    assert_eq!(kind("/own").as_deref(), Some("foo/bar"));
+    assert_eq!(kind("/none"), None);
+}
