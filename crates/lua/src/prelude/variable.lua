@@ -4,7 +4,8 @@ local kit = ...
 
 local host, given, MISSING, NO_REQUEST = kit.host, kit.given, kit.MISSING, kit.NO_REQUEST
 local variable_get, variable_set = kit.C.variable_get, kit.C.variable_set
-local error, tostring, type = error, tostring, type
+local error, tonumber, tostring, type = error, tonumber, tostring, type
+local match = string.match
 
 local function get(_, name)
     if type(name) ~= "string" then
@@ -49,3 +50,15 @@ local function set(_, name, value)
 end
 
 kit.ngx.var = setmetatable({}, { __index = get, __newindex = set })
+
+-- What requests are asked for that is a variable as well.
+local req = kit.ngx.req
+
+function req.http_version()
+    local protocol = get(nil, "server_protocol")
+    return tonumber(protocol and match(protocol, "^HTTP/(%d%.%d)$"))
+end
+
+function req.start_time()
+    return tonumber(get(nil, "msec"))
+end

@@ -297,3 +297,10 @@ routes:
     assert_eq!(kind("/own").as_deref(), Some("foo/bar"));
     assert_eq!(kind("/none"), None);
 }
+
+#[test]
+fn a_request_tells_its_version_and_when_it_began() {
+    let running =
+        content("ngx.say(ngx.req.http_version(), ' ', math.abs(ngx.req.start_time() - ngx.now()) < 60)");
+    assert_eq!(http::get(running.addr(), "/").text(), "1.1 true\n");
+}
