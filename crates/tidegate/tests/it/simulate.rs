@@ -165,11 +165,7 @@ fn what_a_simulation_cannot_show_of_a_policy_is_said() {
     let text = std::fs::read_to_string(folder.path().join("tidegate.yaml")).unwrap();
     let threshold = "triggers: [{ threshold: { metric: latencyP99, above: 250ms } }, ";
     write(&folder, "tidegate.yaml", &text.replace("triggers: [", threshold));
-    assert!(
-        said("orders").contains("note: orders has a threshold on latency or memory"),
-        "{}",
-        said("orders")
-    );
+    assert!(said("orders").contains("note: orders has a trigger on latency, memory"), "{}", said("orders"));
 }
 
 #[test]
