@@ -42,8 +42,9 @@ extern "C" fn regex_compile(
 ) -> RegexPtr {
     let host = host.get();
     let mut options = options;
-    if mode & UNCHECKED != 0 && options & pcre2::PCRE2_UTF != 0 {
-        // Subjects are not checked beforehand; what is not UTF-8 in them just never matches.
+    if mode & (UNCHECKED | DFA) == UNCHECKED && options & pcre2::PCRE2_UTF != 0 {
+        // PCRE2 cannot do so for all alternatives at once, where subjects are checked after all. Else they
+        // are not checked beforehand; what is not UTF-8 in them just never matches.
         options |= pcre2::PCRE2_MATCH_INVALID_UTF;
     }
     let mode =

@@ -39,6 +39,7 @@ fn options_change_what_matches() {
     assert_eq!(matches("ä", "^.$", "u"), "änil");
     assert_eq!(matches("ä", "^.$", ""), "nilnil");
     assert_eq!(matches("ä", "^.$", "U"), "änil");
+    assert_eq!(matches("ä", "^.$", "Ud"), "änil");
     assert_eq!(matches("aab", "a|aa|aab", "d"), "aabnil");
     assert_eq!(matches("a", "a[]", "J"), "nilnil");
     assert_eq!(failure("ngx.re.match('a', 'a', 'Hm')"), r#"test.lua:1: unknown flag "H" (flags "Hm")"#);
