@@ -386,12 +386,10 @@ fn configure(lua: &Lua, settings: &LuaSettings) -> mlua::Result<()> {
 fn environment(lua: &Lua, names: &[String]) -> mlua::Result<mlua::Function> {
     let visible = lua.create_table()?;
     for name in names {
-        match name.split_once('=') {
-            Some((name, value)) => visible.set(name, value)?,
-            None => match std::env::var_os(name) {
-                Some(value) => visible.set(name.as_str(), lua.create_string(value.as_encoded_bytes())?)?,
-                None => {}
-            },
+        if let Some((name, value)) = name.split_once('=') {
+            visible.set(name, value)?;
+        } else if let Some(value) = std::env::var_os(name) {
+            visible.set(name.as_str(), lua.create_string(value.as_encoded_bytes())?)?;
         }
     }
     lua.create_function(move |_, name: mlua::LuaString| visible.get::<mlua::Value>(name))

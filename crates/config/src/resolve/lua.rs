@@ -88,15 +88,16 @@ impl Resolver<'_, '_> {
             None => Some(None),
         }
     }
+}
 
-    pub(super) fn vars(&mut self, raw: &raw::Vars) -> Option<Vec<Assignment>> {
-        let all = raw.0.iter().map(|entry| {
-            let (name, value) = entry.name.as_ref().zip(entry.value.as_ref())?;
-            Some(Assignment { name: name.0.clone(), value: Template::parse(&value.0) })
-        });
-        let all: Vec<_> = all.collect();
-        all.into_iter().collect()
-    }
+/// Variables in the order of the file.
+pub(super) fn vars(raw: &raw::Vars) -> Option<Vec<Assignment>> {
+    let all = raw.0.iter().map(|entry| {
+        let (name, value) = entry.name.as_ref().zip(entry.value.as_ref())?;
+        Some(Assignment { name: name.0.clone(), value: Template::parse(&value.0) })
+    });
+    let all: Vec<_> = all.collect();
+    all.into_iter().collect()
 }
 
 fn sockets(raw: &raw::lua::Sockets) -> Option<SocketSettings> {
