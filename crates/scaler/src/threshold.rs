@@ -67,10 +67,12 @@ impl Beyond {
         self.below = since(self.below, low, sight.now);
         match (self.above, self.below) {
             (Some(above), _) => step_out(threshold, sight, above, &|| tell(&looks, Look::above), words),
-            (None, Some(low)) => step_in(threshold, sight, low, &|| tell(&looks, Look::below), words),
+            (None, Some(low)) => {
+                step_in(threshold, sight, low, &|| tell(&looks, |look| Some(look.below())), words)
+            }
             (None, None) => Opinion {
                 wanted: if has_below { Wanted::Count(sight.desired) } else { Wanted::Nothing },
-                because: words.say(|| tell(&looks, Look::between)),
+                because: words.say(|| tell(&looks, |look| Some(look.between()))),
             },
         }
     }
@@ -103,21 +105,21 @@ impl<'a> Look<'a> {
         self.is_above().then(|| format!("{}, above {}", self.seen(), self.shown(self.condition.above)))
     }
 
-    fn below(&self) -> Option<String> {
-        Some(match self.condition.below {
+    fn below(&self) -> String {
+        match self.condition.below {
             Some(below) => format!("{}, below {}", self.seen(), self.shown(below)),
             None => format!("{}, not above {}", self.seen(), self.shown(self.condition.above)),
-        })
+        }
     }
 
-    fn between(&self) -> Option<String> {
+    fn between(&self) -> String {
         let (above, high) = (self.is_above(), self.shown(self.condition.above));
-        Some(match self.condition.below {
+        match self.condition.below {
             _ if above => format!("{}, above {high}", self.seen()),
-            Some(_) if self.is_low() => self.below()?,
+            Some(_) if self.is_low() => self.below(),
             Some(below) => format!("{}, between {} and {high}", self.seen(), self.shown(below)),
             None => format!("{}, not above {high}", self.seen()),
-        })
+        }
     }
 
     fn seen(&self) -> String {

@@ -9,6 +9,7 @@ use crate::RouteId;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[expect(clippy::large_enum_variant, reason = "a policy has a handful of them")]
 pub enum Trigger {
     Target(Target),
     Threshold(Threshold),

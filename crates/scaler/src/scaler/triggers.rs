@@ -38,7 +38,7 @@ fn what_a_window_needs_is_started_before_it_opens() {
         ..schedule(true, Some(6), None)
     });
     let mut scaler = Scaler::new(policy(vec![arrivals(100.0), daily]));
-    let slow = Observed { started: vec![Duration::from_secs(120)], ..arriving(200.0) };
+    let slow = Observed { started: vec![Duration::from_mins(2)], ..arriving(200.0) };
     assert_eq!(scaler.step(at_time("2026-05-04T07:57:59Z"), &slow).desired, 2);
     assert_eq!(scaler.step(at_time("2026-05-04T07:58:00Z"), &arriving(200.0)).desired, 6);
 }

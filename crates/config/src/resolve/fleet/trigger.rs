@@ -218,12 +218,11 @@ impl Triggers<'_, '_> {
         let mut variables = Vec::new();
         let mut known = true;
         for name in expression.names() {
-            match self.variable(&name) {
-                Some(variable) => variables.push((name, variable)),
-                None => {
-                    self.unknown_variable(&name, *place);
-                    known = false;
-                }
+            if let Some(variable) = self.variable(&name) {
+                variables.push((name, variable));
+            } else {
+                self.unknown_variable(&name, *place);
+                known = false;
             }
         }
         let default = raw.default.value()?.resolve(|name, place, value| {
