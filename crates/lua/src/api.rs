@@ -12,6 +12,7 @@ mod output;
 mod regex;
 mod request;
 mod response;
+mod socket;
 mod text;
 mod time;
 mod variable;
@@ -30,6 +31,7 @@ pub(crate) fn exports() -> Vec<Export> {
         regex::exports(),
         request::exports(),
         response::exports(),
+        socket::exports(),
         text::exports(),
         time::exports(),
         variable::exports(),

@@ -29,6 +29,7 @@ use crate::{
     dict::SharedDict,
     exchange::Exchange,
     regex::Engine,
+    socket::Sockets,
     task::{CtxSlot, Retired},
 };
 
@@ -113,10 +114,13 @@ pub(crate) struct Host {
     finalizer_scratch: Scratch,
     /// The values of a header that is about to be set.
     staged: Cell<Vec<Vec<u8>>>,
+    pub(crate) sockets: Sockets,
+    /// Why the last call about a socket failed.
+    pub(crate) reason: RefCell<String>,
 }
 
 impl Host {
-    pub(crate) fn new(worker: WorkerIdentity, log: Log) -> Self {
+    pub(crate) fn new(worker: WorkerIdentity, log: Log, sockets: Sockets) -> Self {
         Self {
             block: Block {
                 now: Cell::new(0.0),
@@ -142,6 +146,8 @@ impl Host {
             scratch: Scratch::default(),
             finalizer_scratch: Scratch::default(),
             staged: Cell::default(),
+            sockets,
+            reason: RefCell::default(),
         }
     }
 

@@ -33,6 +33,7 @@ mod phase;
 mod prelude;
 #[expect(unsafe_code, reason = "the border to PCRE2")]
 mod regex;
+mod socket;
 mod task;
 mod uri;
 #[expect(unsafe_code, reason = "the border to LuaJIT")]

@@ -10,7 +10,7 @@ use tidegate_core::snapshot::LuaSettings;
 
 use crate::{Phase, WorkerIdentity, api, host, json, regex};
 
-const PARTS: [(&str, &str); 20] = [
+const PARTS: [(&str, &str); 21] = [
     ("constants", include_str!("prelude/constants.lua")),
     ("coroutine", include_str!("prelude/coroutine.lua")),
     ("log", include_str!("prelude/log.lua")),
@@ -29,6 +29,7 @@ const PARTS: [(&str, &str); 20] = [
     ("cache", include_str!("prelude/cache.lua")),
     ("regex", include_str!("prelude/regex.lua")),
     ("worker", include_str!("prelude/worker.lua")),
+    ("socket", include_str!("prelude/socket.lua")),
     ("script", include_str!("prelude/script.lua")),
     ("fields", include_str!("prelude/fields.lua")),
 ];

@@ -14,7 +14,7 @@ use std::{
 
 use mlua::ffi::lua_State;
 
-use crate::Phase;
+use crate::{Phase, socket::Owner};
 
 /// What a VM may release.
 #[derive(Default)]
@@ -112,6 +112,8 @@ impl fmt::Debug for Task {
 #[derive(Default)]
 pub struct RequestState {
     pub(crate) ctx: Option<CtxSlot>,
+    /// The sockets that it has opened.
+    pub(crate) sockets: Option<Owner>,
 }
 
 impl fmt::Debug for RequestState {

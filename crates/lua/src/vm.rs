@@ -32,6 +32,7 @@ use crate::{
     dict::SharedDict,
     host::{Host, Pending},
     prelude::{self, Prelude},
+    socket::Sockets,
     task::Thread,
 };
 
@@ -78,7 +79,7 @@ impl Vm {
         worker: WorkerIdentity,
         log: Log,
     ) -> Result<Self, Error> {
-        let host = Rc::new(Host::new(worker, log));
+        let host = Rc::new(Host::new(worker, log, Sockets::default()));
         let options = LuaOptions::new();
         // SAFETY: scripts of the configuration are trusted with all of LuaJIT, its FFI included.
         let lua = unsafe { Lua::unsafe_new_with(StdLib::ALL, options) };
@@ -141,6 +142,11 @@ impl Vm {
         }
         // Fails only where memory does, and then leaves what there was.
         let _ = self.bind(&dicts);
+    }
+
+    /// Closes connections that were kept for use and are not to be used any more. The worker calls it now and then.
+    pub fn tend(&self) {
+        self.host.sockets.pools.sweep();
     }
 
     /// Bytes that Lua has allocated.
@@ -217,6 +223,7 @@ impl Vm {
     /// The request is over: what Lua keeps for it is released.
     pub fn finish(&self, state: &mut RequestState) {
         drop(state.ctx.take());
+        drop(state.sockets.take());
         if !self.running.get() {
             self.sweep();
         }

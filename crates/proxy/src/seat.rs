@@ -158,6 +158,7 @@ impl Shift {
         let busy = Handle::current().metrics().worker_total_busy_duration(0);
         worker.series().busy_us.store(busy.as_micros() as u64, Relaxed);
         if worker.deadlines.now().is_multiple_of(REAP_EVERY) {
+            worker.vm.tend();
             let site = worker.site();
             for upstream in site.upstreams.values() {
                 upstream.reap(site.snapshot.timeouts.upstream_keep_alive);

@@ -1,0 +1,157 @@
+//! Sockets that Lua opens: `ngx.socket` and what is built on it.
+//!
+//! A VM has one [`Sockets`]. Lua holds the number of a socket in an object whose finalizer releases it, so a
+//! number is used as long as anybody has it. A connection belongs to the request that made it: others are refused, and
+//! it is closed with the request, however that ends.
+//!
+//! An operation is tried at once; only what would block becomes a future for the worker to wait for (see [`tcp`]).
+//! All sockets of a VM are used by one thread, within a tokio runtime of its own.
+
+use std::{
+    cell::{Cell, RefCell},
+    net::SocketAddr,
+    rc::{Rc, Weak},
+    time::Duration,
+};
+
+use slab::Slab;
+
+use self::{
+    connect::Target,
+    pool::{Pool, Pools},
+    resolver::Resolver,
+    tcp::{Outcome, Tcp, Timeouts},
+};
+
+pub(crate) mod busy;
+pub(crate) mod connect;
+pub(crate) mod failure;
+mod inbox;
+mod link;
+pub(crate) mod pool;
+pub(crate) mod receive;
+pub(crate) mod resolver;
+mod stream;
+pub(crate) mod tcp;
+
+/// What sockets are unless told otherwise.
+#[derive(Debug, Clone)]
+pub(crate) struct Defaults {
+    pub(crate) timeouts: Timeouts,
+    pub(crate) keep_alive_timeout: Duration,
+    pub(crate) pool_size: usize,
+    pub(crate) log_errors: bool,
+}
+
+impl Default for Defaults {
+    fn default() -> Self {
+        let minute = Duration::from_secs(60);
+        Self {
+            timeouts: Timeouts { connect: minute, send: minute, receive: minute },
+            keep_alive_timeout: minute,
+            pool_size: 30,
+            log_errors: true,
+        }
+    }
+}
+
+/// A socket by its number.
+#[derive(Clone)]
+pub(crate) enum Entry {
+    Tcp(Rc<Tcp>),
+}
+
+/// All sockets of a VM.
+#[derive(Default)]
+pub(crate) struct Sockets {
+    entries: RefCell<Slab<Entry>>,
+    pub(crate) pools: Rc<Pools>,
+    resolver: Rc<Resolver>,
+    pub(crate) defaults: RefCell<Defaults>,
+    requests: Cell<u64>,
+}
+
+impl Sockets {
+    /// Makes a number for an entry; `None` when there are no more.
+    pub(crate) fn insert(&self, entry: Entry) -> Option<i32> {
+        let mut entries = self.entries.borrow_mut();
+        let number = i32::try_from(entries.vacant_key()).ok()?;
+        entries.insert(entry);
+        Some(number)
+    }
+
+    pub(crate) fn new_tcp(&self) -> Option<i32> {
+        self.insert(Entry::Tcp(Rc::new(Tcp::new(self.defaults.borrow().timeouts))))
+    }
+
+    pub(crate) fn tcp(&self, number: u32) -> Option<Rc<Tcp>> {
+        match self.entries.borrow().get(number as usize)? {
+            Entry::Tcp(tcp) => Some(Rc::clone(tcp)),
+        }
+    }
+
+    /// Nobody has the number any more.
+    pub(crate) fn release(&self, number: u32) {
+        let entry = self.entries.borrow_mut().try_remove(number as usize);
+        if let Some(Entry::Tcp(tcp)) = entry {
+            drop(tcp.detach());
+        }
+    }
+
+    pub(crate) fn connect(
+        &self,
+        tcp: &Rc<Tcp>,
+        target: Result<Target, String>,
+        from: Option<SocketAddr>,
+        pool: Option<Rc<Pool>>,
+    ) -> Outcome<()> {
+        drop(tcp.detach());
+        connect::connect(tcp, pool, &self.resolver, target, from)
+    }
+
+    /// The number of a request that owns sockets.
+    pub(crate) fn new_request(&self) -> Owner {
+        let number = self.requests.get() + 1;
+        self.requests.set(number);
+        Owner { number, sockets: RefCell::default(), pruned_at: Cell::new(16) }
+    }
+}
+
+impl Drop for Sockets {
+    fn drop(&mut self) {
+        self.pools.close_all();
+    }
+}
+
+/// A request that owns sockets. Dropping it closes them.
+pub(crate) struct Owner {
+    pub(crate) number: u64,
+    sockets: RefCell<Vec<Weak<Tcp>>>,
+    pruned_at: Cell<usize>,
+}
+
+impl Owner {
+    /// Takes a socket over.
+    pub(crate) fn adopt(&self, tcp: &Rc<Tcp>) {
+        if tcp.request.replace(self.number) == self.number {
+            return;
+        }
+        let mut sockets = self.sockets.borrow_mut();
+        if sockets.len() >= self.pruned_at.get() {
+            sockets.retain(|socket| socket.strong_count() > 0);
+            self.pruned_at.set(2 * sockets.len() + 16);
+        }
+        sockets.push(Rc::downgrade(tcp));
+    }
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        for tcp in self.sockets.take().into_iter().filter_map(|socket| socket.upgrade()) {
+            if tcp.request.get() == self.number {
+                drop(tcp.detach());
+                tcp.request.set(0);
+            }
+        }
+    }
+}

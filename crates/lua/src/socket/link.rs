@@ -1,0 +1,88 @@
+//! A connection with what has come over it and what is still to go: what a pool keeps, and what a socket has while
+//! it is connected.
+
+use std::{
+    cell::{Cell, RefCell},
+    io,
+};
+
+use super::{inbox::Inbox, pool::Ticket, stream::Stream};
+
+#[derive(Default)]
+pub(crate) struct Traffic {
+    pub(crate) inbox: Inbox,
+    /// Bytes that were given to be sent and did not leave at once.
+    pub(crate) outbox: Vec<u8>,
+    /// The peer has sent its last byte.
+    pub(crate) ended: bool,
+}
+
+pub(crate) struct Link {
+    pub(crate) stream: Stream,
+    pub(crate) traffic: RefCell<Traffic>,
+    /// How often it was taken from a pool.
+    pub(crate) reused: Cell<u32>,
+    /// Its place in a pool that counts it.
+    pub(crate) ticket: RefCell<Option<Ticket>>,
+}
+
+impl Link {
+    pub(crate) fn new(stream: Stream, ticket: Option<Ticket>) -> Self {
+        Self { stream, traffic: RefCell::default(), reused: Cell::new(0), ticket: RefCell::new(ticket) }
+    }
+
+    /// Puts what the peer has sent into the inbox; answers how much that was, 0 at the end. `wanted` is how much is
+    /// going to be needed in all.
+    pub(crate) fn fill(&self, wanted: usize) -> io::Result<usize> {
+        let traffic = &mut *self.traffic.borrow_mut();
+        let room = traffic.inbox.room(wanted).ok_or(io::ErrorKind::OutOfMemory)?;
+        let count = self.stream.try_read(room)?;
+        traffic.inbox.put(count);
+        traffic.ended |= count == 0;
+        Ok(count)
+    }
+
+    /// Sends what it can of `bytes` and keeps the rest to be sent. Answers whether all of it has left.
+    pub(crate) fn send(&self, bytes: &[u8]) -> io::Result<bool> {
+        let sent = write_all(&self.stream, bytes)?;
+        let outbox = &mut self.traffic.borrow_mut().outbox;
+        outbox.clear();
+        outbox.extend_from_slice(&bytes[sent..]);
+        Ok(outbox.is_empty())
+    }
+
+    /// Goes on sending what was kept.
+    pub(crate) fn send_rest(&self) -> io::Result<bool> {
+        let outbox = &mut self.traffic.borrow_mut().outbox;
+        let sent = write_all(&self.stream, outbox)?;
+        outbox.drain(..sent);
+        if outbox.is_empty() {
+            *outbox = Vec::new();
+        }
+        Ok(outbox.is_empty())
+    }
+
+    /// Whether it is alive and the peer has sent nothing that was not received.
+    pub(crate) fn is_quiet(&self) -> bool {
+        let traffic = self.traffic.borrow();
+        if traffic.ended || !traffic.inbox.is_empty() {
+            return false;
+        }
+        drop(traffic);
+        matches!(self.fill(1), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+    }
+}
+
+/// Writes until all is written or no more is taken; answers how much was.
+fn write_all(stream: &Stream, bytes: &[u8]) -> io::Result<usize> {
+    let mut sent = 0;
+    while sent < bytes.len() {
+        match stream.try_write(&bytes[sent..]) {
+            Ok(count) => sent += count,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(sent)
+}

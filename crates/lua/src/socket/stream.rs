@@ -1,0 +1,85 @@
+//! A connected stream socket, of TCP or of a file.
+//!
+//! Reads and writes never block. Besides the answer of the system, a read that got less than it asked for
+//! tells that nothing more is there, so the next one waits without asking.
+
+use std::{
+    io::{self, ErrorKind::WouldBlock},
+    os::fd::{AsFd, AsRawFd, BorrowedFd},
+};
+
+use rustix::net::{RecvFlags, Shutdown, recv, shutdown};
+use socket2::SockRef;
+use tokio::{
+    io::Interest,
+    net::{TcpStream, UnixStream},
+};
+
+#[derive(Debug)]
+pub(crate) enum Stream {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+impl Stream {
+    /// 0 is the end.
+    pub(crate) fn try_read(&self, space: &mut [u8]) -> io::Result<usize> {
+        let mut read = 0;
+        let attempt = || {
+            (read, _) = recv(self.as_fd(), &mut *space, RecvFlags::empty())?;
+            // Makes the runtime forget that there is something to read.
+            if read > 0 && read < space.len() { Err(WouldBlock.into()) } else { Ok(()) }
+        };
+        let outcome = match self {
+            Self::Tcp(stream) => stream.try_io(Interest::READABLE, attempt),
+            Self::Unix(stream) => stream.try_io(Interest::READABLE, attempt),
+        };
+        if read > 0 { Ok(read) } else { outcome.map(|()| 0) }
+    }
+
+    pub(crate) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => stream.try_write(bytes),
+            Self::Unix(stream) => stream.try_write(bytes),
+        }
+    }
+
+    /// Returns when a read is worth trying. What is wrong with the stream, that tells.
+    pub(crate) async fn readable(&self) {
+        let _ = match self {
+            Self::Tcp(stream) => stream.readable().await,
+            Self::Unix(stream) => stream.readable().await,
+        };
+    }
+
+    pub(crate) async fn writable(&self) {
+        let _ = match self {
+            Self::Tcp(stream) => stream.writable().await,
+            Self::Unix(stream) => stream.writable().await,
+        };
+    }
+
+    pub(crate) fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        Ok(shutdown(self.as_fd(), how)?)
+    }
+
+    pub(crate) fn options(&self) -> SockRef<'_> {
+        match self {
+            Self::Tcp(stream) => SockRef::from(stream),
+            Self::Unix(stream) => SockRef::from(stream),
+        }
+    }
+
+    pub(crate) fn number(&self) -> i32 {
+        self.as_fd().as_raw_fd()
+    }
+}
+
+impl AsFd for Stream {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Tcp(stream) => stream.as_fd(),
+            Self::Unix(stream) => stream.as_fd(),
+        }
+    }
+}

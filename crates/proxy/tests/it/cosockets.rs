@@ -1,0 +1,124 @@
+//! Cosockets of handlers, against servers that do as they are told.
+
+use std::{
+    io::{Read as _, Write as _},
+    net::{SocketAddr, TcpListener},
+    thread,
+};
+
+use tidegate_testkit::{
+    component, eventually, http,
+    process::{self, Signal},
+    unused_address,
+};
+
+use crate::node::Running;
+
+/// A handler that has `socket`, connected to `server`.
+fn handler(server: SocketAddr, code: &str) -> Running {
+    let (ip, port) = (server.ip(), server.port());
+    let code = format!(
+        "local socket = ngx.socket.tcp()\nsocket:settimeouts(1000, 1000, 1000)\n\
+         assert(socket:connect('{ip}', {port}))\n{code}"
+    );
+    Running::start(&route(&code))
+}
+
+fn route(code: &str) -> String {
+    let code = code.replace('\n', "\n        ");
+    format!("routes:\n  - name: lua\n    match: {{ path: /* }}\n    lua:\n      content: |\n        {code}")
+}
+
+/// Sends these pieces to each client, apart from each other, after one read; then closes.
+fn server(pieces: &'static [&'static [u8]]) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            stream.set_nodelay(true).unwrap();
+            let mut block = [0; 1_024];
+            let _ = stream.read(&mut block);
+            for piece in pieces {
+                stream.write_all(piece).unwrap();
+                thread::yield_now();
+            }
+        }
+    });
+    address
+}
+
+fn answer(running: &Running) -> String {
+    let answer = http::get(running.addr(), "/");
+    assert_eq!(answer.status, 200, "{answer:?}");
+    answer.text().to_owned()
+}
+
+#[test]
+fn lines_counts_and_the_rest_are_read_however_they_come() {
+    let running = handler(
+        server(&[b"first li", b"ne\r\nsec", b"ond\nabc", b"def", b"the re", b"st"]),
+        "assert(socket:send({ 'a', { 1, 'b' } }) == 3)\n\
+         ngx.say(socket:receive('*l'))\nngx.say(socket:receive())\nngx.say(socket:receive(6))\n\
+         ngx.say(socket:receive('*a'))\nngx.say(socket:receive('*l'))",
+    );
+    assert_eq!(answer(&running), "first line\nsecond\nabcdef\nthe rest\nnilclosed\n");
+}
+
+#[test]
+fn a_peer_that_closes_early_leaves_what_it_sent() {
+    let running = handler(
+        server(&[b"only this"]),
+        "socket:send('x')\nlocal data, why, partial = socket:receive(100)\nngx.say(data, ' ', why, ' ', partial)",
+    );
+    assert_eq!(answer(&running), "nil closed only this\n");
+}
+
+#[test]
+fn a_pattern_is_found_across_pieces() {
+    let running = handler(
+        server(&[b"head-", b"-bou", b"ndary--tail"]),
+        "socket:send('x')\nlocal read = socket:receiveuntil('--boundary')\nngx.say(read())\nngx.say(socket:receive('*a'))",
+    );
+    assert_eq!(answer(&running), "head\n--tail\n");
+}
+
+#[test]
+fn a_silent_peer_is_waited_for_as_long_as_was_said() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let running = handler(
+        silent.local_addr().unwrap(),
+        "socket:settimeout(30)\nlocal data, why = socket:receive()\nngx.say(data, ' ', why)",
+    );
+    assert_eq!(answer(&running), "nil timeout\n");
+}
+
+#[test]
+fn nobody_there_is_no_error_of_the_script() {
+    let port = unused_address().port();
+    let running = Running::start(&route(&format!(
+        "local socket = ngx.socket.tcp()\nngx.say(socket:connect('127.0.0.1', {port}))\nngx.say(socket:receive())"
+    )));
+    assert_eq!(answer(&running), "nilconnection refused\nnilclosed\n");
+}
+
+#[test]
+fn a_connection_that_was_kept_is_used_again() {
+    let Some(redis) = component("redis-server") else { return };
+    let address = unused_address();
+    let mut server = std::process::Command::new(redis)
+        .args(["--bind", "127.0.0.1", "--save", "", "--port", &address.port().to_string()])
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let patience = std::time::Duration::from_secs(10);
+    eventually(patience, "redis-server listens", || std::net::TcpStream::connect(address).is_ok());
+    let running = handler(
+        address,
+        "local times = socket:getreusedtimes()\nassert(socket:send('*2\\r\\n$4\\r\\nINCR\\r\\n$1\\r\\nn\\r\\n'))\n\
+         ngx.say(times, ' ', socket:receive())\nassert(socket:setkeepalive(10000, 4))",
+    );
+    let answers: Vec<String> = (0..3).map(|_| answer(&running)).collect();
+    process::signal(server.id(), Signal::TERM);
+    server.wait().unwrap();
+    assert_eq!(answers, ["0 :1\n", "1 :2\n", "2 :3\n"]);
+}
