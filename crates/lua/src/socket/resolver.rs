@@ -33,9 +33,9 @@ const KEPT_NAMES: NonZeroUsize = NonZeroUsize::new(4_096).expect("is not zero");
 /// How long a failure to find a name is kept at most, and addresses at least and at most.
 const NEGATIVE: Duration = Duration::from_secs(5);
 const SHORTEST: Duration = Duration::from_secs(1);
-const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+const LONGEST: Duration = Duration::from_hours(24);
 /// How long addresses are used beyond their time while nobody can be asked.
-const STALE: Duration = Duration::from_secs(300);
+const STALE: Duration = Duration::from_mins(5);
 
 /// What a resolver is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -221,7 +221,7 @@ async fn look_up_exactly(name: &str, servers: &[SocketAddr], settings: &Settings
         }
         // Half an answer is enough; a name without an address of one kind may well have one of the other.
         (Some(Ok(found)), _) | (_, Some(Ok(found))) => Ok(found),
-        (Some(Err(error)), Some(Err(Error::NotFound))) | (Some(Err(error)), None) | (_, Some(Err(error))) => {
+        (Some(Err(error)), Some(Err(Error::NotFound)) | None) | (_, Some(Err(error))) => {
             Err(error)
         }
         (None, None) => Err(Error::NotFound),
