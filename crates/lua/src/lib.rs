@@ -11,8 +11,8 @@
 //! Lua, never fail by panicking (a panic there aborts), and never raise Lua errors: they return
 //! codes, and the prelude turns these into errors that name the user's line.
 //!
-//! Deliberately absent: sockets and clocks (operations and the time come from the worker), subrequests,
-//! timers, and budgets for untrusted code.
+//! Deliberately absent: clocks (the time comes from the worker). Not there yet: subrequests, timers, light threads, and
+//! budgets for untrusted code.
 
 #![warn(clippy::undocumented_unsafe_blocks)]
 

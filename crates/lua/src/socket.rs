@@ -15,6 +15,7 @@ use std::{
 };
 
 use slab::Slab;
+use tidegate_core::snapshot::SocketSettings;
 
 use self::{
     connect::Target,
@@ -43,14 +44,17 @@ pub(crate) struct Defaults {
     pub(crate) log_errors: bool,
 }
 
-impl Default for Defaults {
-    fn default() -> Self {
-        let minute = Duration::from_secs(60);
+impl From<&SocketSettings> for Defaults {
+    fn from(settings: &SocketSettings) -> Self {
         Self {
-            timeouts: Timeouts { connect: minute, send: minute, receive: minute },
-            keep_alive_timeout: minute,
-            pool_size: 30,
-            log_errors: true,
+            timeouts: Timeouts {
+                connect: settings.connect_timeout,
+                send: settings.send_timeout,
+                receive: settings.read_timeout,
+            },
+            keep_alive_timeout: settings.keep_alive_timeout,
+            pool_size: settings.pool_size,
+            log_errors: settings.log_errors,
         }
     }
 }
@@ -62,7 +66,6 @@ pub(crate) enum Entry {
 }
 
 /// All sockets of a VM.
-#[derive(Default)]
 pub(crate) struct Sockets {
     entries: RefCell<Slab<Entry>>,
     pub(crate) pools: Rc<Pools>,
@@ -72,6 +75,17 @@ pub(crate) struct Sockets {
 }
 
 impl Sockets {
+    pub(crate) fn new(settings: &SocketSettings) -> Self {
+        let resolver = Rc::new(Resolver::new(resolver::Settings::from(settings)));
+        Self {
+            entries: RefCell::default(),
+            pools: Rc::default(),
+            resolver,
+            defaults: RefCell::new(Defaults::from(settings)),
+            requests: Cell::default(),
+        }
+    }
+
     /// Makes a number for an entry; `None` when there are no more.
     pub(crate) fn insert(&self, entry: Entry) -> Option<i32> {
         let mut entries = self.entries.borrow_mut();

@@ -79,7 +79,7 @@ impl Vm {
         worker: WorkerIdentity,
         log: Log,
     ) -> Result<Self, Error> {
-        let host = Rc::new(Host::new(worker, log, Sockets::default()));
+        let host = Rc::new(Host::new(worker, log, Sockets::new(&settings.sockets)));
         let options = LuaOptions::new();
         // SAFETY: scripts of the configuration are trusted with all of LuaJIT, its FFI included.
         let lua = unsafe { Lua::unsafe_new_with(StdLib::ALL, options) };

@@ -6,10 +6,11 @@ use std::collections::{BTreeSet, HashMap};
 
 use tidegate_core::{
     Snapshot,
-    snapshot::{HostMatch, Match, PathMatch, Upstream, UpstreamTarget},
+    snapshot::{ErrorLog, HostMatch, Limits, LuaSettings, Match, PathMatch, Upstream, UpstreamTarget},
 };
 
 use crate::{
+    decode::Field,
     raw,
     report::{Place, Report},
 };
@@ -18,6 +19,7 @@ use crate::{
 const MAX_CASES: usize = 100;
 
 pub(crate) fn warn(raw: &raw::File, snapshot: &Snapshot, report: &mut Report<'_>) {
+    without_effect(raw, snapshot, report);
     unused_fleets(raw, snapshot, report);
     unused_upstreams(raw, snapshot, report);
     hidden_routes(raw, snapshot, report);
@@ -27,6 +29,61 @@ pub(crate) fn warn(raw: &raw::File, snapshot: &Snapshot, report: &mut Report<'_>
             "there are no routes",
             "every request will be answered with 404; add `routes:`",
         );
+    }
+}
+
+/// Keys that are understood and checked, and that nothing acts on yet: said where they are not as by default.
+fn without_effect(raw: &raw::File, snapshot: &Snapshot, report: &mut Report<'_>) {
+    fn place<T>(field: &Field<T>) -> Option<Place> {
+        field.given().map(|given| given.place)
+    }
+    let (lua, default) = (&snapshot.lua, LuaSettings::default());
+    let mut keys = Vec::new();
+    if let Some(raw) = raw.lua.value() {
+        let sockets = raw.sockets.value();
+        keys.extend([
+            ("codeCache", lua.code_cache != default.code_cache, place(&raw.code_cache)),
+            (
+                "checkClientAbort",
+                raw.check_client_abort.value() == Some(&true),
+                place(&raw.check_client_abort),
+            ),
+            (
+                "maxPendingTimers",
+                lua.max_pending_timers != default.max_pending_timers,
+                place(&raw.max_pending_timers),
+            ),
+            (
+                "maxRunningTimers",
+                lua.max_running_timers != default.max_running_timers,
+                place(&raw.max_running_timers),
+            ),
+            (
+                "http10Buffering",
+                lua.http10_buffering != default.http10_buffering,
+                place(&raw.http10_buffering),
+            ),
+            (
+                "transformUnderscoresInResponseHeaders",
+                lua.transform_underscores != default.transform_underscores,
+                place(&raw.transform_underscores_in_response_headers),
+            ),
+            (
+                "bufferSize",
+                lua.sockets.buffer_bytes != default.sockets.buffer_bytes,
+                sockets.and_then(|sockets| place(&sockets.buffer_size)),
+            ),
+        ]);
+    }
+    let body = raw.limits.value().and_then(|limits| place(&limits.client_body_buffer));
+    let buffer = snapshot.limits.client_body_buffer != Limits::default().client_body_buffer;
+    keys.push(("clientBodyBuffer", buffer, body));
+    keys.push(("errorLog", snapshot.error_log != ErrorLog::default(), place(&raw.error_log)));
+    for (name, changed, place) in keys {
+        if let Some(place) = place.filter(|_| changed) {
+            let help = "leave it out, or keep it for a later version";
+            report.warning(place, format!("`{name}` has no effect yet"), help);
+        }
     }
 }
 

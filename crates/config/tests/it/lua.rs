@@ -40,9 +40,6 @@ fn every_key_of_lua_reaches_the_snapshot() {
     let text = "\
 lua:
   codeCache: false
-  init: init.lua
-  initWorker: a = 1
-  exitWorker: { source: b = 2, name: =leave }
   serverRewrite: early.lua
   env: [HOME, MODE=test]
   strictContexts: true
@@ -55,9 +52,6 @@ lua:
   sockets: { connectTimeout: 1s, poolSize: 9, bufferSize: 1B, logErrors: false, resolver: [127.0.0.1:53] }
 ";
     let lua = snapshot(text).lua;
-    assert_eq!(lua.init, Some(script("conf/init.lua", "-- conf/init.lua")));
-    assert_eq!(lua.init_worker, Some(script("conf/tidegate.yaml", "\n\n\n\na = 1")));
-    assert_eq!(lua.exit_worker, Some(script("=leave", "b = 2")));
     assert_eq!(lua.server_rewrite, Some(script("conf/early.lua", "-- conf/early.lua")));
     assert_eq!(lua.env, Some(vec!["HOME".into(), "MODE=test".into()]));
     assert!(!lua.code_cache && lua.strict_contexts && !lua.http10_buffering && !lua.transform_underscores);
@@ -164,5 +158,20 @@ fn scripts_that_nobody_inherits_are_read_too() {
         )),
         ["2:13 cannot read `missing.lua`: entity not found"]
     );
-    assert!(parse(&format!("{LISTENERS}lua: {{ init: missing.lua }}")).0.is_none());
+}
+
+#[test]
+fn what_nothing_acts_on_yet_is_said() {
+    let refused = |key: &str| messages(&format!("{LISTENERS}lua: {{ {key}: a = 1 }}"));
+    for key in ["init", "initWorker", "exitWorker"] {
+        let found = refused(key);
+        assert!(found[0].ends_with(&format!("`{key}` is not supported yet")), "{found:?}");
+    }
+    let (snapshot, diagnostics) =
+        parse(&format!("{LISTENERS}lua: {{ codeCache: false, maxPendingTimers: 5 }}"));
+    assert!(snapshot.is_some());
+    let warned = ["codeCache", "maxPendingTimers"].map(|key| format!("`{key}` has no effect yet"));
+    for message in warned {
+        assert!(diagnostics.iter().any(|one| one.message == message), "{message} in {diagnostics:?}");
+    }
 }

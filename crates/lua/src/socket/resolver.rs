@@ -19,6 +19,7 @@ use std::{
 };
 
 use lru::LruCache;
+use tidegate_core::snapshot::SocketSettings;
 use tokio::{sync::OnceCell, time::Instant};
 
 use self::{hosts::Hosts, message::Kind, system::System};
@@ -53,6 +54,22 @@ pub(crate) struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self { servers: None, valid: None, ipv4: true, ipv6: true, timeout: Duration::from_secs(30) }
+    }
+}
+
+impl From<&SocketSettings> for Settings {
+    /// What is neither an address nor an address with a port has been refused with the configuration.
+    fn from(settings: &SocketSettings) -> Self {
+        let address = |text: &String| {
+            let plain = || Some(SocketAddr::from((text.parse::<IpAddr>().ok()?, system::PORT)));
+            text.parse().ok().or_else(plain)
+        };
+        let servers: Vec<_> = settings.resolver.iter().filter_map(address).collect();
+        Self {
+            servers: (!servers.is_empty()).then_some(servers),
+            timeout: settings.resolver_timeout,
+            ..Self::default()
+        }
     }
 }
 
@@ -123,6 +140,10 @@ pub(crate) struct Resolver {
 }
 
 impl Resolver {
+    pub(crate) fn new(settings: Settings) -> Self {
+        Self { settings: RefCell::new(settings), ..Self::default() }
+    }
+
     /// An address of `name`, or why there is none in OpenResty's words.
     pub(crate) async fn resolve(&self, name: &str) -> Result<IpAddr, String> {
         let lower = name.trim_end_matches('.').to_ascii_lowercase();
@@ -221,9 +242,7 @@ async fn look_up_exactly(name: &str, servers: &[SocketAddr], settings: &Settings
         }
         // Half an answer is enough; a name without an address of one kind may well have one of the other.
         (Some(Ok(found)), _) | (_, Some(Ok(found))) => Ok(found),
-        (Some(Err(error)), Some(Err(Error::NotFound)) | None) | (_, Some(Err(error))) => {
-            Err(error)
-        }
+        (Some(Err(error)), Some(Err(Error::NotFound)) | None) | (_, Some(Err(error))) => Err(error),
         (None, None) => Err(Error::NotFound),
     }
 }

@@ -122,3 +122,16 @@ fn a_connection_that_was_kept_is_used_again() {
     server.wait().unwrap();
     assert_eq!(answers, ["0 :1\n", "1 :2\n", "2 :3\n"]);
 }
+
+#[test]
+fn sockets_wait_as_long_as_the_configuration_says() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = silent.local_addr().unwrap().port();
+    let handler = route(&format!(
+        "local socket = ngx.socket.tcp()\nassert(socket:connect('127.0.0.1', {port}))\n\
+         local began = ngx.now()\nlocal data, why = socket:receive()\nngx.update_time()\n\
+         ngx.say(data, ' ', why, ' ', ngx.now() - began < 10)"
+    ));
+    let running = Running::start(&format!("lua: {{ sockets: {{ readTimeout: 50ms }} }}\n{handler}"));
+    assert_eq!(answer(&running), "nil timeout true\n");
+}

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 const PATH: &str = "/etc/resolv.conf";
 const PERIOD: Duration = Duration::from_secs(5);
-const PORT: u16 = 53;
+pub(super) const PORT: u16 = 53;
 /// As many as the system's own resolver asks.
 const MOST_SERVERS: usize = 3;
 const MOST_DOMAINS: usize = 6;
