@@ -7,7 +7,8 @@ use std::{
 };
 
 use tidegate_testkit::{
-    component, eventually, http,
+    component, eventually,
+    http::{self, Client},
     process::{self, Signal},
     unused_address,
 };
@@ -117,7 +118,9 @@ fn a_connection_that_was_kept_is_used_again() {
         "local times = socket:getreusedtimes()\nassert(socket:send('*2\\r\\n$4\\r\\nINCR\\r\\n$1\\r\\nn\\r\\n'))\n\
          ngx.say(times, ' ', socket:receive())\nassert(socket:setkeepalive(10000, 4))",
     );
-    let answers: Vec<String> = (0..3).map(|_| answer(&running)).collect();
+    // Each worker has a pool of its own; one connection stays with one worker.
+    let mut client = Client::connect(running.addr()).unwrap();
+    let answers: Vec<String> = (0..3).map(|_| client.get("/").unwrap().text().to_owned()).collect();
     process::signal(server.id(), Signal::TERM);
     server.wait().unwrap();
     assert_eq!(answers, ["0 :1\n", "1 :2\n", "2 :3\n"]);
