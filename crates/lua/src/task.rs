@@ -118,7 +118,7 @@ pub struct RequestState {
 
 impl fmt::Debug for RequestState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RequestState").field("ctx", &self.ctx.is_some()).finish()
+        f.debug_struct("RequestState").field("ctx", &self.ctx.is_some()).finish_non_exhaustive()
     }
 }
 

@@ -172,13 +172,12 @@ proptest! {
             }
         }
         let all: Vec<u8> = chunks.concat();
-        match naive(&until(&pattern, false, None), &all) {
-            (Some(before), rest) => prop_assert_eq!((found, given, unread), (true, before, rest)),
-            (None, _) => {
-                prop_assert!(!found);
-                given.extend_from_slice(&unread);
-                prop_assert_eq!(given, all);
-            }
+        if let (Some(before), rest) = naive(&until(&pattern, false, None), &all) {
+            prop_assert_eq!((found, given, unread), (true, before, rest));
+        } else {
+            prop_assert!(!found);
+            given.extend_from_slice(&unread);
+            prop_assert_eq!(given, all);
         }
     }
 }
