@@ -82,7 +82,7 @@ impl Bench {
         let shared_dicts = BTreeMap::from([(DictName::new("hits").unwrap(), 1 << 20)]);
         let settings = LuaSettings { shared_dicts, ..LuaSettings::default() };
         let dicts = Dicts::new(&settings.shared_dicts);
-        let vm = Vm::new(&settings, dicts, WorkerIdentity { id: 0, count: 1 }, Box::new(|_, _| ())).unwrap();
+        let vm = Vm::new(&settings, dicts, WorkerIdentity { id: 0, count: 1 }, Box::new(|_| ())).unwrap();
         vm.set_now(Timestamp::from_secs(1_777_636_800));
         let handler = vm.load(&Script { name: "hook.lua".into(), source: source.into() }).unwrap();
         Self { vm, handler }

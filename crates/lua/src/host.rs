@@ -25,7 +25,7 @@ use tidegate_core::Timestamp;
 
 use self::scratch::{Pair, PairList, Scratch};
 use crate::{
-    Level, Log, Op, Phase,
+    Level, Line, Log, Op, Phase,
     dict::SharedDict,
     exchange::Exchange,
     regex::Engine,
@@ -218,8 +218,14 @@ impl Host {
         self.block.now.set((now.as_micros() / 1_000) as f64 / 1e3);
     }
 
-    pub(crate) fn log(&self, level: Level, message: &str) {
-        (self.log)(level, message);
+    pub(crate) fn log(&self, level: Level, text: &str) {
+        let phase = Phase::from_bit(self.block.phase.get());
+        let of_request = self.with(|exchange| {
+            (self.log)(&Line { level, text, phase, exchange: Some(exchange) });
+        });
+        if of_request.is_none() {
+            (self.log)(&Line { level, text, phase, exchange: None });
+        }
     }
 
     /// Points the block's `bytes` at a slice that outlives the call.

@@ -1,7 +1,32 @@
-//! Levels of the log, as nginx and OpenResty number them.
+//! What scripts log, and its levels as nginx and OpenResty number them.
+
+use std::fmt;
+
+use crate::{Exchange, Phase};
 
 /// Takes what scripts log, a line at a time.
-pub type Log = Box<dyn Fn(Level, &str)>;
+pub type Log = Box<dyn Fn(&Line<'_>)>;
+
+/// A line of the log, and what it is about.
+pub struct Line<'a> {
+    pub level: Level,
+    pub text: &'a str,
+    /// The phase that logged it; `None` for the VM's own lines.
+    pub phase: Option<Phase>,
+    /// The request that was served.
+    pub exchange: Option<&'a dyn Exchange>,
+}
+
+impl fmt::Debug for Line<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { level, text, phase, .. } = self;
+        f.debug_struct("Line")
+            .field("level", level)
+            .field("text", text)
+            .field("phase", phase)
+            .finish_non_exhaustive()
+    }
+}
 
 /// How urgent a line of the log is, as nginx counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

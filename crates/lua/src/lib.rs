@@ -44,7 +44,7 @@ pub use crate::{
     error::{Error, ScriptError},
     exchange::{Exchange, InvalidHeader},
     host::WorkerIdentity,
-    level::{Level, Log},
+    level::{Level, Line, Log},
     phase::{Detached, Op, Phase, Reply, Step, Verdict},
     task::{Handler, RequestState, Task},
     vm::Vm,

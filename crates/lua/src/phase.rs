@@ -79,6 +79,11 @@ impl Phase {
         Self::WorkerThread,
     ];
 
+    /// The phase whose bit that is.
+    pub(crate) fn from_bit(bit: i32) -> Option<Self> {
+        Self::ALL.into_iter().find(|&phase| phase as i32 == bit)
+    }
+
     /// As `ngx.get_phase()` says it.
     pub const fn name(self) -> &'static str {
         match self {

@@ -5,7 +5,10 @@ use std::{borrow::Cow, net::SocketAddr, time::Instant};
 use tidegate_core::{RouteId, Timestamp};
 use tidegate_lua::{InvalidHeader, RequestState};
 
-use crate::http::{fields::Kind, request::Request, response::Response};
+use crate::{
+    http::{fields::Kind, request::Request, response::Response},
+    script_log,
+};
 
 /// Bytes that Lua may write before it has to wait until they are sent.
 const FLUSH_AT: usize = 64 << 10;
@@ -22,6 +25,8 @@ pub(crate) struct Exchange {
     /// The client's address without port, as text.
     pub(crate) client_text: String,
     pub(crate) local: SocketAddr,
+    /// The connection's number in this process.
+    number: u64,
     id: String,
     /// The request body, once Lua has read it.
     pub(crate) body: Option<Vec<u8>>,
@@ -60,6 +65,7 @@ impl Exchange {
             client,
             client_text: client.ip().to_canonical().to_string(),
             local,
+            number: script_log::next_connection(),
             id: String::new(),
             body: None,
             written: Vec::new(),
@@ -199,6 +205,7 @@ impl tidegate_lua::Exchange for Exchange {
             b"content_type" => request.fields.get(b"content-type").map(Cow::Borrowed),
             b"status" => Some(text(format_args!("{:03}", self.response.status))),
             b"body_bytes_sent" => Some(text(self.bytes_out)),
+            b"connection" => Some(text(self.number)),
             b"connection_requests" => Some(text(self.count)),
             b"upstream_addr" => Some(text(self.upstream.address?)),
             b"upstream_status" => (self.upstream.status != 0).then(|| text(self.upstream.status)),

@@ -27,6 +27,7 @@ mod lua;
 mod node;
 mod receive;
 mod relay;
+mod script_log;
 mod seat;
 mod site;
 mod tunnel;

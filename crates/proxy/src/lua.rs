@@ -27,11 +27,7 @@ pub(crate) async fn run(
             Step::Done(verdict) => return Ok(verdict),
             Step::Failed(error) => {
                 route.series.shard(worker.index).lua_error();
-                let request = String::from_utf8_lossy(exchange.request.target());
-                tracing::error!(
-                    route = %route.name, %request, client = %exchange.client_text, traceback = error.traceback(),
-                    "lua: {error}"
-                );
+                worker.log.failure(route, phase, exchange, &error);
                 return Err(Error::Lua);
             }
             Step::Wait(task, op) => {

@@ -14,7 +14,7 @@ use tidegate_core::{
     snapshot::{StaticEndpoint, UpstreamTarget},
     telemetry::WorkerSeries,
 };
-use tidegate_lua::{Level, Vm, WorkerIdentity};
+use tidegate_lua::{Line, Vm, WorkerIdentity};
 use tokio::{
     net::{TcpListener, TcpStream},
     runtime::{Builder, Handle, LocalOptions},
@@ -29,6 +29,7 @@ use crate::{
     connection,
     deadline::{Deadlines, TICK},
     node::{IDLE_GRACE, Shared, StartError},
+    script_log::ScriptLog,
     site::{Ground, Site, static_endpoints},
     upstream::Upstream,
     worker::Worker,
@@ -91,12 +92,15 @@ impl Shift {
         let snapshot = Arc::clone(&snapshots.borrow_and_update());
         let count = shared.telemetry.workers().len();
         let identity = WorkerIdentity { id: index as u32, count: count as u32 };
-        let vm = Vm::new(&snapshot.lua, shared.dicts(&snapshot), identity, Box::new(log_lua))?;
-        vm.set_log_level(log_level());
+        let log = ScriptLog::new(&snapshot.error_log);
+        let write = Box::new(move |line: &Line<'_>| log.write(line));
+        let vm = Vm::new(&snapshot.lua, shared.dicts(&snapshot), identity, write)?;
+        vm.set_log_level(log.level);
         let deadlines = Rc::new(Deadlines::default());
         let ground = Ground { worker: index, telemetry: &shared.telemetry, vm: &vm, deadlines: &deadlines };
         let site = Site::new(&snapshot, &ground, None)?;
-        let worker = Worker::new(index, Arc::clone(&shared.telemetry), vm, Rc::clone(&deadlines), access_log);
+        let worker =
+            Worker::new(index, Arc::clone(&shared.telemetry), vm, log, Rc::clone(&deadlines), access_log);
         let roster_now = Arc::clone(&roster.borrow_and_update());
         worker.roster.replace(roster_now);
         let mut shift = Self {
@@ -308,29 +312,5 @@ impl<'a> Open<'a> {
 impl Drop for Open<'_> {
     fn drop(&mut self) {
         self.0.connections_closed.fetch_add(1, Relaxed);
-    }
-}
-
-/// The least urgent level that anybody reads: less is not even put together.
-fn log_level() -> Level {
-    if tracing::enabled!(target: "lua", tracing::Level::DEBUG) {
-        Level::Debug
-    } else if tracing::enabled!(target: "lua", tracing::Level::INFO) {
-        Level::Info
-    } else if tracing::enabled!(target: "lua", tracing::Level::WARN) {
-        Level::Warn
-    } else {
-        Level::Error
-    }
-}
-
-fn log_lua(level: Level, message: &str) {
-    match level {
-        Level::Stderr | Level::Emerg | Level::Alert | Level::Crit | Level::Error => {
-            tracing::error!(target: "lua", "{message}");
-        }
-        Level::Warn => tracing::warn!(target: "lua", "{message}"),
-        Level::Notice | Level::Info => tracing::info!(target: "lua", "{message}"),
-        Level::Debug => tracing::debug!(target: "lua", "{message}"),
     }
 }

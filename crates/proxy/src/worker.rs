@@ -13,13 +13,14 @@ use std::{
 use tidegate_core::{Roster, Telemetry, Timestamp, telemetry::WorkerSeries};
 use tidegate_lua::Vm;
 
-use crate::{access_log::AccessLog, buffer::Buffers, deadline::Deadlines, site::Site};
+use crate::{access_log::AccessLog, buffer::Buffers, deadline::Deadlines, script_log::ScriptLog, site::Site};
 
 #[derive(Debug)]
 pub(crate) struct Worker {
     pub(crate) index: usize,
     pub(crate) telemetry: Arc<Telemetry>,
     pub(crate) vm: Vm,
+    pub(crate) log: ScriptLog,
     pub(crate) deadlines: Rc<Deadlines>,
     pub(crate) buffers: Rc<Buffers>,
     pub(crate) access_log: AccessLog,
@@ -37,6 +38,7 @@ impl Worker {
         index: usize,
         telemetry: Arc<Telemetry>,
         vm: Vm,
+        log: ScriptLog,
         deadlines: Rc<Deadlines>,
         access_log: AccessLog,
     ) -> Rc<Self> {
@@ -44,6 +46,7 @@ impl Worker {
             index,
             telemetry,
             vm,
+            log,
             deadlines,
             buffers: Rc::default(),
             access_log,

@@ -18,7 +18,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{exit::Failure, instance::threads::Threads};
+use crate::{exit::Failure, instance::threads::Threads, logging};
 
 /// Something that the gateway runs for: it ends when that does.
 pub(crate) struct Errand {
@@ -43,6 +43,9 @@ impl Gateway {
         let options = Options { config, program, threads: Arc::new(Threads), state_dir };
         let control = Control::load(options).map_err(load_failure)?;
         let snapshot = Arc::clone(&control.snapshots().borrow());
+        logging::configure(&snapshot.error_log)
+            .with_context(|| format!("cannot open the error log {:?}", snapshot.error_log.file))
+            .map_err(Failure::Environment)?;
         let telemetry = Telemetry::new(worker_count(snapshot.workers));
         let runtime = Builder::new_current_thread().enable_all().build().map_err(Failure::environment)?;
         // Before anybody can see that this process is ready, and may want to tell it something.
@@ -130,7 +133,10 @@ async fn until_asked_to_stop(signals: &mut Signals, handle: &Handle, errand: Opt
     tokio::pin!(finished);
     loop {
         tokio::select! {
-            _ = signals.hangup.recv() => handle.reload(),
+            _ = signals.hangup.recv() => {
+                logging::reopen();
+                handle.reload();
+            }
             () = ended(&mut signals.interrupt, &mut signals.terminate) => match &wish {
                 Some(stop) if !stop.is_cancelled() => stop.cancel(),
                 _ => return,

@@ -63,6 +63,7 @@ fn serve() -> anyhow::Result<()> {
 fn watch_lifeline() {
     let ended = io::copy(&mut io::stdin().lock(), &mut io::sink());
     tracing::warn!(?ended, "the parent is gone");
+    logging::finish();
     process::exit(3);
 }
 

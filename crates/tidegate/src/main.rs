@@ -19,5 +19,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 fn main() -> ExitCode {
-    exit::code(cli::Cli::parse().run())
+    let outcome = cli::Cli::parse().run();
+    logging::finish();
+    exit::code(outcome)
 }

@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use tidegate_core::{
     Snapshot,
-    snapshot::{ErrorLog, HostMatch, Limits, LuaSettings, Match, PathMatch, Upstream, UpstreamTarget},
+    snapshot::{HostMatch, Limits, LuaSettings, Match, PathMatch, Upstream, UpstreamTarget},
 };
 
 use crate::{
@@ -78,7 +78,6 @@ fn without_effect(raw: &raw::File, snapshot: &Snapshot, report: &mut Report<'_>)
     let body = raw.limits.value().and_then(|limits| place(&limits.client_body_buffer));
     let buffer = snapshot.limits.client_body_buffer != Limits::default().client_body_buffer;
     keys.push(("clientBodyBuffer", buffer, body));
-    keys.push(("errorLog", snapshot.error_log != ErrorLog::default(), place(&raw.error_log)));
     for (name, changed, place) in keys {
         if let Some(place) = place.filter(|_| changed) {
             let help = "leave it out, or keep it for a later version";

@@ -29,7 +29,7 @@ pub(super) fn check(snapshot: &Snapshot) -> Vec<Diagnostic> {
         return Vec::new();
     }
     let (dicts, identity) = (Dicts::new(&BTreeMap::new()), WorkerIdentity { id: 0, count: 1 });
-    match Vm::new(&LuaSettings::default(), dicts, identity, Box::new(|_, _| ())) {
+    match Vm::new(&LuaSettings::default(), dicts, identity, Box::new(|_| ())) {
         Ok(vm) => scripts.into_iter().filter_map(|script| mistake(&vm, script)).collect(),
         Err(error) => vec![diagnostic("lua", 1, error.to_string())],
     }

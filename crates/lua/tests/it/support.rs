@@ -14,7 +14,7 @@ use tidegate_core::{
     snapshot::{LuaSettings, Script},
 };
 use tidegate_lua::{
-    Dicts, Exchange, Handler, InvalidHeader, Level, Op, Phase, Reply, RequestState, ScriptError, Step,
+    Dicts, Exchange, Handler, InvalidHeader, Level, Line, Op, Phase, Reply, RequestState, ScriptError, Step,
     Verdict, Vm, WorkerIdentity,
 };
 
@@ -183,7 +183,8 @@ impl Host {
         let log: Rc<RefCell<Vec<_>>> = Rc::default();
         let lines = Rc::clone(&log);
         let dicts = Dicts::new(&settings.shared_dicts);
-        let write = Box::new(move |level, line: &str| lines.borrow_mut().push((level, line.to_owned())));
+        let write =
+            Box::new(move |line: &Line<'_>| lines.borrow_mut().push((line.level, line.text.to_owned())));
         let vm = Vm::new(settings, dicts.clone(), WorkerIdentity { id: 1, count: 4 }, write).unwrap();
         vm.set_now(NOW);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

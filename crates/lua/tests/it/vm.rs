@@ -220,7 +220,7 @@ impl Exchange for Meddler {
 fn a_vm_that_runs_cannot_be_entered() {
     let settings = LuaSettings::default();
     let dicts = Dicts::new(&settings.shared_dicts);
-    let vm = Vm::new(&settings, dicts, WorkerIdentity { id: 0, count: 1 }, Box::new(|_, _| ())).unwrap();
+    let vm = Vm::new(&settings, dicts, WorkerIdentity { id: 0, count: 1 }, Box::new(|_| ())).unwrap();
     let vm = Rc::new(vm);
     let handler = vm.load(&script("a.lua", "ngx.print(ngx.req.get_method(), ngx.ctx.a)")).unwrap();
     let mut meddler = Meddler {

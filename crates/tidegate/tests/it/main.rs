@@ -6,6 +6,7 @@ mod access_log;
 mod calamity;
 mod cli;
 mod demo;
+mod error_log;
 mod examples;
 mod fleets;
 mod hostile;

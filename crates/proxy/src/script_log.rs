@@ -1,0 +1,171 @@
+//! What scripts log, on its way to the log of the node.
+//!
+//! In nginx's format a line tells which request it is about, as nginx does: `ngx.log` and errors alike. The number of
+//! the connection and what follows the message are fields of the event, which the writer of the log puts into their
+//! places. JSON lines keep the fields that they always had.
+
+use std::{
+    fmt::Write as _,
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+};
+
+use tidegate_core::snapshot::{ErrorLevel, ErrorLog, ErrorLogFormat};
+use tidegate_lua::{Exchange, Level, Line, Phase, ScriptError};
+
+use crate::{exchange, site::Route};
+
+/// How scripts' lines are put.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ScriptLog {
+    format: ErrorLogFormat,
+    /// Less urgent lines are not even put together.
+    pub(crate) level: Level,
+}
+
+impl ScriptLog {
+    pub(crate) fn new(settings: &ErrorLog) -> Self {
+        Self { format: settings.format, level: settings.level.map_or_else(enabled, level) }
+    }
+
+    pub(crate) fn write(self, line: &Line<'_>) {
+        match self.format {
+            ErrorLogFormat::Json => plain(line.level, line.text),
+            ErrorLogFormat::Nginx => {
+                let (connection, about) = about(line.phase, line.exchange);
+                shaped(line.level, connection, line.text, &about);
+            }
+        }
+    }
+
+    /// A handler failed.
+    pub(crate) fn failure(
+        self,
+        route: &Route,
+        phase: Phase,
+        exchange: &exchange::Exchange,
+        error: &ScriptError,
+    ) {
+        match self.format {
+            ErrorLogFormat::Json => {
+                let request = String::from_utf8_lossy(exchange.request.target());
+                tracing::error!(
+                    route = %route.name, %request, client = %exchange.client_text, traceback = error.traceback(),
+                    "lua: {error}"
+                );
+            }
+            ErrorLogFormat::Nginx => {
+                let (connection, about) = about(Some(phase), Some(exchange));
+                shaped(Level::Error, connection, &failure(phase, error), &about);
+            }
+        }
+    }
+}
+
+/// The error in OpenResty's words.
+fn failure(phase: Phase, error: &ScriptError) -> String {
+    let message = error.message();
+    match phase {
+        Phase::ServerRewrite
+        | Phase::Rewrite
+        | Phase::Access
+        | Phase::Precontent
+        | Phase::Content
+        | Phase::SslCertificate
+        | Phase::SslClientHello
+        | Phase::SslSessionFetch
+        | Phase::Timer => {
+            let trace = error.traceback().replacen("stack traceback:", "stack traceback:\ncoroutine 0:", 1);
+            format!("lua entry thread aborted: runtime error: {message}\n{trace}")
+        }
+        Phase::InitWorker | Phase::ExitWorker => {
+            format!("{} error: {message}\n{}", phase.context().trim_end_matches('*'), error.traceback())
+        }
+        _ => format!("failed to run {}: {message}", phase.context()),
+    }
+}
+
+/// The number of the connection, 0 without one, and what follows the message.
+fn about(phase: Option<Phase>, exchange: Option<&dyn Exchange>) -> (u64, String) {
+    let mut about = String::new();
+    if let Some(phase) = phase.filter(|phase| *phase as u32 & WITHOUT_REQUEST != 0) {
+        let _ = write!(about, ", context: {}", phase.context());
+    }
+    let Some(exchange) = exchange else { return (0, about) };
+    let text = |name: &str| {
+        exchange.variable(name.as_bytes()).map(|value| String::from_utf8_lossy(&value).into_owned())
+    };
+    let _ = write!(about, ", client: {}", text("remote_addr").unwrap_or_default());
+    let _ = write!(about, ", server: {}", text("server_name").unwrap_or_else(|| "localhost".into()));
+    if let Some(request) = text("request") {
+        let _ = write!(about, ", request: \"{request}\"");
+    }
+    if let Some(host) = exchange.header(b"host") {
+        let _ = write!(about, ", host: \"{}\"", String::from_utf8_lossy(host));
+    }
+    let connection = text("connection").and_then(|number| number.parse().ok());
+    (connection.unwrap_or(0), about)
+}
+
+/// Phases whose lines say so, because no request does.
+const WITHOUT_REQUEST: u32 = Phase::Timer as u32
+    | Phase::InitWorker as u32
+    | Phase::ExitWorker as u32
+    | Phase::SslCertificate as u32
+    | Phase::SslClientHello as u32
+    | Phase::SslSessionFetch as u32
+    | Phase::SslSessionStore as u32;
+
+/// The number of the next connection, as `$connection` tells it.
+pub(crate) fn next_connection() -> u64 {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    LAST.fetch_add(1, Relaxed) + 1
+}
+
+const fn level(level: ErrorLevel) -> Level {
+    match level {
+        ErrorLevel::Debug => Level::Debug,
+        ErrorLevel::Info => Level::Info,
+        ErrorLevel::Notice => Level::Notice,
+        ErrorLevel::Warn => Level::Warn,
+        ErrorLevel::Error => Level::Error,
+        ErrorLevel::Crit => Level::Crit,
+        ErrorLevel::Alert => Level::Alert,
+        ErrorLevel::Emerg => Level::Emerg,
+    }
+}
+
+/// The least urgent level that anybody reads.
+fn enabled() -> Level {
+    if tracing::enabled!(target: "lua", tracing::Level::DEBUG) {
+        Level::Debug
+    } else if tracing::enabled!(target: "lua", tracing::Level::INFO) {
+        Level::Info
+    } else if tracing::enabled!(target: "lua", tracing::Level::WARN) {
+        Level::Warn
+    } else {
+        Level::Error
+    }
+}
+
+fn plain(level: Level, text: &str) {
+    match level {
+        Level::Stderr | Level::Emerg | Level::Alert | Level::Crit | Level::Error => {
+            tracing::error!(target: "lua", "{text}");
+        }
+        Level::Warn => tracing::warn!(target: "lua", "{text}"),
+        Level::Notice | Level::Info => tracing::info!(target: "lua", "{text}"),
+        Level::Debug => tracing::debug!(target: "lua", "{text}"),
+    }
+}
+
+fn shaped(level: Level, connection: u64, text: &str, about: &str) {
+    let severity = level as u64;
+    match level {
+        Level::Stderr | Level::Emerg | Level::Alert | Level::Crit | Level::Error => {
+            tracing::error!(target: "lua", severity, connection, about, "{text}");
+        }
+        Level::Warn => tracing::warn!(target: "lua", severity, connection, about, "{text}"),
+        Level::Notice | Level::Info => tracing::info!(target: "lua", severity, connection, about, "{text}"),
+        Level::Debug => tracing::debug!(target: "lua", severity, connection, about, "{text}"),
+    }
+}

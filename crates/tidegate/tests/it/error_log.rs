@@ -1,0 +1,97 @@
+//! The error log in nginx's shape: about which request, at which level, in which file.
+
+use std::fs;
+
+use tidegate_testkit::{Tidegate, eventually, http, process::Signal};
+
+use crate::{PATIENCE, TIDEGATE};
+
+const ROUTES: &str = r#"
+routes:
+  - match: { path: /log }
+    lua: { content: { name: "=content_by_lua(nginx.conf:40)", source: "\nngx.log(ngx.WARN, 'a warning')\nngx.log(ngx.INFO, 'too much')" } }
+  - match: { path: /fail }
+    lua: { content: { name: "=content_by_lua(nginx.conf:50)", source: "local nothing = nil\nreturn nothing.field" } }
+  - match: { path: /filter }
+    lua: { content: ngx.say("hi"), headerFilter: { name: "=header_filter_by_lua(nginx.conf:60)", source: error("no") } }
+"#;
+
+fn start(log: &str) -> Tidegate {
+    let config = format!(
+        "listeners: [{{ address: \"{{listen}}\" }}]
+admin: {{ address: \"{{admin}}\" }}
+errorLog: {log}{ROUTES}"
+    );
+    Tidegate::start(TIDEGATE, &config)
+}
+
+fn read(tidegate: &Tidegate, file: &str) -> String {
+    fs::read_to_string(tidegate.dir().join(file)).unwrap_or_default()
+}
+
+#[test]
+fn a_line_of_a_script_tells_level_place_and_request() {
+    let tidegate = start("{ format: nginx, level: notice }");
+    http::get(tidegate.addr(), "/log");
+    let message = "[lua] content_by_lua(nginx.conf:40):2: a warning, client: 127.0.0.1, server: localhost, request: \"GET /log HTTP/1.1\", host: \"";
+    eventually(PATIENCE, "the line", || tidegate.log().contains(message));
+    let log = tidegate.log();
+    let line = log.lines().find(|line| line.contains(message)).unwrap();
+    assert!(line.contains(&format!(" [warn] {0}#{0}: *", tidegate.pid())), "{line}");
+    assert!(!log.contains("too much") && !log.contains("listening"), "{log}");
+}
+
+#[test]
+fn an_error_of_a_script_is_told_as_openresty_does() {
+    let tidegate = start("{ format: nginx, level: info }");
+    http::get(tidegate.addr(), "/fail");
+    http::get(tidegate.addr(), "/filter");
+    let thread = "lua entry thread aborted: runtime error: content_by_lua(nginx.conf:50):2: attempt to index";
+    let filter = "failed to run header_filter_by_lua*: header_filter_by_lua(nginx.conf:60):1: no, client: ";
+    eventually(PATIENCE, "both", || tidegate.log().contains(thread) && tidegate.log().contains(filter));
+    let log = tidegate.log();
+    assert!(log.contains("\nstack traceback:\ncoroutine 0:\n\t"), "{log}");
+    assert!(log.contains(" [info] "), "{log}");
+}
+
+#[test]
+fn a_file_is_appended_to_and_opened_anew_on_hangup() {
+    let tidegate = start("{ format: nginx, level: warn, file: error.log }");
+    http::get(tidegate.addr(), "/log");
+    eventually(PATIENCE, "a line", || read(&tidegate, "error.log").contains("a warning"));
+    fs::rename(tidegate.dir().join("error.log"), tidegate.dir().join("old.log")).unwrap();
+    tidegate.signal(Signal::HUP);
+    eventually(PATIENCE, "a new file", || tidegate.dir().join("error.log").exists());
+    http::get(tidegate.addr(), "/log");
+    eventually(PATIENCE, "a line in it", || read(&tidegate, "error.log").contains("a warning"));
+    assert_eq!(read(&tidegate, "old.log").matches("a warning").count(), 1);
+}
+
+#[test]
+fn a_file_may_have_json_lines() {
+    let tidegate = start("{ file: error.log }");
+    http::get(tidegate.addr(), "/log");
+    eventually(PATIENCE, "a line", || read(&tidegate, "error.log").contains("a warning"));
+    for line in read(&tidegate, "error.log").lines() {
+        serde_json::from_str::<serde_json::Value>(line).unwrap();
+    }
+}
+
+#[test]
+fn a_full_disk_costs_lines_and_no_requests() {
+    let tidegate = start("{ format: nginx, level: debug, file: /dev/full }");
+    for _ in 0..100 {
+        assert_eq!(http::get(tidegate.addr(), "/log").status, 200);
+    }
+}
+
+#[test]
+fn what_cannot_be_opened_is_said_at_the_start() {
+    let config = "listeners: [{ address: \"{listen}\" }]
+admin: { address: \"{admin}\" }
+errorLog: { file: missing/folder/error.log }
+routes: [{ return: {} }]";
+    let mut tidegate = Tidegate::setup(TIDEGATE).spawn(config);
+    assert_eq!(tidegate.wait_exit(PATIENCE).code(), Some(3));
+    assert!(tidegate.stderr().contains("cannot open the error log"), "{}", tidegate.stderr());
+}
