@@ -3,9 +3,9 @@
 //! Each is a [`Store`] behind a lock that is held for one operation, which never waits, allocates
 //! little and calls nothing. Time is an argument.
 //!
-//! Invariant: a dictionary never holds more than its capacity, by the accounting of [`store`].
-//! Not here: lists (`lpush` and its like).
+//! Invariant: a dictionary never holds more than its capacity, by the accounting of [`slab`].
 
+mod slab;
 pub mod store;
 
 use std::{

@@ -11,7 +11,7 @@ use crate::{
     abi::{Export, HostPtr, Text},
     dict::{
         SharedDict,
-        store::{Condition, Entry, Error, Room, Value},
+        store::{Condition, End, Entry, Error, Room, Value},
     },
     host::{Host, MISSING, OK},
 };
@@ -21,11 +21,13 @@ const NO_DICTIONARY: i32 = -10;
 const EXISTS: i32 = -11;
 const NO_MEMORY: i32 = -12;
 const NOT_A_NUMBER: i32 = -13;
+const NOT_A_LIST: i32 = -14;
 
 /// Types of values.
 const BOOLEAN: i32 = 1;
 const NUMBER: i32 = 3;
 const STRING: i32 = 4;
+const LIST: i32 = 5;
 
 pub(super) fn exports() -> Vec<Export> {
     vec![
@@ -36,6 +38,9 @@ pub(super) fn exports() -> Vec<Export> {
         ),
         Export::new("dictionary_delete", dictionary_delete as extern "C" fn(_, _, _, _) -> _),
         Export::new("dictionary_incr", dictionary_incr as extern "C" fn(_, _, _, _, _, _, _, _) -> _),
+        Export::new("dictionary_push", dictionary_push as extern "C" fn(_, _, _, _, _, _, _, _, _) -> _),
+        Export::new("dictionary_pop", dictionary_pop as extern "C" fn(_, _, _, _, _) -> _),
+        Export::new("dictionary_length", dictionary_length as extern "C" fn(_, _, _, _) -> _),
         Export::new("dictionary_ttl", dictionary_ttl as extern "C" fn(_, _, _, _) -> _),
         Export::new("dictionary_expire", dictionary_expire as extern "C" fn(_, _, _, _, _) -> _),
         Export::new("dictionary_flush_all", dictionary_flush_all as extern "C" fn(_, _) -> _),
@@ -58,14 +63,35 @@ const fn code(error: Error) -> i32 {
     match error {
         Error::NotFound => MISSING,
         Error::Exists => EXISTS,
-        Error::NoMemory => NO_MEMORY,
+        Error::NoMemory { .. } => NO_MEMORY,
         Error::NotANumber => NOT_A_NUMBER,
+        Error::NotAList => NOT_A_LIST,
     }
 }
 
 /// Seconds as the user gave them; 0 is for ever.
 fn duration(seconds: f64) -> Option<Duration> {
     (seconds > 0.0).then(|| Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX))
+}
+
+/// Puts the value into the block and answers its type.
+fn give(host: &Host, value: &Value) -> i32 {
+    match value {
+        Value::Boolean(value) => {
+            host.block.number.set(f64::from(u8::from(*value)));
+            BOOLEAN
+        }
+        Value::Number(value) => {
+            host.block.number.set(*value);
+            NUMBER
+        }
+        // Copied, because the entry may be gone as soon as the lock is.
+        Value::String(value) => {
+            host.give_written(|scratch| scratch.extend_from_slice(value));
+            STRING
+        }
+        Value::List(_) => LIST,
+    }
 }
 
 /// Answers the type of the value, which is in the block; its flags too. With `stale` set, expired values are
@@ -81,21 +107,7 @@ extern "C" fn dictionary_get(host: HostPtr, number: i32, key: Text, length: usiz
             };
             let Some((entry, expired)) = found else { return MISSING };
             host.block.flags.set(entry.flags);
-            let kind = match &entry.value {
-                Value::Boolean(value) => {
-                    host.block.number.set(f64::from(u8::from(*value)));
-                    BOOLEAN
-                }
-                Value::Number(value) => {
-                    host.block.number.set(*value);
-                    NUMBER
-                }
-                // Copied, because the entry may be gone as soon as the lock is.
-                Value::String(value) => {
-                    host.give_written(|scratch| scratch.extend_from_slice(value));
-                    STRING
-                }
-            };
+            let kind = give(host, &entry.value);
             if expired { kind + 16 } else { kind }
         })
     })
@@ -135,7 +147,10 @@ extern "C" fn dictionary_store(
                 host.block.flags.set(u32::from(changed.forcible));
                 OK
             }
-            Err(error) => code(error),
+            Err(error) => {
+                host.block.flags.set(u32::from(error == Error::NoMemory { forcible: true }));
+                code(error)
+            }
         }
     })
 }
@@ -169,6 +184,61 @@ extern "C" fn dictionary_incr(
             }
             Err(error) => code(error),
         }
+    })
+}
+
+const fn end(left: i32) -> End {
+    if left == 0 { End::Right } else { End::Left }
+}
+
+/// Answers OK with the length in the block's number.
+extern "C" fn dictionary_push(
+    host: HostPtr,
+    number: i32,
+    key: Text,
+    length: usize,
+    kind: i32,
+    text: Text,
+    text_length: usize,
+    value: f64,
+    left: i32,
+) -> i32 {
+    let host = host.get();
+    let value = match kind {
+        NUMBER => Value::Number(value),
+        _ => Value::String(text.of(text_length).into()),
+    };
+    with_dictionary(host, number, |dict, now| {
+        match dict.with(|store| store.push(key.of(length), value, end(left), now)) {
+            Ok(length) => {
+                host.block.number.set(length as f64);
+                OK
+            }
+            Err(error) => code(error),
+        }
+    })
+}
+
+/// Answers the type of the value, which is in the block.
+extern "C" fn dictionary_pop(host: HostPtr, number: i32, key: Text, length: usize, left: i32) -> i32 {
+    let host = host.get();
+    with_dictionary(host, number, |dict, now| {
+        match dict.with(|store| store.pop(key.of(length), end(left), now)) {
+            Ok(Some(value)) => give(host, &value),
+            Ok(None) => MISSING,
+            Err(error) => code(error),
+        }
+    })
+}
+
+extern "C" fn dictionary_length(host: HostPtr, number: i32, key: Text, length: usize) -> i32 {
+    let host = host.get();
+    with_dictionary(host, number, |dict, now| match dict.with(|store| store.length(key.of(length), now)) {
+        Ok(length) => {
+            host.block.number.set(length as f64);
+            OK
+        }
+        Err(error) => code(error),
     })
 }
 
@@ -230,7 +300,7 @@ extern "C" fn dictionary_capacity(host: HostPtr, number: i32) -> i32 {
 extern "C" fn dictionary_free_space(host: HostPtr, number: i32) -> i32 {
     let host = host.get();
     with_dictionary(host, number, |dict, _| {
-        host.block.number.set((dict.capacity() - dict.with(|store| store.used())) as f64);
+        host.block.number.set(dict.with(|store| store.free()) as f64);
         OK
     })
 }

@@ -1,41 +1,49 @@
-//! The content of one shared dictionary: an LRU map with a byte limit and expiry.
+//! The content of one shared dictionary: an LRU map that lives within a zone of memory, with expiry.
 //!
-//! Each entry counts as its key, its value if that is a string, and [`ENTRY_BYTES`] for everything
-//! around them. What is found is used: it moves to the recent end. Expired entries stay, invisible
-//! but for [`Store::get_stale`], until they are overwritten, flushed, or in the way: to make room, the
-//! expired ones among the [`EXPIRED_SCAN`] entries at the old end go first, then entries from that
-//! end whatever they are.
+//! What an entry takes of the zone is what it takes in nginx (see [`super::slab`]). What is found is used: it moves to
+//! the recent end. Expired entries stay, invisible but for [`Store::get_stale`], until they are overwritten, flushed,
+//! or in the way: each change drops up to two of them at the old end. When there is no piece of memory for a new entry,
+//! entries go from the old end whatever they are, up to [`EVICTIONS`] times; then there is no memory.
 //!
-//! Invariant: `used` is the sum of the entries' bytes and at most `capacity`. A change that fails
-//! leaves all entries that have not expired as they were.
+//! Invariant: the zone's pieces in use are those of the entries and of the items of lists.
+//! As in nginx, a value that finds no room takes the older one of its key with it, unless it is of the same size.
 
-use std::time::Duration;
+use std::{collections::VecDeque, time::Duration};
 
 use lru::LruCache;
 use tidegate_core::Timestamp;
 
-/// What one entry costs besides key and string: two links, value, flags, expiry, key pointer, its
-/// slot in the hash table, and what the allocator adds to them.
-pub const ENTRY_BYTES: u64 = 128;
+use super::slab::{Piece, Slab};
 
-/// How many of the least recently used entries are searched for expired ones when room is needed.
-pub const EXPIRED_SCAN: usize = 8;
+/// What an entry takes besides key and value: its node in nginx's tree.
+const ENTRY_BYTES: usize = 68;
+/// What an item of a list takes besides its value.
+const ITEM_BYTES: usize = 21;
+/// How often entries are dropped for a new one.
+pub const EVICTIONS: usize = 30;
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
     Boolean(bool),
     Number(f64),
     String(Box<[u8]>),
+    List(List),
 }
 
 impl Value {
-    const fn bytes(&self) -> u64 {
+    fn bytes(&self) -> usize {
         match self {
-            Self::Boolean(_) | Self::Number(_) => 0,
-            Self::String(bytes) => bytes.len() as u64,
+            Self::Boolean(_) => 1,
+            Self::Number(_) => 8,
+            Self::String(bytes) => bytes.len(),
+            Self::List(_) => 16,
         }
     }
 }
+
+/// The values of a list, which is never empty.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct List(VecDeque<(Value, Piece)>);
 
 /// What is put under a key.
 #[derive(Debug, Clone, PartialEq)]
@@ -50,6 +58,11 @@ pub struct Entry {
 impl Entry {
     fn expired(&self, now: Timestamp) -> bool {
         self.expires.is_some_and(|expires| expires <= now)
+    }
+
+    /// Whether `other` fits into the piece that this one has.
+    fn is_as_large_as(&self, other: &Self) -> bool {
+        !matches!(self.value, Value::List(_)) && self.value.bytes() == other.value.bytes()
     }
 }
 
@@ -70,11 +83,18 @@ pub enum Room {
     Keep,
 }
 
+/// An end of a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    Left,
+    Right,
+}
+
 /// A change that was made.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Changed<T> {
     pub value: T,
-    /// Whether entries that had not expired were dropped for it.
+    /// Whether entries were dropped for it.
     pub forcible: bool,
 }
 
@@ -85,31 +105,43 @@ pub enum Error {
     #[error("exists")]
     Exists,
     #[error("no memory")]
-    NoMemory,
+    NoMemory {
+        /// Whether entries were dropped, in vain.
+        forcible: bool,
+    },
     #[error("not a number")]
     NotANumber,
+    #[error("value not a list")]
+    NotAList,
+}
+
+#[derive(Debug)]
+struct Slot {
+    entry: Entry,
+    piece: Piece,
 }
 
 #[derive(Debug)]
 pub struct Store {
-    entries: LruCache<Box<[u8]>, Entry>,
-    capacity: u64,
-    used: u64,
+    slots: LruCache<Box<[u8]>, Slot>,
+    slab: Slab,
 }
 
 impl Store {
+    /// One within a zone of so many bytes.
     pub fn new(capacity: u64) -> Self {
-        Self { entries: LruCache::unbounded(), capacity, used: 0 }
+        Self { slots: LruCache::unbounded(), slab: Slab::new(capacity) }
     }
 
     /// The entry under `key`, unless it has expired.
     pub fn get(&mut self, key: &[u8], now: Timestamp) -> Option<&Entry> {
-        self.entries.get(key).filter(|entry| !entry.expired(now))
+        self.drop_expired(now);
+        self.slots.get(key).map(|slot| &slot.entry).filter(|entry| !entry.expired(now))
     }
 
     /// The entry under `key`, and whether it has expired.
     pub fn get_stale(&mut self, key: &[u8], now: Timestamp) -> Option<(&Entry, bool)> {
-        self.entries.get(key).map(|entry| (entry, entry.expired(now)))
+        self.slots.get(key).map(|slot| (&slot.entry, slot.entry.expired(now)))
     }
 
     /// Stores `entry` if `condition` holds; an entry that has expired counts as absent.
@@ -121,18 +153,30 @@ impl Store {
         room: Room,
         now: Timestamp,
     ) -> Result<Changed<()>, Error> {
-        let present = self.get(key, now).is_some();
+        self.drop_expired(now);
+        let old = self.slots.get_mut(key);
+        let present = old.as_ref().is_some_and(|slot| !slot.entry.expired(now));
         match condition {
             Condition::Absent if present => return Err(Error::Exists),
             Condition::Present if !present => return Err(Error::NotFound),
             _ => {}
         }
-        let forcible = self.insert(key, entry, room, now)?;
+        let forcible = match old {
+            Some(slot) if slot.entry.is_as_large_as(&entry) => {
+                slot.entry = entry;
+                false
+            }
+            _ => {
+                self.remove(key);
+                self.insert(key, entry, room, now)?
+            }
+        };
         Ok(Changed { value: (), forcible })
     }
 
     /// Removes what is under `key`; answers whether there was something that had not expired.
     pub fn delete(&mut self, key: &[u8], now: Timestamp) -> bool {
+        self.drop_expired(now);
         self.remove(key).is_some_and(|entry| !entry.expired(now))
     }
 
@@ -145,7 +189,9 @@ impl Store {
         init: Option<(f64, Option<Duration>)>,
         now: Timestamp,
     ) -> Result<Changed<f64>, Error> {
-        if let Some(entry) = self.entries.get_mut(key)
+        self.drop_expired(now);
+        let old = self.slots.get_mut(key);
+        if let Some(Slot { entry, .. }) = old
             && !entry.expired(now)
         {
             let Value::Number(number) = &mut entry.value else { return Err(Error::NotANumber) };
@@ -155,110 +201,169 @@ impl Store {
         let (start, ttl) = init.ok_or(Error::NotFound)?;
         let value = start + by;
         let entry = Entry { value: Value::Number(value), flags: 0, expires: ttl.map(|ttl| now + ttl) };
-        let forcible = self.insert(key, entry, Room::Evict, now)?;
+        let Changed { forcible, .. } = self.store(key, entry, Condition::Always, Room::Evict, now)?;
         Ok(Changed { value, forcible })
+    }
+
+    /// Puts `value` at an end of the list under `key`, which is made if there is none. Answers how long it then is.
+    /// Nothing is dropped to make room.
+    pub fn push(&mut self, key: &[u8], value: Value, end: End, now: Timestamp) -> Result<usize, Error> {
+        const NO_MEMORY: Error = Error::NoMemory { forcible: false };
+        self.drop_expired(now);
+        if self.slots.peek(key).is_some_and(|slot| slot.entry.expired(now)) {
+            self.remove(key);
+        }
+        if self.slots.get(key).is_none() {
+            let entry = Entry { value: Value::List(List::default()), flags: 0, expires: None };
+            self.insert(key, entry, Room::Keep, now).map_err(|_| NO_MEMORY)?;
+        }
+        let slot = self.slots.get_mut(key).expect("it was found or made");
+        let Value::List(List(items)) = &mut slot.entry.value else { return Err(Error::NotAList) };
+        let Some(piece) = self.slab.take(ITEM_BYTES + value.bytes()) else {
+            if items.is_empty() {
+                self.remove(key);
+            }
+            return Err(NO_MEMORY);
+        };
+        match end {
+            End::Left => items.push_front((value, piece)),
+            End::Right => items.push_back((value, piece)),
+        }
+        Ok(items.len())
+    }
+
+    /// Takes the value at an end of the list under `key`. The list is gone with its last value.
+    pub fn pop(&mut self, key: &[u8], end: End, now: Timestamp) -> Result<Option<Value>, Error> {
+        self.drop_expired(now);
+        let Some(slot) = self.slots.get_mut(key).filter(|slot| !slot.entry.expired(now)) else {
+            return Ok(None);
+        };
+        let Value::List(List(items)) = &mut slot.entry.value else { return Err(Error::NotAList) };
+        let item = match end {
+            End::Left => items.pop_front(),
+            End::Right => items.pop_back(),
+        };
+        let was_last = items.is_empty();
+        if was_last {
+            self.remove(key);
+        }
+        Ok(item.map(|(value, piece)| {
+            self.slab.give_back(piece);
+            value
+        }))
+    }
+
+    /// How many values the list under `key` has.
+    pub fn length(&mut self, key: &[u8], now: Timestamp) -> Result<usize, Error> {
+        self.drop_expired(now);
+        match self.slots.get(key).filter(|slot| !slot.entry.expired(now)).map(|slot| &slot.entry.value) {
+            None => Ok(0),
+            Some(Value::List(List(items))) => Ok(items.len()),
+            Some(_) => Err(Error::NotAList),
+        }
     }
 
     /// Time until the entry expires: `None` if there is no entry, `Some(None)` if it never does.
     pub fn ttl(&self, key: &[u8], now: Timestamp) -> Option<Option<Duration>> {
-        let entry = self.entries.peek(key).filter(|entry| !entry.expired(now))?;
+        let entry = self.slots.peek(key).map(|slot| &slot.entry).filter(|entry| !entry.expired(now))?;
         Some(entry.expires.map(|expires| expires.since(now)))
     }
 
     /// Lets the entry expire at another time; answers whether there is one.
     pub fn expire(&mut self, key: &[u8], expires: Option<Timestamp>, now: Timestamp) -> bool {
-        let Some(entry) = self.entries.peek_mut(key).filter(|entry| !entry.expired(now)) else {
+        let Some(slot) = self.slots.peek_mut(key).filter(|slot| !slot.entry.expired(now)) else {
             return false;
         };
-        entry.expires = expires;
+        slot.entry.expires = expires;
         true
     }
 
     /// Lets every entry expire now. Memory is given back as it is needed.
     pub fn flush_all(&mut self) {
-        for (_, entry) in &mut self.entries {
-            entry.expires = Some(Timestamp::default());
+        for (_, slot) in &mut self.slots {
+            slot.entry.expires = Some(Timestamp::default());
         }
     }
 
     /// Removes up to `max` entries that have expired, least recently used first.
     pub fn flush_expired(&mut self, max: usize, now: Timestamp) -> usize {
-        self.remove_expired(usize::MAX, max, now)
-    }
-
-    /// Up to `max` keys of entries that have not expired, most recently used first.
-    pub fn keys(&self, max: usize, now: Timestamp) -> impl Iterator<Item = &[u8]> {
-        self.entries.iter().filter(move |(_, entry)| !entry.expired(now)).map(|(key, _)| &**key).take(max)
-    }
-
-    /// Bytes in use, by this module's accounting.
-    pub const fn used(&self) -> u64 {
-        self.used
-    }
-
-    /// Puts `entry` under `key`; answers whether others had to go that had not expired.
-    fn insert(&mut self, key: &[u8], entry: Entry, room: Room, now: Timestamp) -> Result<bool, Error> {
-        let bytes = cost(key, &entry);
-        if bytes > self.capacity {
-            return Err(Error::NoMemory);
-        }
-        if self.entries.peek(key).is_some_and(|old| old.expired(now)) {
-            self.remove(key);
-        }
-        // Finding the entry also makes it the last that could be evicted for its own new value.
-        let replaced = self.entries.get(key).map_or(0, |old| cost(key, old));
-        let forcible = self.make_room(bytes.saturating_sub(replaced), room, now)?;
-        match self.entries.get_mut(key) {
-            Some(old) => {
-                self.used -= cost(key, old);
-                *old = entry;
-            }
-            None => {
-                self.entries.push(key.into(), entry);
-            }
-        }
-        self.used += bytes;
-        Ok(forcible)
-    }
-
-    /// Drops entries until `bytes` more fit; answers whether one had to go that had not expired.
-    fn make_room(&mut self, bytes: u64, room: Room, now: Timestamp) -> Result<bool, Error> {
-        let mut forcible = false;
-        if self.used + bytes > self.capacity {
-            self.remove_expired(EXPIRED_SCAN, usize::MAX, now);
-        }
-        while self.used + bytes > self.capacity {
-            if room == Room::Keep {
-                return Err(Error::NoMemory);
-            }
-            let (key, entry) = self.entries.pop_lru().ok_or(Error::NoMemory)?;
-            self.used -= cost(&key, &entry);
-            // The first to go has just been found not to have expired.
-            forcible = true;
-        }
-        Ok(forcible)
-    }
-
-    /// Removes up to `max` of the expired entries among the `scan` least recently used.
-    fn remove_expired(&mut self, scan: usize, max: usize, now: Timestamp) -> usize {
-        let oldest = self.entries.iter().rev().take(scan);
-        let expired = oldest.filter(|(_, entry)| entry.expired(now)).map(|(key, _)| key.clone());
-        let expired: Vec<_> = expired.take(max).collect();
+        let expired = self.slots.iter().rev().filter(|(_, slot)| slot.entry.expired(now));
+        let expired: Vec<_> = expired.map(|(key, _)| key.clone()).take(max).collect();
         for key in &expired {
             self.remove(key);
         }
         expired.len()
     }
 
-    fn remove(&mut self, key: &[u8]) -> Option<Entry> {
-        let entry = self.entries.pop(key)?;
-        self.used -= cost(key, &entry);
-        Some(entry)
+    /// Up to `max` keys of entries that have not expired, most recently used first.
+    pub fn keys(&self, max: usize, now: Timestamp) -> impl Iterator<Item = &[u8]> {
+        let live = self.slots.iter().filter(move |(_, slot)| !slot.entry.expired(now));
+        live.map(|(key, _)| &**key).take(max)
     }
-}
 
-const fn cost(key: &[u8], entry: &Entry) -> u64 {
-    ENTRY_BYTES + key.len() as u64 + entry.value.bytes()
+    /// Bytes of memory pages that hold something.
+    pub fn used(&self) -> u64 {
+        self.slab.used_bytes()
+    }
+
+    /// Bytes of memory pages that hold nothing.
+    pub fn free(&self) -> u64 {
+        self.slab.free_bytes()
+    }
+
+    /// Puts `entry` under `key`, which is not there; answers whether others had to go.
+    fn insert(&mut self, key: &[u8], entry: Entry, room: Room, now: Timestamp) -> Result<bool, Error> {
+        let bytes = ENTRY_BYTES + key.len() + entry.value.bytes();
+        let mut piece = self.slab.take(bytes);
+        let mut forcible = false;
+        if room == Room::Evict {
+            for _ in 0..EVICTIONS {
+                if piece.is_some() || self.drop_oldest(now) == 0 {
+                    break;
+                }
+                forcible = true;
+                piece = self.slab.take(bytes);
+            }
+        }
+        let piece = piece.ok_or(Error::NoMemory { forcible })?;
+        self.slots.push(key.into(), Slot { entry, piece });
+        Ok(forcible)
+    }
+
+    /// Drops up to two expired entries at the old end.
+    fn drop_expired(&mut self, now: Timestamp) -> usize {
+        let mut dropped = 0;
+        while dropped < 2 && self.slots.peek_lru().is_some_and(|(_, slot)| slot.entry.expired(now)) {
+            self.pop_oldest();
+            dropped += 1;
+        }
+        dropped
+    }
+
+    /// Drops the oldest entry, and expired ones behind it.
+    fn drop_oldest(&mut self, now: Timestamp) -> usize {
+        usize::from(self.pop_oldest()) + self.drop_expired(now)
+    }
+
+    fn pop_oldest(&mut self) -> bool {
+        let oldest = self.slots.pop_lru();
+        oldest.map(|(_, slot)| self.give_back(slot)).is_some()
+    }
+
+    fn remove(&mut self, key: &[u8]) -> Option<Entry> {
+        let slot = self.slots.pop(key)?;
+        Some(self.give_back(slot))
+    }
+
+    fn give_back(&mut self, slot: Slot) -> Entry {
+        self.slab.give_back(slot.piece);
+        if let Value::List(List(items)) = &slot.entry.value {
+            for (_, piece) in items {
+                self.slab.give_back(*piece);
+            }
+        }
+        slot.entry
+    }
 }
 
 #[cfg(test)]

@@ -7,11 +7,12 @@ local C = kit.C
 
 local block, host, limit, MISSING = kit.block, kit.host, kit.limit, kit.MISSING
 local given, ffi_string = kit.given, require("ffi").string
-local error, setmetatable, tonumber, tostring, type = error, setmetatable, tonumber, tostring, type
+local error, select, setmetatable, tonumber, tostring, type = error, select, setmetatable, tonumber, tostring, type
 
 local NO_DICTIONARY = -10
-local errors = { [MISSING] = "not found", [-11] = "exists", [-12] = "no memory", [-13] = "not a number" }
-local BOOLEAN, NUMBER, STRING, STALE = 1, 3, 4, 16
+local errors = { [MISSING] = "not found", [-11] = "exists", [-12] = "no memory", [-13] = "not a number",
+    [-14] = "value not a list" }
+local BOOLEAN, NUMBER, STRING, LIST, STALE = 1, 3, 4, 5, 16
 local MAX_KEY = 65535
 -- How a value is stored: only if the key is absent (1) or present (2), and without dropping others (4).
 local SET, ADD, REPLACE, SAFE = 0, 1, 2, 4
@@ -74,6 +75,9 @@ function methods.get(dictionary, key)
     if kind == NO_DICTIONARY then
         error('bad "zone" argument', 2)
     end
+    if kind == LIST then
+        return nil, "value is a list"
+    end
     local flags = block.flags
     if flags ~= 0 then
         return value_of(kind), flags
@@ -93,6 +97,9 @@ function methods.get_stale(dictionary, key)
     end
     if kind == NO_DICTIONARY then
         error('bad "zone" argument', 2)
+    end
+    if kind % STALE == LIST then
+        return nil, "value is a list"
     end
     local flags, stale = block.flags, kind > STALE
     return value_of(stale and kind - STALE or kind), flags ~= 0 and flags or nil, stale
@@ -140,7 +147,7 @@ local function store(mode, dictionary, key, value, ttl, flags)
     if code == NO_DICTIONARY then
         error('bad "zone" argument', 2)
     end
-    return false, errors[code], false
+    return false, errors[code], block.flags ~= 0
 end
 
 function methods.set(dictionary, key, value, ttl, flags)
@@ -205,6 +212,95 @@ function methods.incr(dictionary, key, by, init, init_ttl)
     local code = dictionary_incr(host, number, name, #name, by, 1, init, init_ttl)
     if code == 0 then
         return block.number, nil, block.flags ~= 0
+    end
+    if code == NO_DICTIONARY then
+        error('bad "zone" argument', 2)
+    end
+    return nil, errors[code]
+end
+
+local dictionary_push, dictionary_pop, dictionary_length = C.dictionary_push, C.dictionary_pop, C.dictionary_length
+
+local function check_count(count, wanted)
+    if count ~= wanted then
+        error("expecting " .. wanted .. " arguments, but only seen " .. count, 3)
+    end
+end
+
+local function push(left, dictionary, key, value)
+    local number = number_of(dictionary)
+    local name, wrong = check(key)
+    if not name then
+        return nil, wrong
+    end
+    local code
+    local kind = type(value)
+    if kind == "string" then
+        code = dictionary_push(host, number, name, #name, STRING, value, #value, 0, left)
+    elseif kind == "number" then
+        code = dictionary_push(host, number, name, #name, NUMBER, "", 0, value, left)
+    else
+        return nil, "bad value type"
+    end
+    if code == 0 then
+        return block.number
+    end
+    if code == NO_DICTIONARY then
+        error('bad "zone" argument', 2)
+    end
+    return nil, errors[code]
+end
+
+function methods.lpush(...)
+    check_count(select("#", ...), 3)
+    return push(1, ...)
+end
+
+function methods.rpush(...)
+    check_count(select("#", ...), 3)
+    return push(0, ...)
+end
+
+local function pop(left, dictionary, key)
+    local number = number_of(dictionary)
+    local name, wrong = check(key)
+    if not name then
+        return nil, wrong
+    end
+    local kind = dictionary_pop(host, number, name, #name, left)
+    if kind > 0 then
+        return value_of(kind)
+    end
+    if kind == NO_DICTIONARY then
+        error('bad "zone" argument', 2)
+    end
+    if kind == MISSING then
+        return nil
+    end
+    return nil, errors[kind]
+end
+
+function methods.lpop(...)
+    check_count(select("#", ...), 2)
+    return pop(1, ...)
+end
+
+function methods.rpop(...)
+    check_count(select("#", ...), 2)
+    return pop(0, ...)
+end
+
+function methods.llen(...)
+    check_count(select("#", ...), 2)
+    local dictionary, key = ...
+    local number = number_of(dictionary)
+    local name, wrong = check(key)
+    if not name then
+        return nil, wrong
+    end
+    local code = dictionary_length(host, number, name, #name)
+    if code == 0 then
+        return block.number
     end
     if code == NO_DICTIONARY then
         error('bad "zone" argument', 2)

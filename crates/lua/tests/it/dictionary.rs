@@ -3,13 +3,22 @@
 use std::{sync::Arc, time::Duration};
 
 use tidegate_core::snapshot::LuaSettings;
-use tidegate_lua::dict::store::ENTRY_BYTES;
 
 use crate::support::{Host, NOW, dict_settings};
 
 /// What a script with the dictionary `d` writes.
 fn run(source: &str) -> String {
     Host::new().say(&format!("local d = ngx.shared.dogs\n{source}"))
+}
+
+/// The same, with a dictionary of several pages.
+fn run_large(source: &str) -> String {
+    large().say(&format!("local d = ngx.shared.cats\n{source}"))
+}
+
+fn large() -> Host {
+    let shared_dicts = dict_settings(&[("cats", 8 * 4096)]);
+    Host::with_settings(&LuaSettings { shared_dicts, ..LuaSettings::default() })
 }
 
 fn failure(source: &str) -> String {
@@ -56,6 +65,10 @@ fn set_answers_how_it_went() {
     assert_eq!(run("ngx.print(d:set('a', 1))"), "truenilfalse");
     assert_eq!(run("d:set('a', 1) ngx.print(d:set('a', nil)) ngx.print(d:get('a'))"), "truenilfalsenil");
     assert_eq!(run("ngx.print(d:set('a', ('x'):rep(5000)))"), "falseno memoryfalse");
+    assert_eq!(
+        run("d:set('b', 1) ngx.print(d:set('a', ('x'):rep(5000))) ngx.print(d:get('b'))"),
+        "falseno memorytruenil"
+    );
 }
 
 #[test]
@@ -139,12 +152,12 @@ fn expired_entries_are_there_for_who_asks_for_them() {
 fn all_can_be_flushed_and_what_expired_removed() {
     let host = Host::new();
     let say = |source: &str| host.say(&format!("local d = ngx.shared.dogs {source}"));
-    say("for i = 1, 5 do d:set(i, i) end d:flush_all() d:set('a', 1)");
-    assert_eq!(say("ngx.print(d:get(1), d:get('a'), d:get_stale(1))"), "nil11niltrue");
-    assert_eq!(
-        say("ngx.print(d:flush_expired(2), d:flush_expired(), d:flush_expired(), d:get('a'))"),
-        "2301"
-    );
+    say("d:set('a', 1) for i = 1, 5 do d:set(i, i) end d:flush_all() d:expire('a', 0)");
+    assert_eq!(say("ngx.print(d:get_stale(1))"), "1niltrue");
+    assert_eq!(say("ngx.print(d:flush_expired(2), d:flush_expired(), d:flush_expired())"), "240");
+    say("d:set('a', 1) for i = 1, 5 do d:set(i, i, 1) end");
+    host.vm.set_now(NOW + Duration::from_secs(2));
+    assert_eq!(say("ngx.print(d:get('a'), d:get(1), d:flush_expired(), d:get('a'))"), "1nil31");
 }
 
 #[test]
@@ -158,32 +171,93 @@ fn keys_are_listed_most_recently_used_first() {
 
 #[test]
 fn least_recently_used_entries_make_room() {
-    let large = "local v = ('x'):rep(1000)";
+    // The one page of 4 KiB has two pieces of 2 KiB.
+    let large = "local v = ('x'):rep(1500)";
     assert_eq!(
         run(&format!(
-            "{large} for i = 1, 3 do d:set(i, v) end d:get(1)
-            ngx.print(d:set(4, v)) ngx.print(d:get(1) == v, d:get(2), d:get(3) == v)"
+            "{large} for i = 1, 2 do d:set(i, v) end d:get(1)
+            ngx.print(d:set(4, v)) ngx.print(d:get(1) == v, d:get(2), d:get(4) == v)"
         )),
         "trueniltruetrueniltrue"
     );
     assert_eq!(
         run(&format!(
-            "{large} for i = 1, 3 do d:set(i, v) end ngx.print(d:safe_set(4, v)) ngx.print(d:get(1) == v)"
+            "{large} for i = 1, 2 do d:set(i, v) end ngx.print(d:safe_set(4, v)) ngx.print(d:get(1) == v)"
         )),
         "falseno memoryfalsetrue"
     );
+    // Small entries have 31 pieces beside that page.
     assert_eq!(
         run(&format!(
-            "{large} for i = 1, 3 do d:set(i, v) end ngx.print(d:incr(4, 1, 0)) ngx.print(d:set(5, v))"
+            "{large} d:set('large', v) for i = 1, 31 do d:set(i, i) end
+            ngx.print(d:incr(32, 1, 0)) ngx.print(d:get('large'), d:get(1))"
         )),
-        "1nilfalsetrueniltrue"
+        "1niltruenil1"
     );
 }
 
 #[test]
-fn space_is_accounted_for() {
-    let free = 4096 - ENTRY_BYTES - 4;
-    assert_eq!(run("d:set('a', 'xyz') ngx.print(d:capacity(), ' ', d:free_space())"), format!("4096 {free}"));
+fn space_is_accounted_for_by_the_page() {
+    assert_eq!(
+        run("ngx.print(d:free_space()) d:set('a', 'xyz') ngx.print(' ', d:capacity(), ' ', d:free_space())"),
+        "4096 4096 4096"
+    );
+    assert_eq!(run("d:set('a', ('x'):rep(200)) ngx.print(d:free_space())"), "0");
+}
+
+#[test]
+fn lists_grow_and_shrink_at_both_ends() {
+    assert_eq!(
+        run_large(
+            "ngx.print(d:lpush('l', 'b'), d:lpush('l', 'a'), d:rpush('l', 3), d:llen('l'), ' ')
+            ngx.print(d:lpop('l'), type(d:rpop('l')), d:rpop('l'), d:rpop('l'), d:llen('l'), #d:get_keys())"
+        ),
+        "1233 anumberbnil00"
+    );
+    assert_eq!(run_large("d:rpush('l', 1) d:set('l', 'x') ngx.print(d:get('l'))"), "x");
+    assert_eq!(run_large("d:rpush('l', 1) ngx.print(d:delete('l')) ngx.print(d:llen('l'))"), "truenilfalse0");
+}
+
+#[test]
+fn lists_and_values_are_not_mistaken_for_each_other() {
+    assert_eq!(
+        run_large("d:rpush('l', 1) ngx.print(d:get('l')) ngx.print(d:get_stale('l'))"),
+        "nilvalue is a listnilvalue is a list"
+    );
+    assert_eq!(run_large("d:rpush('l', 1) ngx.print(d:incr('l', 1))"), "nilnot a number");
+    let not_a_list = "nilvalue not a list".repeat(5);
+    assert_eq!(
+        run_large(
+            "d:set('a', 1) ngx.print(d:lpush('a', 1)) ngx.print(d:rpush('a', 1))
+            ngx.print(d:lpop('a')) ngx.print(d:rpop('a')) ngx.print(d:llen('a'))"
+        ),
+        not_a_list
+    );
+    assert_eq!(
+        run_large("ngx.print(d:lpush('l', true)) ngx.print(d:rpush('l', {}))"),
+        "nilbad value typenilbad value type"
+    );
+    assert_eq!(
+        run_large("ngx.print(d:lpush(nil, 1)) ngx.print(d:rpop('')) ngx.print(d:llen(('x'):rep(65536)))"),
+        "nilnil keynilempty keynilkey too long"
+    );
+    assert_eq!(failure("d:lpush('l')"), "test.lua:2: expecting 3 arguments, but only seen 2");
+    assert_eq!(failure("d:rpop()"), "test.lua:2: expecting 2 arguments, but only seen 1");
+    assert_eq!(failure("d.llen({}, 'l')"), r#"test.lua:2: bad "zone" argument"#);
+}
+
+#[test]
+fn lists_expire_as_a_whole_and_begin_anew() {
+    let host = large();
+    let say = |source: &str| host.say(&format!("local d = ngx.shared.cats {source}"));
+    say("d:rpush('l', 1) d:rpush('l', 2) d:expire('l', 1)");
+    host.vm.set_now(NOW + Duration::from_secs(2));
+    assert_eq!(say("ngx.print(d:llen('l'), d:lpop('l'), d:rpush('l', 3), d:ttl('l'))"), "0nil10");
+    assert_eq!(
+        say("local i = 0 while d:rpush('full', ('x'):rep(500)) do i = i + 1 end
+            ngx.print(d:rpush('full', ('x'):rep(500))) ngx.print(i > 0, d:llen('full') == i)"),
+        "nilno memorytruetrue"
+    );
 }
 
 #[test]

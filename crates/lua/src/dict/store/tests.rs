@@ -14,34 +14,61 @@ fn put(store: &mut Store, key: &[u8], entry: Entry) -> Result<Changed<()>, Error
     store.store(key, entry, Condition::Always, Room::Evict, NOW)
 }
 
-#[test]
-fn a_value_too_large_for_the_dictionary_changes_nothing() {
-    let mut store = Store::new(2 * ENTRY_BYTES);
-    put(&mut store, b"a", text(b"1")).unwrap();
-    assert_eq!(put(&mut store, b"a", text(&[0; 300])), Err(Error::NoMemory));
-    assert_eq!(put(&mut store, b"b", text(&[0; 300])), Err(Error::NoMemory));
-    assert_eq!(store.get(b"a", NOW), Some(&text(b"1")));
+/// So many small entries fill a dictionary of 4 KiB, which has a page for them and what the root of its tree leaves.
+const FULL: usize = 32 + 31;
+
+fn fill(store: &mut Store) {
+    for number in 0..FULL as u8 {
+        put(store, &[number], text(b"1")).unwrap();
+    }
 }
 
 #[test]
-fn a_larger_value_of_the_same_key_drops_others_but_not_itself() {
-    let mut store = Store::new(3 * ENTRY_BYTES);
-    put(&mut store, b"a", text(b"")).unwrap();
-    put(&mut store, b"b", text(b"")).unwrap();
-    assert_eq!(put(&mut store, b"a", text(&[0; 200])), Ok(Changed { value: (), forcible: true }));
-    assert_eq!(store.keys(9, NOW).collect::<Vec<_>>(), [b"a"]);
-    assert_eq!(store.used(), ENTRY_BYTES + 201);
+fn a_value_too_large_for_the_dictionary_takes_everything_with_it() {
+    let mut store = Store::new(4096);
+    fill(&mut store);
+    assert_eq!(put(&mut store, b"a", text(&[0; 9000])), Err(Error::NoMemory { forcible: true }));
+    assert_eq!(store.keys(99, NOW).count(), FULL - EVICTIONS);
+    let stored = store.store(&[62], text(&[0; 9000]), Condition::Always, Room::Keep, NOW);
+    assert_eq!(stored, Err(Error::NoMemory { forcible: false }));
+    assert_eq!(store.keys(99, NOW).count(), FULL - EVICTIONS - 1);
 }
 
 #[test]
-fn expired_entries_near_the_old_end_go_before_older_ones_that_live() {
-    let mut store = Store::new(3 * (ENTRY_BYTES + 1));
-    put(&mut store, b"a", text(b"")).unwrap();
-    let expired = Entry { expires: Some(NOW), ..text(b"") };
-    put(&mut store, b"b", expired).unwrap();
-    put(&mut store, b"c", text(b"")).unwrap();
-    assert_eq!(put(&mut store, b"d", text(b"")), Ok(Changed { value: (), forcible: false }));
-    assert_eq!(store.keys(9, NOW).collect::<Vec<_>>(), [b"d", b"c", b"a"]);
+fn a_new_entry_drops_the_oldest_one() {
+    let mut store = Store::new(4096);
+    fill(&mut store);
+    assert_eq!(store.free(), 0);
+    assert_eq!(put(&mut store, &[0], text(b"2")), Ok(Changed { value: (), forcible: false }));
+    assert_eq!(put(&mut store, b"a", text(b"1")), Ok(Changed { value: (), forcible: true }));
+    assert_eq!(store.get(&[1], NOW), None);
+    assert_eq!(store.get(&[0], NOW), Some(&text(b"2")));
+}
+
+#[test]
+fn expired_entries_at_the_old_end_are_dropped_first() {
+    let mut store = Store::new(4096);
+    put(&mut store, b"x", Entry { expires: Some(NOW), ..text(b"1") }).unwrap();
+    fill(&mut store);
+    assert_eq!(store.keys(99, NOW).count(), FULL);
+    assert_eq!(store.get_stale(b"x", NOW), None);
+}
+
+#[test]
+fn lists_take_memory_by_the_item_and_never_drop_others() {
+    let mut store = Store::new(8 * 4096);
+    let free = store.free();
+    let item = || Value::String(vec![b'x'; 2000].into());
+    let mut length = 0;
+    while let Ok(now) = store.push(b"l", item(), End::Left, NOW) {
+        length += 1;
+        assert_eq!(now, length);
+    }
+    assert_eq!(store.push(b"m", item(), End::Left, NOW), Err(Error::NoMemory { forcible: false }));
+    assert_eq!((store.length(b"l", NOW), store.length(b"m", NOW)), (Ok(length), Ok(0)));
+    assert!(length > 1);
+    store.delete(b"l", NOW);
+    assert_eq!(store.free(), free);
 }
 
 #[test]
@@ -59,64 +86,118 @@ fn numbers_keep_every_bit() {
     }
 }
 
-/// The same rules, written without regard to cost: entries in a list, most recently used first.
-#[derive(Debug, Default)]
+/// The same rules, written without regard to cost: entries in a list, most recently used first. The zone is the real
+/// one, which has a twin of its own.
+#[derive(Debug)]
 struct Twin {
-    capacity: u64,
-    entries: Vec<(Vec<u8>, Entry)>,
+    slab: Slab,
+    entries: Vec<(Vec<u8>, Entry, Piece)>,
 }
 
 impl Twin {
-    fn used(&self) -> u64 {
-        self.entries.iter().map(|(key, entry)| cost(key, entry)).sum()
-    }
-
     /// Moves the entry to the front.
     fn touch(&mut self, key: &[u8]) -> Option<&mut Entry> {
-        let at = self.entries.iter().position(|(other, _)| other == key)?;
+        let at = self.entries.iter().position(|(other, _, _)| other == key)?;
         let entry = self.entries.remove(at);
         self.entries.insert(0, entry);
         Some(&mut self.entries[0].1)
     }
 
     fn live(&mut self, key: &[u8], now: Timestamp) -> Option<&mut Entry> {
+        self.sweep(now);
         self.touch(key).filter(|entry| !entry.expired(now))
     }
 
+    fn remove_at(&mut self, at: usize) {
+        let (_, entry, piece) = self.entries.remove(at);
+        self.slab.give_back(piece);
+        if let Value::List(List(items)) = entry.value {
+            for (_, piece) in items {
+                self.slab.give_back(piece);
+            }
+        }
+    }
+
+    fn remove(&mut self, key: &[u8]) {
+        if let Some(at) = self.entries.iter().position(|(other, _, _)| other == key) {
+            self.remove_at(at);
+        }
+    }
+
+    fn sweep(&mut self, now: Timestamp) {
+        for _ in 0..2 {
+            if self.entries.last().is_some_and(|(_, entry, _)| entry.expired(now)) {
+                self.remove_at(self.entries.len() - 1);
+            }
+        }
+    }
+
     fn insert(&mut self, key: &[u8], entry: Entry, room: Room, now: Timestamp) -> Result<bool, Error> {
-        if cost(key, &entry) > self.capacity {
-            return Err(Error::NoMemory);
+        let bytes = 68 + key.len() + entry.value.bytes();
+        if let Some(old) = self.touch(key)
+            && !matches!(old.value, Value::List(_))
+            && old.value.bytes() == entry.value.bytes()
+        {
+            *old = entry;
+            return Ok(false);
         }
-        self.entries.retain(|(other, entry)| other != key || !entry.expired(now));
-        // The others, as they would be without the old value of this key.
-        let mut others: Vec<_> = self.entries.iter().filter(|(other, _)| other != key).cloned().collect();
-        let need = cost(key, &entry);
-        let sum = |others: &[(Vec<u8>, Entry)]| {
-            others.iter().map(|(key, entry)| cost(key, entry)).sum::<u64>() + need
+        self.remove(key);
+        let mut dropped = 0;
+        let piece = loop {
+            match self.slab.take(bytes) {
+                Some(piece) => break piece,
+                None if room == Room::Keep || dropped == 30 || self.entries.is_empty() => {
+                    return Err(Error::NoMemory { forcible: dropped > 0 });
+                }
+                None => {
+                    self.remove_at(self.entries.len() - 1);
+                    self.sweep(now);
+                    dropped += 1;
+                }
+            }
         };
-        let mut forcible = false;
-        if sum(&others) > self.capacity {
-            // The scan sees the key itself too, as the most recently used.
-            let own = usize::from(self.entries.iter().any(|(other, _)| other == key));
-            let oldest = (others.len() + own).saturating_sub(EXPIRED_SCAN).max(own) - own;
-            let mut index = 0;
-            others.retain(|(_, entry)| {
-                index += 1;
-                index <= oldest || !entry.expired(now)
-            });
+        self.entries.insert(0, (key.to_vec(), entry, piece));
+        Ok(dropped > 0)
+    }
+
+    fn list(&mut self, key: &[u8], now: Timestamp) -> Result<Option<&mut VecDeque<(Value, Piece)>>, Error> {
+        match self.live(key, now).map(|entry| &mut entry.value) {
+            None => Ok(None),
+            Some(Value::List(List(items))) => Ok(Some(items)),
+            Some(_) => Err(Error::NotAList),
         }
-        if room == Room::Keep && sum(&others) > self.capacity {
-            let own = self.entries.iter().find(|(other, _)| other == key).cloned();
-            self.entries = own.into_iter().chain(others).collect();
-            return Err(Error::NoMemory);
+    }
+
+    fn push(&mut self, key: &[u8], value: Value, end: End, now: Timestamp) -> Result<usize, Error> {
+        if self.list(key, now)?.is_none() {
+            self.remove(key);
+            let entry = Entry { value: Value::List(List::default()), flags: 0, expires: None };
+            self.insert(key, entry, Room::Keep, now)?;
         }
-        while sum(&others) > self.capacity {
-            let (_, dropped) = others.pop().unwrap();
-            forcible |= !dropped.expired(now);
+        let piece = self.slab.take(21 + value.bytes());
+        let Value::List(List(items)) = &mut self.entries[0].1.value else { panic!("a list is in front") };
+        match (piece, end) {
+            (Some(piece), End::Left) => items.push_front((value, piece)),
+            (Some(piece), End::Right) => items.push_back((value, piece)),
+            (None, _) => {
+                if items.is_empty() {
+                    self.remove(key);
+                }
+                return Err(Error::NoMemory { forcible: false });
+            }
         }
-        others.insert(0, (key.to_vec(), entry));
-        self.entries = others;
-        Ok(forcible)
+        Ok(items.len())
+    }
+
+    fn pop(&mut self, key: &[u8], end: End, now: Timestamp) -> Result<Option<Value>, Error> {
+        let Some(items) = self.list(key, now)? else { return Ok(None) };
+        let item = if end == End::Left { items.pop_front() } else { items.pop_back() };
+        if items.is_empty() {
+            self.remove(key);
+        }
+        let (value, piece) = item.unwrap();
+        self.slab.give_back(piece);
+        Ok(Some(value))
     }
 }
 
@@ -127,6 +208,9 @@ enum Step {
     GetStale(u8),
     Delete(u8),
     Incr(u8, f64, Option<(f64, Option<Duration>)>),
+    Push(u8, usize, End),
+    Pop(u8, End),
+    Length(u8),
     Expire(u8, Option<u64>),
     FlushAll,
     FlushExpired(usize),
@@ -137,13 +221,20 @@ fn seconds() -> impl Strategy<Value = Option<u64>> {
     prop::option::of(0..20_u64)
 }
 
+fn end() -> impl Strategy<Value = End> {
+    prop_oneof![Just(End::Left), Just(End::Right)]
+}
+
+fn string(length: usize) -> Value {
+    Value::String(vec![b'x'; length].into())
+}
+
 fn step() -> impl Strategy<Value = Step> {
     let key = || 0..12_u8;
     let value = prop_oneof![
         any::<bool>().prop_map(Value::Boolean),
         (-9..9_i32).prop_map(|number| Value::Number(f64::from(number))),
-        prop_oneof![4 => 0..60_usize, 1 => 60..2_300_usize]
-            .prop_map(|length| Value::String(vec![b'x'; length].into())),
+        prop_oneof![4 => 0..60_usize, 1 => 60..2_300_usize].prop_map(string),
     ];
     let entry = (value, 0..3_u32, seconds()).prop_map(|(value, flags, expires)| Entry {
         value,
@@ -162,6 +253,9 @@ fn step() -> impl Strategy<Value = Step> {
             let init = init.map(|(start, ttl)| (f64::from(start), ttl.map(Duration::from_secs)));
             Step::Incr(key, f64::from(by), init)
         }),
+        4 => (key(), 0..2_300_usize, end()).prop_map(|(key, length, end)| Step::Push(key, length, end)),
+        2 => (key(), end()).prop_map(|(key, end)| Step::Pop(key, end)),
+        1 => key().prop_map(Step::Length),
         1 => (key(), seconds()).prop_map(|(key, expires)| Step::Expire(key, expires)),
         1 => Just(Step::FlushAll),
         1 => (0..4_usize).prop_map(Step::FlushExpired),
@@ -187,8 +281,13 @@ fn on_twin(twin: &mut Twin, step: &Step, now: Timestamp) -> String {
         }
         Step::Delete(key) => {
             let present = twin.live(&[key], now).is_some();
-            twin.entries.retain(|(other, _)| *other != [key]);
+            twin.remove(&[key]);
             format!("{present}")
+        }
+        Step::Push(key, length, end) => format!("{:?}", twin.push(&[key], string(length), end, now)),
+        Step::Pop(key, end) => format!("{:?}", twin.pop(&[key], end, now)),
+        Step::Length(key) => {
+            format!("{:?}", twin.list(&[key], now).map(|items| items.map_or(0, |items| items.len())))
         }
         Step::Incr(key, by, init) => {
             let done = match (twin.live(&[key], now), init) {
@@ -201,26 +300,29 @@ fn on_twin(twin: &mut Twin, step: &Step, now: Timestamp) -> String {
                 (None, Some((start, ttl))) => {
                     let value = Value::Number(start + by);
                     let entry = Entry { value, flags: 0, expires: ttl.map(|ttl| now + ttl) };
+                    twin.sweep(now);
                     twin.insert(&[key], entry, Room::Evict, now).map(|forcible| (start + by, forcible))
                 }
             };
             format!("{done:?}")
         }
         Step::Expire(key, expires) => {
-            let entry = twin.entries.iter_mut().find(|(other, entry)| *other == [key] && !entry.expired(now));
-            let found = entry.map(|(_, entry)| entry.expires = expires.map(Timestamp::from_secs)).is_some();
+            let entry =
+                twin.entries.iter_mut().find(|(other, entry, _)| *other == [key] && !entry.expired(now));
+            let found =
+                entry.map(|(_, entry, _)| entry.expires = expires.map(Timestamp::from_secs)).is_some();
             format!("{found}")
         }
         Step::FlushAll => {
-            twin.entries.iter_mut().for_each(|(_, entry)| entry.expires = Some(Timestamp::default()));
+            twin.entries.iter_mut().for_each(|(_, entry, _)| entry.expires = Some(Timestamp::default()));
             String::new()
         }
         Step::FlushExpired(max) => {
             let mut removed = 0;
             while removed < max
-                && let Some(at) = twin.entries.iter().rposition(|(_, entry)| entry.expired(now))
+                && let Some(at) = twin.entries.iter().rposition(|(_, entry, _)| entry.expired(now))
             {
-                twin.entries.remove(at);
+                twin.remove_at(at);
                 removed += 1;
             }
             format!("{removed}")
@@ -242,6 +344,9 @@ fn on_store(store: &mut Store, step: &Step, now: Timestamp) -> String {
         Step::Incr(key, by, init) => {
             format!("{:?}", store.incr(&[key], by, init, now).map(|sum| (sum.value, sum.forcible)))
         }
+        Step::Push(key, length, end) => format!("{:?}", store.push(&[key], string(length), end, now)),
+        Step::Pop(key, end) => format!("{:?}", store.pop(&[key], end, now)),
+        Step::Length(key) => format!("{:?}", store.length(&[key], now)),
         Step::Expire(key, expires) => {
             format!("{}", store.expire(&[key], expires.map(Timestamp::from_secs), now))
         }
@@ -258,24 +363,26 @@ proptest! {
     #[test]
     fn the_store_does_what_its_naive_twin_does(
         steps in prop::collection::vec(step(), 1..120),
-        capacity in 200..2_500_u64,
+        capacity in 4_000..30_000_u64,
     ) {
         let mut store = Store::new(capacity);
-        let mut twin = Twin { capacity, entries: Vec::new() };
+        let mut twin = Twin { slab: Slab::new(capacity), entries: Vec::new() };
         let mut now = Timestamp::from_secs(1);
         for step in &steps {
             if let Step::Wait(seconds) = step {
                 now = now + Duration::from_secs(*seconds);
             }
             prop_assert_eq!(on_store(&mut store, step, now), on_twin(&mut twin, step, now), "{:?}", step);
-            let content: Vec<_> = store.entries.iter().map(|(key, entry)| (key.to_vec(), entry.clone())).collect();
+            let content: Vec<_> = store.slots.iter().map(|(key, slot)| (key.to_vec(), slot.entry.clone(), slot.piece)).collect();
             prop_assert_eq!(&content, &twin.entries);
-            prop_assert_eq!(store.used(), twin.used());
-            prop_assert!(store.used() <= capacity);
-            for (key, entry) in &twin.entries {
+            prop_assert_eq!(store.free(), twin.slab.free_bytes());
+            for (key, entry, _) in &twin.entries {
                 let left = (!entry.expired(now)).then(|| entry.expires.map(|expires| expires.since(now)));
                 prop_assert_eq!(store.ttl(key, now), left);
             }
         }
+        store.flush_all();
+        store.flush_expired(usize::MAX, now);
+        prop_assert_eq!(store.free(), Slab::new(capacity).free_bytes());
     }
 }
