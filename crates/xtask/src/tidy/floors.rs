@@ -8,11 +8,12 @@ use cargo_metadata::{DependencyKind, Metadata, Package};
 use super::Finding;
 
 /// Every crate of the product that there is or may be, with its floor.
-const FLOORS: [(&str, u8); 19] = [
+const FLOORS: [(&str, u8); 20] = [
     ("core", 0),
     ("scaler", 1),
     ("forecast", 1),
     ("sim", 1),
+    ("plot", 1),
     ("traffic", 1),
     ("llm", 1),
     ("lua", 1),
