@@ -8,7 +8,11 @@
 //! Invariant: a trace has at least one row, a step above zero, and rates that are finite and not
 //! negative. Not here: arrivals. Whoever replays a trace draws them from its rates.
 
+mod recording;
+
 use std::time::Duration;
+
+pub use self::recording::Recording;
 
 /// The two columns that every trace begins with.
 pub const HEADER: [&str; 2] = ["timestamp_seconds", "requests_per_second"];
@@ -38,6 +42,8 @@ pub enum Error {
     Order { line: usize, timestamp: f64 },
     #[error("line {line}: the step must stay {step} s, expected a row at {expected}, found {timestamp}")]
     Step { line: usize, step: f64, expected: f64, timestamp: f64 },
+    #[error("line {line}: the trace is longer than {most} steps")]
+    Long { line: usize, most: usize },
     #[error("a trace needs at least two rows to show its step, found {0}")]
     Rows(usize),
     #[error("a step of {0} s cannot be replayed")]

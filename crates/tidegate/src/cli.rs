@@ -3,8 +3,8 @@
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::{
-    check::Check, exit::Failure, explain::Explain, instance::Instance, load, schema, simulate::Simulate,
-    up::Up,
+    check::Check, exit::Failure, explain::Explain, forecast::Forecast, instance::Instance, load, schema,
+    simulate::Simulate, up::Up,
 };
 
 /// An API gateway scripted in Lua that scales itself.
@@ -30,6 +30,7 @@ enum Command {
     /// Send load from a schedule, whatever the answers do.
     Load(Box<tidegate_load::LoadArgs>),
     Simulate(Simulate),
+    Forecast(Forecast),
     /// Say why a fleet has as many instances as it has.
     Explain(Explain),
     #[command(hide = true)]
@@ -52,6 +53,7 @@ impl Cli {
             Command::Schema => schema::run(),
             Command::Load(args) => load::run(&args),
             Command::Simulate(simulate) => simulate.run(),
+            Command::Forecast(forecast) => forecast.run(),
             Command::Explain(explain) => explain.run(),
             Command::Instance(instance) => instance.run(),
         }

@@ -6,6 +6,7 @@ mod cli;
 mod demo;
 mod exit;
 mod explain;
+mod forecast;
 mod gateway;
 mod instance;
 mod load;

@@ -9,6 +9,7 @@ mod demo;
 mod error_log;
 mod examples;
 mod fleets;
+mod forecast;
 mod hostile;
 mod load;
 mod reload;
