@@ -83,7 +83,7 @@ impl Resolver<'_, '_> {
         let limits = raw.limits.value().and_then(limits);
         let trusted_proxies = raw.trusted_proxies.value().and_then(|list| list.resolve(|net, _| Some(*net)));
         let lua = raw.lua.value().and_then(|lua| self.lua(lua));
-        let vars = raw.vars.value().and_then(lua::vars);
+        let vars = raw.vars.value().and_then(|vars| self.vars(vars));
         let fleets =
             raw.fleets.value().and_then(|fleets| fleets.resolve(|name, _, raw| self.fleet(name, raw)));
         let upstreams = raw.upstreams.value();

@@ -21,7 +21,7 @@ mod template;
 
 pub use self::{
     answer::{FixedAnswer, LocalAnswer, StaticFiles},
-    lua::{Assignment, Hooks, LuaSettings, Script, SocketSettings},
+    lua::{Assignment, Hooks, LuaSettings, Script, SocketSettings, Value},
     template::{Piece, Template},
 };
 
@@ -232,6 +232,11 @@ pub struct Route {
 }
 
 impl Route {
+    /// All scripts there are.
+    pub fn scripts(&self) -> impl Iterator<Item = &Script> {
+        self.hooks.scripts().chain(scripts_of(&self.vars))
+    }
+
     /// A route for every request that does nothing yet.
     pub fn new(name: RouteId) -> Self {
         Self {
@@ -248,6 +253,14 @@ impl Route {
             use_default_type: true,
         }
     }
+}
+
+/// The scripts that compute variables.
+pub fn scripts_of(vars: &[Assignment]) -> impl Iterator<Item = &Script> {
+    vars.iter().filter_map(|var| match &var.value {
+        Value::Lua { script, .. } => Some(script),
+        Value::Text(_) => None,
+    })
 }
 
 /// What a request must look like. Parts that are empty match anything.

@@ -3,6 +3,7 @@
 //! Each answers a code of [`crate::host`] or a number; anything else comes back through the host's
 //! block. Arguments have been checked by the prelude.
 
+mod arguments;
 mod context;
 mod dictionary;
 mod digest;
@@ -22,6 +23,7 @@ use crate::abi::Export;
 /// Everything that the prelude can call.
 pub(crate) fn exports() -> Vec<Export> {
     [
+        arguments::exports(),
         context::exports(),
         dictionary::exports(),
         digest::exports(),

@@ -19,6 +19,7 @@
 #[expect(unsafe_code, reason = "the border to LuaJIT")]
 mod abi;
 mod api;
+mod arguments;
 mod date;
 pub mod dict;
 mod error;
@@ -40,6 +41,7 @@ mod uri;
 mod vm;
 
 pub use crate::{
+    arguments::Arguments,
     dict::Dicts,
     error::{Error, ScriptError},
     exchange::{Exchange, InvalidHeader},

@@ -10,7 +10,7 @@ use tidegate_core::snapshot::LuaSettings;
 
 use crate::{Phase, WorkerIdentity, api, host, json, regex};
 
-const PARTS: [(&str, &str); 21] = [
+const PARTS: [(&str, &str); 22] = [
     ("constants", include_str!("prelude/constants.lua")),
     ("coroutine", include_str!("prelude/coroutine.lua")),
     ("log", include_str!("prelude/log.lua")),
@@ -18,6 +18,7 @@ const PARTS: [(&str, &str); 21] = [
     ("response", include_str!("prelude/response.lua")),
     ("variable", include_str!("prelude/variable.lua")),
     ("output", include_str!("prelude/output.lua")),
+    ("arguments", include_str!("prelude/arguments.lua")),
     ("flow", include_str!("prelude/flow.lua")),
     ("context", include_str!("prelude/context.lua")),
     ("dictionary", include_str!("prelude/dictionary.lua")),

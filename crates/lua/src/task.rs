@@ -14,7 +14,7 @@ use std::{
 
 use mlua::ffi::lua_State;
 
-use crate::{Phase, socket::Owner};
+use crate::{Arguments, Phase, socket::Owner};
 
 /// What a VM may release.
 #[derive(Default)]
@@ -114,6 +114,7 @@ pub struct RequestState {
     pub(crate) ctx: Option<CtxSlot>,
     /// The sockets that it has opened.
     pub(crate) sockets: Option<Owner>,
+    pub arguments: Arguments,
 }
 
 impl fmt::Debug for RequestState {

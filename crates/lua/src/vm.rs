@@ -156,6 +156,15 @@ impl Vm {
 
     /// Compiles a script. Its globals are its own: what it sets, no other script sees.
     pub fn load(&self, script: &Script) -> Result<Handler, Error> {
+        self.compile(script, false)
+    }
+
+    /// The same, for a script that runs in the set phase: what it returns is kept in [`crate::Arguments`].
+    pub fn load_computed(&self, script: &Script) -> Result<Handler, Error> {
+        self.compile(script, true)
+    }
+
+    fn compile(&self, script: &Script, computed: bool) -> Result<Handler, Error> {
         if self.running.get() {
             return Err(Error::Busy);
         }
@@ -168,7 +177,7 @@ impl Vm {
         let (function, wrong) = self
             .prelude
             .load
-            .call::<(Option<mlua::Function>, Option<mlua::LuaString>)>((&*script.source, name))
+            .call::<(Option<mlua::Function>, Option<mlua::LuaString>)>((&*script.source, name, computed))
             .map_err(syntax)?;
         let Some(function) = function else {
             return Err(Error::Syntax(wrong.map_or_else(String::new, |wrong| wrong.to_string_lossy())));

@@ -30,8 +30,6 @@ pub(crate) fn has_body(exchange: &Exchange) -> bool {
 
 /// Completes the head, lets `headerFilter` at it, and appends it to `output`. How the body is to be
 /// written follows from it.
-///
-/// `exchange.request.keep_alive` says on return whether the connection can be used again.
 pub(crate) async fn begin(
     worker: &Worker,
     route: Option<&Route>,
@@ -39,17 +37,33 @@ pub(crate) async fn begin(
     length: Length,
     output: &mut Vec<u8>,
 ) -> Result<Writer, Error> {
+    filter_head(worker, route, exchange).await?;
+    Ok(write_head(worker, exchange, length, output))
+}
+
+/// Lets `headerFilter` at the head. From then on the head cannot be changed.
+pub(crate) async fn filter_head(
+    worker: &Worker,
+    route: Option<&Route>,
+    exchange: &mut Exchange,
+) -> Result<(), Error> {
     if let Some((route, filter)) = route.and_then(|route| Some((route, route.header_filter.as_ref()?))) {
         lua::run_detached(worker, route, filter, Phase::HeaderFilter, exchange).await?;
     }
     exchange.headers_sent = true;
+    Ok(())
+}
+
+/// Appends the head to `output`. `exchange.request.keep_alive` says then whether the connection can be used again.
+pub(crate) fn write_head(
+    worker: &Worker,
+    exchange: &mut Exchange,
+    length: Length,
+    output: &mut Vec<u8>,
+) -> Writer {
     if worker.draining.get() {
         exchange.request.keep_alive = false;
     }
-    Ok(write_head(worker, exchange, length, output))
-}
-
-fn write_head(worker: &Worker, exchange: &mut Exchange, length: Length, output: &mut Vec<u8>) -> Writer {
     let with_body = has_body(exchange);
     let chunked = with_body && length == Length::Unknown && exchange.request.is_11;
     if with_body && length == Length::Unknown && !chunked {

@@ -17,7 +17,7 @@ use crate::{
     },
     line::Line,
     local, lua,
-    site::{Route, Site},
+    site::{Route, Site, Value},
     tunnel,
     upstream::Upstream,
     wait::{Fault, Limit},
@@ -149,6 +149,7 @@ impl Connection {
         let shard = route.series.shard(worker.index);
         shard.arrive();
         self.exchange.route = Some(route.name.clone());
+        self.exchange.filtered = route.body_filter.is_some();
         let mut outcome = self.respond(site, route).await;
         if let Err(error) = outcome {
             outcome = self.report(site, route, error).await;
@@ -179,7 +180,7 @@ impl Connection {
             return Err(Error::RequestBody(body::Error::TooLarge));
         }
         for (name, value) in site.vars.iter().chain(&route.vars) {
-            let value = local::text(&self.exchange, value);
+            let value = self.value(route, value).await?;
             self.exchange.define(name, value);
         }
         if route.need_request_body {
@@ -212,6 +213,21 @@ impl Connection {
         }
         let upstream = route.upstream.as_ref().expect("a route without an answer of its own has an upstream");
         self.forward(site, route, upstream).await
+    }
+
+    /// What a variable is set to for this request.
+    async fn value(&mut self, route: &Route, value: &Value) -> Result<Vec<u8>, Error> {
+        let Self { line, exchange } = self;
+        let (handler, args) = match value {
+            Value::Text(text) => return Ok(local::text(exchange, text)),
+            Value::Lua(handler, args) => (handler, args),
+        };
+        let given = args.iter().map(|text| local::text(exchange, text)).collect();
+        let arguments = &mut exchange.lua.arguments;
+        arguments.given = given;
+        arguments.result.clear();
+        lua::run_detached(&line.worker, route, handler, Phase::Set, exchange).await?;
+        Ok(std::mem::take(&mut exchange.lua.arguments.result))
     }
 
     async fn answer_locally(&mut self, site: &Site, route: &Route, local: &LocalAnswer) -> Result<(), Error> {

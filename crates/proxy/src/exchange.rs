@@ -32,6 +32,12 @@ pub(crate) struct Exchange {
     pub(crate) body: Option<Vec<u8>>,
     /// What Lua wrote and has not been sent yet.
     pub(crate) written: Vec<u8>,
+    /// Where in it each call that wrote ended, if a body filter wants to know.
+    pub(crate) ends: Vec<usize>,
+    /// The route has a body filter.
+    pub(crate) filtered: bool,
+    /// The body filter has seen the last of the body.
+    pub(crate) body_ended: bool,
     pub(crate) headers_sent: bool,
     pub(crate) lua: RequestState,
     /// What the configuration defines for this request, in lower case, with its present value.
@@ -69,6 +75,9 @@ impl Exchange {
             id: String::new(),
             body: None,
             written: Vec::new(),
+            ends: Vec::new(),
+            filtered: false,
+            body_ended: false,
             headers_sent: false,
             lua: RequestState::default(),
             variables: Vec::new(),
@@ -88,6 +97,9 @@ impl Exchange {
         self.make_id();
         self.body = None;
         self.written.clear();
+        self.ends.clear();
+        self.filtered = false;
+        self.body_ended = false;
         self.variables.clear();
         self.headers_sent = false;
         self.route = None;
@@ -240,6 +252,9 @@ impl tidegate_lua::Exchange for Exchange {
 
     fn write(&mut self, bytes: &[u8]) -> bool {
         self.written.extend_from_slice(bytes);
+        if self.filtered {
+            self.ends.push(self.written.len());
+        }
         self.written.len() >= FLUSH_AT
     }
 

@@ -19,6 +19,7 @@ mod connection;
 mod deadline;
 mod error;
 mod exchange;
+mod filter;
 mod forward;
 mod http;
 mod line;

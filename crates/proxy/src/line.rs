@@ -12,6 +12,7 @@ use crate::{
     deadline::Deadline,
     error::Error,
     exchange::Exchange,
+    filter,
     http::{
         body::{self, Framing, Reader, Writer},
         fields::Kind,
@@ -169,8 +170,9 @@ impl Line {
     ) -> Result<Reply, Error> {
         let writer = match self.lua_writer {
             Some(writer) => writer,
-            None => self.begin_lua(exchange, route, Length::Unknown).await?,
+            None => self.begin_lua(exchange, route).await?,
         };
+        self.filter_written(exchange, route, false).await?;
         self.move_written(exchange, writer);
         self.flush(&site.snapshot.timeouts).await?;
         Ok(Reply::Done)
@@ -194,8 +196,11 @@ impl Line {
     ) -> Result<(), Error> {
         let writer = match self.lua_writer {
             Some(writer) => writer,
-            None => self.begin_lua(exchange, route, Length::Known(exchange.written.len() as u64)).await?,
+            None => self.begin_whole(exchange, route).await?,
         };
+        if !exchange.body_ended {
+            self.filter_written(exchange, route, true).await?;
+        }
         self.move_written(exchange, writer);
         if answer::has_body(exchange) {
             writer.finish(None, &mut self.output);
@@ -205,27 +210,54 @@ impl Line {
         Ok(())
     }
 
-    async fn begin_lua(
+    /// Lets the body filter at what has been written.
+    async fn filter_written(
         &mut self,
         exchange: &mut Exchange,
         route: &Route,
-        length: Length,
-    ) -> Result<Writer, Error> {
+        last: bool,
+    ) -> Result<(), Error> {
+        match &route.body_filter {
+            Some(filter) if answer::has_body(exchange) => {
+                filter::written(&self.worker, route, filter, exchange, last).await
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Begins an answer of which more will come.
+    async fn begin_lua(&mut self, exchange: &mut Exchange, route: &Route) -> Result<Writer, Error> {
+        self.complete_head(exchange, route, true);
+        let length = Length::Unknown;
+        let writer = answer::begin(&self.worker, Some(route), exchange, length, &mut self.output).await?;
+        self.lua_writer = Some(writer);
+        Ok(writer)
+    }
+
+    /// Begins an answer that has been written to its end, so its length is known, whatever a filter makes of it.
+    async fn begin_whole(&mut self, exchange: &mut Exchange, route: &Route) -> Result<Writer, Error> {
+        self.complete_head(exchange, route, !exchange.written.is_empty());
+        answer::filter_head(&self.worker, Some(route), exchange).await?;
+        self.filter_written(exchange, route, true).await?;
+        let length = Length::Known(exchange.written.len() as u64);
+        let writer = answer::write_head(&self.worker, exchange, length, &mut self.output);
+        self.lua_writer = Some(writer);
+        Ok(writer)
+    }
+
+    fn complete_head(&mut self, exchange: &mut Exchange, route: &Route, with_body: bool) {
         if exchange.response.status == 0 {
             exchange.response.status = 200;
         }
         let fields = &mut exchange.response.fields;
         answer::sign(fields);
         if let Some(default) = &route.default_type
-            && length != Length::Known(0)
+            && with_body
             && !fields.contains(Kind::ContentType)
         {
             fields.push(b"Content-Type", default.as_bytes());
         }
         self.settle_body(exchange);
-        let writer = answer::begin(&self.worker, Some(route), exchange, length, &mut self.output).await?;
-        self.lua_writer = Some(writer);
-        Ok(writer)
     }
 
     /// Sends an error report of the gateway.

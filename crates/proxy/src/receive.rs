@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use tidegate_lua::Handler;
 use tokio::net::tcp::{ReadHalf, WriteHalf};
 
 use crate::{
@@ -10,8 +11,9 @@ use crate::{
     deadline::Deadline,
     error::Error,
     exchange::Exchange,
+    filter,
     http::{
-        body::{self, Framing, Reader},
+        body::{self, Framing, Reader, Writer},
         fields::Kind,
     },
     relay::{self, Relay},
@@ -157,6 +159,7 @@ impl Receiver<'_> {
         let framing = self.exchange.response.framing;
         let mut reader = Reader::new(framing, u64::MAX);
         let length = match framing {
+            _ if self.exchange.filtered && framing != Framing::None => Length::Unknown,
             Framing::None => Length::Known(0),
             Framing::Length(length) => Length::Known(length),
             Framing::Chunked | Framing::UntilClose => Length::Unknown,
@@ -167,6 +170,9 @@ impl Receiver<'_> {
             // A body that a filter has made void is left behind, and the connection with it.
             let clean = reader.is_done() && input.is_none();
             return Ok(Received::Complete { reusable: clean && self.exchange.response.keep_alive });
+        }
+        if let Some(filter) = &self.route.body_filter {
+            return self.relay_filtered(upstream, input, reader, writer, filter).await;
         }
         let timeouts = &self.site.snapshot.timeouts;
         let relay = Relay {
@@ -189,6 +195,56 @@ impl Receiver<'_> {
             relay::Fault::Sink(fault) => Error::client(&fault),
         })?;
         Ok(Received::Complete { reusable: self.exchange.response.keep_alive && input.is_none() })
+    }
+
+    /// The same with a body filter: what has come is a piece, and the next is read when that has been sent.
+    async fn relay_filtered(
+        &mut self,
+        upstream: &mut ReadHalf<'_>,
+        mut input: Option<Lease>,
+        mut reader: Reader,
+        writer: Writer,
+        filter: &Handler,
+    ) -> Result<Received, Error> {
+        let limit = Limit { deadline: self.deadline, span: self.site.snapshot.timeouts.upstream_idle };
+        let (mut piece, mut passed, mut ended) = (Vec::new(), Vec::new(), false);
+        while !self.exchange.body_ended {
+            if let Some(buffer) = &mut input {
+                let taken = reader.take(buffer, |data| piece.extend_from_slice(data));
+                taken.map_err(|error| Error::BadAnswer(error.to_string()))?;
+                if buffer.is_empty() {
+                    input = None;
+                }
+            }
+            ended |= reader.is_done();
+            if ended || !piece.is_empty() {
+                filter::pass(self.worker, self.route, filter, self.exchange, &piece, ended, &mut passed)
+                    .await?;
+                self.exchange.bytes_out += passed.len() as u64;
+                if !passed.is_empty() {
+                    writer.write(&passed, self.output);
+                }
+                piece.clear();
+                passed.clear();
+            }
+            if self.exchange.body_ended {
+                writer.finish(reader.trailers(), self.output);
+            }
+            self.flush().await?;
+            if !ended && !self.exchange.body_ended {
+                match limit.read(upstream, &mut input, &self.worker.buffers).await {
+                    Ok(0) => {
+                        reader.close().map_err(|error| Error::BadAnswer(error.to_string()))?;
+                        ended = true;
+                    }
+                    Ok(_) => {}
+                    Err(Fault::Timeout) => return Err(Error::UpstreamStalled),
+                    Err(Fault::Io(_)) => return Err(Error::BadAnswer(body::Error::Truncated.to_string())),
+                }
+            }
+        }
+        let clean = reader.is_done() && input.is_none();
+        Ok(Received::Complete { reusable: clean && self.exchange.response.keep_alive })
     }
 
     async fn flush(&mut self) -> Result<(), Error> {

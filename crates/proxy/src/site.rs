@@ -25,10 +25,25 @@ pub(crate) struct Site {
     pub(crate) routes: Vec<Route>,
     pub(crate) upstreams: BTreeMap<UpstreamId, Rc<Upstream>>,
     /// Set for every request, before its route's own.
-    pub(crate) vars: Vec<(String, Template)>,
+    pub(crate) vars: Vec<(String, Value)>,
     pub(crate) server_rewrite: Option<Handler>,
     /// Compiled once for all routes that use them, and carried over to the next site.
-    handlers: HashMap<Script, Handler>,
+    handlers: HashMap<(Script, Use), Handler>,
+}
+
+/// What a script is compiled for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Use {
+    Phase,
+    Variable,
+}
+
+/// What a variable is set to.
+#[derive(Debug)]
+pub(crate) enum Value {
+    Text(Template),
+    /// What a script returns that is given these.
+    Lua(Handler, Vec<Template>),
 }
 
 #[derive(Debug)]
@@ -39,7 +54,7 @@ pub(crate) struct Route {
     pub(crate) local: Option<LocalAnswer>,
     /// Only `ngx.exec` and subrequests may get here.
     pub(crate) internal: bool,
-    pub(crate) vars: Vec<(String, Template)>,
+    pub(crate) vars: Vec<(String, Value)>,
     pub(crate) need_request_body: bool,
     /// Of answers that are made here and name no type.
     pub(crate) default_type: Option<String>,
@@ -48,6 +63,7 @@ pub(crate) struct Route {
     pub(crate) precontent: Option<Handler>,
     pub(crate) content: Option<Handler>,
     pub(crate) header_filter: Option<Handler>,
+    pub(crate) body_filter: Option<Handler>,
     pub(crate) log: Option<Handler>,
 }
 
@@ -71,24 +87,28 @@ impl Site {
             router: Router::new(&snapshot.routes),
             routes: Vec::with_capacity(snapshot.routes.len()),
             upstreams,
-            vars: texts(&snapshot.vars),
+            vars: Vec::new(),
             server_rewrite: None,
             handlers: HashMap::new(),
             snapshot: Arc::clone(snapshot),
         };
         if let Some(script) = &snapshot.lua.server_rewrite {
-            site.server_rewrite = Some(site.handler(script, ground.vm, previous)?);
+            site.server_rewrite = Some(site.handler(script, Use::Phase, ground.vm, previous)?);
         }
+        site.vars = site.values(&snapshot.vars, ground.vm, previous)?;
         for route in &snapshot.routes {
             let mut load = |script: &Option<Script>| {
-                script.as_ref().map(|script| site.handler(script, ground.vm, previous)).transpose()
+                let load = |script| site.handler(script, Use::Phase, ground.vm, previous);
+                script.as_ref().map(load).transpose()
             };
             let rewrite = load(&route.hooks.rewrite)?;
             let access = load(&route.hooks.access)?;
             let precontent = load(&route.hooks.precontent)?;
             let content = load(&route.hooks.content)?;
             let header_filter = load(&route.hooks.header_filter)?;
+            let body_filter = load(&route.hooks.body_filter)?;
             let log = load(&route.hooks.log)?;
+            let vars = site.values(&route.vars, ground.vm, previous)?;
             let upstream = route.upstream.as_ref().map(|name| Rc::clone(&site.upstreams[name]));
             let series = ground.telemetry.route(&route.name);
             site.routes.push(Route {
@@ -97,7 +117,7 @@ impl Site {
                 upstream,
                 local: route.local.clone(),
                 internal: route.internal,
-                vars: texts(&route.vars),
+                vars,
                 need_request_body: route.need_request_body,
                 default_type: default_type(route),
                 rewrite,
@@ -105,6 +125,7 @@ impl Site {
                 precontent,
                 content,
                 header_filter,
+                body_filter,
                 log,
             });
         }
@@ -114,18 +135,37 @@ impl Site {
     fn handler(
         &mut self,
         script: &Script,
+        purpose: Use,
         vm: &Vm,
         previous: Option<&Self>,
     ) -> Result<Handler, tidegate_lua::Error> {
-        if let Some(known) = self.handlers.get(script) {
+        let key = (script.clone(), purpose);
+        if let Some(known) = self.handlers.get(&key) {
             return Ok(known.clone());
         }
-        let handler = match previous.and_then(|site| site.handlers.get(script)) {
-            Some(known) => known.clone(),
-            None => vm.load(script)?,
+        let handler = match (previous.and_then(|site| site.handlers.get(&key)), purpose) {
+            (Some(known), _) => known.clone(),
+            (None, Use::Phase) => vm.load(script)?,
+            (None, Use::Variable) => vm.load_computed(script)?,
         };
-        self.handlers.insert(script.clone(), handler.clone());
+        self.handlers.insert(key, handler.clone());
         Ok(handler)
+    }
+
+    fn values(
+        &mut self,
+        vars: &[Assignment],
+        vm: &Vm,
+        previous: Option<&Self>,
+    ) -> Result<Vec<(String, Value)>, tidegate_lua::Error> {
+        let mut value = |value: &snapshot::Value| match value {
+            snapshot::Value::Text(text) => Ok(Value::Text(text.clone())),
+            snapshot::Value::Lua { script, args } => {
+                let handler = self.handler(script, Use::Variable, vm, previous)?;
+                Ok(Value::Lua(handler, args.clone()))
+            }
+        };
+        vars.iter().map(|var| Ok((var.name.clone(), value(&var.value)?))).collect()
     }
 
     pub(crate) fn trusts(&self, peer: IpAddr) -> bool {
@@ -139,10 +179,6 @@ fn default_type(route: &snapshot::Route) -> Option<String> {
     let default = &route.default_type;
     let given = route.use_default_type && !default.is_empty() && is_value(default.as_bytes());
     given.then(|| default.clone())
-}
-
-fn texts(vars: &[Assignment]) -> Vec<(String, Template)> {
-    vars.iter().map(|var| (var.name.clone(), var.value.clone())).collect()
 }
 
 fn upstreams(

@@ -43,6 +43,8 @@ record! {
         precontent: Chunk = optional,
         /// As `headerFilter` of a route, for routes that have none.
         header_filter: Chunk = optional,
+        /// As `bodyFilter` of a route, for routes that have none.
+        body_filter: Chunk = optional,
         /// As `log` of a route, for routes that have none.
         log: Chunk = optional,
         /// Environment variables that `os.getenv` sees: `NAME`, or `NAME=value`. Without it: all.
@@ -73,7 +75,6 @@ record! {
         /// What `ngx.socket` does unless a script says otherwise.
         sockets: Sockets = default("{}"),
     }
-    later: ["bodyFilter"]
 }
 
 type Wait = Span<0, { 24 * HOUR }>;
@@ -133,5 +134,35 @@ impl Decode for Chunk {
     }
 }
 
-/// Variables in the order in which they are set; text with `$variables` in it.
-pub(crate) type Vars = Map<VariableName, text::Text>;
+/// Variables in the order in which they are set.
+pub(crate) type Vars = Map<VariableName, Var>;
+
+/// Text with `$variables` in it, or Lua.
+#[derive(Debug)]
+pub(crate) enum Var {
+    Text(text::Text),
+    Computed(Computed),
+}
+
+record! {
+    /// A variable that Lua computes: what the code returns.
+    Computed {
+        /// The code; it cannot wait.
+        lua: Chunk = required("return ngx.arg[1] + 1"),
+        /// `ngx.arg`: texts that may have `$variables`.
+        args: List<text::Text> = default("[]"),
+    }
+}
+
+impl Decode for Var {
+    fn decode(node: &Node, report: &mut Report<'_>) -> Option<Self> {
+        match &node.kind {
+            Kind::Map(_) => Computed::decode(node, report).map(Self::Computed),
+            _ => text::Text::decode(node, report).map(Self::Text),
+        }
+    }
+
+    fn schema(generator: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "anyOf": [text::Text::form(), Computed::schema(generator)] })
+    }
+}

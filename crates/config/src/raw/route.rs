@@ -69,7 +69,7 @@ record! {
         r#match: Match = default("{}"),
         /// Whether only subrequests and `ngx.exec` get here; to clients it is not there (404).
         internal: bool = default("false"),
-        /// Variables that a request gets before the rewrite phase, in this order: text that may have `$variables`. All of
+        /// Variables that a request gets before the rewrite phase, in this order: text that may have `$variables`, or Lua. All of
         /// them are `ngx.var.NAME`, readable and writable.
         vars: Vars = default("{}"),
         /// Name of the upstream that answers.
@@ -139,6 +139,9 @@ record! {
         content: Chunk = optional,
         /// When the head of the answer is known, before it is sent.
         header_filter: Chunk = optional,
+        /// For each piece of the answer's body, and once at its end: `ngx.arg[1]` is the piece, `ngx.arg[2]` whether it
+        /// is the last.
+        body_filter: Chunk = optional,
         /// When the request is over.
         log: Chunk = optional,
         /// Overrules `lua.needRequestBody`.
@@ -150,7 +153,7 @@ record! {
         /// Overrules `lua.useDefaultType`.
         use_default_type: bool = optional,
     }
-    later: ["sslCertificate", "balancer", "bodyFilter"]
+    later: ["sslCertificate", "balancer"]
 }
 
 /// An address, or a mapping with its weight.

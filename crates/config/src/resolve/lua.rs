@@ -2,11 +2,15 @@
 
 use std::path::Path;
 
-use tidegate_core::snapshot::{Assignment, Hooks, LuaSettings, Script, SocketSettings, Template};
+use tidegate_core::snapshot::{Assignment, Hooks, LuaSettings, Script, SocketSettings, Template, Value};
 
 use crate::{
     decode::{Field, Located},
-    raw::{self, lua::Chunk, route},
+    raw::{
+        self,
+        lua::{Chunk, Var},
+        route,
+    },
     resolve::Resolver,
 };
 
@@ -25,7 +29,9 @@ impl Resolver<'_, '_> {
         }
         let server_rewrite = self.chunk(&raw.server_rewrite);
         // Not every route has to inherit these, so their mistakes are found here.
-        for phase in [&raw.rewrite, &raw.access, &raw.precontent, &raw.header_filter, &raw.log] {
+        let phases =
+            [&raw.rewrite, &raw.access, &raw.precontent, &raw.header_filter, &raw.body_filter, &raw.log];
+        for phase in phases {
             self.chunk(phase);
         }
         let prefix = self.prefix();
@@ -78,6 +84,7 @@ impl Resolver<'_, '_> {
         let precontent = phase(&raw.precontent, root.map(|root| &root.precontent));
         let content = phase(&raw.content, None);
         let header_filter = phase(&raw.header_filter, root.map(|root| &root.header_filter));
+        let body_filter = phase(&raw.body_filter, root.map(|root| &root.body_filter));
         let log = phase(&raw.log, root.map(|root| &root.log));
         Some(Hooks {
             rewrite: rewrite?,
@@ -85,6 +92,7 @@ impl Resolver<'_, '_> {
             precontent: precontent?,
             content: content?,
             header_filter: header_filter?,
+            body_filter: body_filter?,
             log: log?,
         })
     }
@@ -96,16 +104,27 @@ impl Resolver<'_, '_> {
             None => Some(None),
         }
     }
-}
 
-/// Variables in the order of the file.
-pub(super) fn vars(raw: &raw::Vars) -> Option<Vec<Assignment>> {
-    let all = raw.0.iter().map(|entry| {
-        let (name, value) = entry.name.as_ref().zip(entry.value.as_ref())?;
-        Some(Assignment { name: name.0.clone(), value: Template::parse(&value.0) })
-    });
-    let all: Vec<_> = all.collect();
-    all.into_iter().collect()
+    /// Variables in the order of the file.
+    pub(super) fn vars(&mut self, raw: &raw::Vars) -> Option<Vec<Assignment>> {
+        let all = raw.0.iter().map(|entry| {
+            let (name, value) = entry.name.as_ref().zip(entry.value.as_ref())?;
+            Some(Assignment { name: name.0.clone(), value: self.value(value)? })
+        });
+        let all: Vec<_> = all.collect();
+        all.into_iter().collect()
+    }
+
+    fn value(&mut self, raw: &Var) -> Option<Value> {
+        match raw {
+            Var::Text(text) => Some(Value::Text(Template::parse(&text.0))),
+            Var::Computed(computed) => {
+                let script = self.chunk(&computed.lua);
+                let args = computed.args.value()?.resolve(|text, _| Some(Template::parse(&text.0)))?;
+                Some(Value::Lua { script: script??, args })
+            }
+        }
+    }
 }
 
 fn sockets(raw: &raw::lua::Sockets) -> Option<SocketSettings> {

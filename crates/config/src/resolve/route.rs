@@ -15,7 +15,7 @@ use crate::{
     leaf::{address::HostPort, pattern::PathPattern},
     raw::{self, route},
     report::Place,
-    resolve::{Resolver, exclude, look_up, lua::vars},
+    resolve::{Resolver, exclude, look_up},
 };
 
 impl Resolver<'_, '_> {
@@ -114,7 +114,7 @@ impl Resolver<'_, '_> {
         let hooks = raw.lua.value();
         let options = hooks.and_then(|hooks| self.options(hooks));
         let hooks = hooks.and_then(|hooks| self.hooks(hooks));
-        let vars = raw.vars.value().and_then(vars);
+        let vars = raw.vars.value().and_then(|vars| self.vars(vars));
         let matcher = raw.r#match.value().and_then(|raw| self.matcher(raw));
         let local = self.local(raw);
         let upstream = raw.upstream.optional()?.map(|upstream| upstream.value.clone());

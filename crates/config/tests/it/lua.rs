@@ -6,7 +6,7 @@ use tidegate_core::{
     Snapshot,
     snapshot::{
         Assignment, ErrorLevel, ErrorLog, ErrorLogFormat, FixedAnswer, LocalAnswer, Route, Script,
-        StaticFiles, Template,
+        StaticFiles, Template, Value,
     },
 };
 
@@ -69,13 +69,13 @@ lua:
 #[test]
 fn a_route_inherits_the_phases_it_has_not() {
     let text = "\
-lua: { rewrite: r.lua, access: a.lua, precontent: p.lua, headerFilter: h.lua, log: l.lua }
+lua: { rewrite: r.lua, access: a.lua, precontent: p.lua, headerFilter: h.lua, bodyFilter: b.lua, log: l.lua }
 routes:
   - lua: { content: c.lua, access: own.lua }
 ";
     let hooks = snapshot(text).routes.remove(0).hooks;
     let names: Vec<_> = hooks.scripts().map(|script| &*script.name).collect();
-    let expected = ["conf/r.lua", "conf/own.lua", "conf/p.lua", "conf/c.lua", "conf/h.lua", "conf/l.lua"];
+    let expected = ["r", "own", "p", "c", "h", "b", "l"].map(|name| format!("conf/{name}.lua"));
     assert_eq!(names, expected);
 }
 
@@ -104,10 +104,22 @@ routes:
 #[test]
 fn variables_keep_their_order() {
     let snapshot = snapshot("vars: { Zone: eu }\nroutes: [{ vars: { b: 'x $a', a: '', c: 2 }, return: {} }]");
-    let assignment = |name: &str, text: &str| Assignment { name: name.into(), value: Template::parse(text) };
+    let assignment =
+        |name: &str, text: &str| Assignment { name: name.into(), value: Value::Text(Template::parse(text)) };
     assert_eq!(snapshot.vars, [assignment("zone", "eu")]);
     let expected = [assignment("b", "x $a"), assignment("a", ""), assignment("c", "2")];
     assert_eq!(snapshot.routes[0].vars, expected);
+}
+
+#[test]
+fn a_variable_can_be_computed() {
+    let route =
+        only_route("{ vars: { a: { lua: v.lua, args: ['$host', 1] }, b: { lua: return 2 } }, return: {} }");
+    let Value::Lua { script, args } = &route.vars[0].value else { panic!("it is Lua") };
+    assert_eq!(&*script.name, "conf/v.lua");
+    assert_eq!(*args, [Template::parse("$host"), Template::parse("1")]);
+    let Value::Lua { script, args } = &route.vars[1].value else { panic!("it is Lua") };
+    assert_eq!((script.source.trim(), args.len()), ("return 2", 0));
 }
 
 #[test]

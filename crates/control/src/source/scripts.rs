@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use tidegate_config::{Diagnostic, Severity};
 use tidegate_core::{
     Snapshot,
-    snapshot::{LuaSettings, Run, Script},
+    snapshot::{LuaSettings, Route, Run, Script, scripts_of},
 };
 use tidegate_lua::{Dicts, Vm, WorkerIdentity};
 
@@ -19,12 +19,13 @@ const SHOWN: usize = 160;
 pub(super) fn check(snapshot: &Snapshot) -> Vec<Diagnostic> {
     let lua = &snapshot.lua;
     let whole = [&lua.init, &lua.init_worker, &lua.exit_worker, &lua.server_rewrite].into_iter().flatten();
-    let hooks = snapshot.routes.iter().flat_map(|route| route.hooks.scripts());
+    let vars = scripts_of(&snapshot.vars);
+    let hooks = snapshot.routes.iter().flat_map(Route::scripts);
     let apps = snapshot.fleets.values().filter_map(|fleet| match &fleet.run {
         Run::Lua(app) => Some(app),
         Run::Command(_) => None,
     });
-    let scripts: Vec<&Script> = whole.chain(hooks).chain(apps).collect();
+    let scripts: Vec<&Script> = whole.chain(vars).chain(hooks).chain(apps).collect();
     if scripts.is_empty() {
         return Vec::new();
     }

@@ -131,14 +131,15 @@ pub struct Hooks {
     /// Makes the answer itself; the route then has no upstream.
     pub content: Option<Script>,
     pub header_filter: Option<Script>,
+    pub body_filter: Option<Script>,
     pub log: Option<Script>,
 }
 
 impl Hooks {
     /// All scripts there are.
     pub fn scripts(&self) -> impl Iterator<Item = &Script> {
-        let Self { rewrite, access, precontent, content, header_filter, log } = self;
-        [rewrite, access, precontent, content, header_filter, log].into_iter().flatten()
+        let Self { rewrite, access, precontent, content, header_filter, body_filter, log } = self;
+        [rewrite, access, precontent, content, header_filter, body_filter, log].into_iter().flatten()
     }
 }
 
@@ -147,5 +148,16 @@ impl Hooks {
 pub struct Assignment {
     /// Lower case, without `$`.
     pub name: String,
-    pub value: Template,
+    pub value: Value,
+}
+
+/// What a variable is set to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Value {
+    Text(Template),
+    /// What a script returns; the texts are its `ngx.arg`.
+    Lua {
+        script: Script,
+        args: Vec<Template>,
+    },
 }

@@ -51,6 +51,36 @@ local function append(parts, value)
     end
 end
 
+-- The text of an array of texts, numbers, and arrays of these; or nil and what is wrong with it.
+local function append_plain(parts, value)
+    local kind = type(value)
+    if kind == "string" or kind == "number" then
+        parts[#parts + 1] = value
+    elseif kind ~= "table" then
+        return "bad data type " .. kind .. " found"
+    else
+        local length = array_length(value)
+        if not length then
+            return "non-array table found"
+        end
+        for index = 1, length do
+            local wrong = append_plain(parts, value[index])
+            if wrong then
+                return wrong
+            end
+        end
+    end
+end
+
+function kit.flatten(values)
+    local parts = {}
+    local wrong = append_plain(parts, values)
+    if wrong then
+        return nil, wrong
+    end
+    return concat(parts)
+end
+
 -- The text of all arguments, as one string that ends with `last`.
 local function join(name, last, ...)
     local count = select("#", ...)

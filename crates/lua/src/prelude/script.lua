@@ -9,8 +9,9 @@ local traceback = debug.traceback
 
 local environment = { __index = globals }
 
--- Compiles a script to a function with globals of its own, or answers nil and why not.
-function kit.load(source, name)
+-- Compiles a script to a function with globals of its own, or answers nil and why not. What a `computed` one
+-- returns is kept.
+function kit.load(source, name, computed)
     if find(source, "^#") then
         -- A line for the shell.
         source = "--" .. source
@@ -30,7 +31,8 @@ function kit.load(source, name)
     if factory then
         chunk = setfenv(factory, own)()
     end
-    return setfenv(chunk, own)
+    setfenv(chunk, own)
+    return computed and kit.computed(chunk) or chunk
 end
 
 -- The message of an error, whatever was raised, and where the thread was.

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail the test")]
 
+mod arguments;
 mod context;
 mod dictionary;
 mod errors;

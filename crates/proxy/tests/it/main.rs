@@ -5,6 +5,7 @@
 mod bodies;
 mod cosockets;
 mod files;
+mod filters;
 mod forwarding;
 mod framing;
 mod limits;
