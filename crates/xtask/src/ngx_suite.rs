@@ -175,6 +175,9 @@ impl Stage {
 
     fn outcome(&self, case: &Case, folder: &Path) -> Outcome {
         let mut wrong = self.perform(case, folder).unwrap_or_else(|error| vec![format!("{error:#}")]);
+        if let (Some(first), Some(line)) = (wrong.first_mut(), check::first_error(folder)) {
+            *first = format!("{first}\n      log: {line}");
+        }
         if self.keep && !wrong.is_empty() {
             wrong[0] = format!("{} ({})", wrong[0], folder.display());
         } else {

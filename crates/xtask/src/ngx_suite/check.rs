@@ -237,6 +237,13 @@ fn read_from(path: &Path, mark: u64) -> Vec<u8> {
     log
 }
 
+/// The first line of the case's log that tells of an error: it often is the reason.
+pub(crate) fn first_error(folder: &Path) -> Option<String> {
+    let log = fs::read(folder.join("logs/error.log")).ok()?;
+    let line = log.split(|&byte| byte == b'\n').find(|line| contains(line, b"[error]"))?;
+    Some(shown(line.get("2026/05/01 12:00:00 ".len()..).unwrap_or_default()))
+}
+
 fn text_of(pattern: &Pattern) -> String {
     match pattern {
         Pattern::Regex(regex) => format!("/{}/", String::from_utf8_lossy(&regex.re.0)),
