@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use schemars::{Schema, SchemaGenerator, json_schema};
 use tidegate_core::{
     FleetId, UpstreamId,
-    snapshot::{ErrorLevel, ErrorLogFormat},
+    snapshot::{ErrorLevel, ErrorLogFormat, ErrorPages},
 };
 
 use crate::{
@@ -43,6 +43,8 @@ record! {
         access_log: AccessLog = default("false"),
         /// How the gateway, and Lua by `ngx.log`, say what happens.
         error_log: ErrorLog = default("{}"),
+        /// What answers of the gateway itself look like.
+        answers: Answers = default("{}"),
         /// The longest that each wait may take. A wait ends up to 200 ms late.
         timeouts: Timeouts = default("{}"),
         /// The most of everything that a client or an upstream may make a node hold.
@@ -160,6 +162,16 @@ record! {
         /// File that lines are appended to, relative to the folder of the configuration. Without it: standard
         /// error.
         file: text::File = optional,
+    }
+}
+
+record! {
+    /// What answers of the gateway itself look like.
+    Answers {
+        /// The header `Server` of what is answered here. Empty: none.
+        server: text::Text = default("tidegate"),
+        /// Errors as `json` objects, or as `html` pages like those of nginx, which redirections get as well.
+        errors: ErrorPages = default("json"),
     }
 }
 

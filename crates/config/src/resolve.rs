@@ -14,7 +14,7 @@ use std::{
 
 use tidegate_core::{
     FleetId, RouteId, Snapshot, UpstreamId,
-    snapshot::{self, ErrorLog, Limits, LogOutput, Timeouts},
+    snapshot::{self, Answers, ErrorLog, Limits, LogOutput, Timeouts},
 };
 
 use crate::{
@@ -79,6 +79,7 @@ impl Resolver<'_, '_> {
         let admin = self.admin();
         let access_log = self.access_log();
         let error_log = raw.error_log.value().and_then(|log| self.error_log(log));
+        let answers = raw.answers.value().and_then(|answers| self.answers(answers));
         let timeouts = raw.timeouts.value().and_then(timeouts);
         let limits = raw.limits.value().and_then(limits);
         let trusted_proxies = raw.trusted_proxies.value().and_then(|list| list.resolve(|net, _| Some(*net)));
@@ -97,6 +98,7 @@ impl Resolver<'_, '_> {
             workers: workers(*raw.workers.value()?),
             access_log: access_log?,
             error_log: error_log?,
+            answers: answers?,
             timeouts: timeouts?,
             limits: limits?,
             trusted_proxies: trusted_proxies?,
@@ -167,6 +169,16 @@ impl Resolver<'_, '_> {
             level: raw.level.optional()?.map(|level| level.value),
             file: raw.file.optional()?.map(|file| self.scripts.locate(&file.value.0)),
         })
+    }
+
+    fn answers(&mut self, raw: &raw::Answers) -> Option<Answers> {
+        let Located { value: server, place } = raw.server.given()?;
+        if server.0.bytes().any(|byte| byte != b' ' && !byte.is_ascii_graphic()) {
+            let help = "use letters, digits and punctuation of ASCII";
+            self.report.error(*place, "this cannot be a header", help);
+            return None;
+        }
+        Some(Answers { server: server.0.clone(), errors: *raw.errors.value()? })
     }
 }
 

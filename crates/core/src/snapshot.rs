@@ -36,6 +36,7 @@ pub struct Snapshot {
     /// `None`: requests are not logged.
     pub access_log: Option<AccessLog>,
     pub error_log: ErrorLog,
+    pub answers: Answers,
     pub timeouts: Timeouts,
     pub limits: Limits,
     /// Peers whose `X-Forwarded-*` and `X-Request-Id` headers are believed and extended.
@@ -114,6 +115,30 @@ pub enum ErrorLevel {
     Crit,
     Alert,
     Emerg,
+}
+
+/// What answers that are made here look like, unless Lua says otherwise.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answers {
+    /// The header `Server`; empty: none.
+    pub server: String,
+    pub errors: ErrorPages,
+}
+
+impl Default for Answers {
+    fn default() -> Self {
+        Self { server: "tidegate".into(), errors: ErrorPages::default() }
+    }
+}
+
+/// How a client is told of an error.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ErrorPages {
+    /// An object with status, message and the request's id.
+    #[default]
+    Json,
+    /// A page as nginx makes it, also for redirections.
+    Html,
 }
 
 /// The longest that each wait may take. Worker timers are coarse: a wait ends up to 200 ms late.

@@ -1,5 +1,6 @@
 //! Writes the head of an answer: what the client gets to see, whoever made it.
 
+use tidegate_core::snapshot::{Answers, ErrorPages};
 use tidegate_lua::Phase;
 
 use crate::{
@@ -70,7 +71,7 @@ pub(crate) fn write_head(
         exchange.request.keep_alive = false; // Only the end of the connection ends such a body.
     }
     write_status_line(exchange.response.status, output);
-    let mut dated = false;
+    let mut dated = exchange.response.undated;
     for (kind, name, value) in exchange.response.fields.iter() {
         // The length of a body is the gateway's to say; where there is none (HEAD, 304) it is news.
         let stale = kind == Kind::ContentLength && (with_body || exchange.response.status == 204);
@@ -127,25 +128,32 @@ pub(crate) fn write_length(length: u64, output: &mut Vec<u8>) {
 }
 
 /// Says who made an answer, unless Lua has said something else.
-pub(crate) fn sign(fields: &mut Fields) {
-    if !fields.contains(Kind::Server) {
-        fields.push(b"Server", b"tidegate");
+pub(crate) fn sign(fields: &mut Fields, answers: &Answers) {
+    if !fields.contains(Kind::Server) && !answers.server.is_empty() {
+        fields.push(b"Server", answers.server.as_bytes());
     }
 }
 
 /// Makes the answer an error report of the gateway. Says nothing about causes that are none of the
 /// client's business.
-pub(crate) fn report(exchange: &mut Exchange, code: u16, message: &str) -> Vec<u8> {
+pub(crate) fn report(exchange: &mut Exchange, code: u16, message: &str, answers: &Answers) -> Vec<u8> {
     let id = exchange.id().to_owned();
     let response = &mut exchange.response;
     response.status = code;
     for name in [&b"Content-Type"[..], b"Content-Encoding", b"Content-Length", b"Transfer-Encoding"] {
         response.fields.remove(name);
     }
-    sign(&mut response.fields);
-    response.fields.push(b"Content-Type", b"application/json");
+    sign(&mut response.fields, answers);
+    let kind: &[u8] = match answers.errors {
+        ErrorPages::Json => b"application/json",
+        ErrorPages::Html => b"text/html",
+    };
+    response.fields.push(b"Content-Type", kind);
     if code == 503 {
         response.fields.push(b"Retry-After", b"1");
+    }
+    if answers.errors == ErrorPages::Html {
+        return page(code, &answers.server).into_bytes();
     }
     let message = if message.is_empty() { status::reason(code) } else { message };
     let report = serde_json::json!({"error": {"status": code, "message": message, "requestId": id}});
@@ -154,9 +162,42 @@ pub(crate) fn report(exchange: &mut Exchange, code: u16, message: &str) -> Vec<u
     body
 }
 
+/// Whether a status that Lua ends a request with is told by a page when nothing was written.
+pub(crate) fn is_told(code: u16, answers: &Answers) -> bool {
+    code >= 400 || (answers.errors == ErrorPages::Html && matches!(code, 301..=303 | 307 | 308))
+}
+
+/// A page like nginx's, for people and for what looks for their words.
+fn page(code: u16, server: &str) -> String {
+    // Some of nginx's phrases are older than the standard's.
+    let phrase = match code {
+        405 => "Not Allowed",
+        408 => "Request Time-out",
+        413 => "Request Entity Too Large",
+        414 => "Request-URI Too Large",
+        416 => "Requested Range Not Satisfiable",
+        503 => "Service Temporarily Unavailable",
+        504 => "Gateway Time-out",
+        _ => status::reason(code).trim(),
+    };
+    format!(
+        "<html>\r\n<head><title>{code} {phrase}</title></head>\r\n<body>\r\n<center><h1>{code} {phrase}</h1></center>\r\n\
+         <hr><center>{server}</center>\r\n</body>\r\n</html>\r\n"
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_page_names_status_phrase_and_server() {
+        let page = page(405, "me");
+        assert!(page.contains("<h1>405 Not Allowed</h1>") && page.contains("<center>me</center>"), "{page}");
+        let html = Answers { errors: ErrorPages::Html, ..Answers::default() };
+        assert!(is_told(302, &html) && !is_told(304, &html) && is_told(404, &html));
+        assert!(!is_told(302, &Answers::default()) && is_told(404, &Answers::default()));
+    }
 
     #[test]
     fn lengths_are_written_in_full() {

@@ -8,6 +8,7 @@ use tidegate_traffic::router;
 use tokio::net::TcpStream;
 
 use crate::{
+    answer,
     error::Error,
     exchange::Exchange,
     forward::{self, Outcome, Upgraded},
@@ -294,7 +295,10 @@ impl Connection {
         if (code >= 300 || (code >= 200 && unset)) && !exchange.headers_sent {
             exchange.response.status = code;
         }
-        if code >= 400 && exchange.written.is_empty() && !exchange.headers_sent {
+        if answer::is_told(code, &site.snapshot.answers)
+            && exchange.written.is_empty()
+            && !exchange.headers_sent
+        {
             return line.send_report(exchange, site, Some(route), code, "").await;
         }
         line.finish_lua(exchange, site, route).await

@@ -182,6 +182,9 @@ impl tidegate_lua::Exchange for Exchange {
         if self.headers_sent {
             return Err(InvalidHeader::Sent);
         }
+        if name.eq_ignore_ascii_case(b"date") {
+            self.response.undated = values.is_empty();
+        }
         self.response.fields.set(name, values)
     }
 

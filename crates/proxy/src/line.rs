@@ -250,7 +250,7 @@ impl Line {
             exchange.response.status = 200;
         }
         let fields = &mut exchange.response.fields;
-        answer::sign(fields);
+        answer::sign(fields, &self.worker.site().snapshot.answers);
         if let Some(default) = &route.default_type
             && with_body
             && !fields.contains(Kind::ContentType)
@@ -271,7 +271,7 @@ impl Line {
     ) -> Result<(), Error> {
         self.output.clear();
         self.settle_body(exchange);
-        let report = answer::report(exchange, code, message);
+        let report = answer::report(exchange, code, message, &site.snapshot.answers);
         let length = Length::Known(report.len() as u64);
         answer::begin(&self.worker, route, exchange, length, &mut self.output).await?;
         if answer::has_body(exchange) {

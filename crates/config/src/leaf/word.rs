@@ -3,7 +3,7 @@
 use schemars::{Schema, json_schema};
 use tidegate_core::{
     policy::{Metric, Mode, TargetMetric},
-    snapshot::{Balance, Driver, ErrorLevel, ErrorLogFormat},
+    snapshot::{Balance, Driver, ErrorLevel, ErrorLogFormat, ErrorPages},
 };
 
 use crate::{
@@ -78,6 +78,8 @@ const LOG_LEVELS: Words<ErrorLevel> = &[
     ("emerg", ErrorLevel::Emerg),
 ];
 
+const ERROR_PAGES: Words<ErrorPages> = &[("json", ErrorPages::Json), ("html", ErrorPages::Html)];
+
 words! {
     Balance: "a way to balance", "roundRobin", BALANCES, later: &[];
     Driver: "a driver", "process", DRIVERS, later: &["inline", "kubernetes"];
@@ -86,6 +88,7 @@ words! {
     Metric: "a metric", "utilization", METRICS, later: &[];
     ErrorLogFormat: "a format", "json", LOG_FORMATS, later: &[];
     ErrorLevel: "a level", "info", LOG_LEVELS, later: &[];
+    ErrorPages: "a form", "json", ERROR_PAGES, later: &[];
 }
 
 impl Leaf for bool {

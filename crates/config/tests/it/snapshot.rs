@@ -9,9 +9,9 @@ use tidegate_core::{
         Pressure, Signal, Slo, Target, TargetMetric, Threshold, Trigger, Variable,
     },
     snapshot::{
-        AccessLog, Admin, Balance, Driver, ErrorLog, Fleet, HeaderMatch, Hooks, HostMatch, Limits, Listener,
-        LogOutput, LuaSettings, Match, PathMatch, ReadyCheck, Retry, Route, Run, Script, StaticEndpoint,
-        Timeouts, Upstream, UpstreamTarget, Workers,
+        AccessLog, Admin, Answers, Balance, Driver, ErrorLog, Fleet, HeaderMatch, Hooks, HostMatch, Limits,
+        Listener, LogOutput, LuaSettings, Match, PathMatch, ReadyCheck, Retry, Route, Run, Script,
+        StaticEndpoint, Timeouts, Upstream, UpstreamTarget, Workers,
     },
 };
 
@@ -144,6 +144,7 @@ fn the_example_becomes_what_it_says_without_a_warning() {
         workers: Workers::Auto,
         access_log: Some(AccessLog { sample: 1.0, output: LogOutput::Stdout }),
         error_log: ErrorLog::default(),
+        answers: Answers::default(),
         timeouts: Timeouts { first_byte: secs(20), ..Timeouts::default() },
         limits: Limits { body_bytes: 16 << 20, ..Limits::default() },
         trusted_proxies: vec!["10.0.0.0/8".parse().unwrap()],

@@ -35,6 +35,8 @@ pub(crate) struct Response {
     pub(crate) framing: Framing,
     /// The upstream connection can be used again.
     pub(crate) keep_alive: bool,
+    /// A script wants no `Date`.
+    pub(crate) undated: bool,
 }
 
 impl Response {
@@ -43,6 +45,7 @@ impl Response {
         self.fields.clear();
         self.framing = Framing::None;
         self.keep_alive = false;
+        self.undated = false;
     }
 
     /// Reads the head at the front of `input`: how long it is, or `None` while it is incomplete.

@@ -304,3 +304,25 @@ fn a_request_tells_its_version_and_when_it_began() {
         content("ngx.say(ngx.req.http_version(), ' ', math.abs(ngx.req.start_time() - ngx.now()) < 60)");
     assert_eq!(http::get(running.addr(), "/").text(), "1.1 true\n");
 }
+
+#[test]
+fn answers_of_the_gateway_may_look_like_those_of_nginx() {
+    let running = Running::start(
+        "answers: { server: mine, errors: html }
+routes:
+  - match: { path: /gone }
+    lua: { content: ngx.exit(410) }
+  - match: { path: /moved }
+    lua: { content: ngx.redirect('/there') }
+  - match: { path: /timeless }
+    lua: { content: ngx.say('now'), headerFilter: ngx.header.Date = nil }",
+    );
+    let gone = http::get(running.addr(), "/gone");
+    assert_eq!((gone.status, gone.header("Content-Type")), (410, Some("text/html")));
+    assert!(gone.text().contains("<h1>410 Gone</h1>") && gone.text().contains("<center>mine</center>"));
+    let moved = http::get(running.addr(), "/moved");
+    assert_eq!((moved.header("Location"), moved.header("Server")), (Some("/there"), Some("mine")));
+    assert!(moved.text().contains("302 Found"), "{}", moved.text());
+    assert_eq!(http::get(running.addr(), "/timeless").header("Date"), None);
+    assert!(http::get(running.addr(), "/gone").header("Date").is_some());
+}

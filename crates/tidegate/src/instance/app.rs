@@ -10,7 +10,7 @@ use std::{
 use tidegate_control::{InstanceSpec, instance::protocol::Status};
 use tidegate_core::{
     Roster, RouteId, Snapshot, Telemetry,
-    snapshot::{Admin, ErrorLog, Hooks, Listener, Route, Timeouts, Workers},
+    snapshot::{Admin, Answers, ErrorLog, Hooks, Listener, Route, Timeouts, Workers},
 };
 use tidegate_proxy::Node;
 use tokio::sync::watch;
@@ -88,6 +88,7 @@ fn snapshot(spec: &InstanceSpec) -> anyhow::Result<Snapshot> {
         workers: Workers::Auto,
         access_log: None,
         error_log: ErrorLog::default(),
+        answers: Answers::default(),
         // The gateway decides when a connection has been unused for long enough; if the instance did,
         // a request could meet the closing connection half-way.
         timeouts: Timeouts {

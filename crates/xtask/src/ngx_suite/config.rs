@@ -52,7 +52,8 @@ impl Writer<'_> {
             "admin": { "address": "127.0.0.1:0" },
             "workers": case.workers,
             "timeouts": { "drain": "0s", "keepAlive": "68s" },
-            "limits": { "bodyBytes": "30MiB" },
+            "limits": { "bodyBytes": "30MiB", "headerCount": 256 },
+            "answers": { "server": "nginx", "errors": "html" },
             "errorLog": { "format": "nginx", "level": case.log_level, "file": directory },
             "lua": {},
         }));

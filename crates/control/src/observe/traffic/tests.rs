@@ -1,6 +1,8 @@
 use std::time::Duration;
 
-use tidegate_core::snapshot::{Admin, Balance, ErrorLog, Limits, LuaSettings, Retry, Timeouts, Workers};
+use tidegate_core::snapshot::{
+    Admin, Answers, Balance, ErrorLog, Limits, LuaSettings, Retry, Timeouts, Workers,
+};
 
 use super::*;
 
@@ -28,6 +30,7 @@ fn snapshot(upstreams: &[(&str, &str)]) -> Snapshot {
         workers: Workers::Auto,
         access_log: None,
         error_log: ErrorLog::default(),
+        answers: Answers::default(),
         timeouts: Timeouts::default(),
         limits: Limits::default(),
         trusted_proxies: Vec::new(),
