@@ -19,7 +19,8 @@ use tidegate_core::{
     snapshot::{LuaSettings, Script},
 };
 use tidegate_lua::{
-    Dicts, Exchange, Handler, InvalidHeader, Phase, Reply, RequestState, Step, Verdict, Vm, WorkerIdentity,
+    Dicts, Exchange, Handler, InvalidHeader, Phase, Reply, RequestState, Step, Ticket, Verdict, Vm,
+    WorkerIdentity,
 };
 
 const ROUNDS: u32 = 400;
@@ -97,8 +98,8 @@ impl Bench {
         let start = Instant::now();
         for _ in 0..HOOKS_PER_ROUND {
             let mut step = self.vm.start(&self.handler, Phase::Content, black_box(request));
-            while let Step::Wait(task, _) = step {
-                step = self.vm.resume(task, Reply::Done, request);
+            while let Step::Wait(task) = step {
+                step = self.vm.resume(task, Ticket::ENTRY, &Reply::Done, request);
             }
             assert!(matches!(step, Step::Done(Verdict::Continue | Verdict::Exit(_))));
             request.body.clear();

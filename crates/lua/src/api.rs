@@ -15,6 +15,7 @@ mod request;
 mod response;
 mod socket;
 mod text;
+mod thread;
 mod time;
 mod variable;
 
@@ -35,6 +36,7 @@ pub(crate) fn exports() -> Vec<Export> {
         response::exports(),
         socket::exports(),
         text::exports(),
+        thread::exports(),
         time::exports(),
         variable::exports(),
     ]

@@ -10,7 +10,8 @@
 //! what was given before stays valid.
 //!
 //! Invariant: `current` is set exactly while Lua runs for a request, and points to the exchange that
-//! [`Vm::start`](crate::Vm::start) or [`Vm::resume`](crate::Vm::resume) borrowed mutably for that long.
+//! [`Vm::start`](crate::Vm::start) or [`Vm::resume`](crate::Vm::resume) borrowed mutably for that long. Where there is
+//! no request, the same holds for `alone`.
 
 use std::{
     cell::{Cell, RefCell},
@@ -25,7 +26,8 @@ use tidegate_core::Timestamp;
 
 use self::scratch::{Pair, PairList, Scratch};
 use crate::{
-    Level, Line, Log, Op, Phase,
+    Level, Line, Log, Op, Phase, RequestState, Ticket,
+    crew::Crew,
     dict::SharedDict,
     exchange::Exchange,
     regex::Engine,
@@ -90,17 +92,35 @@ pub(crate) struct Block {
     collector_stopped: Cell<i32>,
 }
 
-/// What a yield of the running handler means to the host.
+/// What a yield of the running thread means to the host.
 #[derive(Debug)]
 pub(crate) enum Pending {
     Exit(u16),
     Wait(Op),
+    /// A light thread with this ticket begins; it and its arguments are yielded.
+    Spawn(Ticket),
+    /// Waits for the children that it said it expects.
+    Join,
+    /// Wants the results of a child that has ended.
+    Collect(Ticket),
+}
+
+/// For whom Lua runs.
+pub(crate) enum Scene<'a> {
+    Request(&'a mut dyn Exchange),
+    /// For no request: a timer, or the start of a worker.
+    Alone(&'a mut RequestState),
 }
 
 #[repr(C)]
 pub(crate) struct Host {
     pub(crate) block: Block,
     current: Cell<Option<NonNull<dyn Exchange>>>,
+    /// That of a run without an exchange.
+    alone: Cell<Option<NonNull<RequestState>>>,
+    /// The light threads of the run, if it has any besides its first.
+    pub(crate) crew: RefCell<Option<Box<Crew>>>,
+    tickets: Cell<u32>,
     pub(crate) pending: Cell<Option<Pending>>,
     pub(crate) now: Cell<Timestamp>,
     pub(crate) worker: WorkerIdentity,
@@ -135,6 +155,9 @@ impl Host {
                 collector_stopped: Cell::new(0),
             },
             current: Cell::new(None),
+            alone: Cell::new(None),
+            crew: RefCell::default(),
+            tickets: Cell::new(0),
             pending: Cell::new(None),
             now: Cell::new(Timestamp::default()),
             worker,
@@ -151,20 +174,47 @@ impl Host {
         }
     }
 
-    /// Makes `exchange` the one that Lua sees, until [`Host::leave`].
-    pub(crate) fn enter(&self, exchange: &mut dyn Exchange, phase: Phase) {
-        let exchange = NonNull::from(exchange);
-        // SAFETY: this only forgets how long the exchange lives. The caller holds the mutable borrow
-        // until it calls `leave`, and nothing keeps the pointer after that.
-        let exchange =
-            unsafe { std::mem::transmute::<NonNull<dyn Exchange + '_>, NonNull<dyn Exchange>>(exchange) };
-        self.current.set(Some(exchange));
+    /// Makes `scene` what Lua sees, until [`Host::leave`].
+    pub(crate) fn enter(&self, scene: Scene<'_>, phase: Phase) {
+        match scene {
+            Scene::Request(exchange) => {
+                let exchange = NonNull::from(exchange);
+                // SAFETY: this only forgets how long the exchange lives. The caller holds the mutable borrow
+                // until it calls `leave`, and nothing keeps the pointer after that.
+                let exchange = unsafe {
+                    std::mem::transmute::<NonNull<dyn Exchange + '_>, NonNull<dyn Exchange>>(exchange)
+                };
+                self.current.set(Some(exchange));
+            }
+            Scene::Alone(state) => self.alone.set(Some(NonNull::from(state))),
+        }
         self.block.phase.set(phase as i32);
     }
 
     pub(crate) fn leave(&self) {
         self.current.set(None);
+        self.alone.set(None);
         self.block.phase.set(0);
+    }
+
+    /// A ticket that no light thread has had.
+    pub(crate) fn new_ticket(&self) -> Option<Ticket> {
+        let ticket = self.tickets.get().checked_add(1)?;
+        self.tickets.set(ticket);
+        Some(Ticket(ticket))
+    }
+
+    /// Hands what is kept for the request, or for the run that has none, to `f`.
+    pub(crate) fn with_state<R>(&self, f: impl FnOnce(&mut RequestState) -> R) -> Option<R> {
+        if self.finalizing() {
+            return None;
+        }
+        let Some(mut state) = self.alone.take() else { return self.with(|exchange| f(exchange.state())) };
+        // SAFETY: as for an exchange: it is borrowed mutably for as long as Lua runs, and the pointer was taken
+        // out, so no second reference can be made inside of the call.
+        let result = f(unsafe { state.as_mut() });
+        self.alone.set(Some(state));
+        Some(result)
     }
 
     /// `main` is the thread of a Lua state that ends before the host does.
@@ -277,12 +327,9 @@ impl Host {
 
     /// The number of the `ngx.ctx` table of the running request; its first use takes a free one.
     pub(crate) fn ctx_slot(&self) -> i32 {
-        let slot = self.with(|exchange| {
-            let state = exchange.state();
-            match &state.ctx {
-                Some(slot) if slot.belongs_to(&self.retired) => slot.number(),
-                _ => state.ctx.insert(CtxSlot::new(&self.retired)).number(),
-            }
+        let slot = self.with_state(|state| match &state.ctx {
+            Some(slot) if slot.belongs_to(&self.retired) => slot.number(),
+            _ => state.ctx.insert(CtxSlot::new(&self.retired)).number(),
         });
         slot.unwrap_or(NO_REQUEST)
     }

@@ -1,9 +1,9 @@
 //! The LuaJIT host: OpenResty's `ngx.*` API over the requests of the data plane.
 //!
 //! A worker thread owns one [`Vm`]. It loads scripts into [`Handler`]s and starts them with a
-//! request that implements [`Exchange`]; a handler that must wait comes back as a [`Task`] together
-//! with the [`Op`] it waits for, and is resumed when that is done. Many requests are suspended at
-//! once in one VM, and each sees only its own exchange.
+//! request that implements [`Exchange`], or without one; a run that must wait comes back as a [`Task`], which says in
+//! [`Order`]s what its light threads wait for, and is resumed whenever one of these [`Op`]s is done. Many runs are
+//! suspended at once in one VM, and each sees only its own exchange.
 //!
 //! How a call crosses: Lua code of [`prelude`] checks arguments and calls `extern "C"` functions of
 //! [`api`] through LuaJIT's FFI, so traces stay compiled. Those functions reach the request through
@@ -11,7 +11,7 @@
 //! Lua, never fail by panicking (a panic there aborts), and never raise Lua errors: they return
 //! codes, and the prelude turns these into errors that name the user's line.
 //!
-//! Deliberately absent: clocks (the time comes from the worker). Not there yet: subrequests, timers, light threads, and
+//! Deliberately absent: clocks (the time comes from the worker). Not there yet: subrequests, timers, and
 //! budgets for untrusted code.
 
 #![warn(clippy::undocumented_unsafe_blocks)]
@@ -20,6 +20,7 @@
 mod abi;
 mod api;
 mod arguments;
+mod crew;
 mod date;
 pub mod dict;
 mod error;
@@ -47,7 +48,7 @@ pub use crate::{
     exchange::{Exchange, InvalidHeader},
     host::WorkerIdentity,
     level::{Level, Line, Log},
-    phase::{Detached, Op, Phase, Reply, Step, Verdict},
+    phase::{Detached, Op, Order, Phase, Reply, Step, Ticket, Verdict},
     task::{Handler, RequestState, Task},
     vm::Vm,
 };

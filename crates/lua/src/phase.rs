@@ -143,8 +143,8 @@ impl Phase {
 #[derive(Debug)]
 pub enum Step {
     Done(Verdict),
-    /// The handler waits; [`Vm::resume`](crate::Vm::resume) takes it up again.
-    Wait(Task, Op),
+    /// The run waits; [`Vm::resume`](crate::Vm::resume) takes it up again. What for, [`Task::order`] says.
+    Wait(Task),
     Failed(ScriptError),
 }
 
@@ -157,7 +157,26 @@ pub enum Verdict {
     Exit(u16),
 }
 
-/// What a suspended handler waits for.
+/// Which of the light threads of a run something is for. Threads that were spawned have one that no other thread of
+/// the VM ever has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ticket(pub(crate) u32);
+
+impl Ticket {
+    /// That of a run's first thread.
+    pub const ENTRY: Self = Self(0);
+}
+
+/// What the driver of a run has to do.
+#[derive(Debug)]
+pub enum Order {
+    /// Begin this, and resume the run with the ticket once it is done. A thread waits for one thing at a time.
+    Begin(Ticket, Op),
+    /// Whatever was begun with the ticket is not wanted any more.
+    End(Ticket),
+}
+
+/// What a suspended light thread waits for.
 pub enum Op {
     /// A zero duration lets others run first.
     Sleep(Duration),

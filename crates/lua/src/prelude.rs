@@ -10,9 +10,10 @@ use tidegate_core::snapshot::LuaSettings;
 
 use crate::{Phase, WorkerIdentity, api, host, json, regex};
 
-const PARTS: [(&str, &str); 22] = [
+const PARTS: &[(&str, &str)] = &[
     ("constants", include_str!("prelude/constants.lua")),
     ("coroutine", include_str!("prelude/coroutine.lua")),
+    ("thread", include_str!("prelude/thread.lua")),
     ("log", include_str!("prelude/log.lua")),
     ("request", include_str!("prelude/request.lua")),
     ("response", include_str!("prelude/response.lua")),
@@ -43,6 +44,8 @@ pub(crate) struct Prelude {
     pub(crate) describe: Function,
     /// The tables of `ngx.ctx`, by number.
     pub(crate) ctx_tables: Table,
+    /// The coroutines that only the host may resume.
+    pub(crate) waiting: Table,
     /// Makes the dictionary of a number.
     pub(crate) dictionary: Function,
     /// `ngx.shared`.
@@ -75,7 +78,7 @@ pub(crate) fn load(
     ))?;
     kit.set("json", json::open(lua)?)?;
     kit.set("regex_cache", settings.regex_cache_entries)?;
-    for (name, source) in PARTS {
+    for &(name, source) in PARTS {
         chunk(lua, name, source).call::<()>((
             &kit,
             worker.id,
@@ -88,6 +91,7 @@ pub(crate) fn load(
         load: kit.get("load")?,
         describe: kit.get("describe")?,
         ctx_tables: kit.get("ctx_tables")?,
+        waiting: kit.get("waiting")?,
         dictionary: kit.get("dictionary")?,
         shared: kit.get::<Table>("ngx")?.get("shared")?,
     })

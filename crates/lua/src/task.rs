@@ -14,7 +14,7 @@ use std::{
 
 use mlua::ffi::lua_State;
 
-use crate::{Arguments, Phase, socket::Owner};
+use crate::{Arguments, Op, Order, Phase, Ticket, crew::Crew, socket::Owner};
 
 /// What a VM may release.
 #[derive(Default)]
@@ -86,16 +86,44 @@ impl Thread {
     }
 }
 
-/// A handler that waits. Dropping it abandons the run: nothing of it is executed any more.
+/// A run that waits. Dropping it abandons the run: nothing of it is executed any more.
 #[must_use = "dropping a task abandons it"]
 pub struct Task {
-    pub(crate) thread: Thread,
     pub(crate) phase: Phase,
+    pub(crate) run: Run,
+}
+
+/// What there is of a run.
+pub(crate) enum Run {
+    /// Only its entry thread, with what that waits for until somebody has asked.
+    Single(Thread, Option<Op>),
+    Crew(Box<Crew>),
 }
 
 impl Task {
+    /// What is to be begun or ended now, one after the other. Whenever something that was begun is done,
+    /// [`Vm::resume`](crate::Vm::resume) is told.
+    pub fn order(&mut self) -> Option<Order> {
+        match &mut self.run {
+            Run::Single(_, op) => op.take().map(|op| Order::Begin(Ticket::ENTRY, op)),
+            Run::Crew(crew) => crew.order(),
+        }
+    }
+
+    /// What is to be begun, if it is all that the run waits for and will wait for until it is done.
+    pub fn sole_op(&mut self) -> Option<Op> {
+        match &mut self.run {
+            Run::Single(_, op) => op.take(),
+            Run::Crew(_) => None,
+        }
+    }
+
     pub(crate) fn belongs_to(&self, retired: &Rc<Retired>) -> bool {
-        Rc::ptr_eq(&self.thread.reference.retired, retired)
+        let thread = match &self.run {
+            Run::Single(thread, _) => thread,
+            Run::Crew(crew) => crew.any(),
+        };
+        Rc::ptr_eq(&thread.reference.retired, retired)
     }
 }
 

@@ -6,7 +6,7 @@
 //! cannot rewind them.
 //!
 //! Invariant: outside of the methods here no Lua code runs, the main thread is idle, and the host has no
-//! exchange. All methods refuse to work while Lua runs, so an [`Exchange`] that holds its VM
+//! exchange. All methods refuse to work while Lua runs, so an [`Exchange`](crate::Exchange) that holds its VM
 //! cannot enter it.
 //!
 //! Running out of memory outside of a protected call aborts the process, as it does in Rust.
@@ -27,14 +27,15 @@ use tidegate_core::{
 };
 
 use crate::{
-    Dicts, Error, Exchange, Handler, Level, Log, Phase, Reply, RequestState, ScriptError, Step, Task,
-    Verdict, WorkerIdentity,
+    Dicts, Error, Handler, Level, Log, RequestState, ScriptError, WorkerIdentity,
     dict::SharedDict,
-    host::{Host, Pending},
+    host::Host,
     prelude::{self, Prelude},
     socket::Sockets,
     task::Thread,
 };
+
+mod run;
 
 /// Idle threads that are kept; more were only needed in a burst.
 const POOLED_THREADS: usize = 1_024;
@@ -49,6 +50,7 @@ pub struct Vm {
     /// References in the registry.
     describe: c_int,
     ctx_tables: c_int,
+    waiting: c_int,
     prelude: Prelude,
     /// Numbers of all dictionaries there ever were.
     dict_numbers: RefCell<HashMap<DictName, usize>>,
@@ -91,11 +93,12 @@ impl Vm {
         }
         let prelude = prelude::load(&lua, settings, address, worker).map_err(start)?;
         let mut main = ptr::null_mut();
-        let (mut describe, mut ctx_tables) = (0, 0);
-        // SAFETY: the closure runs protected, with its two arguments on the stack, and takes both off.
+        let (mut describe, mut ctx_tables, mut waiting) = (0, 0, 0);
+        // SAFETY: the closure runs protected, with its three arguments on the stack, and takes them off.
         unsafe {
-            lua.exec_raw::<()>((&prelude.describe, &prelude.ctx_tables), |state| {
+            lua.exec_raw::<()>((&prelude.describe, &prelude.ctx_tables, &prelude.waiting), |state| {
                 main = state;
+                waiting = ffi::luaL_ref(state, ffi::LUA_REGISTRYINDEX);
                 ctx_tables = ffi::luaL_ref(state, ffi::LUA_REGISTRYINDEX);
                 describe = ffi::luaL_ref(state, ffi::LUA_REGISTRYINDEX);
             })
@@ -106,6 +109,7 @@ impl Vm {
             main,
             describe,
             ctx_tables,
+            waiting,
             prelude,
             dict_numbers: RefCell::default(),
             pool: RefCell::default(),
@@ -191,44 +195,6 @@ impl Vm {
         Ok(Handler::new(number, &self.host.retired))
     }
 
-    /// Runs a handler for a request until it ends or waits.
-    pub fn start(&self, handler: &Handler, phase: Phase, exchange: &mut dyn Exchange) -> Step {
-        if self.running.get() || !handler.belongs_to(&self.host.retired) {
-            return misuse();
-        }
-        self.sweep();
-        let pooled = self.pool.borrow_mut().pop();
-        let thread = pooled.unwrap_or_else(|| self.new_thread());
-        // SAFETY: a pooled thread is idle with an empty stack, which has room for one value.
-        unsafe { ffi::lua_rawgeti_(thread.state, ffi::LUA_REGISTRYINDEX, handler.reference()) };
-        self.run(thread, 0, phase, exchange)
-    }
-
-    /// Takes up a task with the outcome of what it waited for.
-    pub fn resume(&self, task: Task, reply: Reply, exchange: &mut dyn Exchange) -> Step {
-        if self.running.get() || !task.belongs_to(&self.host.retired) {
-            return misuse();
-        }
-        self.sweep();
-        let Task { thread, phase } = task;
-        // SAFETY: the thread is suspended in a yield, so its stack takes what that yield returns. The string
-        // is copied.
-        let arguments = unsafe {
-            match reply {
-                Reply::Done => {
-                    ffi::lua_pushboolean(thread.state, 1);
-                    1
-                }
-                Reply::Failed(why) => {
-                    ffi::lua_pushboolean(thread.state, 0);
-                    ffi::lua_pushlstring_(thread.state, why.as_ptr().cast(), why.len());
-                    2
-                }
-            }
-        };
-        self.run(thread, arguments, phase, exchange)
-    }
-
     /// The request is over: what Lua keeps for it is released.
     pub fn finish(&self, state: &mut RequestState) {
         drop(state.ctx.take());
@@ -238,76 +204,22 @@ impl Vm {
         }
     }
 
-    /// Resumes a thread that has a function, or the answer to a yield, on its stack.
-    fn run(&self, thread: Thread, arguments: c_int, phase: Phase, exchange: &mut dyn Exchange) -> Step {
-        self.running.set(true);
-        self.host.enter(exchange, phase);
-        // SAFETY: the thread is alive (it is in the registry) and not running, and has what it is resumed
-        // with on top of its stack. Lua errors inside of it come back as a status.
-        let mut status = unsafe { ffi::lua_resume_(thread.state, arguments) };
-        // A yield that is not meant for the host has nobody to go to: as in OpenResty the handler goes
-        // on, with nothing.
-        while status == ffi::LUA_YIELD && !self.yielded_to_host(&thread) {
-            // SAFETY: as above; its stack has just been emptied.
-            status = unsafe { ffi::lua_resume_(thread.state, 0) };
-        }
-        self.host.leave();
-        self.running.set(false);
-        let pending = self.host.pending.take();
-        match (status, pending) {
-            (ffi::LUA_OK, pending) => {
-                self.recycle(thread);
-                match pending {
-                    Some(Pending::Exit(status)) => Step::Done(Verdict::Exit(status)),
-                    _ => Step::Done(Verdict::Continue),
-                }
-            }
-            (ffi::LUA_YIELD, Some(Pending::Exit(status))) => Step::Done(Verdict::Exit(status)),
-            (ffi::LUA_YIELD, Some(Pending::Wait(op))) => Step::Wait(Task { thread, phase }, op),
-            (ffi::LUA_YIELD, None) => {
-                Step::Failed(ScriptError::new("yielded for no reason".into(), String::new()))
-            }
-            _ => Step::Failed(self.describe(&thread)),
-        }
-    }
-
-    /// Whether the thread yielded the token; takes what it yielded off its stack.
-    fn yielded_to_host(&self, thread: &Thread) -> bool {
-        // SAFETY: the thread has just yielded, so all of its visible stack are the yielded values.
-        unsafe {
-            let token = ffi::lua_touserdata(thread.state, 1);
-            ffi::lua_settop(thread.state, 0);
-            ptr::eq(token, Rc::as_ptr(&self.host).cast())
-        }
-    }
-
-    fn recycle(&self, thread: Thread) {
-        // SAFETY: the thread has ended without an error; only its results are on its stack.
-        unsafe { ffi::lua_settop(thread.state, 0) };
-        let mut pool = self.pool.borrow_mut();
-        if pool.len() < POOLED_THREADS {
-            pool.push(thread);
-        }
-    }
-
-    fn new_thread(&self) -> Thread {
-        // SAFETY: the main thread is idle and has room for one value. The reference keeps the new thread alive.
-        unsafe {
-            let state = ffi::lua_newthread(self.main);
-            Thread::new(state, ffi::luaL_ref(self.main, ffi::LUA_REGISTRYINDEX), &self.host.retired)
-        }
-    }
-
-    /// Says what a thread that failed raised, and where.
-    fn describe(&self, thread: &Thread) -> ScriptError {
-        // SAFETY: the thread is dead, with what was raised on top of its stack. That is moved off but nothing
-        // put there, because the stack may be what overflowed. The main thread is idle; it has room for
-        // the function with its two arguments, or for its two results, and is left as it was.
+    /// Says what a thread that failed raised, and where. What was raised stays on its stack.
+    ///
+    /// # Safety
+    ///
+    /// `state` is dead, with what was raised on top of its stack, and in the registry at `number`.
+    unsafe fn describe(&self, state: *mut ffi::lua_State, number: c_int) -> ScriptError {
+        // SAFETY: what was raised is moved off for a moment but nothing more put there, because the stack may be what
+        // overflowed. The main thread is idle; it has room for the function, its two arguments and one more value,
+        // and is left as it was.
         unsafe {
             let top = ffi::lua_gettop(self.main);
             ffi::lua_rawgeti_(self.main, ffi::LUA_REGISTRYINDEX, self.describe);
-            ffi::lua_rawgeti_(self.main, ffi::LUA_REGISTRYINDEX, thread.number());
-            ffi::lua_xmove(thread.state, self.main, 1);
+            ffi::lua_rawgeti_(self.main, ffi::LUA_REGISTRYINDEX, number);
+            ffi::lua_xmove(state, self.main, 1);
+            ffi::lua_pushvalue(self.main, -1);
+            ffi::lua_xmove(self.main, state, 1);
             let error = if ffi::lua_pcall(self.main, 2, 2, 0) == ffi::LUA_OK {
                 ScriptError::new(string(self.main, -2), string(self.main, -1))
             } else {
@@ -409,14 +321,6 @@ fn environment(lua: &Lua, names: &[String]) -> mlua::Result<mlua::Function> {
         }
     }
     lua.create_function(move |_, name: mlua::LuaString| visible.get::<mlua::Value>(name))
-}
-
-/// The VM was used from inside of itself, or with what another VM made.
-fn misuse() -> Step {
-    Step::Failed(ScriptError::new(
-        "the handler or task is not one that this VM can run now".into(),
-        String::new(),
-    ))
 }
 
 /// The text at a place of the stack.

@@ -1,8 +1,15 @@
 //! Runs Lua phases: starts the code, performs what it waits for, resumes it.
+//!
+//! A run that waits for one thing at a time awaits just that. One with light threads waits for many: what needs neither
+//! the request nor its client runs as local tasks, while what does is done one after the other.
 
-use std::time::Instant;
+use std::{
+    collections::{HashMap, VecDeque},
+    time::Instant,
+};
 
-use tidegate_lua::{Handler, Op, Phase, Reply, Step, Verdict};
+use tidegate_lua::{Handler, Op, Order, Phase, Reply, Step, Task, Ticket, Verdict};
+use tokio::task::{AbortHandle, JoinSet};
 
 use crate::{error::Error, exchange::Exchange, site::Route, worker::Worker};
 
@@ -22,6 +29,7 @@ pub(crate) async fn run(
     mut perform: impl AsyncFnMut(&mut Exchange, Op) -> Result<Reply, Error>,
 ) -> Result<Verdict, Error> {
     let mut step = worker.vm.start(handler, phase, exchange);
+    let mut waits = None;
     loop {
         match step {
             Step::Done(verdict) => return Ok(verdict),
@@ -30,14 +38,19 @@ pub(crate) async fn run(
                 worker.log.failure(route, phase, exchange, &error);
                 return Err(Error::Lua);
             }
-            Step::Wait(task, op) => {
-                let reply = match op {
-                    Op::Sleep(span) => sleep(span).await,
-                    Op::Detached(work) => work.await,
-                    op => perform(exchange, op).await?,
+            Step::Wait(mut task) => {
+                let (ticket, reply) = match task.sole_op() {
+                    Some(Op::Sleep(span)) => (Ticket::ENTRY, sleep(span).await),
+                    Some(Op::Detached(work)) => (Ticket::ENTRY, work.await),
+                    Some(op) => (Ticket::ENTRY, perform(exchange, op).await?),
+                    None => {
+                        let waits = waits.get_or_insert_with(Waits::default);
+                        waits.follow(&mut task);
+                        waits.next(exchange, &mut perform).await?
+                    }
                 };
                 worker.set_lua_clock(Instant::now());
-                step = worker.vm.resume(task, reply, exchange);
+                step = worker.vm.resume(task, ticket, &reply, exchange);
             }
         }
     }
@@ -53,4 +66,58 @@ pub(crate) async fn run_detached(
 ) -> Result<Verdict, Error> {
     let refuse = async |_: &mut Exchange, _| Ok(Reply::Failed("not possible in this phase".into()));
     run(worker, route, handler, phase, exchange, refuse).await
+}
+
+/// What the light threads of a run wait for. Dropping it ends all of that.
+#[derive(Debug, Default)]
+struct Waits {
+    tasks: JoinSet<(Ticket, Reply)>,
+    aborts: HashMap<Ticket, AbortHandle>,
+    /// What needs the request or its client.
+    bound: VecDeque<(Ticket, Op)>,
+}
+
+impl Waits {
+    fn follow(&mut self, task: &mut Task) {
+        while let Some(order) = task.order() {
+            match order {
+                Order::Begin(ticket, Op::Sleep(span)) => self.spawn(ticket, sleep(span)),
+                Order::Begin(ticket, Op::Detached(work)) => self.spawn(ticket, work),
+                Order::Begin(ticket, op) => self.bound.push_back((ticket, op)),
+                Order::End(ticket) => {
+                    self.bound.retain(|(of, _)| *of != ticket);
+                    if let Some(abort) = self.aborts.remove(&ticket) {
+                        abort.abort();
+                    }
+                }
+            }
+        }
+    }
+
+    fn spawn(&mut self, ticket: Ticket, work: impl Future<Output = Reply> + 'static) {
+        let abort = self.tasks.spawn_local(async move { (ticket, work.await) });
+        self.aborts.insert(ticket, abort);
+    }
+
+    /// Waits for the first to be done.
+    async fn next(
+        &mut self,
+        exchange: &mut Exchange,
+        perform: &mut impl AsyncFnMut(&mut Exchange, Op) -> Result<Reply, Error>,
+    ) -> Result<(Ticket, Reply), Error> {
+        if let Some((ticket, op)) = self.bound.pop_front() {
+            return Ok((ticket, perform(exchange, op).await?));
+        }
+        loop {
+            match self.tasks.join_next().await {
+                Some(Ok((ticket, reply))) => {
+                    self.aborts.remove(&ticket);
+                    return Ok((ticket, reply));
+                }
+                // Somebody ended it.
+                Some(Err(_)) => {}
+                None => return Err(Error::Lua),
+            }
+        }
+    }
 }

@@ -440,8 +440,7 @@ extern "C" fn tcp_set_option(host: HostPtr, number: u32, name: Text, length: usi
 /// Makes the running request the one that the socket belongs to.
 fn adopt(host: &Host, tcp: &Rc<Tcp>) -> bool {
     let adopt = |owner: &Owner| owner.adopt(tcp);
-    host.with(|exchange| adopt(exchange.state().sockets.get_or_insert_with(|| host.sockets.new_request())))
-        .is_some()
+    host.with_state(|state| adopt(state.sockets.get_or_insert_with(|| host.sockets.new_request()))).is_some()
 }
 
 /// Whether the socket belongs to a request that is not the running one.
@@ -450,7 +449,7 @@ fn refuse_others(host: &Host, tcp: &Tcp) -> Option<i32> {
     if owner == 0 {
         return None;
     }
-    match host.with(|exchange| exchange.state().sockets.as_ref().map_or(0, |owner| owner.number)) {
+    match host.with_state(|state| state.sockets.as_ref().map_or(0, |owner| owner.number)) {
         None => Some(NO_REQUEST),
         Some(running) => (running != owner).then_some(BAD_REQUEST),
     }

@@ -1,18 +1,21 @@
 -- Coroutines that the host can suspend from within.
 --
--- A function that must wait tells the host for what and yields the token. Directly on the host's thread the host
--- gets it. Inside a user's coroutine `coroutine.resume` gets it instead, yields it on, and when it is
--- resumed, takes the coroutine up again with what came. So the user never sees it.
+-- A function that must wait tells the host for what and yields the token. Directly on one of the host's threads the
+-- host gets it. Inside a user's coroutine `coroutine.resume` gets it instead, yields it on with all that came with it,
+-- and when it is resumed, takes the coroutine up again with what came. So the user never sees it.
 
 local kit = ...
 
 local token = kit.token
 local create, raw_resume, raw_yield = coroutine.create, coroutine.resume, coroutine.yield
-local raw_status = coroutine.status
-local error, type = error, type
+local raw_status, running = coroutine.status, coroutine.running
+local error, setmetatable, type = error, setmetatable, type
 
--- Coroutines that are suspended because something inside of them waits for the host.
+-- Coroutines that only the host may resume: light threads, and those with something inside that waits for the host.
 local waiting = setmetatable({}, { __mode = "k" })
+kit.waiting = waiting
+-- Coroutines that have resumed one of the latter.
+local inside = setmetatable({}, { __mode = "k" })
 
 -- Each level of resumption takes up the C stack, and LuaJIT does not check it.
 local MAX_DEPTH = 190
@@ -21,8 +24,9 @@ local depth = 0
 local finish
 
 -- Takes up `co` with what the host answered.
-local function continue(co, ...)
+local function continue(co, resumer, ...)
     waiting[co] = nil
+    inside[resumer] = nil
     depth = depth + 1
     return finish(co, raw_resume(co, ...))
 end
@@ -31,18 +35,32 @@ end
 function finish(co, ok, ...)
     depth = depth - 1
     if ok and (...) == token then
+        local resumer = running()
         waiting[co] = true
-        return continue(co, raw_yield(token))
+        inside[resumer] = true
+        return continue(co, resumer, raw_yield(...))
     end
     return ok, ...
+end
+
+local function status(co)
+    local status = raw_status(co)
+    local thread = kit.thread_status(co)
+    if thread and thread ~= "running" then
+        return thread
+    end
+    if status == "suspended" and (thread or waiting[co]) then
+        return inside[co] and "normal" or "running"
+    end
+    return status
 end
 
 local function resume(co, ...)
     if type(co) ~= "thread" then
         error("bad argument #1 to 'resume' (coroutine expected)", 2)
     end
-    if waiting[co] then
-        return false, "cannot resume non-suspended coroutine"
+    if waiting[co] or raw_status(co) ~= "suspended" then
+        return false, "cannot resume " .. status(co) .. " coroutine"
     end
     if depth >= MAX_DEPTH then
         return false, "C stack overflow"
@@ -68,11 +86,10 @@ function coroutine.wrap(body)
 end
 
 function coroutine.status(co)
-    local status = raw_status(co)
-    if status == "suspended" and waiting[co] then
-        return "normal"
+    if type(co) ~= "thread" then
+        error("bad argument #1 to 'status' (coroutine expected)", 2)
     end
-    return status
+    return status(co)
 end
 
 -- Suspends until what the host was told to wait for is done: true, or false and why not. An export that would

@@ -1,6 +1,6 @@
 //! `ngx.ctx`.
 
-use tidegate_lua::{Phase, Reply, Step};
+use tidegate_lua::{Phase, Reply, Step, Ticket};
 
 use crate::support::{Host, Request};
 
@@ -25,14 +25,14 @@ fn each_request_has_its_own() {
     let mut requests: Vec<_> = (0..50).map(|id| Request::get(&format!("/?id={id}"))).collect();
     let mut tasks = Vec::new();
     for request in &mut requests {
-        let Step::Wait(task, _) = host.vm.start(&handler, Phase::Content, request) else {
+        let Step::Wait(task) = host.vm.start(&handler, Phase::Content, request) else {
             panic!("does not wait")
         };
         tasks.push(task);
     }
     // The other way round, and a new request in between takes nobody's table.
     for (request, task) in requests.iter_mut().zip(tasks).rev() {
-        assert!(matches!(host.vm.resume(task, Reply::Done, request), Step::Done(_)));
+        assert!(matches!(host.vm.resume(task, Ticket::ENTRY, &Reply::Done, request), Step::Done(_)));
         host.vm.finish(&mut request.state);
         assert_eq!(host.say("ngx.print(next(ngx.ctx))"), "nil");
     }

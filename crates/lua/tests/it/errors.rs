@@ -88,13 +88,13 @@ fn an_error_in_one_request_leaves_the_others_as_they_are() {
     let host = Host::new();
     let (mut one, mut two) = (Request::get("/"), Request::get("/"));
     let handler = host.load("ngx.ctx.n = 1 ngx.sleep(1) ngx.say(ngx.ctx.n)");
-    let tidegate_lua::Step::Wait(task, _) = host.vm.start(&handler, Phase::Content, &mut one) else {
+    let tidegate_lua::Step::Wait(task) = host.vm.start(&handler, Phase::Content, &mut one) else {
         panic!("does not wait")
     };
     for _ in 0..100 {
         assert!(host.run(Phase::Access, "ngx.ctx.n = 2 local x = nil + 1", &mut two).is_err());
     }
-    let step = host.vm.resume(task, tidegate_lua::Reply::Done, &mut one);
+    let step = host.vm.resume(task, tidegate_lua::Ticket::ENTRY, &tidegate_lua::Reply::Done, &mut one);
     assert!(matches!(step, tidegate_lua::Step::Done(Verdict::Continue)));
     assert_eq!(one.output(), "1\n");
 }

@@ -16,6 +16,7 @@ mod request;
 mod response;
 mod support;
 mod text;
+mod thread;
 mod time;
 mod variable;
 mod vm;

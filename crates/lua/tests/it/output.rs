@@ -1,6 +1,6 @@
 //! `ngx.print`, `ngx.say`, `ngx.flush`.
 
-use tidegate_lua::{Op, Phase, Reply, Step, Verdict};
+use tidegate_lua::{Op, Phase, Reply, Step, Ticket, Verdict};
 
 use crate::support::{Host, Request};
 
@@ -64,10 +64,14 @@ fn a_client_that_went_is_told_to_the_script() {
     let host = Host::new();
     let mut request = Request { full_at: 1, ..Request::get("/") };
     let handler = host.load("local ok, err = ngx.say('a') ngx.log(ngx.INFO, ok, ' ', err)");
-    let Step::Wait(task, Op::Flush) = host.vm.start(&handler, Phase::Content, &mut request) else {
+    let Step::Wait(mut task) = host.vm.start(&handler, Phase::Content, &mut request) else {
         panic!("does not flush")
     };
-    assert!(matches!(host.vm.resume(task, Reply::Failed("gone".into()), &mut request), Step::Done(_)));
+    assert!(matches!(task.sole_op(), Some(Op::Flush)));
+    assert!(matches!(
+        host.vm.resume(task, Ticket::ENTRY, &Reply::Failed("gone".into()), &mut request),
+        Step::Done(_)
+    ));
     assert_eq!(host.take_log()[0].1, "[lua] test.lua:1: nil gone");
 }
 

@@ -1,6 +1,6 @@
 //! `ngx.req`.
 
-use tidegate_lua::{Op, Phase, Reply, Step, Verdict};
+use tidegate_lua::{Op, Phase, Reply, Step, Ticket, Verdict};
 
 use crate::support::{Host, Request};
 
@@ -130,11 +130,12 @@ fn the_body_is_there_once_it_was_read() {
         "ngx.say(ngx.req.get_body_data()) ngx.req.read_body() ngx.say(ngx.req.get_body_data(), ngx.req.get_body_data(2))
         ngx.req.read_body()",
     );
-    let Step::Wait(task, Op::ReadBody) = host.vm.start(&handler, Phase::Content, &mut request) else {
-        panic!("the body is not asked for")
+    let Step::Wait(mut task) = host.vm.start(&handler, Phase::Content, &mut request) else {
+        panic!("it does not wait")
     };
+    assert!(matches!(task.sole_op(), Some(Op::ReadBody)));
     request.body = Some(b"he\0lo".to_vec());
-    let step = host.vm.resume(task, Reply::Done, &mut request);
+    let step = host.vm.resume(task, Ticket::ENTRY, &Reply::Done, &mut request);
     assert!(matches!(step, Step::Done(Verdict::Continue)), "a body that is there is not read again");
     assert_eq!(request.output(), "nil\nhe\0lohe\n");
 }
@@ -151,10 +152,13 @@ fn a_body_that_cannot_be_read_is_an_error_of_the_caller() {
     let mut request = Request::get("/");
     let host = Host::new();
     let handler = host.load("ngx.req.read_body()");
-    let Step::Wait(task, Op::ReadBody) = host.vm.start(&handler, Phase::Access, &mut request) else {
-        panic!("the body is not asked for")
+    let Step::Wait(mut task) = host.vm.start(&handler, Phase::Access, &mut request) else {
+        panic!("it does not wait")
     };
-    let Step::Failed(error) = host.vm.resume(task, Reply::Failed("too large".into()), &mut request) else {
+    assert!(matches!(task.sole_op(), Some(Op::ReadBody)));
+    let Step::Failed(error) =
+        host.vm.resume(task, Ticket::ENTRY, &Reply::Failed("too large".into()), &mut request)
+    else {
         panic!("goes on without a body")
     };
     assert_eq!(error.message(), "test.lua:1: too large");

@@ -3,7 +3,7 @@
 use std::{
     borrow::Cow,
     cell::RefCell,
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque},
     net::{Ipv4Addr, SocketAddr},
     rc::Rc,
     sync::Arc,
@@ -14,8 +14,8 @@ use tidegate_core::{
     snapshot::{LuaSettings, Script},
 };
 use tidegate_lua::{
-    Dicts, Exchange, Handler, InvalidHeader, Level, Line, Op, Phase, Reply, RequestState, ScriptError, Step,
-    Verdict, Vm, WorkerIdentity,
+    Dicts, Exchange, Handler, InvalidHeader, Level, Line, Op, Order, Phase, Reply, RequestState, ScriptError,
+    Step, Verdict, Vm, WorkerIdentity,
 };
 
 pub(crate) type Headers = Vec<(Vec<u8>, Vec<u8>)>;
@@ -205,7 +205,7 @@ impl Host {
         match self.vm.start(&self.load(source), phase, request) {
             Step::Done(verdict) => Ok(verdict),
             Step::Failed(error) => Err(error),
-            Step::Wait(_, op) => panic!("the script waits for {op:?}"),
+            step @ Step::Wait(_) => panic!("the script waits for {:?}", sole_op(step)),
         }
     }
 
@@ -216,23 +216,38 @@ impl Host {
         request.output()
     }
 
-    /// The same, with the verdict and what was waited for. Only what runs by itself takes its time.
+    /// The same, with the verdict and what was waited for, which is done in the order in which it was begun. Only what
+    /// runs by itself takes its time.
     pub(crate) fn answer(&self, source: &str, request: &mut Request) -> (Verdict, Vec<String>) {
+        let (step, ops) = self.drive(self.vm.start(&self.load(source), Phase::Content, request), request);
+        match step {
+            Step::Failed(error) => panic!("{error}\n{}", error.traceback()),
+            Step::Done(verdict) => (verdict, ops),
+            Step::Wait(_) => unreachable!(),
+        }
+    }
+
+    /// Grants all waits until the run ends.
+    pub(crate) fn drive(&self, mut step: Step, request: &mut Request) -> (Step, Vec<String>) {
+        let mut begun = VecDeque::new();
         let mut ops = Vec::new();
-        let mut step = self.vm.start(&self.load(source), Phase::Content, request);
         loop {
-            match step {
-                Step::Done(verdict) => return (verdict, ops),
-                Step::Failed(error) => panic!("{error}\n{}", error.traceback()),
-                Step::Wait(task, op) => {
-                    ops.push(format!("{op:?}"));
-                    let reply = match op {
-                        Op::Detached(work) => self.runtime.block_on(work),
-                        _ => Reply::Done,
-                    };
-                    step = self.vm.resume(task, reply, request);
+            let Step::Wait(mut task) = step else { return (step, ops) };
+            while let Some(order) = task.order() {
+                match order {
+                    Order::Begin(ticket, op) => {
+                        ops.push(format!("{op:?}"));
+                        begun.push_back((ticket, op));
+                    }
+                    Order::End(ticket) => begun.retain(|(of, _)| *of != ticket),
                 }
             }
+            let (ticket, op) = begun.pop_front().expect("it waits for nothing");
+            let reply = match op {
+                Op::Detached(work) => self.runtime.block_on(work),
+                _ => Reply::Done,
+            };
+            step = self.vm.resume(task, ticket, &reply, request);
         }
     }
 
@@ -252,4 +267,10 @@ pub(crate) fn script(name: &str, source: &str) -> Script {
 
 pub(crate) fn dict_settings(dicts: &[(&str, u64)]) -> BTreeMap<DictName, u64> {
     dicts.iter().map(|&(name, bytes)| (DictName::new(name).unwrap(), bytes)).collect()
+}
+
+/// What a run waits for that waits for one thing.
+pub(crate) fn sole_op(step: Step) -> Op {
+    let Step::Wait(mut task) = step else { panic!("it does not wait: {step:?}") };
+    task.sole_op().expect("it waits for one thing")
 }

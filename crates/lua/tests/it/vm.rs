@@ -4,15 +4,15 @@ use std::{cell::RefCell, rc::Rc};
 
 use tidegate_core::snapshot::LuaSettings;
 use tidegate_lua::{
-    Dicts, Error, Exchange, Handler, InvalidHeader, Phase, Reply, RequestState, Step, Task, Verdict, Vm,
-    WorkerIdentity,
+    Dicts, Error, Exchange, Handler, InvalidHeader, Phase, Reply, RequestState, Step, Task, Ticket, Verdict,
+    Vm, WorkerIdentity,
 };
 
 use crate::support::{Host, Request, script};
 
 fn wait(host: &Host, handler: &Handler, request: &mut Request) -> Task {
     match host.vm.start(handler, Phase::Content, request) {
-        Step::Wait(task, _) => task,
+        Step::Wait(task) => task,
         other => panic!("does not wait: {other:?}"),
     }
 }
@@ -30,7 +30,7 @@ fn suspended_requests_are_resumed_in_any_order_each_with_its_own() {
     while !waiting.is_empty() {
         turn = (turn * 31 + 11) % 1009;
         let (id, task) = waiting.swap_remove(turn % waiting.len());
-        if let Step::Wait(task, _) = host.vm.resume(task, Reply::Done, &mut requests[id]) {
+        if let Step::Wait(task) = host.vm.resume(task, Ticket::ENTRY, &Reply::Done, &mut requests[id]) {
             waiting.push((id, task));
         }
     }
@@ -47,7 +47,10 @@ fn a_task_goes_on_with_the_exchange_it_is_resumed_with() {
     let task = wait(&host, &handler, &mut first);
     // The proxy may have moved its request in the meantime.
     let mut moved = Box::new(first);
-    assert!(matches!(host.vm.resume(task, Reply::Done, &mut *moved), Step::Done(Verdict::Continue)));
+    assert!(matches!(
+        host.vm.resume(task, Ticket::ENTRY, &Reply::Done, &mut *moved),
+        Step::Done(Verdict::Continue)
+    ));
     assert_eq!(moved.output(), "a\nb\n");
 }
 
@@ -123,7 +126,7 @@ fn handlers_and_tasks_belong_to_the_vm_that_made_them() {
     let mut request = Request::get("/");
     assert!(matches!(two.vm.start(&handler, Phase::Content, &mut request), Step::Failed(_)));
     let task = wait(&one, &handler, &mut request);
-    assert!(matches!(two.vm.resume(task, Reply::Done, &mut request), Step::Failed(_)));
+    assert!(matches!(two.vm.resume(task, Ticket::ENTRY, &Reply::Done, &mut request), Step::Failed(_)));
 }
 
 #[test]
@@ -302,10 +305,10 @@ fn memory_does_not_grow_with_the_number_of_requests() {
             let handler = &handlers[id as usize % handlers.len()];
             let mut step = host.vm.start(handler, Phase::Content, &mut request);
             // The last kind is abandoned.
-            while let Step::Wait(task, _) = step
+            while let Step::Wait(task) = step
                 && id as usize % handlers.len() != handlers.len() - 1
             {
-                step = host.vm.resume(task, Reply::Done, &mut request);
+                step = host.vm.resume(task, Ticket::ENTRY, &Reply::Done, &mut request);
             }
             // Some requests are dropped without a word.
             if id % 2 == 0 {

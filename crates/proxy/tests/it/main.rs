@@ -13,4 +13,5 @@ mod lua;
 mod node;
 mod retries;
 mod roster;
+mod threads;
 mod tunnel;
