@@ -18,6 +18,8 @@ const HEAD: f64 = 44.0;
 const FOOT: f64 = 34.0;
 /// About how wide a letter is.
 const LETTER: f64 = 6.4;
+/// Events that are drawn of one mark: more could not be read.
+const EVENTS: usize = 200;
 /// Pixels from tick to tick, about.
 const TICKS: (f64, f64) = (120.0, 48.0);
 
@@ -78,7 +80,7 @@ fn panel(body: &mut String, panel: &Panel, frame: Frame) {
     );
     let xs = panel.marks.iter().flat_map(|mark| numbers(mark).into_iter().filter_map(|(x, _)| x));
     let x = Scale::new(&panel.x, xs, (frame.left, frame.right));
-    let ys = panel.marks.iter().flat_map(|mark| numbers(mark).into_iter().map(|(_, y)| y));
+    let ys = panel.marks.iter().flat_map(|mark| numbers(mark).into_iter().filter_map(|(_, y)| y));
     let y = Scale::new(&panel.y, ys, (frame.bottom(), frame.top)).rounded(up);
     for tick in y.ticks(up) {
         let at = y.place(tick.at);
@@ -96,9 +98,9 @@ fn panel(body: &mut String, panel: &Panel, frame: Frame) {
     legend(body, panel, frame);
 }
 
-/// All points of a mark; a level has no place along the x axis.
-fn numbers(mark: &Mark) -> Vec<(Option<f64>, f64)> {
-    let point = |&(x, y): &(f64, f64)| (Some(x), y);
+/// All points of a mark; a level has no place along the x axis, and an event none along the other.
+fn numbers(mark: &Mark) -> Vec<(Option<f64>, Option<f64>)> {
+    let point = |&(x, y): &(f64, f64)| (Some(x), Some(y));
     match &mark.shape {
         Shape::Line(points)
         | Shape::Bold(points)
@@ -108,9 +110,11 @@ fn numbers(mark: &Mark) -> Vec<(Option<f64>, f64)> {
         | Shape::Dots(points)
         | Shape::Bars(points) => points.iter().map(point).collect(),
         Shape::Band(points) => {
-            points.iter().flat_map(|&(x, low, high)| [(Some(x), low), (Some(x), high)]).collect()
+            points.iter().flat_map(|&(x, low, high)| [(Some(x), Some(low)), (Some(x), Some(high))]).collect()
         }
-        Shape::Level(level) => vec![(None, *level)],
+        Shape::Level(level) => vec![(None, Some(*level))],
+        Shape::Events(events) => events.iter().map(|&(x, _)| (Some(x), None)).collect(),
+        Shape::Span(from, to) => vec![(Some(*from), None), (Some(*to), None)],
     }
 }
 
@@ -144,6 +148,28 @@ fn draw(body: &mut String, mark: &Mark, x: &Scale<'_>, y: &Scale<'_>, frame: Fra
             segment(body, &format!("level {colour}"), (frame.left, at), (frame.right, at));
         }
         Shape::Level(_) => {}
+        Shape::Events(events) => {
+            for (at, word) in events.iter().filter(|(at, _)| at.is_finite()).take(EVENTS) {
+                let at = x.place(*at);
+                segment(body, &format!("level {colour}"), (at, frame.top), (at, frame.bottom()));
+                // Near the right edge the word is on the other side.
+                let left = at > frame.right - 120.0;
+                let (class, place) = if left { ("end", at - 4.0) } else { ("", at + 4.0) };
+                text(body, class, (place, frame.top + 10.0), word);
+            }
+        }
+        Shape::Span(from, to) if from.is_finite() && to.is_finite() => {
+            let (from, to) = (x.place(from.min(*to)), x.place(to.max(*from)));
+            write!(
+                body,
+                "<rect class=\"area fill {colour}\" x=\"{from:.1}\" y=\"{:.1}\" width=\"{:.1}\" height=\"{:.1}\"/>",
+                frame.top,
+                to - from,
+                frame.height
+            )
+            .expect("a string takes everything");
+        }
+        Shape::Span(..) => {}
     }
 }
 
@@ -172,7 +198,7 @@ fn legend(body: &mut String, panel: &Panel, frame: Frame) {
         let colour = class(mark.colour);
         let (from, to) = (left, left + 16.0);
         match mark.shape {
-            Shape::Area(_) | Shape::Band(_) | Shape::Bars(_) => {
+            Shape::Area(_) | Shape::Band(_) | Shape::Bars(_) | Shape::Span(..) => {
                 write!(
                     body,
                     "<rect class=\"band fill {colour}\" x=\"{from:.1}\" y=\"{:.1}\" width=\"16\" height=\"10\" rx=\"2\"/>",
@@ -189,7 +215,7 @@ fn legend(body: &mut String, panel: &Panel, frame: Frame) {
                 )
                 .expect("a string takes everything");
             }
-            Shape::Dashed(_) | Shape::Level(_) => {
+            Shape::Dashed(_) | Shape::Level(_) | Shape::Events(_) => {
                 segment(body, &format!("dashed {colour}"), (from, at - 4.0), (to, at - 4.0));
             }
             _ => segment(body, &format!("bold {colour}"), (from, at - 4.0), (to, at - 4.0)),

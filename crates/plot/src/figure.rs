@@ -70,6 +70,10 @@ pub enum Shape {
     Bars(Vec<(f64, f64)>),
     /// Across the whole panel, dashed.
     Level(f64),
+    /// From top to bottom at each `x`, with a word beside it.
+    Events(Vec<(f64, String)>),
+    /// From top to bottom between two `x`, filled.
+    Span(f64, f64),
 }
 
 /// The role of a colour; what it is depends on the ground.
@@ -119,6 +123,8 @@ mod tests {
             Shape::Dots(points.to_vec()),
             Shape::Bars(points.to_vec()),
             Shape::Level(points.first().map_or(f64::NAN, |&(_, y)| y)),
+            Shape::Events(points.iter().map(|&(x, _)| (x, title.to_owned())).collect()),
+            Shape::Span(points.first().map_or(f64::NAN, |&(x, _)| x), points.len() as f64),
         ];
         let marks: Vec<_> = shapes.into_iter().map(|shape| Mark::new(title, Colour::Blue, shape)).collect();
         let panel = |y: Axis| Panel { title: title.to_owned(), x: x.clone(), y, marks: marks.clone() };
