@@ -16,7 +16,10 @@ use std::{
     path::PathBuf,
 };
 
-use self::{input::Span, report::Report};
+use self::{
+    input::Span,
+    report::{Course, Report},
+};
 use crate::{cli::Format, exit::Failure};
 
 const EXAMPLES: &str = "Examples:
@@ -39,6 +42,9 @@ pub(crate) struct Forecast {
     /// How much of a file is learned from before forecasts count; of a file shorter than twice as long, a quarter
     #[arg(long, value_name = "TIME", default_value = "1d")]
     warm_up: Span,
+    /// How often an offline model from elsewhere (MSTL and ETS by augurs) is fitted beside; 0: not at all
+    #[arg(long, value_name = "TIMES", default_value_t = 100, value_parser = clap::value_parser!(u32).range(..=10_000))]
+    referee: u32,
     /// How to print the figures
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -51,7 +57,11 @@ impl Forecast {
         let recordings = recordings.collect::<Result<Vec<_>, _>>()?;
         let mut report = Report::default();
         for (path, recording) in self.files.iter().zip(&recordings) {
-            report.add(&path.display().to_string(), recording, &self.horizons, self.warm_up);
+            report.add(
+                &path.display().to_string(),
+                recording,
+                &Course { horizons: &self.horizons, warm_up: self.warm_up, fits: self.referee },
+            );
         }
         self.print(&report).map_err(Failure::environment)
     }

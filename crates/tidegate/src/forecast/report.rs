@@ -6,8 +6,9 @@ use serde::Serialize;
 use tidegate_core::trace::Recording;
 use tidegate_forecast::{
     History, Kind,
-    accuracy::{Backtest, Said},
+    accuracy::{Backtest, Quantiles, Said},
 };
+use tidegate_referee::Plan;
 
 use super::input::Span;
 
@@ -16,6 +17,8 @@ const WEEK: Duration = Duration::from_hours(7 * 24);
 
 /// What the rolling choice is called among the models.
 pub(super) const CHOICE: &str = "choice";
+/// And the model from elsewhere, which the choice cannot choose.
+pub(super) const REFEREE: &str = "augurs (MSTL, ETS)";
 
 /// All files, in the order of the command line.
 #[derive(Debug, Default, Serialize)]
@@ -47,7 +50,7 @@ pub(super) struct Ahead {
     /// What was forecast in its place: whole steps.
     pub(super) forecast_seconds: f64,
     pub(super) steps: usize,
-    /// The choice first. Who never spoke is not listed.
+    /// The choice first, the referee last. Who never spoke is not listed.
     pub(super) models: Vec<Judged>,
     /// How much more the choice lost than the single model that was best in hindsight; below zero: less.
     pub(super) worse_than_best: Option<f64>,
@@ -80,17 +83,31 @@ pub(super) struct Pinball {
     pub(super) mean: f64,
 }
 
+/// What is to be found out about each recording.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Course<'a> {
+    pub(super) horizons: &'a [Span],
+    pub(super) warm_up: Span,
+    /// Fits of the referee.
+    pub(super) fits: u32,
+}
+
 impl Report {
-    pub(super) fn add(&mut self, name: &str, recording: &Recording, horizons: &[Span], warm_up: Span) {
+    pub(super) fn add(&mut self, name: &str, recording: &Recording, course: &Course<'_>) {
         let (step, values) = (recording.step(), recording.values());
-        let warm_up = match steps(warm_up.0, step) {
+        let warm_up = match steps(course.warm_up.0, step) {
             long if 2 * long > values.len() => values.len() / 4,
             warm_up => warm_up,
         };
         let seasons = [steps(DAY, step), steps(WEEK, step)];
         let mut history = History::default();
         let mut found = Vec::new();
-        for &Span(horizon) in horizons {
+        let ahead: Vec<_> = course.horizons.iter().map(|horizon| steps(horizon.0, step)).collect();
+        let plan =
+            Plan { values, seasons: &seasons, horizons: &ahead, from: warm_up, fits: course.fits as usize };
+        let mut verdicts = tidegate_referee::forecast(&plan).said.into_iter();
+        for &Span(horizon) in course.horizons {
+            let verdict = verdicts.next().unwrap_or_default();
             let steps = steps(horizon, step);
             if let Some(same) = found.iter().find(|other: &&Ahead| other.steps == steps) {
                 found.push(Ahead { horizon_seconds: horizon.as_secs_f64(), ..same.clone() });
@@ -99,7 +116,7 @@ impl Report {
             let test = Backtest { values, horizon: steps, season: seasons[0], warm_up };
             let choice = test.run(&seasons, &Kind::ALL);
             history = choice.history;
-            found.push(Ahead::new(horizon, step, &test, &seasons, &choice));
+            found.push(Ahead::new(horizon, step, &test, &seasons, &choice, verdict));
         }
         self.files.push(Recorded {
             file: name.to_owned(),
@@ -121,7 +138,14 @@ fn steps(span: Duration, step: Duration) -> usize {
 }
 
 impl Ahead {
-    fn new(horizon: Duration, step: Duration, test: &Backtest<'_>, seasons: &[usize], choice: &Said) -> Self {
+    fn new(
+        horizon: Duration,
+        step: Duration,
+        test: &Backtest<'_>,
+        seasons: &[usize],
+        choice: &Said,
+        verdict: Vec<Option<Quantiles>>,
+    ) -> Self {
         let times: usize = choice.believed.iter().map(|(_, times)| times).sum();
         let mut models: Vec<Judged> = Judged::new(CHOICE, test, choice, choice).into_iter().collect();
         let mut worst: Option<f64> = None;
@@ -132,6 +156,8 @@ impl Ahead {
             worst = worst.into_iter().chain(model.choice_loss).reduce(f64::max);
             models.push(model);
         }
+        let verdict = Said { quantiles: verdict, believed: Vec::new(), history: choice.history };
+        models.extend(Judged::new(REFEREE, test, &verdict, choice));
         Self {
             horizon_seconds: horizon.as_secs_f64(),
             forecast_seconds: (step * test.horizon as u32).as_secs_f64(),

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::report::{Ahead, Judged, Recorded, Report};
+use super::report::{Ahead, CHOICE, Judged, Recorded, Report};
 
 /// Columns after the name of the model, and their widths.
 const COLUMNS: [(&str, usize); 8] = [
@@ -21,6 +21,7 @@ const LEGEND: &str = "\
 MASE: error of the median over that of the value one day ago; loss: mean pinball loss of the quantile, in requests/s
 coverage: truths within the interval of 90%; choice: loss of the rolling choice against this model, over the moments that both
 spoke of; believed: how often the choice believed this model most
+augurs: fitted anew for each of its forecasts, on at most 4,096 values before it; it is no part of the choice
 ";
 
 /// All tables and what their columns mean.
@@ -96,7 +97,7 @@ fn cells(model: &Judged) -> [String; COLUMNS.len()] {
         number(pinball.p95),
         percent(model.coverage90),
         model.forecasts.to_string(),
-        model.believed.and(model.choice_loss).map_or_else(String::new, signed),
+        model.choice_loss.filter(|_| model.model != CHOICE).map_or_else(String::new, signed),
         model.believed.map_or_else(String::new, percent),
     ]
 }

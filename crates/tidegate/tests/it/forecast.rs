@@ -34,7 +34,7 @@ fn forecast(folder: &Path, line: &str) -> Output {
 #[test]
 fn figures_name_the_holes_and_compare_every_model() {
     let folder = folder();
-    let output = forecast(folder.path(), "wave.csv --horizons 5m,1h --format json");
+    let output = forecast(folder.path(), "wave.csv --horizons 5m,1h --referee 5 --format json");
     assert!(output.status.success(), "{output:?}");
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     let file = &report["files"][0];
@@ -53,6 +53,8 @@ fn figures_name_the_holes_and_compare_every_model() {
         assert!(number(choice, "coverage90") > 0.7, "{choice}");
         assert!(choice["pinball"]["p95"].as_f64() <= last["pinball"]["p95"].as_f64());
         assert!(number(named("a season ago"), "choiceLoss") > 0.0);
+        let referee = named("augurs (MSTL, ETS)");
+        assert_eq!(referee["forecasts"], 5, "it is asked as often as was said");
     }
     // An hour ahead a wave that repeats itself is known, and the last value is not it.
     let models = horizons[1]["models"].as_array().unwrap();
@@ -63,7 +65,7 @@ fn figures_name_the_holes_and_compare_every_model() {
 #[test]
 fn the_table_says_what_was_done() {
     let folder = folder();
-    let output = forecast(folder.path(), "wave.csv --horizons 5m");
+    let output = forecast(folder.path(), "wave.csv --horizons 5m --referee 0");
     let text = String::from_utf8(output.stdout).unwrap();
     for part in [
         "wave.csv: 6d in steps of 10m; 12 steps missing in 1 gaps, the longest 2h; 1 outliers\n",
@@ -73,12 +75,13 @@ fn the_table_says_what_was_done() {
     ] {
         assert!(text.contains(part), "{part:?} in {text}");
     }
+    assert!(!text.contains("augurs (MSTL"), "nobody asked for it: {text}");
 }
 
 #[test]
 fn the_same_file_gives_the_same_figures() {
     let folder = folder();
-    let run = || forecast(folder.path(), "wave.csv --horizons 10m --format json").stdout;
+    let run = || forecast(folder.path(), "wave.csv --horizons 10m --referee 2 --format json").stdout;
     assert_eq!(run(), run());
 }
 

@@ -8,7 +8,7 @@ use cargo_metadata::{DependencyKind, Metadata, Package};
 use super::Finding;
 
 /// Every crate of the product that there is or may be, with its floor.
-const FLOORS: [(&str, u8); 20] = [
+const FLOORS: [(&str, u8); 21] = [
     ("core", 0),
     ("scaler", 1),
     ("forecast", 1),
@@ -21,6 +21,7 @@ const FLOORS: [(&str, u8); 20] = [
     ("proxy", 2),
     ("control", 2),
     ("load", 2),
+    ("referee", 2),
     ("kube", 3),
     ("sources", 3),
     ("store", 3),
