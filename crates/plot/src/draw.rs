@@ -147,7 +147,6 @@ fn draw(body: &mut String, mark: &Mark, x: &Scale<'_>, y: &Scale<'_>, frame: Fra
             let at = y.place(*level);
             segment(body, &format!("level {colour}"), (frame.left, at), (frame.right, at));
         }
-        Shape::Level(_) => {}
         Shape::Events(events) => {
             for (at, word) in events.iter().filter(|(at, _)| at.is_finite()).take(EVENTS) {
                 let at = x.place(*at);
@@ -169,7 +168,7 @@ fn draw(body: &mut String, mark: &Mark, x: &Scale<'_>, y: &Scale<'_>, frame: Fra
             )
             .expect("a string takes everything");
         }
-        Shape::Span(..) => {}
+        Shape::Level(_) | Shape::Span(..) => {}
     }
 }
 
