@@ -8,6 +8,7 @@ mod context;
 mod dictionary;
 mod digest;
 mod flow;
+mod library;
 mod log;
 mod output;
 mod regex;
@@ -29,6 +30,7 @@ pub(crate) fn exports() -> Vec<Export> {
         dictionary::exports(),
         digest::exports(),
         flow::exports(),
+        library::exports(),
         log::exports(),
         output::exports(),
         regex::exports(),

@@ -32,6 +32,7 @@ const PARTS: &[(&str, &str)] = &[
     ("regex", include_str!("prelude/regex.lua")),
     ("worker", include_str!("prelude/worker.lua")),
     ("socket", include_str!("prelude/socket.lua")),
+    ("library", include_str!("prelude/library.lua")),
     ("script", include_str!("prelude/script.lua")),
     ("fields", include_str!("prelude/fields.lua")),
 ];

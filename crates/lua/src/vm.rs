@@ -32,6 +32,7 @@ use crate::{
     host::Host,
     prelude::{self, Prelude},
     socket::Sockets,
+    symbols::Logging,
     task::Thread,
 };
 
@@ -82,6 +83,7 @@ impl Vm {
         log: Log,
     ) -> Result<Self, Error> {
         let host = Rc::new(Host::new(worker, log, Sockets::new(&settings.sockets)));
+        Logging::to(Rc::downgrade(&host));
         let options = LuaOptions::new();
         // SAFETY: scripts of the configuration are trusted with all of LuaJIT, its FFI included.
         let lua = unsafe { Lua::unsafe_new_with(StdLib::ALL, options) };

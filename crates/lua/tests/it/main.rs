@@ -4,12 +4,15 @@
 
 mod arguments;
 mod context;
+mod crypto;
 mod dictionary;
 mod errors;
 mod flow;
+mod foreign;
 mod json;
 mod logging;
 mod modules;
+mod openssl;
 mod output;
 mod regex;
 mod request;
