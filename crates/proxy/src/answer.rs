@@ -1,11 +1,11 @@
 //! Writes the head of an answer: what the client gets to see, whoever made it.
 
 use tidegate_core::snapshot::{Answers, ErrorPages};
-use tidegate_lua::Phase;
+use tidegate_lua::{Phase, Verdict};
 
 use crate::{
     error::Error,
-    exchange::Exchange,
+    exchange::{Commitment, Exchange},
     http::{
         body::Writer,
         fields::{Fields, Kind},
@@ -48,8 +48,12 @@ pub(crate) async fn filter_head(
     route: Option<&Route>,
     exchange: &mut Exchange,
 ) -> Result<(), Error> {
+    exchange.commitment = Commitment::Withheld;
     if let Some((route, filter)) = route.and_then(|route| Some((route, route.header_filter.as_ref()?))) {
-        lua::run_detached(worker, route, filter, Phase::HeaderFilter, exchange).await?;
+        let verdict = lua::run_detached(worker, route, filter, Phase::HeaderFilter, exchange).await?;
+        if let Verdict::Exit(code @ 200..) = verdict {
+            return Err(Error::Replaced(code));
+        }
     }
     exchange.headers_sent = true;
     Ok(())
@@ -153,7 +157,9 @@ pub(crate) fn report(exchange: &mut Exchange, code: u16, message: &str, answers:
         response.fields.push(b"Retry-After", b"1");
     }
     if answers.errors == ErrorPages::Html {
-        return page(code, &answers.server).into_bytes();
+        // Statuses without a phrase have no page either.
+        let known = code >= 300 && status::reason(code) != status::reason(999);
+        return if known { page(code, &answers.server).into_bytes() } else { Vec::new() };
     }
     let message = if message.is_empty() { status::reason(code) } else { message };
     let report = serde_json::json!({"error": {"status": code, "message": message, "requestId": id}});

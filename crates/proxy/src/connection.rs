@@ -198,7 +198,10 @@ impl Connection {
             match self.run_lua(site, route, handler, phase).await? {
                 Verdict::Exit(code) if code != 0 => return self.exit(site, route, code).await,
                 // Whatever has begun an answer has to end it.
-                _ if self.exchange.headers_sent || !self.exchange.written.is_empty() => {
+                _ if self.exchange.headers_sent
+                    || self.exchange.is_committed()
+                    || !self.exchange.written.is_empty() =>
+                {
                     return self.line.finish_lua(&mut self.exchange, site, route).await;
                 }
                 _ => {}
@@ -297,11 +300,22 @@ impl Connection {
         }
         if answer::is_told(code, &site.snapshot.answers)
             && exchange.written.is_empty()
-            && !exchange.headers_sent
+            && !(exchange.headers_sent || exchange.is_committed())
         {
             return line.send_report(exchange, site, Some(route), code, "").await;
         }
         line.finish_lua(exchange, site, route).await
+    }
+
+    /// A header filter wants another answer. It has had its say, so this one is not filtered.
+    async fn replace(&mut self, site: &Site, code: u16) -> Result<(), Error> {
+        let Self { line, exchange } = self;
+        exchange.response.clear();
+        exchange.response.status = code;
+        if code == CLOSE {
+            return Err(Error::ClientGone);
+        }
+        line.send_report(exchange, site, None, code, "").await
     }
 
     /// Tells the client what went wrong, if it can still be told.
@@ -312,6 +326,9 @@ impl Connection {
                 exchange.response.status = error.status();
             }
             return Err(error);
+        }
+        if let Error::Replaced(code) = error {
+            return self.replace(site, code).await;
         }
         tracing::debug!(route = %route.name, %error, "request failed");
         exchange.response.clear();

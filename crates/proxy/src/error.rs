@@ -31,6 +31,8 @@ pub(crate) enum Error {
     RequestBody(body::Error),
     #[error("lua failed")]
     Lua,
+    #[error("a header filter answers {0} instead")]
+    Replaced(u16),
 }
 
 /// When the same request may be tried once more.
@@ -55,6 +57,7 @@ impl Error {
             Self::RequestBody(body::Error::TooLarge) => 413,
             Self::RequestBody(_) => 400,
             Self::Lua => 500,
+            Self::Replaced(code) => *code,
         }
     }
 
@@ -69,7 +72,7 @@ impl Error {
             Self::ClientStalled => "the request takes too long",
             Self::RequestBody(body::Error::TooLarge) => "the request body is too large",
             Self::RequestBody(_) => "the request body is malformed",
-            Self::ClientGone | Self::Lua => "",
+            Self::ClientGone | Self::Lua | Self::Replaced(_) => "",
         }
     }
 

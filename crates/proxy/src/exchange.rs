@@ -39,6 +39,7 @@ pub(crate) struct Exchange {
     /// The body filter has seen the last of the body.
     pub(crate) body_ended: bool,
     pub(crate) headers_sent: bool,
+    pub(crate) commitment: Commitment,
     pub(crate) lua: RequestState,
     /// What the configuration defines for this request, in lower case, with its present value.
     variables: Vec<(String, Vec<u8>)>,
@@ -63,7 +64,22 @@ pub(crate) struct Attempt {
     pub(crate) status: u16,
 }
 
+/// Whether Lua can still change the head.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Commitment {
+    /// Until Lua writes.
+    Open,
+    /// Until it is sent: what is written to a client of HTTP/1.0 is kept until its length is known.
+    Withheld,
+    /// Lua has begun a body, so for Lua the head has been sent, although it waits for more to be sent with it.
+    Made,
+}
+
 impl Exchange {
+    pub(crate) fn is_committed(&self) -> bool {
+        self.commitment == Commitment::Made
+    }
+
     pub(crate) fn new(client: SocketAddr, local: SocketAddr) -> Self {
         Self {
             request: Request::default(),
@@ -79,6 +95,7 @@ impl Exchange {
             filtered: false,
             body_ended: false,
             headers_sent: false,
+            commitment: Commitment::Open,
             lua: RequestState::default(),
             variables: Vec::new(),
             route: None,
@@ -102,6 +119,7 @@ impl Exchange {
         self.body_ended = false;
         self.variables.clear();
         self.headers_sent = false;
+        self.commitment = if self.request.is_11 { Commitment::Open } else { Commitment::Withheld };
         self.route = None;
         self.started = started;
         self.arrived = arrived;
@@ -250,10 +268,16 @@ impl tidegate_lua::Exchange for Exchange {
     }
 
     fn headers_sent(&self) -> bool {
-        self.headers_sent
+        self.headers_sent || self.is_committed()
     }
 
     fn write(&mut self, bytes: &[u8]) -> bool {
+        if self.commitment == Commitment::Open {
+            self.commitment = Commitment::Made;
+            if self.response.status == 0 {
+                self.response.status = 200;
+            }
+        }
         self.written.extend_from_slice(bytes);
         if self.filtered {
             self.ends.push(self.written.len());

@@ -32,7 +32,7 @@ extern "C" fn request_method(host: HostPtr) -> i32 {
     host.with(|exchange| host.give(exchange.method())).unwrap_or(NO_REQUEST)
 }
 
-/// Lists up to `max` headers; 0 is no limit. The block's flags say whether there were more.
+/// Lists up to `max` headers; 0 is no limit. The block's flags say how many more there were.
 extern "C" fn request_headers(host: HostPtr, max: u32, raw: i32) -> i32 {
     let host = host.get();
     let list = |exchange: &mut dyn Exchange| {
@@ -51,16 +51,18 @@ pub(super) fn list_headers(
     each: &EachHeader<'_>,
 ) -> i32 {
     let max = if max == 0 { usize::MAX } else { max as usize };
-    host.block.flags.set(0);
-    host.give_pairs(|pairs| {
+    let mut more = 0;
+    let count = host.give_pairs(|pairs| {
         each(&mut |name, value| {
             if pairs.len() < max {
                 pairs.push(name, value, lower_case);
             } else {
-                host.block.flags.set(1);
+                more += 1;
             }
         });
-    })
+    });
+    host.block.flags.set(more);
+    count
 }
 
 extern "C" fn request_header_set(

@@ -79,7 +79,7 @@ fn change(host: HostPtr, name: &[u8], set: impl FnOnce(&mut dyn Exchange, &[u8])
     host.get().with(change).unwrap_or(NO_REQUEST)
 }
 
-/// Lists up to `max` headers; 0 is no limit. The block's flags say whether there were more.
+/// Lists up to `max` headers; 0 is no limit. The block's flags say how many more there were.
 extern "C" fn response_headers(host: HostPtr, max: u32, raw: i32) -> i32 {
     let host = host.get();
     let list = |exchange: &mut dyn Exchange| {

@@ -7,7 +7,7 @@ local block, host, wait, disabled = kit.block, kit.host, kit.wait, kit.disabled
 local flow_exit, flow_sleep = kit.C.flow_exit, kit.C.flow_sleep
 local band = require("bit").band
 local error, tonumber, type = error, tonumber, type
-local find, format, byte = string.find, string.format, string.byte
+local find, format, byte, gsub = string.find, string.format, string.byte, string.gsub
 
 local YIELDABLE, ANSWERABLE = kit.YIELDABLE, kit.ANSWERABLE
 local EXITABLE = kit.phases("server_rewrite rewrite access precontent content header_filter timer balancer "
@@ -81,7 +81,10 @@ function ngx.redirect(uri, status)
     end
     local at = find(uri, "[%c\127]")
     if at then
-        error(format('unsafe byte "0x%02x" in redirect uri "%s"', byte(uri, at), ngx.escape_uri(uri, 0)), 2)
+        local shown = gsub(uri, '[%c\127-\255"\\]', function(unsafe)
+            return format("\\x%02X", byte(unsafe))
+        end)
+        error(format('unsafe byte "0x%02x" in redirect uri "%s"', byte(uri, at), shown), 2)
     end
     ngx.header.Location = uri
     flow_exit(host, status)

@@ -77,12 +77,13 @@ function req.get_headers(max, raw)
     if count == NO_REQUEST then
         error("no request found", 2)
     end
-    local truncated = block.flags ~= 0
+    local more = block.flags
     local headers = collect(block.pairs, count, {})
     if not raw then
         setmetatable(headers, headers_metatable)
     end
-    if truncated then
+    if more ~= 0 then
+        kit.log(ngx.DEBUG, "lua exceeding request header limit " .. count + more .. " > " .. count)
         return headers, "truncated"
     end
     return headers
@@ -167,6 +168,7 @@ function req.get_uri_args(max, into)
     end
     local args = collect(list, count, into or {})
     if truncated then
+        kit.log(ngx.DEBUG, "lua hit query args limit " .. count)
         return args, "truncated"
     end
     return args

@@ -79,12 +79,13 @@ function ngx.resp.get_headers(max, raw)
     if count == NO_REQUEST then
         error("no request found", 2)
     end
-    local truncated = block.flags ~= 0
+    local more = block.flags
     local headers = collect(block.pairs, count, {})
     if not raw then
         setmetatable(headers, headers_metatable)
     end
-    if truncated then
+    if more ~= 0 then
+        kit.log(ngx.DEBUG, "lua exceeding response header limit " .. count + more .. " > " .. count)
         return headers, "truncated"
     end
     return headers

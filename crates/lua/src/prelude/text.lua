@@ -59,7 +59,7 @@ end
 
 function ngx.encode_args(args)
     if type(args) ~= "table" then
-        error("bad argument #1 to 'encode_args' (table expected, got " .. (args == nil and "no value" or type(args)) .. ")", 2)
+        error("bad argument #1 to '?' (table expected, got " .. (args == nil and "no value" or type(args)) .. ")", 2)
     end
     local parts = {}
     for name, value in pairs(args) do
@@ -86,6 +86,7 @@ function ngx.decode_args(text, max)
     local truncated = block.flags ~= 0
     local args = collect(block.pairs, count, {})
     if truncated then
+        kit.log(ngx.DEBUG, "lua hit query args limit " .. count)
         return args, "truncated"
     end
     return args
