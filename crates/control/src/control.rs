@@ -82,6 +82,7 @@ enum Turn {
     Look,
     Sample,
     Step,
+    Wake,
 }
 
 impl Control {
@@ -126,6 +127,10 @@ impl Control {
     /// new requests.
     pub async fn run(self, telemetry: Arc<Telemetry>, stop: CancellationToken) {
         let Self { mut loader, program, threads, writer, shared, snapshots, roster } = self;
+        telemetry.on_waiting({
+            let shared = Arc::clone(&shared);
+            move || shared.wake.notify_one()
+        });
         let (mut plane, mut events) =
             Plane::new(Drivers::new(program, threads), telemetry, writer, Arc::clone(&shared), roster);
         let mut snapshot = Arc::clone(&snapshots.borrow());
@@ -137,6 +142,7 @@ impl Control {
                 biased;
                 () = stop.cancelled() => Turn::Stop,
                 Some(event) = events.recv() => Turn::Event(event),
+                () = shared.wake.notified() => Turn::Wake,
                 () = shared.reload.notified() => Turn::Reload,
                 _ = sample.tick() => Turn::Sample,
                 _ = step.tick() => Turn::Step,
@@ -147,6 +153,7 @@ impl Control {
                 Turn::Event(event) => plane.on(event),
                 Turn::Sample => plane.sample(),
                 Turn::Step => plane.step(),
+                Turn::Wake => plane.wake(),
                 Turn::Look if !loader.changed() => {}
                 Turn::Look | Turn::Reload => {
                     if let Some(new) = loader.reload(&snapshot) {

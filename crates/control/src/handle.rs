@@ -18,11 +18,18 @@ pub(crate) struct Shared {
     journal: Mutex<Journal>,
     /// Holds one permit at most, so that any number of wishes is one reload, and the last is not lost.
     pub(crate) reload: Notify,
+    /// As above, for requests that wait for a fleet without instances.
+    pub(crate) wake: Notify,
 }
 
 impl Shared {
     pub(crate) fn new(view: View) -> Self {
-        Self { view: Mutex::new(Arc::new(view)), journal: Mutex::default(), reload: Notify::new() }
+        Self {
+            view: Mutex::new(Arc::new(view)),
+            journal: Mutex::default(),
+            reload: Notify::new(),
+            wake: Notify::new(),
+        }
     }
 
     pub(crate) fn show(&self, view: View) {

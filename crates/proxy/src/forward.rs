@@ -153,6 +153,9 @@ async fn await_endpoint(
         return Err(Error::QueueFull);
     }
     let place = Queued::join(upstream, worker.index);
+    if upstream.is_asleep() {
+        worker.telemetry.announce_waiting();
+    }
     let mut changed = pin!(upstream.changed.notified());
     let limit = Limit { deadline: &connection.line.front, span: left.min(RECHECK) };
     let waited = limit.bound(|cx| changed.as_mut().poll(cx)).await;

@@ -1,7 +1,11 @@
 //! One fleet and those who look after it: its scaler, its observer, and what it shows.
 
-use tidegate_core::{FleetId, policy::Mode, snapshot};
-use tidegate_scaler::{Record, Scaler, observed::Metrics};
+use tidegate_core::{
+    FleetId,
+    policy::{Mode, Policy},
+    snapshot,
+};
+use tidegate_scaler::{Observed, Record, Scaler, observed::Metrics};
 
 use crate::{
     clock::Moment,
@@ -28,8 +32,12 @@ pub(super) struct Member {
 impl Member {
     pub(super) fn new(name: &FleetId, fleet: &snapshot::Fleet, template: Template, now: Moment) -> Self {
         let scaler = Scaler::new(fleet.policy.clone());
+        let desired = match fleet.mode {
+            Mode::Act => scaler.desired(),
+            Mode::Recommend => at_least_one(&fleet.policy),
+        };
         Self {
-            fleet: Fleet::new(name.clone(), template, scaler.desired()),
+            fleet: Fleet::new(name.clone(), template, desired),
             observer: Observer::new(now.instant),
             scaler,
             mode: fleet.mode,
@@ -50,19 +58,29 @@ impl Member {
         // Also of a fleet that left the configuration a moment ago and is back.
         self.fleet.desired = match self.mode {
             Mode::Act => self.scaler.desired(),
-            Mode::Recommend => self.fleet.desired.min(fleet.policy.max).max(fleet.policy.min),
+            Mode::Recommend => self.fleet.desired.min(fleet.policy.max).max(at_least_one(&fleet.policy)),
         };
     }
 
     /// Observes and decides.
     pub(super) fn step(&mut self, now: Moment) -> Record {
         let observed = self.observer.observe(&self.fleet, now.instant);
+        self.metrics.clone_from(&observed.metrics);
+        self.decide(now, observed)
+    }
+
+    /// Decides at once, if there is no instance and a request waits for one.
+    pub(super) fn wake(&mut self, now: Moment) -> Option<Record> {
+        let asleep = self.fleet.desired == 0 && !self.fleet.is_removed() && self.observer.waiting() > 0;
+        asleep.then(|| self.decide(now, self.observer.glimpse(&self.fleet)))
+    }
+
+    fn decide(&mut self, now: Moment, observed: Observed) -> Record {
         let (policy, state_before) = (self.scaler.policy().clone(), self.scaler.state());
         let decision = self.scaler.step(now.time, &observed);
         if self.mode == Mode::Act {
             self.fleet.desired = decision.desired;
         }
-        self.metrics.clone_from(&observed.metrics);
         let record = Record { policy, state_before, at: now.time, observed, decision };
         if record.decision.changes() {
             self.changes += 1;
@@ -112,4 +130,9 @@ impl Member {
             reason: instance.reason.clone(),
         }
     }
+}
+
+/// The fewest instances of a fleet whose scaler only recommends: without one, requests would wait in vain.
+fn at_least_one(policy: &Policy) -> u32 {
+    policy.min.max(1).min(policy.max)
 }

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, mem, sync::Arc};
 
 use tidegate_core::{Endpoint, FleetId, InstanceId, Roster, Snapshot, Telemetry};
+use tidegate_scaler::Record;
 use tokio::sync::{mpsc, watch};
 use tokio_util::task::TaskTracker;
 
@@ -134,11 +135,25 @@ impl Plane {
         self.dirty = true;
     }
 
+    /// Decides at once upon fleets for which requests wait and which have no instance.
+    pub(super) fn wake(&mut self) {
+        let now = Moment::now();
+        let woken = |(name, member): (&FleetId, &mut Member)| Some((name.clone(), member.wake(now)?));
+        let records: Vec<_> = self.fleets.iter_mut().filter_map(woken).collect();
+        for (name, record) in records {
+            self.record(&name, record);
+        }
+    }
+
     fn step_one(&mut self, name: &FleetId) {
         let Some(member) = self.fleets.get_mut(name).filter(|member| !member.fleet.is_removed()) else {
             return;
         };
         let record = member.step(Moment::now());
+        self.record(name, record);
+    }
+
+    fn record(&mut self, name: &FleetId, record: Record) {
         if record.decision.changes() {
             let (desired, previous) = (record.decision.desired, record.decision.previous);
             let reason = record.decision.reasons().into_iter().next().unwrap_or_default();

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use tidegate_core::{
     FleetId, Timestamp,
-    policy::{Pace, Policy, Slo, Target, TargetMetric, Trigger},
+    policy::{DEFAULT_IDLE, Pace, Policy, Slo, Target, TargetMetric, Trigger},
 };
 use tidegate_scaler::{
     Observed, Record, Scaler,
@@ -19,6 +19,7 @@ fn entries(count: u64) -> Vec<Entry> {
     let mut scaler = Scaler::new(Policy {
         min: 1,
         max: 400,
+        idle: DEFAULT_IDLE,
         slo: Slo::default(),
         triggers,
         scale_out: pace.clone(),
