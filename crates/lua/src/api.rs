@@ -4,6 +4,7 @@
 //! block. Arguments have been checked by the prelude.
 
 mod arguments;
+pub(crate) mod body;
 mod context;
 mod dictionary;
 mod digest;
@@ -26,6 +27,7 @@ use crate::abi::Export;
 pub(crate) fn exports() -> Vec<Export> {
     [
         arguments::exports(),
+        body::exports(),
         context::exports(),
         dictionary::exports(),
         digest::exports(),

@@ -48,7 +48,7 @@ pub use crate::{
     arguments::Arguments,
     dict::Dicts,
     error::{Error, ScriptError},
-    exchange::{Exchange, InvalidHeader},
+    exchange::{AnswerEnd, BodyState, Exchange, InvalidHeader, Jump},
     host::WorkerIdentity,
     level::{Level, Line, Log},
     phase::{Detached, Op, Order, Phase, Reply, Step, Ticket, Verdict},

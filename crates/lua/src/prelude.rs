@@ -16,6 +16,7 @@ const PARTS: &[(&str, &str)] = &[
     ("thread", include_str!("prelude/thread.lua")),
     ("log", include_str!("prelude/log.lua")),
     ("request", include_str!("prelude/request.lua")),
+    ("body", include_str!("prelude/body.lua")),
     ("response", include_str!("prelude/response.lua")),
     ("variable", include_str!("prelude/variable.lua")),
     ("output", include_str!("prelude/output.lua")),

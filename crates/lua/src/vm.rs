@@ -93,6 +93,7 @@ impl Vm {
         if settings.regex_match_limit > 0 {
             host.regex.set_match_limit(settings.regex_match_limit);
         }
+        host.hyphenates.set(settings.transform_underscores);
         let prelude = prelude::load(&lua, settings, address, worker).map_err(start)?;
         let mut main = ptr::null_mut();
         let (mut describe, mut ctx_tables, mut waiting) = (0, 0, 0);

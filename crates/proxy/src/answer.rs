@@ -74,7 +74,10 @@ pub(crate) fn write_head(
     if with_body && length == Length::Unknown && !chunked {
         exchange.request.keep_alive = false; // Only the end of the connection ends such a body.
     }
-    write_status_line(exchange.response.status, output);
+    match &exchange.response.reason {
+        Some(reason) => write_line(exchange.response.status, reason, output),
+        None => write_status_line(exchange.response.status, output),
+    }
     let mut dated = exchange.response.undated;
     for (kind, name, value) in exchange.response.fields.iter() {
         // The length of a body is the gateway's to say; where there is none (HEAD, 304) it is news.
@@ -103,10 +106,14 @@ pub(crate) fn write_head(
 }
 
 pub(crate) fn write_status_line(code: u16, output: &mut Vec<u8>) {
+    write_line(code, status::reason(code).as_bytes(), output);
+}
+
+fn write_line(code: u16, reason: &[u8], output: &mut Vec<u8>) {
     output.extend_from_slice(b"HTTP/1.1 ");
     let digit = |divisor: u16| b'0' + (code / divisor % 10) as u8;
     output.extend_from_slice(&[digit(100), digit(10), digit(1), b' ']);
-    output.extend_from_slice(status::reason(code).as_bytes());
+    output.extend_from_slice(reason);
     output.extend_from_slice(b"\r\n");
 }
 
