@@ -26,6 +26,7 @@ fn routes() -> Vec<(&'static str, MethodRouter<State>)> {
         ("/api/v1/fleets", get(fleets::list)),
         ("/api/v1/fleets/{name}", get(fleets::one)),
         ("/api/v1/fleets/{name}/decisions", get(fleets::decisions)),
+        ("/api/v1/fleets/{name}/demand", get(fleets::demand)),
         ("/api/v1/config", get(config::show)),
         ("/api/v1/openapi.json", get(openapi)),
     ]

@@ -45,6 +45,8 @@ record! {
         error_log: ErrorLog = default("{}"),
         /// What answers of the gateway itself look like.
         answers: Answers = default("{}"),
+        /// What is kept on disk of what is decided, learned and demanded. `false`: nothing. Read at start only.
+        state: State = default("{}"),
         /// The longest that each wait may take. A wait ends up to 200 ms late.
         timeouts: Timeouts = default("{}"),
         /// The most of everything that a client or an upstream may make a node hold.
@@ -131,7 +133,7 @@ record! {
         /// Body that Lua reads or writes at once: 413 or an error beyond.
         lua_body_bytes: Size<0, GIB> = default("8MiB"),
         /// Request body that is kept in memory for Lua; a longer one goes to a file.
-        client_body_buffer: Size<0, GIB> = default("1MiB"),
+        client_body_buffer: Size<KIB, GIB> = default("1MiB"),
         /// Client connections of the whole node; more wait in the kernel's queue.
         connections: Count<1, 1_000_000> = default("65536"),
         /// Unused connections that each worker keeps to one endpoint.
@@ -172,6 +174,43 @@ record! {
         server: text::Text = default("tidegate"),
         /// Errors as `json` objects, or as `html` pages like those of nginx, which redirections get as well.
         errors: ErrorPages = default("json"),
+    }
+}
+
+record! {
+    /// Where, and how much, is kept on disk.
+    StateSettings {
+        /// Folder, relative to that of the configuration; made when it is missing. Without it: `.tidegate/NAME`, after
+        /// the name of the configuration.
+        path: text::Folder = optional,
+        /// Most of the journal of decisions; the oldest go first.
+        journal: Size<MIB, { 1024 * GIB }> = default("64MiB"),
+    }
+}
+
+/// `false` or a mapping.
+#[derive(Debug)]
+pub(crate) enum State {
+    Off,
+    On(StateSettings),
+}
+
+impl Decode for State {
+    fn decode(node: &Node, report: &mut Report<'_>) -> Option<Self> {
+        match &node.kind {
+            Kind::Scalar(scalar) if scalar.truth() == Some(false) => Some(Self::Off),
+            Kind::Map(_) => StateSettings::decode(node, report).map(Self::On),
+            _ => {
+                let message = format!("expected `false` or a mapping, found {}", node.describe());
+                report.error(node.visible(), message, "write `{ path: state }`, or `false` to keep nothing");
+                None
+            }
+        }
+    }
+
+    fn schema(generator: &mut SchemaGenerator) -> Schema {
+        let settings = StateSettings::schema(generator);
+        json_schema!({ "anyOf": [{ "const": false }, settings] })
     }
 }
 

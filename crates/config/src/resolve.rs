@@ -14,7 +14,7 @@ use std::{
 
 use tidegate_core::{
     FleetId, RouteId, Snapshot, UpstreamId,
-    snapshot::{self, Answers, ErrorLog, Limits, LogOutput, Timeouts},
+    snapshot::{self, Answers, ErrorLog, Limits, LogOutput, StateFiles, Timeouts},
 };
 
 use crate::{
@@ -34,6 +34,9 @@ mod unused;
 
 /// Access to one file by its path.
 pub(crate) type Read<'a> = &'a dyn Fn(&Path) -> io::Result<String>;
+
+/// Where state is kept, beside the configuration.
+const STATE: &str = ".tidegate";
 
 /// What the checks share.
 struct Resolver<'a, 'r> {
@@ -66,18 +69,19 @@ pub(crate) fn snapshot(
             routes.filter_map(|route| route.name.value()).collect()
         }),
     };
-    let snapshot = resolver.snapshot();
+    let snapshot = resolver.snapshot(file);
     let snapshot = snapshot.filter(|_| !report.has_errors())?;
     unused::warn(raw, &snapshot, report);
     Some(snapshot)
 }
 
 impl Resolver<'_, '_> {
-    fn snapshot(&mut self) -> Option<Snapshot> {
+    fn snapshot(&mut self, file: &str) -> Option<Snapshot> {
         let raw = self.raw;
         let listeners = self.listeners();
         let admin = self.admin();
         let access_log = self.access_log();
+        let state = self.state_files(file);
         let error_log = raw.error_log.value().and_then(|log| self.error_log(log));
         let answers = raw.answers.value().and_then(|answers| self.answers(answers));
         let timeouts = raw.timeouts.value().and_then(timeouts);
@@ -99,6 +103,7 @@ impl Resolver<'_, '_> {
             access_log: access_log?,
             error_log: error_log?,
             answers: answers?,
+            state: state?,
             timeouts: timeouts?,
             limits: limits?,
             trusted_proxies: trusted_proxies?,
@@ -161,6 +166,22 @@ impl Resolver<'_, '_> {
             None => LogOutput::Stdout,
         };
         Some(Some(snapshot::AccessLog { sample: settings.sample.value()?.0, output }))
+    }
+
+    #[expect(clippy::option_option, reason = "nothing to keep differs from a broken mapping")]
+    fn state_files(&self, file: &str) -> Option<Option<StateFiles>> {
+        let settings = match self.raw.state.value()? {
+            raw::State::Off => return Some(None),
+            raw::State::On(settings) => settings,
+        };
+        let path = match settings.path.optional()? {
+            Some(path) => path.value.0.clone(),
+            None => Path::new(STATE).join(Path::new(file).file_stem().unwrap_or_default()),
+        };
+        Some(Some(StateFiles {
+            path: self.scripts.locate(&path),
+            journal_bytes: settings.journal.value()?.0,
+        }))
     }
 
     fn error_log(&self, raw: &raw::ErrorLog) -> Option<ErrorLog> {

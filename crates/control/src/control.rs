@@ -11,10 +11,16 @@ mod member;
 mod plane;
 mod reload;
 
-use std::{io, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use tidegate_config::Diagnostic;
-use tidegate_core::{Roster, Snapshot, Telemetry};
+use tidegate_core::{FleetId, Roster, Snapshot, Telemetry, snapshot::StateFiles};
 use tokio::{
     sync::watch,
     time::{Instant, Interval, MissedTickBehavior, interval_at},
@@ -26,10 +32,13 @@ use crate::{
     clock::Moment,
     driver::{Drivers, Event, thread::ThreadHost},
     handle::{Handle, Shared},
-    journal::Writer,
+    journal::{
+        Writer,
+        recover::{self, Recall, Recovered},
+    },
     source::ConfigSource,
     template::Template,
-    view::View,
+    view::{RoundsView, View},
 };
 
 /// How often requests in flight are counted, and fleets are looked at for what is due.
@@ -41,6 +50,9 @@ const STEP_EVERY: Duration = Duration::from_secs(1);
 /// How often files are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
+/// Events that are taken before anything else is done.
+const EVENTS_AT_ONCE: usize = 256;
+
 /// How a control plane is set up.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -49,7 +61,7 @@ pub struct Options {
     pub program: PathBuf,
     /// Runs an instance in a thread.
     pub threads: Arc<dyn ThreadHost>,
-    /// Where the journal is kept; `None`: in memory only.
+    /// Where the journal is kept, instead of where the configuration says.
     pub state_dir: Option<PathBuf>,
 }
 
@@ -69,6 +81,7 @@ pub struct Control {
     program: PathBuf,
     threads: Arc<dyn ThreadHost>,
     writer: Option<Writer>,
+    recalls: BTreeMap<FleetId, Recall>,
     shared: Arc<Shared>,
     snapshots: watch::Sender<Arc<Snapshot>>,
     roster: watch::Sender<Arc<Roster>>,
@@ -81,24 +94,25 @@ enum Turn {
     Reload,
     Look,
     Sample,
-    Step,
-    Wake,
+    /// So long after its time.
+    Step(Duration),
 }
 
 impl Control {
     /// Reads the configuration. Nothing is started yet.
     pub fn load(options: Options) -> Result<Self, LoadError> {
         let (loader, snapshot) = Loader::load(options.config).map_err(LoadError::Config)?;
-        let writer = options
-            .state_dir
-            .map(|path| Writer::new(path.clone()).map_err(|source| LoadError::StateDir { path, source }));
+        let (writer, state, recovered) = keep(options.state_dir, &snapshot)?;
+        recovered.say();
+        let Recovered { fleets: recalls, journal } = recovered;
         let roster = plane::roster(snapshot.fleets.keys().map(|name| (name, Arc::default())));
         Ok(Self {
-            shared: Arc::new(Shared::new(first_view(&loader, &snapshot))),
+            shared: Arc::new(Shared::new(first_view(&loader, &snapshot), journal, state)),
             loader,
             program: options.program,
             threads: options.threads,
-            writer: writer.transpose()?,
+            writer,
+            recalls,
             snapshots: watch::Sender::new(snapshot),
             roster: watch::Sender::new(Arc::new(roster)),
         })
@@ -126,13 +140,14 @@ impl Control {
     /// Stop the data plane first, and cancel `stop` when it has drained: from then on no instance gets
     /// new requests.
     pub async fn run(self, telemetry: Arc<Telemetry>, stop: CancellationToken) {
-        let Self { mut loader, program, threads, writer, shared, snapshots, roster } = self;
-        telemetry.on_waiting({
-            let shared = Arc::clone(&shared);
-            move || shared.wake.notify_one()
-        });
-        let (mut plane, mut events) =
-            Plane::new(Drivers::new(program, threads), telemetry, writer, Arc::clone(&shared), roster);
+        let Self { mut loader, program, threads, writer, recalls, shared, snapshots, roster } = self;
+        let (mut plane, mut events) = Plane::new(
+            Drivers::new(program, threads),
+            telemetry,
+            (writer, recalls),
+            Arc::clone(&shared),
+            roster,
+        );
         let mut snapshot = Arc::clone(&snapshots.borrow());
         plane.configure(&snapshot);
         let (mut sample, mut step, mut look) = (every(SAMPLE_EVERY), every(STEP_EVERY), every(LOOK_EVERY));
@@ -142,18 +157,23 @@ impl Control {
                 biased;
                 () = stop.cancelled() => Turn::Stop,
                 Some(event) = events.recv() => Turn::Event(event),
-                () = shared.wake.notified() => Turn::Wake,
                 () = shared.reload.notified() => Turn::Reload,
                 _ = sample.tick() => Turn::Sample,
-                _ = step.tick() => Turn::Step,
+                due = step.tick() => Turn::Step(due.elapsed()),
                 _ = look.tick() => Turn::Look,
             };
             match turn {
                 Turn::Stop => break,
-                Turn::Event(event) => plane.on(event),
+                Turn::Event(event) => {
+                    plane.on(event);
+                    // What came together is looked at together, or many fleets would be looked at for each.
+                    for _ in 0..EVENTS_AT_ONCE {
+                        let Ok(event) = events.try_recv() else { break };
+                        plane.on(event);
+                    }
+                }
                 Turn::Sample => plane.sample(),
-                Turn::Step => plane.step(),
-                Turn::Wake => plane.wake(),
+                Turn::Step(lag) => plane.step(lag),
                 Turn::Look if !loader.changed() => {}
                 Turn::Look | Turn::Reload => {
                     if let Some(new) = loader.reload(&snapshot) {
@@ -173,12 +193,43 @@ impl Control {
     }
 }
 
+/// Opens what is kept on disk, and reads what there is. Where nobody asked for a certain place, one that
+/// cannot be used is no reason not to serve.
+fn keep(
+    asked_for: Option<PathBuf>,
+    snapshot: &Snapshot,
+) -> Result<(Option<Writer>, Option<PathBuf>, Recovered), LoadError> {
+    let limit = snapshot.state.as_ref().map_or(StateFiles::JOURNAL_BYTES, |state| state.journal_bytes);
+    let asked = asked_for.is_some();
+    let Some(path) = asked_for.or_else(|| Some(snapshot.state.as_ref()?.path.clone())) else {
+        return Ok((None, None, Recovered::default()));
+    };
+    let names = snapshot.fleets.keys().collect();
+    let opened = |path: &Path| Ok((recover::recover(path, &names)?, Writer::new(path, limit)?));
+    match opened(&path) {
+        Ok((recovered, writer)) => Ok((Some(writer), Some(path), recovered)),
+        Err(source) if asked => Err(LoadError::StateDir { path, source }),
+        Err(error) => {
+            let error: io::Error = error;
+            tracing::warn!(%error, path = %path.display(), "no journal is kept: its folder cannot be used");
+            Ok((None, None, Recovered::default()))
+        }
+    }
+}
+
 /// What there is to see before anything runs: fleets without instances.
 fn first_view(loader: &Loader, snapshot: &Snapshot) -> View {
     let now = Moment::now();
-    let fleet = |(name, fleet)| Member::new(name, fleet, Template::new(fleet, snapshot), now).view(now);
+    let fleet = |(name, fleet)| Member::new(name, fleet, Template::new(fleet, snapshot), now, None).view(now);
     let fleets = snapshot.fleets.iter().map(fleet).collect();
-    View { at: now.time, stopping: false, config: loader.status(), fleets, journal_lost: 0 }
+    View {
+        at: now.time,
+        stopping: false,
+        config: loader.status(),
+        fleets,
+        journal_lost: 0,
+        rounds: RoundsView::default(),
+    }
 }
 
 /// Ticks after each `period`, the first one included.

@@ -1,12 +1,21 @@
 //! What other threads may ask of the control plane.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    io,
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use tidegate_core::{FleetId, Timestamp};
-use tidegate_scaler::Record;
 use tokio::sync::Notify;
 
-use crate::{journal::Journal, view::View};
+use crate::{
+    journal::{
+        Journal, Page,
+        history::{History, Recorded},
+    },
+    view::View,
+};
 
 /// The control plane as seen from outside: cheap to clone, never waits for it.
 #[derive(Debug, Clone)]
@@ -16,20 +25,15 @@ pub struct Handle(pub(crate) Arc<Shared>);
 pub(crate) struct Shared {
     view: Mutex<Arc<View>>,
     journal: Mutex<Journal>,
+    /// Where demand is recorded, if it is.
+    state: Option<PathBuf>,
     /// Holds one permit at most, so that any number of wishes is one reload, and the last is not lost.
     pub(crate) reload: Notify,
-    /// As above, for requests that wait for a fleet without instances.
-    pub(crate) wake: Notify,
 }
 
 impl Shared {
-    pub(crate) fn new(view: View) -> Self {
-        Self {
-            view: Mutex::new(Arc::new(view)),
-            journal: Mutex::default(),
-            reload: Notify::new(),
-            wake: Notify::new(),
-        }
+    pub(crate) fn new(view: View, journal: Journal, state: Option<PathBuf>) -> Self {
+        Self { view: Mutex::new(Arc::new(view)), journal: Mutex::new(journal), state, reload: Notify::new() }
     }
 
     pub(crate) fn show(&self, view: View) {
@@ -59,17 +63,29 @@ impl Handle {
 
     /// The decisions about a fleet until `at` (or now), newest first: the last that changed nothing, if
     /// it is the newest, and those that changed something. `None`: there is no such fleet.
-    pub fn decisions(
-        &self,
-        fleet: &FleetId,
-        at: Option<Timestamp>,
-        limit: usize,
-    ) -> Option<Vec<Arc<Record>>> {
+    pub fn decisions(&self, fleet: &FleetId, at: Option<Timestamp>, limit: usize) -> Option<Vec<Arc<Page>>> {
         self.0.journal().until(fleet, at, limit)
     }
 
+    /// When the first and the last decision about a fleet were made that are known here.
+    pub fn known(&self, fleet: &FleetId) -> Option<(Timestamp, Timestamp)> {
+        self.0.journal().range(fleet)
+    }
+
+    /// The demand of a fleet over the `span` seconds before `until`, as far as it was recorded: a minute ago
+    /// is the last that is known. `None`: nothing was, or nothing is recorded at all. Reads a file.
+    pub fn demand(&self, fleet: &FleetId, until: Timestamp, span: u64) -> io::Result<Option<Recorded>> {
+        let Some(state) = &self.0.state else { return Ok(None) };
+        History::new(state).read(fleet, until, span)
+    }
+
+    /// Whether demand is recorded.
+    pub fn records_demand(&self) -> bool {
+        self.0.state.is_some()
+    }
+
     /// The decision that was in force at `at` (or now). `None`: no such fleet, or none is known.
-    pub fn explain(&self, fleet: &FleetId, at: Option<Timestamp>) -> Option<Arc<Record>> {
+    pub fn explain(&self, fleet: &FleetId, at: Option<Timestamp>) -> Option<Arc<Page>> {
         self.decisions(fleet, at, 1)?.pop()
     }
 }

@@ -1,12 +1,16 @@
 //! What was decided, and on which grounds.
 //!
-//! Of each fleet the journal keeps the last decisions that changed something and the last one that did
-//! not, each with the policy, the memory of the scaler, and what was observed: enough to decide again
-//! and come to the same, bit for bit. With a state directory the same goes to a file.
+//! In memory: of each fleet the last decisions that changed something and the last one that did not, for
+//! whoever asks why. On disk: every step, with what was observed and now and then the policies and what
+//! is remembered, so that all of it can be decided again and comes to the same, bit for bit; and so that
+//! the next process knows what this one learned.
 //!
 //! Invariant: memory and disk are bounded, and neither a full nor a hanging disk holds up a decision.
 
-mod file;
+pub mod file;
+pub mod history;
+pub mod read;
+pub(crate) mod recover;
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -14,20 +18,55 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use tidegate_core::{FleetId, Timestamp};
-use tidegate_scaler::Record;
+use tidegate_core::{FleetId, Timestamp, policy::Mode};
+use tidegate_scaler::{
+    Decision, Observed, Record,
+    record::{Account, Outcome},
+};
 
 pub(crate) use self::file::Writer;
 
 /// Decisions that changed something, of each fleet.
 pub(crate) const KEPT: usize = 1_000;
 
-/// One line of the journal's file.
+/// The same, of all fleets together.
+const KEPT_IN_ALL: usize = 50_000;
+
+/// One line of the journal's files.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Entry {
     pub fleet: FleetId,
-    pub record: Arc<Record>,
+    pub record: Record,
+}
+
+/// One decision as it is told.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Page {
+    pub at: Timestamp,
+    pub mode: Mode,
+    pub decision: Decision,
+    /// What the candidate decided.
+    pub candidate: Option<Decision>,
+    pub observed: Observed,
+    pub account: Account,
+}
+
+impl Page {
+    /// Of a record that changed something, as it was written. The candidate's decision is there only if it
+    /// changed something too.
+    pub fn of(record: Record) -> Option<Self> {
+        let decision = |outcome: Outcome| outcome.decision.map(|decision| *decision);
+        Some(Self {
+            at: record.at,
+            mode: record.mode,
+            decision: decision(record.outcome)?,
+            candidate: record.candidate.and_then(decision),
+            observed: record.observed,
+            account: record.account.unwrap_or_default(),
+        })
+    }
 }
 
 /// The decisions of all fleets, in memory.
@@ -39,27 +78,28 @@ pub(crate) struct Journal {
 #[derive(Debug, Default)]
 struct Pages {
     /// Those that changed something, oldest first.
-    changes: VecDeque<Arc<Record>>,
+    changes: VecDeque<Arc<Page>>,
     /// The last one that did not, if it is newer than the last change.
-    quiet: Option<Arc<Record>>,
+    quiet: Option<Arc<Page>>,
 }
 
 impl Journal {
-    /// Keeps a record. Returns what belongs on disk now: a change, and before it the last decision
-    /// that was none.
-    pub(crate) fn append(&mut self, fleet: &FleetId, record: Record) -> Vec<Entry> {
-        let record = Arc::new(record);
-        let pages = self.fleets.entry(fleet.clone()).or_default();
-        if !record.decision.changes() {
-            pages.quiet = Some(record);
-            return Vec::new();
+    /// Keeps a decision.
+    pub(crate) fn append(&mut self, fleet: &FleetId, page: Page) {
+        let most = KEPT.min(KEPT_IN_ALL / self.fleets.len().max(1)).max(1);
+        let pages = match self.fleets.get_mut(fleet) {
+            Some(pages) => pages,
+            None => self.fleets.entry(fleet.clone()).or_default(),
+        };
+        if !page.decision.changes() {
+            pages.quiet = Some(Arc::new(page));
+            return;
         }
-        if pages.changes.len() == KEPT {
+        while pages.changes.len() >= most {
             pages.changes.pop_front();
         }
-        pages.changes.push_back(Arc::clone(&record));
-        let entry = |record| Entry { fleet: fleet.clone(), record };
-        pages.quiet.take().into_iter().chain([record]).map(entry).collect()
+        pages.changes.push_back(Arc::new(page));
+        pages.quiet = None;
     }
 
     /// Forgets a fleet.
@@ -73,11 +113,19 @@ impl Journal {
         fleet: &FleetId,
         at: Option<Timestamp>,
         limit: usize,
-    ) -> Option<Vec<Arc<Record>>> {
+    ) -> Option<Vec<Arc<Page>>> {
         let pages = self.fleets.get(fleet)?;
         let all = pages.quiet.iter().chain(pages.changes.iter().rev());
-        let known = all.filter(|record| at.is_none_or(|at| record.at <= at));
+        let known = all.filter(|page| at.is_none_or(|at| page.at <= at));
         Some(known.take(limit).cloned().collect())
+    }
+
+    /// When the first and the last known decision about a fleet were made.
+    pub(crate) fn range(&self, fleet: &FleetId) -> Option<(Timestamp, Timestamp)> {
+        let pages = self.fleets.get(fleet)?;
+        let mut all = pages.changes.iter().chain(&pages.quiet).map(|page| page.at);
+        let first = all.next()?;
+        Some((first, all.next_back().unwrap_or(first)))
     }
 }
 

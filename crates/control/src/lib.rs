@@ -31,6 +31,7 @@ pub use crate::{
     driver::thread::{ThreadHost, ThreadInstance},
     handle::Handle,
     instance::{InstanceReport, InstanceSpec, bind_to_parent},
+    journal::Page,
     source::ConfigSource,
     view::View,
 };

@@ -60,7 +60,10 @@ impl Source {
             ConfigSource::Text { name, text, scripts } => {
                 let read =
                     |path: &Path| scripts.get(path).cloned().ok_or_else(|| io::ErrorKind::NotFound.into());
-                return parse(name, text, &read);
+                let (snapshot, diagnostics) = parse(name, text, &read);
+                // What is built in has no folder to keep anything in.
+                let snapshot = snapshot.map(|snapshot| Snapshot { state: None, ..snapshot });
+                return (snapshot, diagnostics);
             }
             ConfigSource::File(path) => (path, path.display().to_string()),
         };

@@ -7,11 +7,14 @@ use std::{net::SocketAddr, sync::Arc};
 
 use serde::Serialize;
 use tidegate_config::Diagnostic;
-use tidegate_core::{FleetId, InstanceId, Timestamp};
+use tidegate_core::{FleetId, InstanceId, Timestamp, policy::Mode};
 use tidegate_scaler::{
-    Decision, Record,
+    Decision, Learned, Observed, Outlook,
     observed::{Instances, Metrics},
+    record::Account,
 };
+
+use crate::journal::Page;
 
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -24,6 +27,21 @@ pub struct View {
     pub fleets: Vec<FleetView>,
     /// Journal entries that could not be written to disk.
     pub journal_lost: u64,
+    pub rounds: RoundsView,
+}
+
+/// How the loop that decides keeps up.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RoundsView {
+    /// Rounds of decisions, one a second.
+    pub count: u64,
+    /// Those that began more than a quarter of a second after their time.
+    pub late: u64,
+    /// How long after its time the last one began.
+    pub lag_seconds: f64,
+    /// How long it took.
+    pub seconds: f64,
 }
 
 /// The configuration in use, and how the last attempt to replace it went.
@@ -61,7 +79,11 @@ pub struct ReloadView {
 #[serde(rename_all = "camelCase")]
 pub struct FleetView {
     pub name: FleetId,
+    /// Whether what is decided is done.
+    pub mode: Mode,
     pub desired: u32,
+    /// What the policy decided last: with `mode: recommend` it is not done.
+    pub recommended: u32,
     pub min: u32,
     pub max: u32,
     /// Oldest first.
@@ -74,6 +96,13 @@ pub struct FleetView {
     pub last_step: Option<DecisionView>,
     /// As last observed.
     pub metrics: Metrics,
+    /// What is known of an instance.
+    pub learned: Learned,
+    /// Whether forecasts are believed, for each `forecast` trigger that has seen something.
+    pub forecasts: Vec<Outlook>,
+    /// The policy that is only asked.
+    pub candidate: Option<CandidateView>,
+    pub cost: CostView,
     /// How long instances take to start, as the scaler reckons. `None` before any did.
     pub start_up_seconds: Option<f64>,
     /// Time that instances ran, all together, from launch until gone.
@@ -83,6 +112,32 @@ pub struct FleetView {
     /// Instances that were started in place of one that failed.
     pub restarts: u64,
     pub last_failure: Option<FailureView>,
+}
+
+/// A policy beside the one that acts.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CandidateView {
+    pub desired: u32,
+    pub min: u32,
+    pub max: u32,
+    /// Its newest decision.
+    pub last_step: Option<DecisionView>,
+    /// Its decisions that changed its count.
+    pub changes: u64,
+}
+
+/// What a fleet has cost so far.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CostView {
+    pub since: Timestamp,
+    pub instance_hours: f64,
+    /// In US dollars, where there is a price.
+    pub usd: Option<f64>,
+    /// What HPA's rule at 70 % would have kept, and what the candidate would have.
+    pub hpa_instance_hours: f64,
+    pub candidate_instance_hours: Option<f64>,
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -126,8 +181,63 @@ pub struct DecisionView {
     pub decision: Decision,
 }
 
-impl From<&Record> for DecisionView {
-    fn from(record: &Record) -> Self {
-        Self { at: record.at, reasons: record.decision.reasons(), decision: record.decision.clone() }
+impl DecisionView {
+    pub fn new(at: Timestamp, decision: Decision) -> Self {
+        Self { at, reasons: decision.reasons(), decision }
+    }
+}
+
+/// A decision with what led to it, what others would have decided, and what it all cost.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DecidedView {
+    #[serde(flatten)]
+    pub decision: DecisionView,
+    pub mode: Mode,
+    pub observed: Observed,
+    /// What the candidate decided.
+    pub candidate: Option<DecisionView>,
+    /// Up to then.
+    pub cost: CostView,
+}
+
+impl From<&Page> for DecidedView {
+    fn from(page: &Page) -> Self {
+        Self {
+            decision: DecisionView::new(page.at, page.decision.clone()),
+            mode: page.mode,
+            observed: page.observed.clone(),
+            candidate: page.candidate.clone().map(|decision| DecisionView::new(page.at, decision)),
+            cost: page.account.into(),
+        }
+    }
+}
+
+/// What is known about decisions: those that were asked for, newest first, and when the first and the last
+/// known one was made.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DecisionsView {
+    pub items: Vec<DecidedView>,
+    pub known: Option<Range>,
+}
+
+#[derive(Debug, Clone, Copy, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Range {
+    pub from: Timestamp,
+    pub to: Timestamp,
+}
+
+impl From<Account> for CostView {
+    fn from(account: Account) -> Self {
+        let hours = |seconds: f64| seconds / 3_600.0;
+        Self {
+            since: account.since,
+            instance_hours: hours(account.instance_seconds),
+            usd: account.usd,
+            hpa_instance_hours: hours(account.hpa_instance_seconds),
+            candidate_instance_hours: account.candidate_instance_seconds.map(hours),
+        }
     }
 }

@@ -37,6 +37,8 @@ pub struct Snapshot {
     pub access_log: Option<AccessLog>,
     pub error_log: ErrorLog,
     pub answers: Answers,
+    /// `None`: nothing is kept on disk.
+    pub state: Option<StateFiles>,
     pub timeouts: Timeouts,
     pub limits: Limits,
     /// Peers whose `X-Forwarded-*` and `X-Request-Id` headers are believed and extended.
@@ -83,6 +85,20 @@ pub enum LogOutput {
     Stdout,
     /// Appended to.
     File(PathBuf),
+}
+
+/// What is kept on disk of decisions and demand. Read at start only.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StateFiles {
+    /// The folder.
+    pub path: PathBuf,
+    /// Most bytes of decisions.
+    pub journal_bytes: u64,
+}
+
+impl StateFiles {
+    /// Unless the file says otherwise.
+    pub const JOURNAL_BYTES: u64 = 64 << 20;
 }
 
 /// How the node says what happens to it.
@@ -396,7 +412,7 @@ pub struct Fleet {
     pub mode: Mode,
     /// A second policy, whose decisions are recorded only.
     pub candidate: Option<Policy>,
-    /// What an instance costs in an hour.
+    /// What an instance costs in an hour, in US dollars.
     pub price: Option<f64>,
 }
 

@@ -31,14 +31,11 @@ mod host;
 #[expect(unsafe_code, reason = "works on the Lua stack")]
 mod json;
 mod level;
-mod library;
 mod phase;
 mod prelude;
 #[expect(unsafe_code, reason = "the border to PCRE2")]
 mod regex;
 mod socket;
-#[expect(unsafe_code, reason = "functions that C calls, and the border to AWS-LC")]
-mod symbols;
 mod task;
 mod uri;
 #[expect(unsafe_code, reason = "the border to LuaJIT")]
@@ -48,7 +45,7 @@ pub use crate::{
     arguments::Arguments,
     dict::Dicts,
     error::{Error, ScriptError},
-    exchange::{AnswerEnd, BodyState, Exchange, InvalidHeader, Jump},
+    exchange::{Exchange, InvalidHeader},
     host::WorkerIdentity,
     level::{Level, Line, Log},
     phase::{Detached, Op, Order, Phase, Reply, Step, Ticket, Verdict},

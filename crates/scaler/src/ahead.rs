@@ -15,6 +15,7 @@ use tidegate_forecast::{Forecaster, Settings, Trust};
 
 use crate::{
     opinion::{Opinion, Wanted},
+    scaler::Outlook,
     sight::Sight,
     target::{ceil, needs},
     words::{Words, number, percent, span},
@@ -102,6 +103,16 @@ impl Ahead {
         ahead.expect(sight, words)
     }
 
+    /// Nothing was seen for `span`, and no time was lived: seasons go on all the same.
+    pub(crate) fn absent(&mut self, span: Duration) {
+        self.passed = self.passed.saturating_add(span);
+        self.fill();
+    }
+
+    pub(crate) fn outlook(&self) -> Outlook {
+        Outlook { horizon_seconds: self.horizon.as_secs_f64(), trust: self.forecaster.trust() }
+    }
+
     fn observe(&mut self, now: Duration, rate: Option<f64>) {
         let passed = now.saturating_sub(self.last.replace(now).unwrap_or(now));
         self.passed = self.passed.saturating_add(passed);
@@ -109,6 +120,11 @@ impl Ahead {
             self.requests += rate * passed.as_secs_f64();
             self.seen += passed.as_secs_f64();
         }
+        self.fill();
+    }
+
+    /// Tells the forecaster of every grain that is full.
+    fn fill(&mut self) {
         // Longer than the memory of the longest season nothing is told apart.
         self.passed = self.passed.min(self.grain * LONGEST as u32);
         while self.passed >= self.grain {

@@ -16,6 +16,9 @@ pub struct Decision {
     pub winner: Option<usize>,
     /// What changed the winner's count on its way to `desired`, in order.
     pub adjustments: Vec<Adjustment>,
+    /// What would have been decided in other cases. Only of steps that explain themselves.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub otherwise: Vec<Otherwise>,
 }
 
 /// What one trigger asked for.
@@ -39,6 +42,15 @@ pub struct Adjustment {
     pub from: u32,
     pub to: u32,
     pub because: String,
+}
+
+/// A count that was not decided, and in which case it would have been.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Otherwise {
+    /// `without forecast 99%`, `without pace`, `HPA at 70%`.
+    pub case: String,
+    pub desired: u32,
 }
 
 impl Decision {

@@ -27,12 +27,14 @@ mod clock;
 mod startup;
 mod work;
 
+pub mod panel;
 pub mod record;
 mod words;
 
 pub use crate::{
     decision::Decision,
     observed::Observed,
+    panel::Panel,
     record::Record,
-    scaler::{Learned, Scaler, State},
+    scaler::{Learned, Outlook, Scaler, State},
 };

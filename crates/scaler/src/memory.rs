@@ -1,9 +1,11 @@
 //! What a trigger remembers from step to step.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use tidegate_core::policy::Trigger;
 
-use crate::{ahead::Ahead, backlog::Growth, headroom::Rivalry, threshold::Beyond};
+use crate::{ahead::Ahead, backlog::Growth, headroom::Rivalry, scaler::Outlook, threshold::Beyond};
 
 /// The memory of one trigger, of the kind that the trigger needs.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -18,6 +20,18 @@ pub(crate) enum Memory {
 }
 
 impl Memory {
+    /// Nothing was seen for `span`.
+    pub(crate) fn absent(&mut self, span: Duration) {
+        if let Self::Forecast(Some(ahead)) = self {
+            ahead.absent(span);
+        }
+    }
+
+    pub(crate) fn outlook(&self) -> Option<Outlook> {
+        let Self::Forecast(Some(ahead)) = self else { return None };
+        Some(ahead.outlook())
+    }
+
     /// This memory where it suits `trigger`, or else a fresh one.
     pub(crate) fn suited_to(self, trigger: &Trigger) -> Self {
         match (trigger, self) {

@@ -16,6 +16,7 @@ use tidegate_core::{
     Timestamp,
     policy::{Policy, Trigger},
 };
+use tidegate_forecast::Trust;
 
 use crate::{
     ahead::{self, Ahead},
@@ -51,9 +52,6 @@ pub struct State {
     desired: u32,
     /// When `desired` last changed, in lived time.
     changed: Duration,
-    /// When somebody last asked for anything, in lived time. `None`: nobody ever has.
-    #[serde(default)]
-    active: Option<Duration>,
     clock: SteadyClock,
     /// Instances that were ready in the step before. `None` before the first.
     ready: Option<u32>,
@@ -85,12 +83,19 @@ pub struct Learned {
     pub rate: Option<f64>,
 }
 
+/// How far a forecast looks ahead, and whether it is believed.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Outlook {
+    pub horizon_seconds: f64,
+    pub trust: Trust,
+}
+
 impl State {
     fn new(desired: u32) -> Self {
         Self {
             desired,
             changed: Duration::ZERO,
-            active: None,
             clock: SteadyClock::default(),
             ready: None,
             start_ups: StartUps::default(),
@@ -102,6 +107,22 @@ impl State {
             largest: Stabilizer::new(Holds::Largest, desired),
             history: History::new(desired),
         }
+    }
+}
+
+impl State {
+    /// The process started anew: for `away` there were no steps and nothing was seen, and the instances
+    /// are of the first generation again. With `desired`, that is taken for what was decided last.
+    #[must_use]
+    pub fn resumed(mut self, away: Duration, desired: Option<u32>) -> Self {
+        self.memories.iter_mut().for_each(|memory| memory.absent(away));
+        (self.generation, self.ready) = (0, None);
+        if let Some(desired) = desired {
+            let fresh = Self::new(desired);
+            (self.desired, self.history) = (fresh.desired, fresh.history);
+            (self.smallest, self.largest) = (fresh.smallest, fresh.largest);
+        }
+        self
     }
 }
 
@@ -161,6 +182,11 @@ impl Scaler {
         Learned { work, safe_utilization: safe, rate: work.map(|work| safe / work) }
     }
 
+    /// Whether forecasts have earned trust, for each `forecast` trigger that has seen something.
+    pub fn outlooks(&self) -> Vec<Outlook> {
+        self.state.memories.iter().filter_map(Memory::outlook).collect()
+    }
+
     /// Decides how many instances there should be from `now` on.
     pub fn step(&mut self, now: Timestamp, observed: &Observed) -> Decision {
         self.decide(now, observed, Words::Spoken)
@@ -176,11 +202,6 @@ impl Scaler {
         let ready = observed.instances.ready;
         let settled = self.state.ready.replace(ready).map_or(ready, |before| before.min(ready));
         self.learn(at, &metrics, observed, settled);
-        // What cannot be seen does not count as quiet.
-        let unseen = metrics.arrival_rate.is_none() && metrics.queued.is_none() && self.state.desired > 0;
-        if metrics.is_active() || unseen {
-            self.state.active = Some(self.state.clock.lived());
-        }
         let previous = self.state.desired;
         let sight = Sight {
             metrics: &metrics,
@@ -197,16 +218,9 @@ impl Scaler {
         };
         let opinions = self.opinions(&sight, words);
         let (winner, wanted, blind) = largest(&opinions);
-        let kept = if self.policy.triggers.is_empty() && self.rests() { 0 } else { previous };
-        let mut course = Course { count: wanted.unwrap_or(kept), adjustments: Vec::new(), words };
-        if blind && course.count < previous {
-            let because = || "a metric is missing and what cannot be seen never shrinks a fleet".to_owned();
-            course.adjust("missing metric", previous, because);
-        }
-        self.bound(at, &mut course);
-        self.stabilize(&mut course);
-        self.limit_pace(&mut course);
-        self.bound(at, &mut course);
+        let holds = (words == Words::Spoken).then(|| self.holds());
+        let course = self.moderate(at, (wanted, blind), None, words);
+        let otherwise = holds.map_or_else(Vec::new, |holds| self.otherwise(at, &opinions, &course, &holds));
         self.settle(course.count);
         let named = self.policy.triggers.iter().zip(opinions);
         let recommendation =
@@ -217,7 +231,33 @@ impl Scaler {
             recommendations: named.map(recommendation).collect(),
             winner,
             adjustments: course.adjustments,
+            otherwise,
         }
+    }
+
+    /// Leads what the triggers want through all rules but `without`.
+    fn moderate(
+        &mut self,
+        at: Timestamp,
+        (wanted, blind): (Option<u32>, bool),
+        without: Option<Rule>,
+        words: Words,
+    ) -> Course {
+        let previous = self.state.desired;
+        let mut course = Course { count: wanted.unwrap_or(previous), adjustments: Vec::new(), words };
+        if blind && course.count < previous {
+            let because = || "a metric is missing and what cannot be seen never shrinks a fleet".to_owned();
+            course.adjust("missing metric", previous, because);
+        }
+        self.bound(at, &mut course);
+        if without != Some(Rule::Stabilization) {
+            self.stabilize(&mut course);
+        }
+        if without != Some(Rule::Pace) {
+            self.limit_pace(&mut course);
+        }
+        self.bound(at, &mut course);
+        course
     }
 
     fn learn(&mut self, at: Timestamp, metrics: &Metrics, observed: &Observed, settled: u32) {
@@ -244,7 +284,6 @@ impl Scaler {
     }
 
     fn opinions(&mut self, sight: &Sight<'_>, words: Words) -> Vec<Opinion> {
-        let rests = self.rests();
         let triggers = self.policy.triggers.iter().zip(&mut self.state.memories);
         let opinion = |(trigger, memory): (&Trigger, &mut Memory)| match (trigger, memory) {
             (Trigger::Target(target), _) => Some(target::opinion(target, sight, words)),
@@ -259,9 +298,7 @@ impl Scaler {
                 Some(growth.opinion(backlog, sight, words))
             }
             (Trigger::Headroom(headroom), Memory::Headroom(rivalry)) => {
-                let opinion = rivalry.opinion(headroom, sight, (sight.now, sight.start_up), words);
-                let at_rest = rests && opinion.wanted != Wanted::Unknown;
-                Some(if at_rest { headroom::at_rest(words) } else { opinion })
+                Some(rivalry.opinion(headroom, sight, (sight.now, sight.start_up), words))
             }
             (Trigger::Formula(_), _) => None,
             // Every memory was suited to its trigger where the policy was taken.
@@ -290,31 +327,6 @@ impl Scaler {
         // Not `clamp`, which panics where a policy contradicts itself.
         let count = course.count.min(max).max(min);
         course.adjust("bounds", count, || format!("the policy allows {min} to {}", instances(max)));
-        if count == 0 && max > 0 {
-            self.keep_the_last(course);
-        }
-    }
-
-    /// Whether there is one instance or none is not for load to say: one is there as soon as somebody asks, and
-    /// until nobody has for a while.
-    fn keep_the_last(&self, course: &mut Course) {
-        let Some(active) = self.state.active else {
-            return;
-        };
-        let (quiet, idle) = (self.state.clock.lived().saturating_sub(active), self.policy.idle);
-        if quiet.is_zero() {
-            course.adjust("activity", 1, || "somebody asks, and there must be one to answer".to_owned());
-        } else if self.state.desired > 0 && quiet < idle {
-            course.adjust("activity", 1, || {
-                format!("the last goes when nobody has asked for {}, so far {}", span(idle), span(quiet))
-            });
-        }
-    }
-
-    /// Whether nobody has asked for so long that a fleet which may be empty should be.
-    fn rests(&self) -> bool {
-        let quiet = |active| self.state.clock.lived().saturating_sub(active);
-        self.policy.min == 0 && self.state.active.is_none_or(|active| quiet(active) >= self.policy.idle)
     }
 
     fn stabilize(&mut self, course: &mut Course) {
@@ -361,6 +373,13 @@ impl Scaler {
     }
 }
 
+/// A rule that may be left out, to see what it does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rule {
+    Stabilization,
+    Pace,
+}
+
 /// A count on its way through the rules.
 struct Course {
     count: u32,
@@ -379,10 +398,10 @@ impl Course {
 }
 
 /// The largest recommendation, the first where several are, and whether any trigger was blind.
-fn largest(opinions: &[Opinion]) -> (Option<usize>, Option<u32>, bool) {
+fn largest<'a>(opinions: impl IntoIterator<Item = &'a Opinion>) -> (Option<usize>, Option<u32>, bool) {
     let mut best: Option<(usize, u32)> = None;
     let mut blind = false;
-    for (index, opinion) in opinions.iter().enumerate() {
+    for (index, opinion) in opinions.into_iter().enumerate() {
         match opinion.wanted {
             Wanted::Count(count) if best.is_none_or(|(_, most)| count > most) => best = Some((index, count)),
             Wanted::Count(_) | Wanted::Nothing => {}
@@ -403,6 +422,8 @@ fn name(trigger: &Trigger) -> String {
         Trigger::Headroom(headroom) => headroom::name(headroom),
     }
 }
+
+mod otherwise;
 
 #[cfg(test)]
 #[path = "scaler/tests.rs"]

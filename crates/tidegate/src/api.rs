@@ -6,8 +6,10 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow};
 use serde_json::Value;
+
+use crate::exit::Failure;
 
 /// Longest wait for the Admin API.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -15,8 +17,19 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Largest answer that is read.
 const ANSWER_LIMIT: u64 = 64 << 20;
 
-/// `GET`s a JSON document.
-pub(crate) fn get(address: SocketAddr, path: &str) -> anyhow::Result<Value> {
+/// `GET`s a JSON document. What the gateway refuses was asked wrongly.
+pub(crate) fn get(address: SocketAddr, path: &str) -> Result<Value, Failure> {
+    let (status, body) = ask(address, path).map_err(Failure::Environment)?;
+    let said = |key: &str| body["error"][key].as_str().unwrap_or_default().to_owned();
+    let refusal = || anyhow!("{}; {}", said("message"), said("help"));
+    match status {
+        200 => Ok(body),
+        400..500 => Err(Failure::Input(refusal())),
+        _ => Err(Failure::Environment(refusal())),
+    }
+}
+
+fn ask(address: SocketAddr, path: &str) -> anyhow::Result<(u16, Value)> {
     let mut stream = TcpStream::connect_timeout(&address, PATIENCE)
         .with_context(|| format!("no gateway answers on {address}; name its admin address with --admin"))?;
     stream.set_read_timeout(Some(PATIENCE))?;
@@ -27,11 +40,7 @@ pub(crate) fn get(address: SocketAddr, path: &str) -> anyhow::Result<Value> {
     stream.take(ANSWER_LIMIT).read_to_end(&mut answer).context("the gateway does not answer")?;
     let answer = String::from_utf8(answer).context("the answer is no text")?;
     let (head, body) = answer.split_once("\r\n\r\n").context("the answer is no HTTP")?;
-    let status = head.split(' ').nth(1).unwrap_or_default();
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
     let body: Value = serde_json::from_str(body).with_context(|| format!("status {status} without JSON"))?;
-    if status != "200" {
-        let said = |key: &str| body["error"][key].as_str().unwrap_or_default().to_owned();
-        bail!("{} {}", said("message"), said("help"));
-    }
-    Ok(body)
+    Ok((status, body))
 }

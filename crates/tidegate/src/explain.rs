@@ -1,29 +1,46 @@
 //! `tidegate explain FLEET`: why the count is what it is.
 
+pub(crate) mod moment;
+pub(crate) mod offline;
+mod tell;
+
 use std::{
     fmt::Write as _,
     io::{self, Write},
     net::SocketAddr,
+    path::PathBuf,
 };
 
+use anyhow::anyhow;
+use jiff::ZonedDateTime;
 use serde_json::Value;
+use tidegate_core::Timestamp;
 
+use self::moment::Moment;
 use crate::{api, cli::Format, exit::Failure};
 
+const EXAMPLES: &str = "Examples:
+  tidegate explain orders
+  tidegate explain orders --at 14:05
+  tidegate explain orders --at -10m --journal .tidegate/tidegate --format json";
+
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  tidegate explain orders --at 2026-05-01T14:05:00Z")]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Explain {
     /// The fleet.
     fleet: String,
-    /// The decision that was in force then (RFC 3339). Default: now.
-    #[arg(long, value_name = "TIME")]
-    at: Option<String>,
+    /// The decision that was in force then: 14:05, -10m, or RFC 3339. Default: now.
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    at: Option<Moment>,
     /// Decisions to show, newest first.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
     limit: u32,
     /// The gateway's admin address.
     #[arg(long, default_value = "127.0.0.1:9000", value_name = "ADDRESS")]
     admin: SocketAddr,
+    /// Read a journal instead of asking a gateway: a state directory, a journal's folder or one of its files.
+    #[arg(long, value_name = "PATH", conflicts_with = "admin")]
+    journal: Option<PathBuf>,
     /// How to print the decisions.
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -31,69 +48,68 @@ pub(crate) struct Explain {
 
 impl Explain {
     pub(crate) fn run(&self) -> Result<(), Failure> {
-        let known = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:+".contains(&byte);
-        let encode = |text: &str| {
-            text.bytes().fold(String::new(), |mut path, byte| {
-                let written = if known(byte) && byte != b'+' {
-                    path.push(char::from(byte));
-                    Ok(())
-                } else {
-                    write!(path, "%{byte:02X}")
-                };
-                written.expect("a string takes everything");
-                path
-            })
-        };
-        let at = self.at.as_ref().map_or(String::new(), |at| format!("&at={}", encode(at)));
-        let fleet = encode(&self.fleet);
-        let path = format!("/api/v1/fleets/{fleet}/decisions?limit={}{at}", self.limit);
-        let decisions = api::get(self.admin, &path).map_err(Failure::Environment)?;
+        let now = ZonedDateTime::now();
+        let at = self.at.map(|moment| {
+            moment
+                .resolve(&now)
+                .ok_or_else(|| Failure::Input(anyhow!("there is no such time as that of --at")))
+        });
+        let at = at.transpose()?;
+        let decisions = self.decisions(at)?;
+        self.within(at, &decisions, &now)?;
         let text = match self.format {
             Format::Json => decisions.to_string(),
-            Format::Text => tell(&self.fleet, &decisions),
+            Format::Text => tell::tell(&self.fleet, &decisions, now.time_zone()),
         };
         writeln!(io::stdout().lock(), "{}", text.trim_end()).map_err(Failure::environment)
     }
-}
 
-/// The decisions as a person would tell them.
-fn tell(fleet: &str, decisions: &Value) -> String {
-    let items = decisions["items"].as_array().map(Vec::as_slice).unwrap_or_default();
-    if items.is_empty() {
-        return format!("{fleet}: nothing has been decided yet");
-    }
-    items.iter().fold(String::new(), |mut text, item| {
-        let number = |key: &str| item[key].as_u64().unwrap_or_default();
-        let (desired, previous) = (number("desired"), number("previous"));
-        let change = match desired.cmp(&previous) {
-            std::cmp::Ordering::Equal => format!("stays at {desired}"),
-            std::cmp::Ordering::Greater => format!("grows from {previous} to {desired}"),
-            std::cmp::Ordering::Less => format!("shrinks from {previous} to {desired}"),
-        };
-        let at = item["at"].as_str().unwrap_or_default();
-        writeln!(text, "{at}  {fleet} {change}").expect("a string takes everything");
-        for reason in item["reasons"].as_array().into_iter().flatten().filter_map(Value::as_str) {
-            writeln!(text, "    {reason}").expect("a string takes everything");
+    fn decisions(&self, at: Option<Timestamp>) -> Result<Value, Failure> {
+        if let Some(journal) = &self.journal {
+            let decisions = offline::decisions(journal, &self.fleet, at, self.limit as usize)?;
+            return serde_json::to_value(decisions).map_err(Failure::environment);
         }
-        text
-    })
+        let at = at.map_or(String::new(), |at| format!("&at={}", encode(&at.to_string())));
+        let path = format!("/api/v1/fleets/{}/decisions?limit={}{at}", encode(&self.fleet), self.limit);
+        api::get(self.admin, &path)
+    }
+
+    /// Whether anything is known of the time that was asked for.
+    fn within(&self, at: Option<Timestamp>, decisions: &Value, now: &ZonedDateTime) -> Result<(), Failure> {
+        let time = |key: &str| serde_json::from_value::<Timestamp>(decisions["known"][key].clone()).ok();
+        let (Some(at), Some(from), Some(to)) = (at, time("from"), time("to")) else { return Ok(()) };
+        let nothing = decisions["items"].as_array().is_none_or(Vec::is_empty);
+        // The journal is as old as its last step, and that of a gateway goes on.
+        let end = if self.journal.is_some() { to } else { to.max(from_zoned(now)) };
+        if !nothing && at <= end {
+            return Ok(());
+        }
+        let shown = |at| moment::shown(at, now.time_zone());
+        let help =
+            if self.journal.is_none() && nothing { "; its files may know more: --journal" } else { "" };
+        Err(Failure::Input(anyhow!(
+            "nothing is known of {} at {}: the journal reaches from {} to {}{help}",
+            self.fleet,
+            shown(at),
+            shown(from),
+            shown(end)
+        )))
+    }
 }
 
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
+fn from_zoned(now: &ZonedDateTime) -> Timestamp {
+    Timestamp::from_micros(u64::try_from(now.timestamp().as_microsecond()).unwrap_or_default())
+}
 
-    use super::*;
-
-    #[test]
-    fn decisions_are_told_with_their_reasons() {
-        let decisions = json!({"items": [
-            {"at": "2026-05-01T14:05:00Z", "desired": 5, "previous": 3, "reasons": ["target: busy"]},
-            {"at": "2026-05-01T14:00:00Z", "desired": 3, "previous": 3, "reasons": []},
-        ]});
-        let expected = "2026-05-01T14:05:00Z  orders grows from 3 to 5\n    target: busy\n\
-                        2026-05-01T14:00:00Z  orders stays at 3\n";
-        assert_eq!(tell("orders", &decisions), expected);
-        assert_eq!(tell("orders", &json!({"items": []})), "orders: nothing has been decided yet");
-    }
+/// A part of a path or a query, so that it stays one.
+pub(crate) fn encode(text: &str) -> String {
+    let known = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte);
+    text.bytes().fold(String::new(), |mut path, byte| {
+        if known(byte) {
+            path.push(char::from(byte));
+        } else {
+            write!(path, "%{byte:02X}").expect("a string takes everything");
+        }
+        path
+    })
 }

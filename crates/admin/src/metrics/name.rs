@@ -97,6 +97,27 @@ metrics! {
         "Time that instances ran, all together, from launch until gone.";
     FleetRestarts = Counter "tidegate_fleet_restarts_total" "Instances started in place of one that failed.";
     FleetDecisions = Counter "tidegate_fleet_decisions_total" "Decisions that changed the number of instances.";
+    FleetRecommended = Gauge "tidegate_fleet_recommended_instances"
+        "Instances that the policy decided on last; with mode recommend it is not done.";
+    FleetActs = Gauge "tidegate_fleet_acts" "1 where what is decided is done, 0 where it is recommended only.";
+    FleetCandidate = Gauge "tidegate_fleet_candidate_instances"
+        "Instances that the candidate policy decided on last. Absent without one.";
+    FleetCapacity = Gauge "tidegate_fleet_capacity_requests_per_second"
+        "What one instance is known to serve while answers stay quick. Absent while unknown.";
+    FleetSafeUtilization = Gauge "tidegate_fleet_safe_utilization_ratio"
+        "Share of time that an instance may be busy while answers stay quick.";
+    FleetForecastTrust = Gauge "tidegate_fleet_forecast_trust"
+        "1 where forecasts have earned trust, else 0. Absent without a forecast that has seen something.";
+    FleetCost = Counter "tidegate_fleet_cost_usd_total" "US dollars that instances have cost. Absent without a price.";
+    FleetHpaSeconds = Counter "tidegate_fleet_hpa_instance_seconds_total"
+        "Time that instances would have run by HPA's rule at 70 %.";
+    FleetCandidateSeconds = Counter "tidegate_fleet_candidate_instance_seconds_total"
+        "Time that instances would have run by the candidate. Absent without one.";
+    ControlRounds = Counter "tidegate_control_rounds_total" "Rounds of decisions, one a second.";
+    ControlLate = Counter "tidegate_control_late_rounds_total"
+        "Rounds that began more than a quarter of a second after their time.";
+    ControlLag = Gauge "tidegate_control_lag_seconds" "How long after its time the last round began.";
+    ControlRound = Gauge "tidegate_control_round_seconds" "How long the last round took, all fleets together.";
     ConfigGeneration = Gauge "tidegate_config_generation" "Generation of the configuration in use.";
     ConfigReloads = Counter "tidegate_config_reloads_total" "Reloads by result.";
     ConfigLastError = Gauge "tidegate_config_last_error_timestamp_seconds"

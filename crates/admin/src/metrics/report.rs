@@ -8,6 +8,7 @@ use std::{
 use tidegate_control::{View, usage, view::FleetView};
 use tidegate_core::{
     Telemetry, Timestamp,
+    policy::Mode,
     telemetry::{Totals, WorkerSeries},
 };
 
@@ -144,9 +145,28 @@ fn fleets(text: &mut Text, fleets: &[FleetView]) {
     each(Metric::FleetInstanceSeconds, &|fleet| Some(fleet.instance_seconds.into()));
     each(Metric::FleetRestarts, &|fleet| Some(fleet.restarts.into()));
     each(Metric::FleetDecisions, &|fleet| Some(fleet.changes.into()));
+    each(Metric::FleetRecommended, &|fleet| Some(fleet.recommended.into()));
+    each(Metric::FleetActs, &|fleet| Some(u64::from(fleet.mode == Mode::Act).into()));
+    each(Metric::FleetCandidate, &|fleet| Some(fleet.candidate.as_ref()?.desired.into()));
+    each(Metric::FleetCapacity, &|fleet| fleet.learned.rate.map(Value::from));
+    each(Metric::FleetSafeUtilization, &|fleet| Some(fleet.learned.safe_utilization.into()));
+    each(Metric::FleetForecastTrust, &|fleet| {
+        let trusted = fleet.forecasts.iter().any(|forecast| forecast.trust.is_earned());
+        (!fleet.forecasts.is_empty()).then(|| u64::from(trusted).into())
+    });
+    each(Metric::FleetCost, &|fleet| fleet.cost.usd.map(Value::from));
+    each(Metric::FleetHpaSeconds, &|fleet| Some((fleet.cost.hpa_instance_hours * 3_600.0).into()));
+    each(Metric::FleetCandidateSeconds, &|fleet| {
+        fleet.cost.candidate_instance_hours.map(|hours| (hours * 3_600.0).into())
+    });
 }
 
 fn config(text: &mut Text, view: &View) {
+    let rounds = &view.rounds;
+    text.family(Metric::ControlRounds).sample(&[], rounds.count);
+    text.family(Metric::ControlLate).sample(&[], rounds.late);
+    text.family(Metric::ControlLag).sample(&[], rounds.lag_seconds);
+    text.family(Metric::ControlRound).sample(&[], rounds.seconds);
     let config = &view.config;
     text.family(Metric::ConfigGeneration).sample(&[], config.generation);
     let mut reloads = text.family(Metric::ConfigReloads);

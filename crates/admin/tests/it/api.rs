@@ -59,7 +59,10 @@ fn decisions_are_told_until_a_time_and_up_to_a_number() {
     let decision = items("").remove(0);
     assert_eq!((&decision["desired"], &decision["previous"]), (&2.into(), &2.into()));
     assert!(decision["observed"]["instances"]["ready"].is_u64());
-    assert!(decision["policy"].is_object() && decision["stateBefore"].is_object());
+    assert_eq!((&decision["mode"], &decision["candidate"]), (&"act".into(), &serde_json::Value::Null));
+    assert!(decision["cost"]["instanceHours"].is_number());
+    let known = ask("?limit=1").json()["known"].clone();
+    assert!(known["from"].is_string() && known["to"].is_string(), "{known}");
     assert_eq!(items("?limit=1").len(), 1);
     assert!(items("?at=2001-01-01T00:00:00Z").is_empty());
     for query in ["?limit=0", "?limit=1001", "?limit=x", "?at=yesterday", "?when=now"] {
@@ -98,6 +101,8 @@ fn what_is_not_there_or_not_possible_is_explained() {
     check("GET", "/api/v1/fleets/", 404, "there is nothing at /api/v1/fleets/");
     check("GET", "/api/v1/fleets/nope", 404, "there is no fleet \"nope\"");
     check("GET", "/api/v1/fleets/%00%22/decisions", 404, "there is no fleet \"\\0\\\"\"");
+    check("GET", "/api/v1/fleets/nope/demand", 404, "there is no fleet \"nope\"");
+    check("GET", "/api/v1/fleets/web/demand?seconds=7", 400, "seconds is 7");
     check("POST", "/api/v1/config", 405, "POST is not possible for /api/v1/config");
     assert!(world.ask("DELETE", "/metrics").head.contains("allow: get, head"));
 }

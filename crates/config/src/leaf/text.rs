@@ -53,6 +53,28 @@ impl Leaf for File {
     }
 }
 
+/// The path of a folder, relative to that of the configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Folder(pub(crate) PathBuf);
+
+impl Leaf for Folder {
+    const WHAT: &'static str = "a folder";
+    const EXAMPLE: &'static str = "state";
+
+    fn read(scalar: &Scalar) -> Result<Self, Mistake> {
+        let text = &scalar.text;
+        if text.is_empty() || text.contains(|c: char| c.is_control()) {
+            let message = format!("{} is not the path of a folder", quote(text));
+            return Err(Mistake::new(message, "write one line, like `state` or `/var/lib/tidegate`"));
+        }
+        Ok(Self(text.into()))
+    }
+
+    fn form() -> Schema {
+        json_schema!({ "title": "folder", "type": "string", "minLength": 1 })
+    }
+}
+
 /// A path for requests that Tidegate itself makes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RequestPath(pub(crate) String);

@@ -1,12 +1,14 @@
 //! `fleets`: what runs, and how far it scales.
 
+use schemars::json_schema;
 use tidegate_core::{policy::Mode, snapshot::Driver};
 
 use crate::{
-    decode::{List, record},
+    decode::{Leaf, List, Mistake, record},
     leaf::text,
     raw::{Hold, Period},
-    units::{Count, DAY, HOUR, Instances, Number, Percent, SECOND, Share, Span},
+    units::{Count, HOUR, Instances, Number, Percent, SECOND, Share, Span},
+    yaml::node::Scalar,
 };
 
 pub(crate) mod trigger;
@@ -56,13 +58,10 @@ record! {
 record! {
     /// How far, on what grounds and how fast the number of instances changes.
     Scale {
-        /// Fewest instances. `0`: none while nobody asks; a request then waits (`timeouts.queue`) until the first has
-        /// started.
+        /// Fewest instances.
         min: Fewest = default("1"),
         /// Most instances. Not below `min`.
         max: Instances = default("10"),
-        /// Where `min` is 0: how long nobody must have asked before the last instance goes.
-        idle: Span<SECOND, DAY> = default("5m"),
         /// What is owed to those who send requests. It is all that the default policy needs.
         slo: Slo = default("{}"),
         /// Each recommends a number of instances; the largest counts. Without this key, `headroom` with the
@@ -72,7 +71,7 @@ record! {
         behavior: Behavior = default("{}"),
         /// `act`: what is decided is done; `recommend`: it is recorded, and the number of instances stays.
         mode: Mode = default("act"),
-        /// What an instance costs in an hour, in any currency.
+        /// What an instance costs in an hour, in US dollars. Without it, cost is told in instance-hours alone.
         price: Number = optional,
         /// A second policy, whose decisions are recorded beside those of the first and not acted upon.
         candidate: Candidate = optional,
@@ -87,8 +86,6 @@ record! {
         min: Fewest = optional,
         /// Most instances. Without it, those of the fleet.
         max: Instances = optional,
-        /// As in `scale`. Without it, that of the fleet.
-        idle: Span<SECOND, DAY> = optional,
         /// What is owed to those who send requests. Without it, what the fleet owes.
         slo: Slo = optional,
         /// Each recommends a number of instances; the largest counts. Without this key, `headroom` with the
@@ -154,5 +151,29 @@ record! {
     }
 }
 
-/// As [`Instances`], and zero.
-pub(crate) type Fewest = Count<0, 1_000>;
+/// As [`Instances`]; zero has a message of its own.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Fewest(pub(crate) Instances);
+
+impl Leaf for Fewest {
+    const WHAT: &'static str = Instances::WHAT;
+    const EXAMPLE: &'static str = "1";
+
+    fn read(scalar: &Scalar) -> Result<Self, Mistake> {
+        match Count::<0, 0>::read(scalar) {
+            Ok(_) => Err(Mistake::new(
+                "scaling to zero is not supported yet",
+                "keep at least 1 instance: `min: 1`",
+            )),
+            Err(_) => Instances::read(scalar).map(Self),
+        }
+    }
+
+    fn form() -> schemars::Schema {
+        json_schema!({ "allOf": [Instances::form()] })
+    }
+
+    fn bounds() -> Option<String> {
+        Instances::bounds()
+    }
+}

@@ -5,13 +5,13 @@ use std::{collections::BTreeMap, num::NonZeroU32, time::Duration};
 use tidegate_core::{
     DictName, FleetId, RouteId, Snapshot, UpstreamId,
     policy::{
-        Amount, Backlog, Condition, DEFAULT_IDLE, Forecast, Headroom, Join, Metric, Mode, Pace, PaceLimit,
-        Policy, Pressure, Signal, Slo, Target, TargetMetric, Threshold, Trigger, Variable,
+        Amount, Backlog, Condition, Forecast, Headroom, Join, Metric, Mode, Pace, PaceLimit, Policy,
+        Pressure, Signal, Slo, Target, TargetMetric, Threshold, Trigger, Variable,
     },
     snapshot::{
         AccessLog, Admin, Answers, Balance, Driver, ErrorLog, Fleet, HeaderMatch, Hooks, HostMatch, Limits,
         Listener, LogOutput, LuaSettings, Match, PathMatch, ReadyCheck, Retry, Route, Run, Script,
-        StaticEndpoint, Timeouts, Upstream, UpstreamTarget, Workers,
+        StateFiles, StaticEndpoint, Timeouts, Upstream, UpstreamTarget, Workers,
     },
 };
 
@@ -39,7 +39,6 @@ fn orders() -> Fleet {
         policy: Policy {
             min: 1,
             max: 40,
-            idle: DEFAULT_IDLE,
             slo: Slo::default(),
             triggers: vec![
                 Trigger::Target(Target {
@@ -143,6 +142,7 @@ fn the_example_becomes_what_it_says_without_a_warning() {
         listeners: vec![Listener { address: "0.0.0.0:8000".parse().unwrap() }],
         admin: Admin { address: "127.0.0.1:9000".parse().unwrap() },
         workers: Workers::Auto,
+        state: Some(StateFiles { path: "conf/.tidegate/tidegate".into(), journal_bytes: 64 << 20 }),
         access_log: Some(AccessLog { sample: 1.0, output: LogOutput::Stdout }),
         error_log: ErrorLog::default(),
         answers: Answers::default(),
@@ -188,7 +188,6 @@ fn a_fleet_has_defaults_down_to_its_trigger() {
     let expected = Policy {
         min: 1,
         max: 10,
-        idle: DEFAULT_IDLE,
         slo: Slo::default(),
         triggers: vec![Trigger::Headroom(headroom.clone())],
         scale_out: pace(0),
@@ -378,4 +377,19 @@ fn a_candidate_takes_its_bounds_and_objective_from_the_fleet() {
     let candidate = candidate.unwrap();
     assert_eq!((candidate.min, candidate.max, candidate.slo.overload), (2, 30, 0.01));
     assert_eq!(candidate.triggers, [Trigger::Headroom(Headroom { overload: 0.01, wait: Duration::ZERO })]);
+}
+
+#[test]
+fn state_is_kept_beside_the_file_or_where_it_says_or_not_at_all() {
+    let state = |text: &str| {
+        let snapshot = valid(&format!("{LISTENERS}{text}"));
+        snapshot.state.map(|state| (state.path.display().to_string(), state.journal_bytes >> 20))
+    };
+    assert_eq!(state(""), Some(("conf/.tidegate/tidegate".to_owned(), 64)));
+    assert_eq!(
+        state("state: { path: /var/lib/tidegate, journal: 1GiB }"),
+        Some(("/var/lib/tidegate".to_owned(), 1_024))
+    );
+    assert_eq!(state("state: { path: kept }"), Some(("conf/kept".to_owned(), 64)));
+    assert_eq!(state("state: false"), None);
 }

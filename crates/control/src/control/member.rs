@@ -1,108 +1,228 @@
-//! One fleet and those who look after it: its scaler, its observer, and what it shows.
+//! One fleet and those who look after it: those who decide, its observer, and what it shows.
 
-use tidegate_core::{
-    FleetId,
-    policy::{Mode, Policy},
-    snapshot,
+use std::time::Duration;
+
+use tidegate_core::{FleetId, Timestamp, policy::Mode, snapshot};
+use tidegate_scaler::{
+    Decision, Observed, Panel, Record, Scaler,
+    observed::Metrics,
+    record::{Account, Outcome},
 };
-use tidegate_scaler::{Observed, Record, Scaler, observed::Metrics};
 
 use crate::{
     clock::Moment,
     fleet::{Fleet, Instance},
+    journal::{Page, recover::Recall},
     observe::{self, Observer},
     template::Template,
-    view::{DecisionView, FailureView, FleetView, InstanceView},
+    view::{CandidateView, DecisionView, FailureView, FleetView, InstanceView},
 };
+
+/// A process that ended so recently left a fleet whose counts are still right.
+const RECENTLY: Duration = Duration::from_mins(5);
+
+/// Steps between two checkpoints, less where there are many fleets.
+const CHECKPOINT_EVERY: u64 = 600;
+const CHECKPOINT_AT_MOST_EVERY: u64 = 60;
+
+/// Steps that a journal of all fleets may have between two checkpoints.
+const STEPS_BETWEEN: u64 = 60_000;
 
 #[derive(Debug)]
 pub(super) struct Member {
     pub(super) fleet: Fleet,
     pub(super) observer: Observer,
-    scaler: Scaler,
+    panel: Panel,
     /// Whether what is decided is done.
     mode: Mode,
+    /// US dollars for an hour of an instance.
+    price: Option<f64>,
     metrics: Metrics,
     last_step: Option<DecisionView>,
     last_change: Option<DecisionView>,
-    /// Decisions that changed the count.
+    candidate_step: Option<DecisionView>,
+    /// Decisions that changed the count, and those of the candidate.
     changes: u64,
+    candidate_changes: u64,
+    journaling: Journaling,
+    account: Account,
+    /// Instance time up to the last step.
+    accounted: Duration,
+    last: Option<Moment>,
+}
+
+/// What decides when policies and memories are written again.
+#[derive(Debug)]
+struct Journaling {
+    /// The number of the last record.
+    number: u64,
+    due: bool,
+    checkpoint_at: u64,
+    gaps: u64,
+}
+
+/// What a step leaves behind.
+pub(super) struct Step {
+    pub(super) record: Record,
+    pub(super) page: Page,
 }
 
 impl Member {
-    pub(super) fn new(name: &FleetId, fleet: &snapshot::Fleet, template: Template, now: Moment) -> Self {
-        let scaler = Scaler::new(fleet.policy.clone());
-        let desired = match fleet.mode {
-            Mode::Act => scaler.desired(),
-            Mode::Recommend => at_least_one(&fleet.policy),
+    pub(super) fn new(
+        name: &FleetId,
+        fleet: &snapshot::Fleet,
+        template: Template,
+        now: Moment,
+        recall: Option<Recall>,
+    ) -> Self {
+        let (policy, candidate) = (&fleet.policy, &fleet.candidate);
+        let fresh = Account { since: now.time, ..Account::default() };
+        let (panel, number, account) = match recall {
+            Some(Recall { panel, at, number, account }) => {
+                let away = now.time.since(at);
+                let mut panel = panel.resumed(away, away <= RECENTLY);
+                if !panel.is_of(policy, candidate.as_ref()) {
+                    panel.set_policies(policy.clone(), candidate.clone());
+                }
+                let known = account.since > Timestamp::default();
+                // A gap in the numbers: what went on meanwhile is not known.
+                (panel, number + 1, if known { account } else { fresh })
+            }
+            None => (Panel::new(policy.clone(), candidate.clone(), policy.min), 0, fresh),
         };
+        let desired = panel.acting().desired().min(policy.max).max(policy.min);
+        let desired = if fleet.mode == Mode::Act { desired } else { policy.min };
         Self {
             fleet: Fleet::new(name.clone(), template, desired),
             observer: Observer::new(now.instant),
-            scaler,
+            panel,
             mode: fleet.mode,
+            price: fleet.price,
             metrics: Metrics::default(),
             last_step: None,
             last_change: None,
+            candidate_step: None,
             changes: 0,
+            candidate_changes: 0,
+            journaling: Journaling { number, due: true, checkpoint_at: 0, gaps: 0 },
+            account,
+            accounted: Duration::ZERO,
+            last: None,
         }
     }
 
     /// Takes what a reload made of the fleet.
     pub(super) fn configure(&mut self, fleet: &snapshot::Fleet, template: Template) {
-        if *self.scaler.policy() != fleet.policy {
-            self.scaler.set_policy(fleet.policy.clone());
+        if !self.panel.is_of(&fleet.policy, fleet.candidate.as_ref()) {
+            self.panel.set_policies(fleet.policy.clone(), fleet.candidate.clone());
+            self.journaling.due = true;
+        }
+        if fleet.candidate.is_none() {
+            (self.candidate_step, self.candidate_changes) = (None, 0);
         }
         self.fleet.configure(template);
-        self.mode = fleet.mode;
+        (self.mode, self.price) = (fleet.mode, fleet.price);
         // Also of a fleet that left the configuration a moment ago and is back.
-        self.fleet.desired = match self.mode {
-            Mode::Act => self.scaler.desired(),
-            Mode::Recommend => self.fleet.desired.min(fleet.policy.max).max(at_least_one(&fleet.policy)),
-        };
+        let wanted = if self.mode == Mode::Act { self.panel.acting().desired() } else { self.fleet.desired };
+        self.fleet.desired = wanted.min(fleet.policy.max).max(fleet.policy.min);
     }
 
-    /// Observes and decides.
-    pub(super) fn step(&mut self, now: Moment) -> Record {
+    fn scaler(&self) -> &Scaler {
+        self.panel.acting()
+    }
+
+    /// Observes and decides. `fleets` is how many there are, `gaps` how often the journal lost something.
+    pub(super) fn step(&mut self, now: Moment, fleets: usize, gaps: u64) -> Step {
         let observed = self.observer.observe(&self.fleet, now.instant);
-        self.metrics.clone_from(&observed.metrics);
-        self.decide(now, observed)
-    }
-
-    /// Decides at once, if there is no instance and a request waits for one.
-    pub(super) fn wake(&mut self, now: Moment) -> Option<Record> {
-        let asleep = self.fleet.desired == 0 && !self.fleet.is_removed() && self.observer.waiting() > 0;
-        asleep.then(|| self.decide(now, self.observer.glimpse(&self.fleet)))
-    }
-
-    fn decide(&mut self, now: Moment, observed: Observed) -> Record {
-        let (policy, state_before) = (self.scaler.policy().clone(), self.scaler.state());
-        let decision = self.scaler.step(now.time, &observed);
+        self.settle_account(now);
+        let checkpoint = self.journaling.next(fleets, gaps).then(|| Box::new(self.panel.checkpoint()));
+        let verdict = self.panel.step(now.time, &observed);
         if self.mode == Mode::Act {
-            self.fleet.desired = decision.desired;
+            self.fleet.desired = verdict.acting.desired;
         }
-        let record = Record { policy, state_before, at: now.time, observed, decision };
-        if record.decision.changes() {
+        self.metrics.clone_from(&observed.metrics);
+        let candidate = verdict.candidate.as_ref();
+        let notable = checkpoint.is_some() || verdict.acting.changes();
+        let record = Record {
+            number: self.journaling.number,
+            at: now.time,
+            checkpoint,
+            mode: self.mode,
+            observed: observed.clone(),
+            outcome: Outcome::of(&verdict.acting),
+            candidate: candidate.map(Outcome::of),
+            account: notable.then_some(self.account),
+        };
+        self.remember(now.time, &verdict.acting, candidate);
+        let page = self.page(now.time, observed, verdict.acting, verdict.candidate);
+        Step { record, page }
+    }
+
+    fn remember(&mut self, at: Timestamp, acting: &Decision, candidate: Option<&Decision>) {
+        let view = DecisionView::new(at, acting.clone());
+        if acting.changes() {
             self.changes += 1;
-            self.last_change = Some(DecisionView::from(&record));
+            self.last_change = Some(view.clone());
         }
-        self.last_step = Some(DecisionView::from(&record));
-        record
+        self.last_step = Some(view);
+        if let Some(candidate) = candidate {
+            self.candidate_changes += u64::from(candidate.changes());
+            self.candidate_step = Some(DecisionView::new(at, candidate.clone()));
+        }
+    }
+
+    fn page(
+        &self,
+        at: Timestamp,
+        observed: Observed,
+        decision: Decision,
+        candidate: Option<Decision>,
+    ) -> Page {
+        Page { at, mode: self.mode, decision, candidate, observed, account: self.account }
+    }
+
+    /// Charges the time since the last step.
+    fn settle_account(&mut self, now: Moment) {
+        let total = self.fleet.instance_time(now.instant);
+        let ran = total.saturating_sub(std::mem::replace(&mut self.accounted, total)).as_secs_f64();
+        let last = self.last.replace(now).map_or(now.instant, |last| last.instant);
+        let passed = now.instant.saturating_duration_since(last).as_secs_f64();
+        let account = &mut self.account;
+        account.instance_seconds += ran;
+        if let Some(price) = self.price {
+            *account.usd.get_or_insert(0.0) += ran / 3_600.0 * price;
+        }
+        account.hpa_instance_seconds += f64::from(self.panel.hpa_desired()) * passed;
+        if let Some(candidate) = self.panel.candidate() {
+            let count = f64::from(candidate.desired());
+            *account.candidate_instance_seconds.get_or_insert(0.0) += count * passed;
+        }
+    }
+
+    /// Has the next record stand for itself, as it may be the last.
+    pub(super) fn will_end(&mut self) {
+        self.journaling.due = true;
     }
 
     pub(super) fn view(&self, now: Moment) -> FleetView {
-        let fleet = &self.fleet;
+        let (fleet, scaler) = (&self.fleet, self.scaler());
         FleetView {
             name: fleet.name.clone(),
+            mode: self.mode,
             desired: fleet.desired,
-            min: self.scaler.policy().min,
-            max: self.scaler.policy().max,
+            recommended: scaler.desired(),
+            min: scaler.policy().min,
+            max: scaler.policy().max,
             instances: fleet.instances().iter().map(|one| self.instance_view(one)).collect(),
             states: observe::count(fleet),
             last_decision: self.last_change.as_ref().or(self.last_step.as_ref()).cloned(),
             last_step: self.last_step.clone(),
             metrics: self.metrics.clone(),
-            start_up_seconds: self.scaler.start_up().map(|span| span.as_secs_f64()),
+            learned: scaler.learned(),
+            forecasts: scaler.outlooks(),
+            candidate: self.panel.candidate().map(|candidate| self.candidate_view(candidate)),
+            cost: self.account.into(),
+            start_up_seconds: scaler.start_up().map(|span| span.as_secs_f64()),
             instance_seconds: fleet.instance_time(now.instant).as_secs_f64(),
             changes: self.changes,
             restarts: fleet.restarts,
@@ -111,6 +231,16 @@ impl Member {
                 instance: failure.id.clone(),
                 reason: failure.reason.clone(),
             }),
+        }
+    }
+
+    fn candidate_view(&self, candidate: &Scaler) -> CandidateView {
+        CandidateView {
+            desired: candidate.desired(),
+            min: candidate.policy().min,
+            max: candidate.policy().max,
+            last_step: self.candidate_step.clone(),
+            changes: self.candidate_changes,
         }
     }
 
@@ -132,7 +262,19 @@ impl Member {
     }
 }
 
-/// The fewest instances of a fleet whose scaler only recommends: without one, requests would wait in vain.
-fn at_least_one(policy: &Policy) -> u32 {
-    policy.min.max(1).min(policy.max)
+impl Journaling {
+    /// Goes on to the next record, and says whether it needs a checkpoint.
+    fn next(&mut self, fleets: usize, gaps: u64) -> bool {
+        self.number += 1;
+        let every = STEPS_BETWEEN.checked_div(fleets as u64).unwrap_or(CHECKPOINT_EVERY);
+        let every = every.clamp(CHECKPOINT_AT_MOST_EVERY, CHECKPOINT_EVERY);
+        let passed = self.number.saturating_sub(self.checkpoint_at);
+        // While a disk is full everything is lost, and checkpoints are what fills it most.
+        let gap = gaps != self.gaps && passed >= CHECKPOINT_AT_MOST_EVERY / 2;
+        let due = self.due || gap || passed >= every;
+        if due {
+            (self.due, self.checkpoint_at, self.gaps) = (false, self.number, gaps);
+        }
+        due
+    }
 }

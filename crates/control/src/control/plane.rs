@@ -1,25 +1,35 @@
 //! All fleets, each with its scaler and its observer, and the processes they consist of.
 
-use std::{collections::BTreeMap, mem, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    mem,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tidegate_core::{Endpoint, FleetId, InstanceId, Roster, Snapshot, Telemetry};
-use tidegate_scaler::Record;
 use tokio::sync::{mpsc, watch};
 use tokio_util::task::TaskTracker;
 
-use super::{member::Member, reload::Loader};
+use super::{
+    member::{Member, Step},
+    reload::Loader,
+};
 use crate::{
     clock::Moment,
     driver::{Drivers, Duties, Event},
     fleet::{Action, Instance},
     handle::Shared,
-    journal::Writer,
+    journal::{Entry, Writer, file::Round, history::Demand, recover::Recall},
     template::Template,
-    view::View,
+    view::{RoundsView, View},
 };
 
 /// Events that may wait; an instance with more to say waits with it.
 const EVENTS: usize = 1_024;
+
+/// A round that begins so long after its time is late.
+const LATE: Duration = Duration::from_millis(250);
 
 /// Longest part of a fleet's name in the name of an instance: what a number leaves of 63 characters.
 const FLEET_IN_ID: usize = 40;
@@ -34,6 +44,9 @@ pub(super) struct Plane {
     tasks: TaskTracker,
     events: mpsc::Sender<Event>,
     fleets: BTreeMap<FleetId, Member>,
+    /// What the journal says of fleets that there were.
+    recalls: BTreeMap<FleetId, Recall>,
+    rounds: RoundsView,
     /// Instances started so far, all fleets together.
     launched: u64,
     stopping: bool,
@@ -45,7 +58,7 @@ impl Plane {
     pub(super) fn new(
         drivers: Drivers,
         telemetry: Arc<Telemetry>,
-        writer: Option<Writer>,
+        (writer, recalls): (Option<Writer>, BTreeMap<FleetId, Recall>),
         shared: Arc<Shared>,
         roster: watch::Sender<Arc<Roster>>,
     ) -> (Self, mpsc::Receiver<Event>) {
@@ -59,6 +72,8 @@ impl Plane {
             tasks: TaskTracker::new(),
             events,
             fleets: BTreeMap::new(),
+            recalls,
+            rounds: RoundsView::default(),
             launched: 0,
             stopping: false,
             dirty: true,
@@ -71,8 +86,11 @@ impl Plane {
         let now = Moment::now();
         for (name, fleet) in &snapshot.fleets {
             let template = Template::new(fleet, snapshot);
-            let member = self.fleets.entry(name.clone());
-            let member = member.or_insert_with(|| Member::new(name, fleet, template.clone(), now));
+            let recalls = &mut self.recalls;
+            let member = self
+                .fleets
+                .entry(name.clone())
+                .or_insert_with(|| Member::new(name, fleet, template.clone(), now, recalls.remove(name)));
             member.configure(fleet, template);
             member.observer.configure(name, snapshot, &self.telemetry);
         }
@@ -126,44 +144,44 @@ impl Plane {
         self.fleets.values_mut().for_each(|member| member.observer.sample());
     }
 
-    /// Observes and decides, for each fleet.
-    pub(super) fn step(&mut self) {
-        let names: Vec<FleetId> = self.fleets.keys().cloned().collect();
-        for name in &names {
-            self.step_one(name);
-        }
+    /// Observes and decides, for each fleet. It should have begun `lag` ago.
+    pub(super) fn step(&mut self, lag: Duration) {
+        let began = Instant::now();
+        self.decide();
         self.dirty = true;
-    }
-
-    /// Decides at once upon fleets for which requests wait and which have no instance.
-    pub(super) fn wake(&mut self) {
-        let now = Moment::now();
-        let woken = |(name, member): (&FleetId, &mut Member)| Some((name.clone(), member.wake(now)?));
-        let records: Vec<_> = self.fleets.iter_mut().filter_map(woken).collect();
-        for (name, record) in records {
-            self.record(&name, record);
-        }
-    }
-
-    fn step_one(&mut self, name: &FleetId) {
-        let Some(member) = self.fleets.get_mut(name).filter(|member| !member.fleet.is_removed()) else {
-            return;
+        self.rounds = RoundsView {
+            count: self.rounds.count + 1,
+            late: self.rounds.late + u64::from(lag > LATE),
+            lag_seconds: lag.as_secs_f64(),
+            seconds: began.elapsed().as_secs_f64(),
         };
-        let record = member.step(Moment::now());
-        self.record(name, record);
     }
 
-    fn record(&mut self, name: &FleetId, record: Record) {
-        if record.decision.changes() {
-            let (desired, previous) = (record.decision.desired, record.decision.previous);
-            let reason = record.decision.reasons().into_iter().next().unwrap_or_default();
-            tracing::info!(fleet = %name, desired, previous, reason, "scaled");
-            self.dirty = true;
-        }
-        for entry in self.shared.journal().append(name, record) {
-            if let Some(writer) = &self.writer {
-                writer.write(entry);
+    fn decide(&mut self) {
+        let (fleets, gaps) = (self.fleets.len(), self.writer.as_ref().map_or(0, Writer::gaps));
+        let mut journal = self.shared.journal();
+        let mut round = Round::default();
+        for (name, member) in &mut self.fleets {
+            if member.fleet.is_removed() {
+                continue;
             }
+            let now = Moment::now();
+            let Step { record, page } = member.step(now, fleets, gaps);
+            if page.decision.changes() {
+                let (desired, previous) = (page.decision.desired, page.decision.previous);
+                let reason = page.decision.reasons().into_iter().next().unwrap_or_default();
+                tracing::info!(fleet = %name, mode = ?page.mode, desired, previous, reason, "scaled");
+            }
+            if self.writer.is_some() {
+                let rate = page.observed.metrics.arrival_rate;
+                round.demand.extend(rate.map(|rate| Demand { fleet: name.clone(), at: now.time, rate }));
+                round.entries.push(Entry { fleet: name.clone(), record });
+            }
+            journal.append(name, page);
+        }
+        drop(journal);
+        if let Some(writer) = &self.writer {
+            writer.write(round);
         }
     }
 
@@ -196,6 +214,9 @@ impl Plane {
     /// Drains everything; [`is_empty`](Self::is_empty) when that is done.
     pub(super) fn stop(&mut self, loader: &Loader) {
         self.stopping = true;
+        // The next process goes on from here.
+        self.fleets.values_mut().for_each(Member::will_end);
+        self.decide();
         let mut actions = Vec::new();
         for (name, member) in &mut self.fleets {
             actions.extend(member.fleet.stop().into_iter().map(|action| (name.clone(), action)));
@@ -297,6 +318,7 @@ impl Plane {
             config: loader.status(),
             fleets: self.fleets.values().map(|member| member.view(now)).collect(),
             journal_lost: self.writer.as_ref().map_or(0, Writer::lost),
+            rounds: self.rounds,
         });
     }
 }

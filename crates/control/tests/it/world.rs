@@ -86,7 +86,15 @@ pub(crate) struct World {
 
 /// Runs a control plane, and `test` beside it; then stops the one, and returns when all processes are gone.
 pub(crate) fn run(config: &str, app: &str, test: impl AsyncFnOnce(&World)) -> Handle {
-    let folder = Folder::new(config, app);
+    let (handle, _) = run_in(Folder::new(config, app), async |world| {
+        test(world).await;
+        world.handle.clone()
+    });
+    handle
+}
+
+/// The same in a folder that there is; returns what `test` says, and the folder.
+pub(crate) fn run_in<T>(folder: Folder, test: impl AsyncFnOnce(&World) -> T) -> (T, Folder) {
     let options = Options {
         config: ConfigSource::File(folder.config()),
         program: PROGRAM.into(),
@@ -100,11 +108,12 @@ pub(crate) fn run(config: &str, app: &str, test: impl AsyncFnOnce(&World)) -> Ha
         let (handle, roster) = (control.handle(), control.roster());
         let world = World { folder, handle, snapshots: control.snapshots(), roster };
         let test = async {
-            test(&world).await;
+            let said = test(&world).await;
             stop.cancel();
+            said
         };
-        tokio::join!(control.run(telemetry, stop.clone()), test);
-        world.handle
+        let ((), said) = tokio::join!(control.run(telemetry, stop.clone()), test);
+        (said, world.folder)
     })
 }
 

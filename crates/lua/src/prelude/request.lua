@@ -1,48 +1,21 @@
--- ngx.req: method, path, headers, arguments.
+-- ngx.req: method, headers, arguments, body.
 
 local kit = ...
 local ngx, C = kit.ngx, kit.C
 
-local block, host, NO_REQUEST = kit.block, kit.host, kit.NO_REQUEST
+local block, host, wait, disabled, NO_REQUEST = kit.block, kit.host, kit.wait, kit.disabled, kit.NO_REQUEST
 local given, ffi_string = kit.given, require("ffi").string
 local band = require("bit").band
 local clear = require "table.clear"
-local byte, find, format, gsub, lower = string.byte, string.find, string.format, string.gsub, string.lower
-local ipairs, select = ipairs, select
+local lower, gsub, find = string.lower, string.gsub, string.find
 local error, rawget, rawset, setmetatable, tonumber, tostring, type = error, rawget, rawset, setmetatable, tonumber, tostring, type
 
 local req = ngx.req
-local CHANGES = kit.phases("set server_rewrite rewrite access precontent content header_filter body_filter balancer", "log")
-local LOOKS = kit.phases("set server_rewrite rewrite access precontent content header_filter body_filter log balancer")
+local ANSWERABLE = kit.ANSWERABLE
 local DEFAULT_MAX = 100
 local UNLIMITED = 2 ^ 31
 
--- Raises unless the phase that runs is one of `mask`. To be called by what a script calls.
-local function check(mask)
-    local phase = block.phase
-    if band(phase, mask) == 0 then
-        error(phase == 0 and "no request found" or kit.disabled_text(phase), 3)
-    end
-end
-
-local request_method, request_method_set = C.request_method, C.request_method_set
-local methods = {}
-for _, name in ipairs(kit.methods) do
-    methods[ngx["HTTP_" .. name]] = name
-end
-kit.method_names = methods
-
-function req.set_method(method)
-    check(CHANGES)
-    if type(method) ~= "number" then
-        error("bad method number", 2)
-    end
-    local name = methods[method]
-    if not name then
-        error("unsupported HTTP method: " .. method, 2)
-    end
-    request_method_set(host, name, #name)
-end
+local request_method = C.request_method
 
 function req.get_method()
     if request_method(host) == NO_REQUEST then
@@ -104,13 +77,12 @@ function req.get_headers(max, raw)
     if count == NO_REQUEST then
         error("no request found", 2)
     end
-    local more = block.flags
+    local truncated = block.flags ~= 0
     local headers = collect(block.pairs, count, {})
     if not raw then
         setmetatable(headers, headers_metatable)
     end
-    if more ~= 0 then
-        kit.log(ngx.DEBUG, "lua exceeding request header limit " .. count + more .. " > " .. count)
+    if truncated then
         return headers, "truncated"
     end
     return headers
@@ -141,19 +113,13 @@ local function refuse(code)
     error(code == -1 and "invalid header name" or "invalid header value", 3)
 end
 
-local request_header_add = C.request_header_add
-
--- The name of a header, whatever was given for it.
-local function header_name(name)
-    if name == nil then
-        error("bad 'name' argument: string expected, got nil", 3)
-    end
-    return type(name) == "string" and name or tostring(name)
-end
-
 function req.set_header(name, value)
-    check(CHANGES)
-    name = header_name(name)
+    if type(name) ~= "string" then
+        if name == nil then
+            error("bad 'name' argument: string expected, got nil", 2)
+        end
+        name = tostring(name)
+    end
     local code
     if type(value) == "string" then
         code = request_header_set(host, name, #name, value, #value)
@@ -175,28 +141,13 @@ function req.set_header(name, value)
     end
 end
 
-function req.add_header(name, value)
-    check(CHANGES)
-    name = header_name(name)
-    if value == nil then
-        error("bad 'value' argument: string or table expected, got nil", 2)
-    end
-    local values = type(value) == "table" and value or { value }
-    if #values == 0 then
-        error("bad 'value' argument: non-empty table expected", 2)
-    end
-    for index = 1, #values do
-        local text = tostring(values[index])
-        local code = request_header_add(host, name, #name, text, #text)
-        if code ~= 0 then
-            refuse(code)
-        end
-    end
-end
-
 function req.clear_header(name)
-    check(CHANGES)
-    name = header_name(name)
+    if type(name) ~= "string" then
+        if name == nil then
+            error("bad 'name' argument: string expected, got nil", 2)
+        end
+        name = tostring(name)
+    end
     local code = request_header_clear(host, name, #name)
     if code ~= 0 then
         refuse(code)
@@ -216,100 +167,35 @@ function req.get_uri_args(max, into)
     end
     local args = collect(list, count, into or {})
     if truncated then
-        kit.log(ngx.DEBUG, "lua hit query args limit " .. count)
         return args, "truncated"
     end
     return args
 end
 
-local request_path_set, request_args_set = C.request_path_set, C.request_args_set
-local flow_jump, wait = C.flow_jump, kit.wait
-local JUMPS = kit.phases("server_rewrite rewrite")
+local request_has_body, request_body, flow_read_body = C.request_has_body, C.request_body, C.flow_read_body
 
-local function expect_boolean(value, number)
-    if type(value) ~= "boolean" then
-        error("bad argument #" .. number .. " to 'set_uri' (boolean expected, got " .. type(value) .. ")", 3)
+function req.read_body()
+    local phase = block.phase
+    if band(phase, ANSWERABLE) == 0 then
+        disabled(phase)
+    end
+    if request_has_body(host) == 0 then
+        return
+    end
+    flow_read_body(host)
+    local ok, why = wait()
+    if not ok then
+        error(why, 2)
     end
 end
 
-function req.set_uri(...)
-    check(CHANGES)
-    local count = select("#", ...)
-    if count < 1 or count > 3 then
-        error("expecting 1, 2 or 3 arguments but seen " .. count, 2)
+function req.get_body_data(max)
+    local code = request_body(host, tonumber(max) or 0)
+    if code == 0 then
+        return given()
     end
-    local uri, jump, binary = ...
-    if type(uri) ~= "string" and type(uri) ~= "number" then
-        error("bad argument #1 to 'set_uri' (string expected, got " .. type(uri) .. ")", 2)
+    if code == NO_REQUEST then
+        error("no request found", 2)
     end
-    uri = tostring(uri)
-    if uri == "" then
-        error("attempt to use zero-length uri", 2)
-    end
-    if count == 3 then
-        expect_boolean(binary, 3)
-    end
-    local at = not binary and find(uri, "[%c\127]")
-    if at then
-        error(format('unsafe byte "0x%02x" in uri "%s" (maybe you want to set the \'binary\' argument?)', byte(uri, at),
-            ngx.escape_uri(uri, 0)), 2)
-    end
-    if count >= 2 then
-        expect_boolean(jump, 2)
-        if jump then
-            check(JUMPS)
-        end
-    end
-    request_path_set(host, uri, #uri)
-    if jump then
-        flow_jump(host)
-        return wait()
-    end
-end
-
--- The text of arguments that are given as one or as a table. `number` is that of the argument they are.
-local function arguments(args, number, name)
-    local kind = type(args)
-    if kind == "number" then
-        return tostring(args)
-    end
-    if kind == "string" then
-        return ngx.escape_uri(args, 1)
-    end
-    if kind == "table" then
-        return (kit.encode_args(args, 4))
-    end
-    error(format("bad argument #%d to '%s' (string, number, or table expected, but got %s)", number, name, kind), 3)
-end
-kit.arguments = arguments
-
-function req.set_uri_args(...)
-    check(CHANGES)
-    local count = select("#", ...)
-    if count ~= 1 then
-        error("expecting 1 argument but seen " .. count, 2)
-    end
-    local text = arguments((...), 1, "set_uri_args")
-    request_args_set(host, text, #text)
-end
-
-local request_raw_head, request_is_internal, request_is_sub = C.request_raw_head, C.request_is_internal, C.request_is_sub
-
-function req.raw_header(without_line)
-    check(LOOKS)
-    if request_raw_head(host) ~= 0 then
-        return nil
-    end
-    local head = kit.given()
-    return without_line and (gsub(head, "^[^\n]*\n", "", 1)) or head
-end
-
-function req.is_internal()
-    check(LOOKS)
-    return request_is_internal(host) == 1
-end
-
-function kit.getters.is_subrequest()
-    check(LOOKS)
-    return request_is_sub(host) == 1
+    return nil
 end

@@ -8,7 +8,6 @@ mod files;
 mod filters;
 mod forwarding;
 mod framing;
-mod jumps;
 mod limits;
 mod lua;
 mod node;

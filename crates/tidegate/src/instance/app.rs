@@ -86,6 +86,7 @@ fn snapshot(spec: &InstanceSpec) -> anyhow::Result<Snapshot> {
         listeners: vec![Listener { address }],
         admin: Admin { address },
         workers: Workers::Auto,
+        state: None,
         access_log: None,
         error_log: ErrorLog::default(),
         answers: Answers::default(),

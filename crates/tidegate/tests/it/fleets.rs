@@ -7,7 +7,7 @@ use tidegate_testkit::{
     process::{self, Signal},
 };
 
-use crate::{PATIENCE, TIDEGATE, fleets, instances, load::Load, metric, pids};
+use crate::{PATIENCE, TIDEGATE, instances, load::Load, metric, pids};
 
 const LUA: &str = "
 listeners: [{ address: \"{listen}\" }]
@@ -51,12 +51,30 @@ fn demand_makes_it_grow_and_calm_makes_it_shrink_without_a_failure() {
         pids(&tidegate, "ready").len() == 2 && pids(&tidegate, "draining").is_empty()
     });
     let admin = tidegate.admin().to_string();
-    let output =
-        std::process::Command::new(TIDEGATE).args(["explain", "app", "--admin", &admin]).output().unwrap();
-    let text = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{output:?}");
+    let explain = |arguments: &[&str]| {
+        let output = std::process::Command::new(TIDEGATE).arg("explain").args(arguments).output().unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
+    };
+    let (code, text, _) = explain(&["app", "--admin", &admin]);
+    assert_eq!(code, Some(0), "{text}");
     assert!(text.contains("app grows from 2 to") && text.contains("shrinks"), "{text}");
-    assert!(text.contains("arrivalRate") || text.contains("arrival"), "the reason is named: {text}");
+    assert!(text.contains("arrival rate 40/s") && text.contains("HPA at 70%"), "the reason is named: {text}");
+    let (code, _, error) = explain(&["ap", "--admin", &admin]);
+    assert!(code == Some(1) && error.contains("there are: app"), "{error}");
+    let (code, _, error) = explain(&["app", "--admin", &admin, "--at", "2001-01-01T00:00:00Z"]);
+    assert!(code == Some(1) && error.contains("the journal reaches from"), "{error}");
+    let (code, text, _) = explain(&["app", "--admin", &admin, "--at", "-0s", "--format", "json"]);
+    let decisions: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert!(code == Some(0) && decisions["items"][0]["observed"].is_object(), "{decisions}");
+    // The same from the files, while the gateway runs and when it is gone.
+    let state = tidegate.dir().join(".tidegate/tidegate").display().to_string();
+    let (code, text, error) = explain(&["app", "--journal", &state]);
+    assert!(code == Some(0) && text.contains("app grows from 2 to") && error.is_empty(), "{text} {error}");
+    let (code, _, error) = explain(&["ap", "--journal", &state]);
+    assert!(code == Some(1) && error.contains("there are: app"), "{error}");
+    let (code, _, error) = explain(&["app", "--journal", "/does/not/exist"]);
+    assert!(code == Some(3) && error.contains("/does/not/exist"), "{error}");
 }
 
 #[test]
@@ -136,32 +154,4 @@ fn an_app_that_does_not_compile_fails_in_a_thread_as_in_a_process() {
     eventually(PATIENCE, "both instances are ready", || instances(&tidegate, "ready").len() == 2);
     assert_eq!(http::get(tidegate.addr(), "/").status, 500, "an error at run time is the request's alone");
     assert_eq!(instances(&tidegate, "ready").len(), 2);
-}
-
-const ASLEEP: &str = "
-listeners: [{ address: \"{listen}\" }]
-admin: { address: \"{admin}\" }
-fleets:
-  app:
-    run: { lua: app.lua }
-    driver: DRIVER
-    scale: { min: 0, max: 3, idle: 2s }
-upstreams: { app: { fleet: app } }
-routes: [{ name: app, match: { path: /* }, upstream: app }]
-";
-
-#[test]
-fn a_fleet_from_zero_answers_everybody_who_came_before_it_and_goes_back_to_zero() {
-    for driver in ["thread", "process"] {
-        let config = ASLEEP.replace("DRIVER", driver);
-        let tidegate = Tidegate::setup(TIDEGATE).file("app.lua", APP).start(&config);
-        let nobody_runs = || fleets(&tidegate)["items"][0]["instances"] == serde_json::json!([]);
-        assert!(nobody_runs(), "nothing runs before somebody asks");
-        let addr = tidegate.addr();
-        let asking: Vec<_> = (0..20).map(|_| thread::spawn(move || http::get(addr, "/x").status)).collect();
-        let answers: Vec<u16> = asking.into_iter().map(|one| one.join().unwrap()).collect();
-        assert_eq!(answers, [200; 20], "{driver}");
-        eventually(PATIENCE, "it goes to sleep", nobody_runs);
-        assert_eq!(http::get(addr, "/x").status, 200, "{driver}: and wakes again");
-    }
 }

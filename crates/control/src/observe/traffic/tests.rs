@@ -28,6 +28,7 @@ fn snapshot(upstreams: &[(&str, &str)]) -> Snapshot {
         listeners: Vec::new(),
         admin: Admin { address: "127.0.0.1:0".parse().unwrap() },
         workers: Workers::Auto,
+        state: None,
         access_log: None,
         error_log: ErrorLog::default(),
         answers: Answers::default(),

@@ -1,10 +1,11 @@
 use std::time::Duration;
 
-use tidegate_control::view::{ConfigView, DecisionView, FleetView, Reloads};
-use tidegate_core::FleetId;
+use tidegate_control::view::{ConfigView, DecisionView, FleetView, Reloads, RoundsView};
+use tidegate_core::{FleetId, policy::Mode};
 use tidegate_scaler::{
-    Decision as Decided,
+    Decision as Decided, Learned,
     observed::{Instances, Metrics},
+    record::Account,
 };
 
 use super::{super::day::clock, *};
@@ -34,6 +35,7 @@ impl Day {
             recommendations: Vec::new(),
             winner: None,
             adjustments: Vec::new(),
+            otherwise: Vec::new(),
         };
         let reasons = vec!["target arrival rate: 100 requests/s".into(), "pace: slowly".into()];
         let fleet = self.fleet();
@@ -59,7 +61,9 @@ impl Day {
 fn view() -> View {
     let fleet = FleetView {
         name: FleetId::new(FLEET).unwrap(),
+        mode: Mode::Act,
         desired: 1,
+        recommended: 1,
         min: 1,
         max: 8,
         instances: Vec::new(),
@@ -67,6 +71,10 @@ fn view() -> View {
         last_decision: None,
         last_step: None,
         metrics: Metrics::default(),
+        learned: Learned { work: None, safe_utilization: 1.0, rate: None },
+        forecasts: Vec::new(),
+        candidate: None,
+        cost: Account::default().into(),
         start_up_seconds: None,
         instance_seconds: 5.0,
         changes: 3,
@@ -81,7 +89,14 @@ fn view() -> View {
         last_reload: None,
         needs_restart: Vec::new(),
     };
-    View { at: Timestamp::default(), stopping: false, config, fleets: vec![fleet], journal_lost: 0 }
+    View {
+        at: Timestamp::default(),
+        stopping: false,
+        config,
+        fleets: vec![fleet],
+        journal_lost: 0,
+        rounds: RoundsView::default(),
+    }
 }
 
 #[test]

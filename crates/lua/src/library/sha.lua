@@ -1,3 +1,0 @@
--- resty.sha: there is nothing in it, in OpenResty neither.
-
-return { _VERSION = "0.17" }

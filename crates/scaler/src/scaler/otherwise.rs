@@ -1,0 +1,56 @@
+//! What would have been decided in other cases.
+//!
+//! The step is led through its rules again without one trigger or one rule at a time, from the same
+//! memory. Nothing of that is remembered.
+
+use tidegate_core::{Timestamp, policy::Trigger};
+
+use super::{Course, Rule, Scaler, largest, name};
+use crate::{decision::Otherwise, opinion::Opinion, stabilize::Stabilizer, words::Words};
+
+/// What stabilization remembered before the step.
+pub(super) type Holds = (Stabilizer, Stabilizer);
+
+impl Scaler {
+    pub(super) fn holds(&self) -> Holds {
+        (self.state.smallest.clone(), self.state.largest.clone())
+    }
+
+    /// The counts without the winner, without each forecast, and without each rule that moved the count.
+    pub(super) fn otherwise(
+        &mut self,
+        at: Timestamp,
+        opinions: &[Opinion],
+        course: &Course,
+        before: &Holds,
+    ) -> Vec<Otherwise> {
+        let mut cases = Vec::new();
+        let (winner, wanted, blind) = largest(opinions);
+        for (index, trigger) in self.policy.triggers.iter().enumerate() {
+            let counts = Some(index) == winner || matches!(trigger, Trigger::Forecast(_));
+            if counts && opinions.len() > 1 {
+                let others: Vec<_> =
+                    opinions.iter().enumerate().filter(|&(other, _)| other != index).collect();
+                let (_, wanted, blind) = largest(others.iter().map(|(_, opinion)| *opinion));
+                cases.push((format!("without {}", name(trigger)), (wanted, blind), None));
+            }
+        }
+        for (text, rule) in [("stabilization", Rule::Stabilization), ("pace", Rule::Pace)] {
+            if course.adjustments.iter().any(|adjustment| adjustment.rule == text) {
+                cases.push((format!("without {text}"), (wanted, blind), Some(rule)));
+            }
+        }
+        if cases.is_empty() {
+            return Vec::new();
+        }
+        let after = self.holds();
+        let decide = |(case, wanted, without)| {
+            (self.state.smallest, self.state.largest) = before.clone();
+            let desired = self.moderate(at, wanted, without, Words::Unspoken).count;
+            Otherwise { case, desired }
+        };
+        let otherwise = cases.into_iter().map(decide).collect();
+        (self.state.smallest, self.state.largest) = after;
+        otherwise
+    }
+}

@@ -1,0 +1,194 @@
+//! Decisions as a colleague would tell them.
+
+use std::fmt::Write as _;
+
+use jiff::tz::TimeZone;
+use serde_json::Value;
+use tidegate_core::Timestamp;
+
+use super::moment::shown;
+
+/// The newest decision in full, and those before it in a line each.
+pub(crate) fn tell(fleet: &str, decisions: &Value, zone: &TimeZone) -> String {
+    let items = decisions["items"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let Some((newest, before)) = items.split_first() else {
+        return format!("{fleet}: nothing has been decided yet");
+    };
+    let mut text = sentences(fleet, newest, zone).join("\n");
+    recommendations(&mut text, newest);
+    if !before.is_empty() {
+        text += "\n\nbefore that:";
+    }
+    for item in before {
+        let reason = item["reasons"][0].as_str().unwrap_or("nothing asked for another count");
+        let told = format!("\n  {}  {}: {reason}", time(item, zone), change(fleet, item));
+        text += &told;
+    }
+    text
+}
+
+fn sentences(fleet: &str, item: &Value, zone: &TimeZone) -> Vec<String> {
+    let won = item["winner"].as_u64().map(|index| &item["recommendations"][index as usize]);
+    let because = won.map_or("nothing asked for another count".to_owned(), |won| {
+        format!("{} asked for {}: {}", word(won, "trigger"), count(&won["wanted"]), word(won, "because"))
+    });
+    let mut text = vec![format!("{}: {}, because {because}.", time(item, zone), change(fleet, item))];
+    for rule in list(item, "adjustments") {
+        let (from, to) = (number(rule, "from"), number(rule, "to"));
+        text.push(format!(
+            "{} made that {to} instead of {from}: {}.",
+            capital(word(rule, "rule")),
+            word(rule, "because")
+        ));
+    }
+    text.extend(seen(item));
+    let others: Vec<_> = list(item, "otherwise")
+        .map(|one| format!("{}: {}", word(one, "case"), number(one, "desired")))
+        .collect();
+    if !others.is_empty() {
+        text.push(format!("Otherwise it would have been: {}.", others.join(", ")));
+    }
+    if let Some(desired) = item["candidate"]["desired"].as_u64() {
+        let reason = item["candidate"]["reasons"][0].as_str().unwrap_or("nothing asks for another count");
+        text.push(format!("The candidate would have {desired}: {reason}."));
+    }
+    if item["mode"] == "recommend" {
+        text.push("With mode recommend nothing of that is done.".to_owned());
+    }
+    text.extend(cost(&item["cost"], zone));
+    text
+}
+
+fn change(fleet: &str, item: &Value) -> String {
+    let (desired, previous) = (number(item, "desired"), number(item, "previous"));
+    let instances = if desired == 1 { "instance" } else { "instances" };
+    match desired.cmp(&previous) {
+        std::cmp::Ordering::Equal => format!("{fleet} stays at {desired} {instances}"),
+        std::cmp::Ordering::Greater => format!("{fleet} grows from {previous} to {desired} {instances}"),
+        std::cmp::Ordering::Less => format!("{fleet} shrinks from {previous} to {desired} {instances}"),
+    }
+}
+
+/// What there was to see.
+fn seen(item: &Value) -> Option<String> {
+    let (metrics, instances) = (&item["observed"]["metrics"], &item["observed"]["instances"]);
+    let ready = instances["ready"].as_u64()?;
+    let rate = metrics["arrivalRate"].as_f64().map_or("an unknown number of".to_owned(), round);
+    let busy = metrics["utilization"].as_f64().map(|share| format!(", {}% busy", round(share * 100.0)));
+    let starting = instances["starting"].as_u64().filter(|&count| count > 0);
+    let starting = starting.map(|count| format!(" and {count} starting")).unwrap_or_default();
+    let queued = metrics["queued"].as_f64().filter(|&count| count > 0.0);
+    let queued = queued.map(|count| format!(", {} waiting", round(count))).unwrap_or_default();
+    let busy = busy.unwrap_or_default();
+    Some(format!("It saw {rate} requests/s{queued}, {ready} ready{starting}{busy}."))
+}
+
+fn cost(cost: &Value, zone: &TimeZone) -> Option<String> {
+    let hours = cost["instanceHours"].as_f64()?;
+    let since: Timestamp = serde_json::from_value(cost["since"].clone()).ok()?;
+    let usd = cost["usd"].as_f64().map(|usd| format!(", {usd:.2} USD")).unwrap_or_default();
+    let mut others = vec![format!("HPA at 70%: {}", hour(cost["hpaInstanceHours"].as_f64()?))];
+    others.extend(
+        cost["candidateInstanceHours"].as_f64().map(|hours| format!("the candidate: {}", hour(hours))),
+    );
+    let since = shown(since, zone);
+    Some(format!("Cost since {since}: {} instance-hours{usd} ({}).", hour(hours), others.join(", ")))
+}
+
+fn recommendations(text: &mut String, item: &Value) {
+    let all: Vec<&Value> = list(item, "recommendations").collect();
+    if all.is_empty() {
+        return;
+    }
+    *text += "\n\nrecommendations:";
+    let width = all.iter().map(|one| word(one, "trigger").chars().count()).max().unwrap_or(0);
+    for (index, one) in all.iter().enumerate() {
+        let mark = if item["winner"].as_u64() == Some(index as u64) { '*' } else { ' ' };
+        let (trigger, wanted) = (word(one, "trigger"), count(&one["wanted"]));
+        write!(text, "\n{mark} {trigger:<width$}  {wanted:>4}  {}", word(one, "because"))
+            .expect("a string takes everything");
+    }
+}
+
+fn time(item: &Value, zone: &TimeZone) -> String {
+    let at = serde_json::from_value(item["at"].clone());
+    at.map_or_else(|_| word(item, "at").to_owned(), |at| shown(at, zone))
+}
+
+fn list<'a>(item: &'a Value, key: &str) -> impl Iterator<Item = &'a Value> {
+    item[key].as_array().into_iter().flatten()
+}
+
+fn number(item: &Value, key: &str) -> u64 {
+    item[key].as_u64().unwrap_or_default()
+}
+
+fn word<'a>(item: &'a Value, key: &str) -> &'a str {
+    item[key].as_str().unwrap_or_default()
+}
+
+fn count(value: &Value) -> String {
+    value.as_u64().map_or("-".to_owned(), |count| count.to_string())
+}
+
+fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
+fn round(value: f64) -> String {
+    let digits = usize::from(value.abs() < 10.0);
+    format!("{value:.digits$}")
+}
+
+fn hour(hours: f64) -> String {
+    let digits = if hours < 10.0 { 2 } else { 1 };
+    format!("{hours:.digits$}")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_decision_is_told_like_a_sentence_with_all_that_led_to_it() {
+        let decisions = json!({"items": [
+            {
+                "at": "2026-05-01T14:05:00Z", "desired": 12, "previous": 8, "winner": 1, "mode": "act",
+                "reasons": ["forecast 99%: soon"],
+                "recommendations": [
+                    {"trigger": "target utilization 80%", "wanted": 9, "because": "8 at 88% busy are 8.8 at 80%"},
+                    {"trigger": "forecast 99%", "wanted": 14, "because": "in 30s about 900 requests/s arrive"},
+                    {"trigger": "schedule", "wanted": null, "because": "no window is open"},
+                ],
+                "adjustments": [{"rule": "pace", "from": 14, "to": 12, "because": "from 8 by at most 4 within 15s"}],
+                "otherwise": [{"case": "without forecast 99%", "desired": 9}, {"case": "HPA at 70%", "desired": 10}],
+                "observed": {"metrics": {"arrivalRate": 704.2, "utilization": 0.88}, "instances": {"ready": 8, "starting": 1}},
+                "candidate": {"desired": 7, "reasons": ["headroom: calm"]},
+                "cost": {"since": "2026-05-01T08:00:00Z", "instanceHours": 41.23, "usd": 1.649, "hpaInstanceHours": 60.1,
+                         "candidateInstanceHours": 7.5},
+            },
+            {"at": "2026-05-01T14:00:00Z", "desired": 8, "previous": 9, "reasons": ["target: calm"]},
+        ]});
+        let expected = "\
+2026-05-01 14:05:00 UTC: orders grows from 8 to 12 instances, because forecast 99% asked for 14: in 30s about 900 requests/s arrive.
+Pace made that 12 instead of 14: from 8 by at most 4 within 15s.
+It saw 704 requests/s, 8 ready and 1 starting, 88% busy.
+Otherwise it would have been: without forecast 99%: 9, HPA at 70%: 10.
+The candidate would have 7: headroom: calm.
+Cost since 2026-05-01 08:00:00 UTC: 41.2 instance-hours, 1.65 USD (HPA at 70%: 60.1, the candidate: 7.50).
+
+recommendations:
+  target utilization 80%     9  8 at 88% busy are 8.8 at 80%
+* forecast 99%              14  in 30s about 900 requests/s arrive
+  schedule                   -  no window is open
+
+before that:
+  2026-05-01 14:00:00 UTC  orders shrinks from 9 to 8 instances: target: calm";
+        assert_eq!(tell("orders", &decisions, &TimeZone::UTC), expected);
+        let none = json!({"items": []});
+        assert_eq!(tell("orders", &none, &TimeZone::UTC), "orders: nothing has been decided yet");
+    }
+}
