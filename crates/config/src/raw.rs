@@ -133,7 +133,7 @@ record! {
         /// Body that Lua reads or writes at once: 413 or an error beyond.
         lua_body_bytes: Size<0, GIB> = default("8MiB"),
         /// Request body that is kept in memory for Lua; a longer one goes to a file.
-        client_body_buffer: Size<KIB, GIB> = default("1MiB"),
+        client_body_buffer: Size<0, GIB> = default("1MiB"),
         /// Client connections of the whole node; more wait in the kernel's queue.
         connections: Count<1, 1_000_000> = default("65536"),
         /// Unused connections that each worker keeps to one endpoint.

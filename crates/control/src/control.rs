@@ -96,6 +96,7 @@ enum Turn {
     Sample,
     /// So long after its time.
     Step(Duration),
+    Wake,
 }
 
 impl Control {
@@ -141,6 +142,10 @@ impl Control {
     /// new requests.
     pub async fn run(self, telemetry: Arc<Telemetry>, stop: CancellationToken) {
         let Self { mut loader, program, threads, writer, recalls, shared, snapshots, roster } = self;
+        telemetry.on_waiting({
+            let shared = Arc::clone(&shared);
+            move || shared.wake.notify_one()
+        });
         let (mut plane, mut events) = Plane::new(
             Drivers::new(program, threads),
             telemetry,
@@ -157,6 +162,7 @@ impl Control {
                 biased;
                 () = stop.cancelled() => Turn::Stop,
                 Some(event) = events.recv() => Turn::Event(event),
+                () = shared.wake.notified() => Turn::Wake,
                 () = shared.reload.notified() => Turn::Reload,
                 _ = sample.tick() => Turn::Sample,
                 due = step.tick() => Turn::Step(due.elapsed()),
@@ -174,6 +180,7 @@ impl Control {
                 }
                 Turn::Sample => plane.sample(),
                 Turn::Step(lag) => plane.step(lag),
+                Turn::Wake => plane.wake(),
                 Turn::Look if !loader.changed() => {}
                 Turn::Look | Turn::Reload => {
                     if let Some(new) = loader.reload(&snapshot) {

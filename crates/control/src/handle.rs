@@ -29,11 +29,19 @@ pub(crate) struct Shared {
     state: Option<PathBuf>,
     /// Holds one permit at most, so that any number of wishes is one reload, and the last is not lost.
     pub(crate) reload: Notify,
+    /// As above, for requests that wait for a fleet without instances.
+    pub(crate) wake: Notify,
 }
 
 impl Shared {
     pub(crate) fn new(view: View, journal: Journal, state: Option<PathBuf>) -> Self {
-        Self { view: Mutex::new(Arc::new(view)), journal: Mutex::new(journal), state, reload: Notify::new() }
+        Self {
+            view: Mutex::new(Arc::new(view)),
+            journal: Mutex::new(journal),
+            state,
+            reload: Notify::new(),
+            wake: Notify::new(),
+        }
     }
 
     pub(crate) fn show(&self, view: View) {

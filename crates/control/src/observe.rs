@@ -66,6 +66,17 @@ impl Observer {
         self.meters.get(id).map(Meter::last).unwrap_or_default()
     }
 
+    /// How many requests wait, at this moment.
+    pub(crate) fn waiting(&self) -> u64 {
+        self.traffic.waiting()
+    }
+
+    /// Nothing but what waits and who is there, without ending the time over which the rest is measured.
+    pub(crate) fn glimpse(&self, fleet: &Fleet) -> Observed {
+        let metrics = Metrics { queued: Some(self.waiting() as f64), ..Metrics::default() };
+        Observed { metrics, instances: count(fleet), generation: fleet.generation(), started: Vec::new() }
+    }
+
     pub(crate) fn observe(&mut self, fleet: &Fleet, now: Instant) -> Observed {
         let traffic = self.traffic.read(now);
         self.meters.retain(|id, _| fleet.instance(id).is_some_and(Instance::runs));

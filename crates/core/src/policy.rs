@@ -27,10 +27,13 @@ pub use self::{
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Policy {
-    /// Fewest instances. Never above `max`.
+    /// Fewest instances. Never above `max`. Zero: none while nobody asks.
     pub min: u32,
     /// Most instances.
     pub max: u32,
+    /// Where `min` is zero: how long nobody must have asked before the last instance goes.
+    #[serde(default = "default_idle")]
+    pub idle: Duration,
     #[serde(default)]
     pub slo: Slo,
     /// Empty: the count stays where the bounds put it.
@@ -67,6 +70,14 @@ pub enum Mode {
     Recommend,
 }
 
+/// As KEDA's `cooldownPeriod`.
+pub const DEFAULT_IDLE: Duration = Duration::from_mins(5);
+
+/// For policies that were recorded before there was such a thing.
+const fn default_idle() -> Duration {
+    DEFAULT_IDLE
+}
+
 impl Policy {
     /// The routes that triggers look at.
     pub fn routes(&self) -> impl Iterator<Item = &RouteId> {
@@ -80,6 +91,7 @@ impl Policy {
         Self {
             min,
             max,
+            idle: DEFAULT_IDLE,
             slo: Slo { overload, wait, latency_p99: None },
             triggers: vec![Trigger::Headroom(headroom)],
             scale_out: free.clone(),

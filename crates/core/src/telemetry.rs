@@ -7,8 +7,9 @@
 
 use std::{
     collections::BTreeMap,
+    fmt,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
@@ -25,6 +26,17 @@ pub struct Telemetry {
     workers: Box<[WorkerSeries]>,
     routes: Mutex<BTreeMap<RouteId, Arc<Series>>>,
     upstreams: Mutex<BTreeMap<UpstreamId, Arc<Series>>>,
+    alarm: Alarm,
+}
+
+/// Whom to tell that a request waits for a fleet without instances.
+#[derive(Default)]
+struct Alarm(OnceLock<Box<dyn Fn() + Send + Sync>>);
+
+impl fmt::Debug for Alarm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Alarm").field(&self.0.get().is_some()).finish()
+    }
 }
 
 impl Telemetry {
@@ -33,7 +45,21 @@ impl Telemetry {
             workers: (0..workers).map(|_| WorkerSeries::default()).collect(),
             routes: Mutex::default(),
             upstreams: Mutex::default(),
+            alarm: Alarm::default(),
         })
+    }
+
+    /// Has `wake` called whenever a request begins to wait for a fleet that has no instance, so that one can be
+    /// started at once and not when the queue is next looked at. It must not block. Only the first call counts.
+    pub fn on_waiting(&self, wake: impl Fn() + Send + Sync + 'static) {
+        _ = self.alarm.0.set(Box::new(wake));
+    }
+
+    /// A request waits for a fleet that has no instance.
+    pub fn announce_waiting(&self) {
+        if let Some(wake) = self.alarm.0.get() {
+            wake();
+        }
     }
 
     pub fn workers(&self) -> &[WorkerSeries] {

@@ -8,6 +8,7 @@
 //! Not here: who speaks. A [`Forecaster`] does, and a referee from elsewhere may.
 
 use crate::{
+    cycle::Season,
     forecaster::{Forecaster, Settings},
     model::{History, Kind},
 };
@@ -38,6 +39,8 @@ pub struct Said {
     pub believed: Vec<(Kind, usize)>,
     /// What was wrong with the series.
     pub history: History,
+    /// The seasons that were looked for.
+    pub seasons: Vec<Season>,
 }
 
 /// Accuracy of one forecaster over one series.
@@ -92,7 +95,7 @@ impl Backtest<'_> {
                 *times += usize::from(now + self.horizon >= self.warm_up);
             }
         }
-        Said { quantiles, believed, history: forecaster.history() }
+        Said { quantiles, believed, history: forecaster.history(), seasons: forecaster.seasons() }
     }
 
     /// How good it was; `None` where nothing was said.
@@ -160,7 +163,12 @@ mod tests {
     }
 
     fn said(quantiles: &[Option<Quantiles>]) -> Said {
-        Said { quantiles: quantiles.to_vec(), believed: Vec::new(), history: History::default() }
+        Said {
+            quantiles: quantiles.to_vec(),
+            believed: Vec::new(),
+            history: History::default(),
+            seasons: Vec::new(),
+        }
     }
 
     #[test]

@@ -1,35 +1,29 @@
 //! A model on probation: what it said is kept until the truth is known, and held against it.
 
-use std::collections::VecDeque;
-
 use serde::{Deserialize, Serialize};
 
 use crate::{
     accuracy::mean_pinball,
     model::{Kind, Series},
+    pending::Pending,
     residuals::Residuals,
 };
 
 /// How much one loss moves the recent loss.
 const LOSS_MEMORY: f64 = 0.01;
+/// Horizons that must have passed before the losses say half of what they can: those of neighbouring moments
+/// tell the same story.
+const EVIDENCE: f64 = 4.0;
 /// Seasons that the lasting loss remembers.
 const LASTING: usize = 2;
-
-/// What was said of one moment: one value for each level, in the order of the levels.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Said {
-    expected: f64,
-    quantiles: Option<Vec<f64>>,
-}
 
 /// One model with its record at one horizon.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Candidate {
     pub(crate) kind: Kind,
-    /// What was said of the next steps, the nearest first.
-    pending: VecDeque<Option<Said>>,
+    /// What was said of the next steps: what is expected, and a value for each level.
+    pending: Pending,
     residuals: Residuals,
     /// Mean pinball losses over all levels: of the last hour or two, and of the last season.
     recent: f64,
@@ -45,7 +39,7 @@ impl Candidate {
     pub(crate) fn new(kind: Kind, horizon: usize, season: usize, levels: &[f64]) -> Self {
         Self {
             kind,
-            pending: vec![None; horizon].into(),
+            pending: Pending::new(horizon, 1 + levels.len()),
             residuals: Residuals::new(horizon, levels),
             recent: 0.0,
             lasting: 0.0,
@@ -56,10 +50,10 @@ impl Candidate {
 
     /// Holds what was said of this moment against `truth`.
     pub(crate) fn judge(&mut self, levels: &[f64], truth: Option<f64>) {
-        let Some((said, truth)) = self.pending.pop_front().flatten().zip(truth) else {
+        let Some((said, truth)) = self.pending.due().zip(truth) else {
             return;
         };
-        if let Some(quantiles) = &said.quantiles {
+        if let Some(quantiles) = said.get(1..).filter(|quantiles| quantiles.len() == levels.len()) {
             let loss = mean_pinball(levels, quantiles, truth);
             self.judged += 1;
             let first = 1.0 / self.judged as f64;
@@ -69,21 +63,23 @@ impl Candidate {
                 self.residuals.steer(index, level, truth > said);
             }
         }
-        self.residuals.learn(truth - said.expected);
+        self.residuals.learn(truth - said[0]);
     }
 
-    /// Speaks about the moment `horizon` steps ahead of the series.
-    pub(crate) fn speak(&mut self, levels: &[f64], series: &Series, horizon: usize) {
-        let said = series.ahead(self.kind, horizon).map(|expected| {
-            // A higher level never has a lower value, nor does demand go below zero.
-            let mut least = 0.0_f64;
-            let mut quantile = |index| {
-                least = least.max(expected + self.residuals.offset(index)?);
-                Some(least)
-            };
-            Said { expected, quantiles: (0..levels.len()).map(&mut quantile).collect() }
-        });
-        self.pending.push_back(said);
+    /// Speaks about the moment one horizon ahead of the series.
+    pub(crate) fn speak(&mut self, levels: &[f64], series: &Series) {
+        let Some(expected) = series.ahead(self.kind, self.pending.horizon()) else {
+            return self.pending.say(None);
+        };
+        // A higher level never has a lower value, nor does demand go below zero.
+        let mut least = 0.0_f64;
+        let quantile = |index| {
+            least = least.max(expected + self.residuals.offset(index)?);
+            Some(least)
+        };
+        let quantiles: Option<Vec<f64>> = (0..levels.len()).map(quantile).collect();
+        let said: Vec<f64> = [expected].into_iter().chain(quantiles.unwrap_or_default()).collect();
+        self.pending.say(Some(&said));
     }
 
     /// How bad this model is; `None` before it was judged.
@@ -95,18 +91,30 @@ impl Candidate {
         (self.judged > 0).then_some(self.recent + self.lasting)
     }
 
+    /// How much its loss says of it, up to 1: the more moments were judged that tell stories of their own.
+    pub(crate) fn evidence(&self) -> f64 {
+        let judged = self.judged as f64;
+        judged / (judged + EVIDENCE * self.pending.horizon() as f64)
+    }
+
     /// Mean absolute error of late.
     pub(crate) fn error(&self) -> f64 {
         self.residuals.size()
     }
 
     /// What was said of the moment that comes next.
-    pub(crate) fn next(&self) -> Option<&[f64]> {
-        self.pending.front()?.as_ref()?.quantiles.as_deref()
+    pub(crate) fn next(&self) -> Option<Vec<f64>> {
+        quantiles(self.pending.due()?)
     }
 
     /// The newest that was said.
-    pub(crate) fn quantiles(&self) -> Option<&[f64]> {
-        self.pending.back()?.as_ref()?.quantiles.as_deref()
+    pub(crate) fn quantiles(&self) -> Option<Vec<f64>> {
+        quantiles(self.pending.newest()?)
     }
+}
+
+/// What follows the expectation.
+fn quantiles(mut said: Vec<f64>) -> Option<Vec<f64>> {
+    said.remove(0);
+    (!said.is_empty()).then_some(said)
 }

@@ -9,12 +9,15 @@
 //!
 //! Not here: what becomes of a forecast. Whether it should be acted on at all is said by [`Trust`].
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{
     accuracy::mean_pinball,
     calibration::Calibration,
     candidate::Candidate,
+    cycle::Season,
     model::{History, Kind, Series},
     trust::{Record, Trust},
 };
@@ -24,12 +27,16 @@ const ADVANTAGE: f64 = 0.98;
 
 /// How little a model is believed that loses more than the best: one that loses 5 % more counts a third
 /// of it, one that loses a quarter more a hundredth.
-const SHARPNESS: i32 = 20;
+const SHARPNESS: f64 = 20.0;
 /// Who counts less than this is not asked.
 const LEAST_WEIGHT: f64 = 0.01;
 
 /// The highest level that honesty is measured at.
 const HIGH: f64 = 0.95;
+
+/// Fewest and most steps of a season that is looked for.
+const FEWEST_STEPS: f64 = 6.0;
+const MOST_STEPS: f64 = 1e6;
 
 /// Values from here on are not believed: they would spoil every sum they enter.
 const LARGEST: f64 = 1e15;
@@ -44,6 +51,27 @@ pub struct Settings {
     pub seasons: Vec<usize>,
     /// Levels of the quantiles, ascending, above 0 and below 1.
     pub levels: Vec<f64>,
+}
+
+impl Settings {
+    /// The seasons of traffic, as far as steps tell them apart: an hour, a day, a week.
+    pub fn seasons_of(step: Duration) -> Vec<usize> {
+        let steps = |season: u64| (Duration::from_secs(season).as_secs_f64() / step.as_secs_f64()).ceil();
+        let told_apart = |steps: &f64| (FEWEST_STEPS..MOST_STEPS).contains(steps);
+        [3_600, 86_400, 604_800]
+            .map(steps)
+            .into_iter()
+            .filter(told_apart)
+            .map(|steps| steps as usize)
+            .collect()
+    }
+
+    /// The longest but one, which is a day where the longest is a week.
+    fn usual_season(&self) -> usize {
+        let mut seasons = self.seasons.clone();
+        seasons.sort_unstable();
+        seasons.get(seasons.len().saturating_sub(2)).copied().unwrap_or_default()
+    }
 }
 
 /// What is expected at the horizon.
@@ -77,7 +105,7 @@ impl Forecaster {
     /// A forecaster that may choose among `kinds` only.
     pub fn with_models(settings: Settings, kinds: &[Kind]) -> Self {
         let settings = Settings { horizon: settings.horizon.max(1), ..settings };
-        let season = settings.seasons.iter().copied().min().unwrap_or_default();
+        let season = settings.usual_season();
         let candidate = |&kind: &Kind| Candidate::new(kind, settings.horizon, season, &settings.levels);
         let candidates = kinds.iter().map(candidate).collect();
         let calibration = Calibration::new(settings.horizon, &settings.levels);
@@ -97,7 +125,8 @@ impl Forecaster {
 
     /// The next value of the series. `None` is a gap, and so is what is no number, below zero or absurd.
     pub fn observe(&mut self, value: Option<f64>) {
-        let value = value.filter(|value| (0.0..LARGEST).contains(value));
+        // As precise as what was said is kept, or a truth would seem to lie beyond a forecast that is equal to it.
+        let value = value.filter(|value| (0.0..LARGEST).contains(value)).map(|value| f64::from(value as f32));
         self.keep_record(value);
         let levels = &self.settings.levels;
         for candidate in &mut self.candidates {
@@ -106,7 +135,7 @@ impl Forecaster {
         self.calibration.judge(levels, value);
         self.series.observe(value);
         for candidate in &mut self.candidates {
-            candidate.speak(levels, &self.series, self.settings.horizon);
+            candidate.speak(levels, &self.series);
         }
         self.choose();
         let (quantiles, error) = self.blend();
@@ -116,7 +145,7 @@ impl Forecaster {
     /// What is expected at the horizon; `None` while too little is known to say how sure it is.
     pub fn forecast(&self) -> Option<Forecast> {
         let model = self.candidates[self.chosen?].kind;
-        Some(Forecast { model, quantiles: self.calibration.quantiles()?.to_vec() })
+        Some(Forecast { model, quantiles: self.calibration.quantiles()? })
     }
 
     /// Whether what is said here has earned to be acted on.
@@ -130,6 +159,11 @@ impl Forecaster {
         self.series.history()
     }
 
+    /// The seasons that were looked for, shortest first.
+    pub fn seasons(&self) -> Vec<Season> {
+        self.series.seasons().collect()
+    }
+
     /// What those say together who come close to the best, and how wrong they were of late.
     fn blend(&self) -> (Option<Vec<f64>>, f64) {
         let Some(best) = self.chosen.and_then(|index| self.candidates[index].loss()) else {
@@ -140,7 +174,7 @@ impl Forecaster {
         for (index, candidate) in self.candidates.iter().enumerate() {
             let Some((loss, quantiles)) = candidate.loss().zip(candidate.quantiles()) else { continue };
             let is_best = Some(index) == self.chosen || loss <= best;
-            let weight = if is_best { 1.0 } else { (best / loss).powi(SHARPNESS) };
+            let weight = if is_best { 1.0 } else { (best / loss).powf(SHARPNESS * candidate.evidence()) };
             if weight < LEAST_WEIGHT {
                 continue;
             }
@@ -162,7 +196,7 @@ impl Forecaster {
             && let Some(naive) = naive.and_then(Candidate::next)
         {
             let beyond = truth > said[self.high_level()];
-            let (loss, naive) = (mean_pinball(levels, said, truth), mean_pinball(levels, naive, truth));
+            let (loss, naive) = (mean_pinball(levels, &said, truth), mean_pinball(levels, &naive, truth));
             self.record.judge(loss, naive, beyond);
         }
     }

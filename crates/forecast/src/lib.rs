@@ -14,7 +14,10 @@ pub mod trust;
 
 mod calibration;
 mod candidate;
+mod cycle;
 mod harmonic;
+mod packed;
+mod pending;
 mod residuals;
 mod season;
 
@@ -22,6 +25,7 @@ pub mod accuracy;
 
 pub use crate::{
     accuracy::Accuracy,
+    cycle::Season,
     forecaster::{Forecast, Forecaster, Settings},
     model::{History, Kind},
     trust::{Standing, Trust},

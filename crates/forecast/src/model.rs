@@ -9,7 +9,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{harmonic::Harmonic, season::Past};
+use crate::{
+    cycle::{Cycle, Season},
+    harmonic::Harmonic,
+    season::Past,
+};
 
 /// How much a new value moves a level that smooths noise away.
 const SMOOTH: f64 = 0.3;
@@ -135,6 +139,8 @@ pub(crate) struct Series {
     change: f64,
     past: Past,
     harmonic: Harmonic,
+    /// One for each season.
+    cycles: Vec<Cycle>,
     history: History,
 }
 
@@ -151,7 +157,9 @@ impl Series {
             slope: 0.0,
             change: 0.0,
             past: Past::new(seasons.last().copied().unwrap_or_default()),
-            harmonic: Harmonic::new(&seasons),
+            // The shape of a day is made of waves; what comes more often than that is one of them, or noise.
+            harmonic: Harmonic::new(&seasons[seasons.len().saturating_sub(2)..]),
+            cycles: seasons.iter().copied().map(Cycle::new).collect(),
             history: History::default(),
             seasons,
         }
@@ -165,13 +173,31 @@ impl Series {
     pub(crate) fn observe(&mut self, value: Option<f64>) {
         self.history.note(value.is_none());
         // A gap is remembered as what was there one season ago, or else as the last that was seen.
-        let seasonal = self.seasons.first().and_then(|&season| self.past.ago(season, 1));
+        let seasonal = self.season().and_then(|season| self.past.ago(season, 1));
         let ordinary = value.map(|value| self.ordinary(value, seasonal));
+        if let Some(ordinary) = ordinary {
+            self.cycles.iter_mut().for_each(|cycle| cycle.observe(ordinary, &self.past));
+        }
         if let Some(value) = value {
             self.follow(value);
         }
         self.harmonic.observe(ordinary);
         self.past.push(ordinary.or(seasonal).or(self.last));
+    }
+
+    /// What was looked for, shortest first.
+    pub(crate) fn seasons(&self) -> impl Iterator<Item = Season> {
+        self.cycles.iter().map(Cycle::season)
+    }
+
+    /// The season that most models speak of: of all but the longest the one that is most there, or else the
+    /// longest of them.
+    fn season(&self) -> Option<usize> {
+        let shorter = self.cycles.len().saturating_sub(1).max(1);
+        let shorter = &self.cycles[..shorter.min(self.cycles.len())];
+        let found = shorter.iter().map(Cycle::season).filter(|season| season.found);
+        let most = found.max_by(|one, other| one.correlation.total_cmp(&other.correlation));
+        most.map(|season| season.steps).or_else(|| self.seasons.get(shorter.len().checked_sub(1)?).copied())
     }
 
     /// The part of a value that is worth remembering until the next season.
@@ -204,7 +230,7 @@ impl Series {
 
     /// What `kind` expects `steps` ahead; `None` before it has seen enough. Never below zero.
     pub(crate) fn ahead(&self, kind: Kind, steps: usize) -> Option<f64> {
-        let season = self.seasons.first().copied();
+        let season = self.season();
         let longest = self.seasons.last().copied().filter(|_| self.seasons.len() > 1);
         let expected = match kind {
             Kind::LastValue => self.last,
@@ -265,7 +291,7 @@ mod tests {
 
     fn close(value: Option<f64>, expected: f64) {
         let value = value.unwrap();
-        assert!((value - expected).abs() < 1e-6 * expected.abs().max(1.0), "{value}, not {expected}");
+        assert!((value - expected).abs() < 1e-3 * expected.abs().max(1.0), "{value}, not {expected}");
     }
 
     /// A day of ten steps, `days` times, each on a level of its own.

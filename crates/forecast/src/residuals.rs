@@ -1,23 +1,28 @@
 //! Quantiles of what a model gets wrong, kept honest online.
 //!
-//! Residuals are taken relative to their recent size, so a window full of quiet hours still says
-//! something about the rush. A quantile is read from [`WINDOW`] of them; how far out it is
-//! read is steered by adaptive conformal inference (Gibbs and Candès 2021): every time the truth
-//! lies beyond, a little further, every time it does not, a little less. So over time the share
-//! beyond is what was asked for, whatever the series does.
-
-use std::collections::VecDeque;
+//! Residuals are taken relative to their recent size, so a memory full of quiet hours still says
+//! something about the rush. They are counted in bins, narrow where most of them are and wide far out, and
+//! every count fades, so the memory is small and its work constant. A quantile is read from the
+//! counts; how far out it is read is steered by adaptive conformal inference (Gibbs and Candès 2021):
+//! every time the truth lies beyond, a little further, every time it does not, a little less. So over
+//! time the share beyond is what was asked for, whatever the series does.
 
 use serde::{Deserialize, Serialize};
 
-/// Residuals that quantiles are read from.
-const WINDOW: usize = 512;
+use crate::packed::Packed;
+
+/// Bins, and how far apart their edges are in units of the inverse hyperbolic sine: as wide as the
+/// hundredth part of the usual residual near zero, and as a tenth of a large one.
+const BINS: usize = 64;
+const WIDTH: f64 = 0.25;
+/// Residuals that a count is the sum of, before the older ones have faded.
+const MEMORY: f64 = 400.0;
 /// Fewest residuals that a quantile is read from.
-const FEWEST: usize = 24;
-/// How much one residual of the window moves the recent size.
+const FEWEST: f64 = 7.5;
+/// How much one residual of the memory moves the recent size.
 const SIZE_MEMORY: f64 = 0.03;
 /// Residuals of neighbouring moments tell the same story the more, the further ahead they were said:
-/// so many of them in a horizon enter the window, and the window reaches back the further for it.
+/// so many of them in a horizon are counted, and the memory reaches back the further for it.
 const PER_HORIZON: usize = 4;
 /// How far one miss moves the level that is read.
 const STEERING: f64 = 0.005;
@@ -26,52 +31,23 @@ const OUTERMOST: f64 = 0.001;
 
 /// The latest residuals of one model at one horizon.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", from = "Kept")]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct Residuals {
-    /// Steps from one residual of the window to the next, and to the next one from now.
+    /// Steps from one residual that is counted to the next, and to the next one from now.
     stride: usize,
     wait: usize,
     /// Mean absolute residual of late.
     size: f64,
-    /// Relative residuals, oldest first and in order of size.
-    recent: VecDeque<f64>,
-    #[serde(skip)]
-    sorted: Vec<f64>,
+    /// Relative residuals in each bin, faded.
+    counts: Packed<f32>,
     /// The level that is read for each level that is asked for.
     steered: Vec<f64>,
-}
-
-/// What is written of them: the order of size is found again.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Kept {
-    stride: usize,
-    wait: usize,
-    size: f64,
-    recent: VecDeque<f64>,
-    steered: Vec<f64>,
-}
-
-impl From<Kept> for Residuals {
-    fn from(kept: Kept) -> Self {
-        let Kept { stride, wait, size, recent, steered } = kept;
-        let mut sorted: Vec<f64> = recent.iter().copied().collect();
-        sorted.sort_by(f64::total_cmp);
-        Self { stride, wait, size, recent, sorted, steered }
-    }
 }
 
 impl Residuals {
     pub(crate) fn new(horizon: usize, levels: &[f64]) -> Self {
         let stride = horizon.div_ceil(PER_HORIZON).max(1);
-        Self {
-            stride,
-            wait: 0,
-            size: 0.0,
-            recent: VecDeque::new(),
-            sorted: Vec::new(),
-            steered: levels.to_vec(),
-        }
+        Self { stride, wait: 0, size: 0.0, counts: Packed::new(vec![0.0; BINS]), steered: levels.to_vec() }
     }
 
     /// Mean absolute residual of late.
@@ -81,13 +57,18 @@ impl Residuals {
 
     /// What to add to the model's expectation for the level at `index`; `None` before enough is known.
     pub(crate) fn offset(&self, index: usize) -> Option<f64> {
-        if self.sorted.len() < FEWEST {
+        let total: f64 = self.counts.iter().map(|&count| f64::from(count)).sum();
+        if total < FEWEST {
             return None;
         }
-        let place = self.steered[index].clamp(OUTERMOST, 1.0 - OUTERMOST) * (self.sorted.len() - 1) as f64;
-        let (below, share) = (place as usize, place.fract());
-        let above = (below + 1).min(self.sorted.len() - 1);
-        Some(self.size * (self.sorted[below] + (self.sorted[above] - self.sorted[below]) * share))
+        let mut left = self.steered[index].clamp(OUTERMOST, 1.0 - OUTERMOST) * total;
+        for (bin, count) in (0..).zip(self.counts.iter().map(|&count| f64::from(count))) {
+            if left <= count && count > 0.0 {
+                return Some(self.size * edge(bin, left / count));
+            }
+            left -= count;
+        }
+        Some(self.size * edge(BINS as u32 - 1, 1.0))
     }
 
     /// The truth was `residual` more than the model expected.
@@ -100,14 +81,9 @@ impl Residuals {
         }
         self.wait = self.stride - 1;
         let relative = if self.size > 0.0 { residual / self.size } else { 0.0 };
-        if self.recent.len() == WINDOW
-            && let Some(oldest) = self.recent.pop_front()
-        {
-            let place = self.sorted.partition_point(|&other| other < oldest);
-            self.sorted.remove(place);
-        }
-        self.recent.push_back(relative);
-        self.sorted.insert(self.sorted.partition_point(|&other| other < relative), relative);
+        let fade = (1.0 - 1.0 / MEMORY) as f32;
+        self.counts.iter_mut().for_each(|count| *count *= fade);
+        self.counts[bin(relative)] += 1.0;
     }
 
     /// Whether the truth lay `beyond` what was said for the level at `index`.
@@ -117,6 +93,19 @@ impl Residuals {
     }
 }
 
+/// The bin of a relative residual; the outermost ones take what is further out.
+fn bin(relative: f64) -> usize {
+    let place = relative.asinh() / WIDTH + BINS as f64 / 2.0;
+    (place.max(0.0) as usize).min(BINS - 1)
+}
+
+/// The relative residual at `share` of a bin.
+fn edge(bin: u32, share: f64) -> f64 {
+    let low = (f64::from(bin) - BINS as f64 / 2.0) * WIDTH;
+    // Between the edges the residuals are taken to be spread evenly.
+    low.sinh() + ((low + WIDTH).sinh() - low.sinh()) * share
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -124,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn quantiles_are_those_of_the_window() {
+    fn quantiles_are_those_of_the_residuals() {
         let mut residuals = Residuals::new(1, &[0.05, 0.5, 0.95]);
         for step in 0..2_000_u32 {
             residuals.learn(f64::from(step * 37 % 101) - 50.0);
@@ -150,15 +139,26 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_sorted_window_holds_what_the_window_holds(residuals in prop::collection::vec(-10.0..10.0_f64, 0..1_200)) {
-            let mut window = Residuals::new(1, &[0.5]);
-            for residual in residuals {
-                window.learn(residual);
+        fn a_quantile_is_as_far_out_as_the_sorted_residuals_say(
+            residuals in prop::collection::vec(-10.0..10.0_f64, 60..300),
+            level in 0.05..0.95_f64,
+        ) {
+            let mut counted = Residuals::new(1, &[level]);
+            // Seen before, so their size is known; it still breathes while they are counted.
+            let size = residuals.iter().map(|one| one.abs()).sum::<f64>() / residuals.len() as f64;
+            counted.size = size;
+            for &one in &residuals {
+                counted.learn(one);
             }
-            let mut naive: Vec<f64> = window.recent.iter().copied().collect();
-            naive.sort_by(f64::total_cmp);
-            prop_assert_eq!(naive, window.sorted);
-            prop_assert!(window.recent.len() <= WINDOW);
+            let read = counted.offset(0).unwrap();
+            let below = residuals.iter().filter(|&&one| one <= read).count() as f64 / residuals.len() as f64;
+            prop_assert!((below - level).abs() < 0.25, "{below} of them are below the quantile at {level}");
+        }
+
+        #[test]
+        fn bins_hold_what_falls_into_them(relative in -1_000.0..1_000.0_f64) {
+            let bin = bin(relative) as u32;
+            prop_assert!(edge(bin, 0.0) <= relative + 1e-9 && relative <= edge(bin, 1.0) + 1e-9);
         }
     }
 }

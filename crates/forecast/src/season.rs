@@ -1,30 +1,79 @@
 //! What a series was, as far back as its longest season.
 //!
-//! One ring serves every season: "a day ago" and "a week ago" are two places in it. Values are kept in
-//! single precision, which is more than demand is known to and half the memory.
+//! One ring serves every season: "a day ago" and "a week ago" are two places in it. It holds at most [`BINS`]
+//! means of neighbouring steps, between whose centres it interpolates: of a week of half minutes those are
+//! five minutes each, which is finer than days are alike. Each mean is kept as one of 65,535 values
+//! a twenty-seventh of a percent apart, so that what is written and read back is the same.
 //!
-//! Invariant: at most one longest season and one value are kept, each of them a number.
-
-use std::collections::VecDeque;
+//! Invariant: at most one longest season and two bins are kept, each of them a number that is not negative.
 
 use serde::{Deserialize, Serialize};
 
+use crate::packed::{Bits, Packed};
+
+/// Bins of the longest season: five minutes each, where it is a week.
+const BINS: usize = 2_016;
 /// Values that a smoothed value of the past is made of, and how much each weighs less than its successor.
 const SMOOTHED: usize = 8;
 const FADING: f64 = 0.7;
 
-/// One value for each step, the oldest first.
+/// The smallest value that is told from zero, and the distance of neighbours, as logarithms.
+const SMALLEST: f64 = 1e-6;
+const APART: f64 = 0.000_738;
+
+/// What came a season ago.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Past {
     /// Steps of the longest season; 0: nothing is kept.
     longest: usize,
-    values: VecDeque<f32>,
+    /// Steps in a bin.
+    width: usize,
+    /// Steps so far.
+    steps: usize,
+    /// The latest full bins; that of number `n` lies at `n` modulo the length.
+    bins: Packed<Coarse>,
+    /// Of the bin that is not full.
+    sum: f64,
+}
+
+/// A value that survives being written in two bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(crate) struct Coarse(f32);
+
+impl Coarse {
+    fn new(value: f64) -> Self {
+        Self::decode(Self::encode(value))
+    }
+
+    fn encode(value: f64) -> u16 {
+        if value < SMALLEST {
+            return 0;
+        }
+        // From 1; a cast takes what is beyond the last one for the last one.
+        1.0_f64.max(((value / SMALLEST).ln() / APART).round()) as u16
+    }
+
+    fn decode(code: u16) -> Self {
+        if code == 0 { Self(0.0) } else { Self((SMALLEST * (f64::from(code) * APART).exp()) as f32) }
+    }
+}
+
+impl Bits for Coarse {
+    const BYTES: usize = 2;
+
+    fn write(self, bytes: &mut Vec<u8>) {
+        Self::encode(f64::from(self.0)).write(bytes);
+    }
+
+    fn read(bytes: &[u8]) -> Option<Self> {
+        u16::read(bytes).map(Self::decode)
+    }
 }
 
 impl Past {
     pub(crate) fn new(longest: usize) -> Self {
-        Self { longest, values: VecDeque::new() }
+        Self { longest, width: longest.div_ceil(BINS).max(1), steps: 0, bins: Packed::default(), sum: 0.0 }
     }
 
     /// The value of the next step. A series begins with its first known value.
@@ -32,11 +81,24 @@ impl Past {
         let Some(value) = value.filter(|_| self.longest > 0) else {
             return;
         };
-        // One more than a season, so that the same moment one season ago is still there.
-        if self.values.len() > self.longest {
-            self.values.pop_front();
+        self.sum += value;
+        self.steps += 1;
+        if self.steps.is_multiple_of(self.width) {
+            let mean = Coarse::new(self.sum / self.width as f64);
+            let full = self.steps / self.width - 1;
+            self.sum = 0.0;
+            if full < self.capacity() {
+                self.bins.push(mean);
+            } else {
+                let place = full % self.capacity();
+                self.bins[place] = mean;
+            }
         }
-        self.values.push_back(value as f32);
+    }
+
+    /// More than a season, so that the same moment one season ago and its neighbours are still there.
+    fn capacity(&self) -> usize {
+        self.longest / self.width + 2
     }
 
     /// What the value `steps` after now was one season of `length` earlier, or as many as it takes.
@@ -58,10 +120,26 @@ impl Past {
         (count > 0).then(|| (sum / count as f64, count))
     }
 
-    /// The value `back` steps before now.
+    /// The value `back` steps before now, as the bins around it say. Not further back than the longest season.
     fn at(&self, back: usize) -> Option<f64> {
-        let index = self.values.len().checked_sub(back + 1)?;
-        self.values.get(index).map(|&value| f64::from(value))
+        let step = self.steps.checked_sub(back + 1).filter(|_| back <= self.longest)?;
+        // Twice the place among the centres of bins, in steps: whole numbers as far as they go.
+        let place = (2 * step + 1).saturating_sub(self.width);
+        let (bin, rest) = (place / (2 * self.width), place % (2 * self.width));
+        let near = self.bin(bin).or_else(|| self.bin(bin + 1))?;
+        let share = rest as f64 / (2 * self.width) as f64;
+        let next = if rest == 0 { near } else { self.bin(bin + 1).unwrap_or(near) };
+        Some(near + (next - near) * share)
+    }
+
+    fn bin(&self, number: usize) -> Option<f64> {
+        let full = self.steps / self.width;
+        if number == full {
+            let count = self.steps % self.width;
+            return (count > 0).then(|| self.sum / count as f64);
+        }
+        let kept = number < full && number + self.capacity() >= full;
+        kept.then(|| self.bins.get(number % self.capacity()).map(|mean| f64::from(mean.0)))?
     }
 
     fn smoothed(&self, back: usize) -> Option<f64> {
@@ -83,6 +161,7 @@ fn back(length: usize, steps: usize) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -94,19 +173,23 @@ mod tests {
         past
     }
 
+    fn rounded(value: Option<f64>) -> Option<u32> {
+        value.map(|value| value.round() as u32)
+    }
+
     #[test]
     fn a_season_ago_is_known_once_now_was_seen_before() {
         assert_eq!(past(3, 0..3).ago(3, 0), None);
         let past = past(3, 0..4);
-        let ago = [0, 1, 2, 3, 4, 6, 7].map(|steps| past.ago(3, steps).map(|value| value as u32));
+        let ago = [0, 1, 2, 3, 4, 6, 7].map(|steps| rounded(past.ago(3, steps)));
         assert_eq!(ago, [0, 1, 2, 3, 1, 3, 1].map(Some));
     }
 
     #[test]
     fn several_seasons_fit_into_one_past() {
         let past = past(6, 0..100);
-        assert_eq!((past.ago(2, 1), past.ago(6, 1)), (Some(98.0), Some(94.0)));
-        assert_eq!(past.ago(6, 0), Some(93.0));
+        assert_eq!((rounded(past.ago(2, 1)), rounded(past.ago(6, 1))), (Some(98), Some(94)));
+        assert_eq!(rounded(past.ago(6, 0)), Some(93));
     }
 
     #[test]
@@ -121,5 +204,57 @@ mod tests {
         let (usual, seasons) = past.usual(10, 0, 7).unwrap();
         assert_eq!(seasons, 4);
         assert!(usual > 2.0 && usual < 10.0, "{usual}");
+    }
+
+    #[test]
+    fn a_long_season_is_kept_coarsely_and_read_between() {
+        let week = 20_160;
+        let past = past(week, 0..3 * week as u32);
+        assert_eq!(past.bins.len(), BINS + 2);
+        for steps in [0, 1, 7, 100, 2_880, week] {
+            let (read, expected) = (past.ago(week, steps).unwrap(), (2 * week + steps - 1) as f64);
+            assert!((read / expected - 1.0).abs() < 0.001, "{steps} ahead: {read}, not {expected}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_value_is_kept_to_a_thousandth_and_comes_back_the_same(value in 1e-6..1e15_f64) {
+            let kept = Coarse::new(value);
+            prop_assert!((f64::from(kept.0) / value - 1.0).abs() < 1e-3, "{kept:?} for {value}");
+            prop_assert_eq!(Coarse::new(f64::from(kept.0)), kept);
+        }
+
+        #[test]
+        fn fine_bins_are_what_was_pushed(
+            values in prop::collection::vec(0.0..1e6_f64, 1..80),
+            longest in 1..40_usize,
+        ) {
+            let mut past = Past::new(longest);
+            for &value in &values {
+                past.push(Some(value));
+            }
+            for back in 0..values.len() + 3 {
+                let expected = values.len().checked_sub(back + 1).filter(|_| back <= longest);
+                let expected = expected.map(|at| Coarse::new(values[at]).0);
+                prop_assert_eq!(past.at(back).map(|value| value as f32), expected);
+            }
+        }
+
+        #[test]
+        fn coarse_bins_stay_within_what_was_pushed(
+            values in prop::collection::vec(1.0..1e3_f64, 1..200),
+            width in 2..9_usize,
+        ) {
+            let mut past = Past { width, ..Past::new(60) };
+            for (at, &value) in values.iter().enumerate() {
+                past.push(Some(value));
+                for back in 0..at + 3 {
+                    let read = past.at(back);
+                    prop_assert_eq!(read.is_some(), back <= at.min(60), "{} back at {}", back, at);
+                    prop_assert!(read.is_none_or(|read| (0.99..1_001.0).contains(&read)));
+                }
+            }
+        }
     }
 }

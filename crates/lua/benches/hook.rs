@@ -19,8 +19,8 @@ use tidegate_core::{
     snapshot::{LuaSettings, Script},
 };
 use tidegate_lua::{
-    Dicts, Exchange, Handler, InvalidHeader, Phase, Reply, RequestState, Step, Ticket, Verdict, Vm,
-    WorkerIdentity,
+    BodyState, Dicts, Exchange, Handler, InvalidHeader, Phase, Reply, RequestState, Step, Ticket, Verdict,
+    Vm, WorkerIdentity,
 };
 
 const ROUNDS: u32 = 400;
@@ -203,6 +203,34 @@ impl Exchange for Request {
 
     fn body(&self) -> Option<&[u8]> {
         None
+    }
+
+    fn body_state(&self) -> BodyState {
+        BodyState::Unread
+    }
+
+    fn discard_body(&mut self) {}
+
+    fn set_body(&mut self, _body: Vec<u8>, _memory: Option<usize>) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn set_body_file(&mut self, _path: &[u8], _clean: bool) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn set_method(&mut self, _method: &[u8]) {}
+
+    fn set_path(&mut self, _path: &[u8]) {}
+
+    fn set_args(&mut self, _args: &[u8]) {}
+
+    fn add_header(&mut self, _name: &[u8], _value: &[u8]) -> Result<(), InvalidHeader> {
+        Ok(())
+    }
+
+    fn add_response_header(&mut self, _name: &[u8], _value: &[u8]) -> Result<(), InvalidHeader> {
+        Ok(())
     }
 
     fn client(&self) -> SocketAddr {

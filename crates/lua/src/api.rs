@@ -4,10 +4,12 @@
 //! block. Arguments have been checked by the prelude.
 
 mod arguments;
+pub(crate) mod body;
 mod context;
 mod dictionary;
 mod digest;
 mod flow;
+mod library;
 mod log;
 mod output;
 mod regex;
@@ -25,10 +27,12 @@ use crate::abi::Export;
 pub(crate) fn exports() -> Vec<Export> {
     [
         arguments::exports(),
+        body::exports(),
         context::exports(),
         dictionary::exports(),
         digest::exports(),
         flow::exports(),
+        library::exports(),
         log::exports(),
         output::exports(),
         regex::exports(),

@@ -42,6 +42,9 @@ pub trait Exchange {
 
     fn set_status(&mut self, status: u16);
 
+    /// Gives the status another phrase.
+    fn set_reason(&mut self, _reason: &[u8]) {}
+
     /// Whether the response head is on its way and can no longer change.
     fn headers_sent(&self) -> bool;
 
@@ -49,14 +52,100 @@ pub trait Exchange {
     /// sent that the caller should yield [`Op::Flush`](crate::Op::Flush).
     fn write(&mut self, bytes: &[u8]) -> bool;
 
-    /// The request body, once [`Op::ReadBody`](crate::Op::ReadBody) has been answered.
+    /// The request body, once [`Op::ReadBody`](crate::Op::ReadBody) has been answered, unless it is in a file.
     fn body(&self) -> Option<&[u8]>;
+
+    fn body_state(&self) -> BodyState;
+
+    /// Where the body is, if it is in a file.
+    fn body_file(&self) -> Option<&[u8]> {
+        None
+    }
+
+    /// Nobody is going to read the body.
+    fn discard_body(&mut self);
+
+    /// Puts another body in the place of the one that was read. More than `memory` bytes may go to a file; `None` leaves
+    /// that to the configuration. Fails with what the script is told.
+    fn set_body(&mut self, body: Vec<u8>, memory: Option<usize>) -> Result<(), String>;
+
+    /// The same with a file, which is removed afterwards if it is to be cleaned up.
+    fn set_body_file(&mut self, path: &[u8], clean: bool) -> Result<(), String>;
+
+    fn set_method(&mut self, method: &[u8]);
+
+    /// Gives the request another path, decoded and not normalized.
+    fn set_path(&mut self, path: &[u8]);
+
+    /// Gives the request another query string.
+    fn set_args(&mut self, args: &[u8]);
+
+    /// Adds a request header to those of the same name.
+    fn add_header(&mut self, name: &[u8], value: &[u8]) -> Result<(), InvalidHeader>;
+
+    /// Adds a response header to those of the same name.
+    fn add_response_header(&mut self, name: &[u8], value: &[u8]) -> Result<(), InvalidHeader>;
+
+    /// The head as it was received, or none when that is not known.
+    fn raw_head(&self) -> Option<&[u8]> {
+        None
+    }
+
+    /// Whether the client did not ask for what is being served, but something here did.
+    fn is_internal(&self) -> bool {
+        false
+    }
+
+    fn is_subrequest(&self) -> bool {
+        false
+    }
+
+    /// Whether what is written is held back until its length is known.
+    fn is_buffering(&self) -> bool {
+        false
+    }
+
+    /// Whether the answer has been ended: by [`Op::Eof`](crate::Op::Eof), or because it is a head alone that has left.
+    fn answer_end(&self) -> AnswerEnd {
+        AnswerEnd::Open
+    }
 
     /// Peer address of the client's connection.
     fn client(&self) -> SocketAddr;
 
     /// The host's own state of this request.
     fn state(&mut self) -> &mut crate::RequestState;
+}
+
+/// What has become of a request's body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BodyState {
+    Unread,
+    Discarded,
+    Memory,
+    File,
+}
+
+/// Whether more can be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AnswerEnd {
+    Open,
+    /// Only the head is sent.
+    HeaderOnly,
+    Ended,
+    /// The connection is the script's.
+    Raw,
+}
+
+/// Where a script sends the request instead of letting it go on. The run then ends as with `ngx.exit(ngx.OK)`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Jump {
+    /// The route of the path that has been set, with the same `ngx.ctx`.
+    Rewrite,
+    /// The route of another path.
+    Path { path: Vec<u8>, args: Vec<u8> },
+    /// The route that has this name to go to, `@` included.
+    Name(Vec<u8>),
 }
 
 /// A header that must not go onto the wire.

@@ -127,6 +127,8 @@ pub(crate) struct Host {
     pub(crate) dicts: RefCell<Vec<Arc<SharedDict>>>,
     pub(crate) retired: Rc<Retired>,
     pub(crate) regex: Engine,
+    /// Whether `ngx.header.a_b` is the header `a-b`.
+    pub(crate) hyphenates: Cell<bool>,
     log: Log,
     /// `None` while the VM is being made.
     main: Cell<Option<NonNull<lua_State>>>,
@@ -164,6 +166,7 @@ impl Host {
             dicts: RefCell::default(),
             retired: Rc::default(),
             regex: Engine::new(),
+            hyphenates: Cell::new(true),
             log,
             main: Cell::new(None),
             scratch: Scratch::default(),

@@ -31,11 +31,14 @@ mod host;
 #[expect(unsafe_code, reason = "works on the Lua stack")]
 mod json;
 mod level;
+mod library;
 mod phase;
 mod prelude;
 #[expect(unsafe_code, reason = "the border to PCRE2")]
 mod regex;
 mod socket;
+#[expect(unsafe_code, reason = "functions that C calls, and the border to AWS-LC")]
+mod symbols;
 mod task;
 mod uri;
 #[expect(unsafe_code, reason = "the border to LuaJIT")]
@@ -45,7 +48,7 @@ pub use crate::{
     arguments::Arguments,
     dict::Dicts,
     error::{Error, ScriptError},
-    exchange::{Exchange, InvalidHeader},
+    exchange::{AnswerEnd, BodyState, Exchange, InvalidHeader, Jump},
     host::WorkerIdentity,
     level::{Level, Line, Log},
     phase::{Detached, Op, Order, Phase, Reply, Step, Ticket, Verdict},

@@ -184,6 +184,10 @@ pub enum Op {
     ReadBody,
     /// What was written so far goes to the client; until there is room for more.
     Flush,
+    /// The head of the answer goes to the client, and can no longer be changed.
+    SendHead,
+    /// All of the answer has been written and goes to the client.
+    Eof,
     /// Something that runs by itself and needs neither the request nor the VM: a socket, a name being resolved, a
     /// subrequest. Values for Lua are left where the prelude fetches them once the reply has come.
     Detached(Detached),
@@ -198,6 +202,8 @@ impl fmt::Debug for Op {
             Self::Sleep(span) => f.debug_tuple("Sleep").field(span).finish(),
             Self::ReadBody => f.write_str("ReadBody"),
             Self::Flush => f.write_str("Flush"),
+            Self::SendHead => f.write_str("SendHead"),
+            Self::Eof => f.write_str("Eof"),
             Self::Detached(_) => f.debug_tuple("Detached").finish_non_exhaustive(),
         }
     }

@@ -16,6 +16,7 @@ const PARTS: &[(&str, &str)] = &[
     ("thread", include_str!("prelude/thread.lua")),
     ("log", include_str!("prelude/log.lua")),
     ("request", include_str!("prelude/request.lua")),
+    ("body", include_str!("prelude/body.lua")),
     ("response", include_str!("prelude/response.lua")),
     ("variable", include_str!("prelude/variable.lua")),
     ("output", include_str!("prelude/output.lua")),
@@ -32,6 +33,7 @@ const PARTS: &[(&str, &str)] = &[
     ("regex", include_str!("prelude/regex.lua")),
     ("worker", include_str!("prelude/worker.lua")),
     ("socket", include_str!("prelude/socket.lua")),
+    ("library", include_str!("prelude/library.lua")),
     ("script", include_str!("prelude/script.lua")),
     ("fields", include_str!("prelude/fields.lua")),
 ];

@@ -14,7 +14,7 @@ use std::{
 
 use mlua::ffi::lua_State;
 
-use crate::{Arguments, Op, Order, Phase, Ticket, crew::Crew, socket::Owner};
+use crate::{Arguments, Jump, Op, Order, Phase, Ticket, api::body::Draft, crew::Crew, socket::Owner};
 
 /// What a VM may release.
 #[derive(Default)]
@@ -143,6 +143,10 @@ pub struct RequestState {
     /// The sockets that it has opened.
     pub(crate) sockets: Option<Owner>,
     pub arguments: Arguments,
+    /// A body that a script puts together.
+    pub(crate) draft: Option<Draft>,
+    /// Where the script that has just ended sends the request.
+    pub jump: Option<Jump>,
 }
 
 impl fmt::Debug for RequestState {

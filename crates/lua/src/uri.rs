@@ -79,6 +79,21 @@ pub(crate) fn unescape(text: &[u8], out: &mut Vec<u8>) {
     }
 }
 
+/// Appends a path with `%XX` decoded. A `%` that starts no code stays, and so does `+`.
+pub(crate) fn decode_path(path: &[u8], out: &mut Vec<u8>) {
+    let mut rest = path;
+    while let [byte, tail @ ..] = rest {
+        rest = tail;
+        match (byte, tail) {
+            (b'%', [high, low, after @ ..]) if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
+                out.push(hex(*high) << 4 | hex(*low));
+                rest = after;
+            }
+            _ => out.push(*byte),
+        }
+    }
+}
+
 const fn hex(digit: u8) -> u8 {
     match digit {
         b'0'..=b'9' => digit - b'0',

@@ -32,6 +32,7 @@ use crate::{
     host::Host,
     prelude::{self, Prelude},
     socket::Sockets,
+    symbols::Logging,
     task::Thread,
 };
 
@@ -82,6 +83,7 @@ impl Vm {
         log: Log,
     ) -> Result<Self, Error> {
         let host = Rc::new(Host::new(worker, log, Sockets::new(&settings.sockets)));
+        Logging::to(Rc::downgrade(&host));
         let options = LuaOptions::new();
         // SAFETY: scripts of the configuration are trusted with all of LuaJIT, its FFI included.
         let lua = unsafe { Lua::unsafe_new_with(StdLib::ALL, options) };
@@ -91,6 +93,7 @@ impl Vm {
         if settings.regex_match_limit > 0 {
             host.regex.set_match_limit(settings.regex_match_limit);
         }
+        host.hyphenates.set(settings.transform_underscores);
         let prelude = prelude::load(&lua, settings, address, worker).map_err(start)?;
         let mut main = ptr::null_mut();
         let (mut describe, mut ctx_tables, mut waiting) = (0, 0, 0);

@@ -1,11 +1,11 @@
 //! Writes the head of an answer: what the client gets to see, whoever made it.
 
 use tidegate_core::snapshot::{Answers, ErrorPages};
-use tidegate_lua::Phase;
+use tidegate_lua::{Phase, Verdict};
 
 use crate::{
     error::Error,
-    exchange::Exchange,
+    exchange::{Commitment, Exchange},
     http::{
         body::Writer,
         fields::{Fields, Kind},
@@ -48,8 +48,12 @@ pub(crate) async fn filter_head(
     route: Option<&Route>,
     exchange: &mut Exchange,
 ) -> Result<(), Error> {
+    exchange.commitment = Commitment::Withheld;
     if let Some((route, filter)) = route.and_then(|route| Some((route, route.header_filter.as_ref()?))) {
-        lua::run_detached(worker, route, filter, Phase::HeaderFilter, exchange).await?;
+        let verdict = lua::run_detached(worker, route, filter, Phase::HeaderFilter, exchange).await?;
+        if let Verdict::Exit(code @ 200..) = verdict {
+            return Err(Error::Replaced(code));
+        }
     }
     exchange.headers_sent = true;
     Ok(())
@@ -70,7 +74,10 @@ pub(crate) fn write_head(
     if with_body && length == Length::Unknown && !chunked {
         exchange.request.keep_alive = false; // Only the end of the connection ends such a body.
     }
-    write_status_line(exchange.response.status, output);
+    match &exchange.response.reason {
+        Some(reason) => write_line(exchange.response.status, reason, output),
+        None => write_status_line(exchange.response.status, output),
+    }
     let mut dated = exchange.response.undated;
     for (kind, name, value) in exchange.response.fields.iter() {
         // The length of a body is the gateway's to say; where there is none (HEAD, 304) it is news.
@@ -99,10 +106,14 @@ pub(crate) fn write_head(
 }
 
 pub(crate) fn write_status_line(code: u16, output: &mut Vec<u8>) {
+    write_line(code, status::reason(code).as_bytes(), output);
+}
+
+fn write_line(code: u16, reason: &[u8], output: &mut Vec<u8>) {
     output.extend_from_slice(b"HTTP/1.1 ");
     let digit = |divisor: u16| b'0' + (code / divisor % 10) as u8;
     output.extend_from_slice(&[digit(100), digit(10), digit(1), b' ']);
-    output.extend_from_slice(status::reason(code).as_bytes());
+    output.extend_from_slice(reason);
     output.extend_from_slice(b"\r\n");
 }
 
@@ -153,7 +164,9 @@ pub(crate) fn report(exchange: &mut Exchange, code: u16, message: &str, answers:
         response.fields.push(b"Retry-After", b"1");
     }
     if answers.errors == ErrorPages::Html {
-        return page(code, &answers.server).into_bytes();
+        // Statuses without a phrase have no page either.
+        let known = code >= 300 && status::reason(code) != status::reason(999);
+        return if known { page(code, &answers.server).into_bytes() } else { Vec::new() };
     }
     let message = if message.is_empty() { status::reason(code) } else { message };
     let report = serde_json::json!({"error": {"status": code, "message": message, "requestId": id}});

@@ -29,8 +29,12 @@ pub(crate) enum Error {
     ClientStalled,
     #[error("request body: {0}")]
     RequestBody(body::Error),
+    #[error("the request body cannot be kept: {0}")]
+    Spool(std::io::Error),
     #[error("lua failed")]
     Lua,
+    #[error("a header filter answers {0} instead")]
+    Replaced(u16),
 }
 
 /// When the same request may be tried once more.
@@ -54,7 +58,8 @@ impl Error {
             Self::ClientStalled => 408,
             Self::RequestBody(body::Error::TooLarge) => 413,
             Self::RequestBody(_) => 400,
-            Self::Lua => 500,
+            Self::Spool(_) | Self::Lua => 500,
+            Self::Replaced(code) => *code,
         }
     }
 
@@ -69,7 +74,7 @@ impl Error {
             Self::ClientStalled => "the request takes too long",
             Self::RequestBody(body::Error::TooLarge) => "the request body is too large",
             Self::RequestBody(_) => "the request body is malformed",
-            Self::ClientGone | Self::Lua => "",
+            Self::ClientGone | Self::Spool(_) | Self::Lua | Self::Replaced(_) => "",
         }
     }
 

@@ -1,13 +1,17 @@
 //! One request and its answer, as the data plane keeps them and as Lua sees them.
 
-use std::{borrow::Cow, net::SocketAddr, time::Instant};
+use std::{
+    borrow::Cow, collections::HashSet, net::SocketAddr, os::unix::ffi::OsStrExt as _, rc::Rc, time::Instant,
+};
 
 use tidegate_core::{RouteId, Timestamp};
-use tidegate_lua::{InvalidHeader, RequestState};
+use tidegate_lua::{AnswerEnd, BodyState, InvalidHeader, RequestState};
 
 use crate::{
     http::{fields::Kind, request::Request, response::Response},
+    request_body::{Body, Spool},
     script_log,
+    site::{Route, Site},
 };
 
 /// Bytes that Lua may write before it has to wait until they are sent.
@@ -18,6 +22,7 @@ const ID_LIMIT: usize = 128;
 
 /// Everything that is known of the request that a connection is serving. Reused for the next one.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts of one request")]
 pub(crate) struct Exchange {
     pub(crate) request: Request,
     pub(crate) response: Response,
@@ -29,7 +34,17 @@ pub(crate) struct Exchange {
     number: u64,
     id: String,
     /// The request body, once Lua has read it.
-    pub(crate) body: Option<Vec<u8>>,
+    pub(crate) body: Option<Body>,
+    /// Lua wants no request body.
+    pub(crate) is_discarded: bool,
+    /// Bytes of a body that are kept in memory.
+    body_memory: usize,
+    /// Something here asked for what is being served, rather than the client.
+    pub(crate) is_internal: bool,
+    /// What is written is held back until its length is known; that many bytes of it.
+    buffering: Option<usize>,
+    /// Lua has ended the answer.
+    pub(crate) is_ended: bool,
     /// What Lua wrote and has not been sent yet.
     pub(crate) written: Vec<u8>,
     /// Where in it each call that wrote ended, if a body filter wants to know.
@@ -39,9 +54,14 @@ pub(crate) struct Exchange {
     /// The body filter has seen the last of the body.
     pub(crate) body_ended: bool,
     pub(crate) headers_sent: bool,
+    pub(crate) commitment: Commitment,
     pub(crate) lua: RequestState,
     /// What the configuration defines for this request, in lower case, with its present value.
-    variables: Vec<(String, Vec<u8>)>,
+    pub(crate) variables: Vec<(String, Vec<u8>)>,
+    /// All variables that the configuration defines somewhere.
+    names: Rc<HashSet<String>>,
+    /// What the route's regular expression captured, from `$1`.
+    captures: Vec<Vec<u8>>,
     pub(crate) route: Option<RouteId>,
     pub(crate) started: Instant,
     pub(crate) arrived: Timestamp,
@@ -63,7 +83,22 @@ pub(crate) struct Attempt {
     pub(crate) status: u16,
 }
 
+/// Whether Lua can still change the head.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Commitment {
+    /// Until Lua writes.
+    Open,
+    /// Until it is sent: what is written to a client of HTTP/1.0 is kept until its length is known.
+    Withheld,
+    /// Lua has begun a body, so for Lua the head has been sent, although it waits for more to be sent with it.
+    Made,
+}
+
 impl Exchange {
+    pub(crate) fn is_committed(&self) -> bool {
+        self.commitment == Commitment::Made
+    }
+
     pub(crate) fn new(client: SocketAddr, local: SocketAddr) -> Self {
         Self {
             request: Request::default(),
@@ -74,13 +109,21 @@ impl Exchange {
             number: script_log::next_connection(),
             id: String::new(),
             body: None,
+            is_discarded: false,
+            body_memory: 0,
+            is_internal: false,
+            buffering: None,
+            is_ended: false,
             written: Vec::new(),
             ends: Vec::new(),
             filtered: false,
             body_ended: false,
             headers_sent: false,
+            commitment: Commitment::Open,
             lua: RequestState::default(),
             variables: Vec::new(),
+            names: Rc::default(),
+            captures: Vec::new(),
             route: None,
             started: Instant::now(),
             arrived: Timestamp::default(),
@@ -96,12 +139,18 @@ impl Exchange {
         self.response.clear();
         self.make_id();
         self.body = None;
+        self.is_discarded = false;
+        self.is_internal = false;
+        self.buffering = None;
+        self.is_ended = false;
+        self.captures.clear();
         self.written.clear();
         self.ends.clear();
         self.filtered = false;
         self.body_ended = false;
         self.variables.clear();
         self.headers_sent = false;
+        self.commitment = Commitment::Open;
         self.route = None;
         self.started = started;
         self.arrived = arrived;
@@ -109,6 +158,40 @@ impl Exchange {
         self.bytes_in = 0;
         self.bytes_out = 0;
         self.count += 1;
+    }
+
+    /// Takes what it needs to know of the configuration.
+    pub(crate) fn settle(&mut self, site: &Site) {
+        self.names = Rc::clone(&site.names);
+        self.body_memory = site.snapshot.limits.client_body_buffer;
+        let holds_back = !self.request.is_11 && site.snapshot.lua.http10_buffering;
+        self.buffering = holds_back.then_some(site.snapshot.limits.lua_body_bytes);
+        if holds_back {
+            self.commitment = Commitment::Withheld;
+        }
+    }
+
+    /// A route is going to serve it.
+    pub(crate) fn enter(&mut self, route: &Route) {
+        self.route = Some(route.name.clone());
+        self.filtered = route.body_filter.is_some();
+        if let Some(regex) = &route.regex {
+            self.capture(regex);
+        }
+    }
+
+    fn capture(&mut self, regex: &regex::Regex) {
+        self.captures.clear();
+        let Ok(path) = std::str::from_utf8(self.request.path()) else { return };
+        let Some(captures) = regex.captures(path) else { return };
+        let text = |part: Option<regex::Match<'_>>| part.map_or_else(Vec::new, |part| part.as_str().into());
+        self.captures = captures.iter().skip(1).map(text).collect();
+        let named = regex.capture_names().flatten();
+        let named: Vec<_> =
+            named.map(|name| (name.to_ascii_lowercase(), text(captures.name(name)))).collect();
+        for (name, value) in named {
+            self.define(&name, value);
+        }
     }
 
     pub(crate) fn define(&mut self, name: &str, value: Vec<u8>) {
@@ -144,6 +227,28 @@ impl Exchange {
     }
 }
 
+impl Exchange {
+    /// A variable that the configuration defines: empty until it is set.
+    fn defined(&self, name: &[u8]) -> Option<Cow<'_, [u8]>> {
+        if let Some((_, value)) = self.variables.iter().find(|(known, _)| known.as_bytes() == name) {
+            return Some(Cow::Borrowed(value));
+        }
+        let name = std::str::from_utf8(name).ok()?;
+        if let Ok(number @ 1..) = name.parse::<usize>() {
+            return self.captures.get(number - 1).map(|capture| Cow::Borrowed(&**capture));
+        }
+        self.names.contains(name).then_some(Cow::Borrowed(&[]))
+    }
+
+    fn replace_body(&mut self, body: Body) {
+        let length = body.len().to_string();
+        self.request.fields.remove_kind(Kind::TransferEncoding);
+        self.request.fields.remove_kind(Kind::ContentLength);
+        self.request.fields.push(b"Content-Length", length.as_bytes());
+        self.body = Some(body);
+    }
+}
+
 fn seconds(from: Option<Instant>, to: Option<Instant>) -> Option<Cow<'static, [u8]>> {
     let span = to?.checked_duration_since(from?)?;
     Some(Cow::Owned(format!("{:.3}", span.as_secs_f64()).into_bytes()))
@@ -169,7 +274,15 @@ impl tidegate_lua::Exchange for Exchange {
     }
 
     fn set_header(&mut self, name: &[u8], values: &[&[u8]]) -> Result<(), InvalidHeader> {
-        self.request.fields.set(name, values)
+        self.request.fields.set(name, values)?;
+        if name.eq_ignore_ascii_case(b"host") {
+            self.request.find_host();
+        }
+        Ok(())
+    }
+
+    fn add_header(&mut self, name: &[u8], value: &[u8]) -> Result<(), InvalidHeader> {
+        self.request.fields.add(name, value)
     }
 
     fn each_response_header(&self, each: &mut dyn FnMut(&[u8], &[u8])) {
@@ -186,6 +299,48 @@ impl tidegate_lua::Exchange for Exchange {
             self.response.undated = values.is_empty();
         }
         self.response.fields.set(name, values)
+    }
+
+    fn add_response_header(&mut self, name: &[u8], value: &[u8]) -> Result<(), InvalidHeader> {
+        if self.headers_sent {
+            return Err(InvalidHeader::Sent);
+        }
+        self.response.fields.add(name, value)
+    }
+
+    fn set_method(&mut self, method: &[u8]) {
+        self.request.set_method(method);
+    }
+
+    fn set_path(&mut self, path: &[u8]) {
+        self.request.set_path(path);
+        self.is_internal = true;
+    }
+
+    fn set_args(&mut self, args: &[u8]) {
+        self.request.set_query(args);
+    }
+
+    fn raw_head(&self) -> Option<&[u8]> {
+        Some(self.request.head()).filter(|head| !head.is_empty())
+    }
+
+    fn is_internal(&self) -> bool {
+        self.is_internal
+    }
+
+    fn is_buffering(&self) -> bool {
+        self.buffering.is_some()
+    }
+
+    fn answer_end(&self) -> AnswerEnd {
+        if self.headers_sent && self.request.method() == b"HEAD" {
+            AnswerEnd::HeaderOnly
+        } else if self.is_ended {
+            AnswerEnd::Ended
+        } else {
+            AnswerEnd::Open
+        }
     }
 
     fn args(&self) -> Option<&[u8]> {
@@ -229,16 +384,27 @@ impl tidegate_lua::Exchange for Exchange {
             b"route_name" => self.route.as_ref().map(|route| Cow::Borrowed(route.as_str().as_bytes())),
             b"msec" => Some(text(format_args!("{:.3}", self.arrived.as_secs_f64()))),
             b"pid" => Some(text(std::process::id())),
-            _ => {
-                let defined = self.variables.iter().find(|(known, _)| known.as_bytes() == name);
-                defined.map(|(_, value)| Cow::Borrowed(&**value))
-            }
+            b"request_body" => tidegate_lua::Exchange::body(self).map(Cow::Borrowed),
+            b"request_body_file" => tidegate_lua::Exchange::body_file(self).map(Cow::Borrowed),
+            _ => self.defined(name),
         }
     }
 
     fn set_variable(&mut self, name: &[u8], value: &[u8]) -> bool {
+        if name == b"args" {
+            self.request.set_query(value);
+            return true;
+        }
         let defined = self.variables.iter_mut().find(|(known, _)| known.as_bytes() == name);
-        defined.map(|(_, old)| value.clone_into(old)).is_some()
+        if let Some((_, old)) = defined {
+            value.clone_into(old);
+            return true;
+        }
+        let Some(name) = std::str::from_utf8(name).ok().filter(|name| self.names.contains(*name)) else {
+            return false;
+        };
+        self.variables.push((name.to_owned(), value.to_owned()));
+        true
     }
 
     fn status(&self) -> u16 {
@@ -247,22 +413,74 @@ impl tidegate_lua::Exchange for Exchange {
 
     fn set_status(&mut self, status: u16) {
         self.response.status = status;
+        self.response.reason = None;
+    }
+
+    fn set_reason(&mut self, reason: &[u8]) {
+        let plain = !reason.is_empty() && !reason.iter().any(u8::is_ascii_control);
+        self.response.reason = plain.then(|| reason.to_owned());
     }
 
     fn headers_sent(&self) -> bool {
-        self.headers_sent
+        self.headers_sent || self.is_committed()
     }
 
     fn write(&mut self, bytes: &[u8]) -> bool {
+        if self.commitment == Commitment::Open {
+            self.commitment = Commitment::Made;
+            if self.response.status == 0 {
+                self.response.status = 200;
+            }
+        }
         self.written.extend_from_slice(bytes);
         if self.filtered {
             self.ends.push(self.written.len());
+        }
+        match self.buffering {
+            Some(most) if self.written.len() > most => self.buffering = None,
+            Some(_) => return false,
+            None => {}
         }
         self.written.len() >= FLUSH_AT
     }
 
     fn body(&self) -> Option<&[u8]> {
-        self.body.as_deref()
+        match &self.body {
+            Some(Body::Memory(body)) => Some(body),
+            Some(Body::File(_)) | None => None,
+        }
+    }
+
+    fn body_state(&self) -> BodyState {
+        match &self.body {
+            Some(Body::Memory(_)) => BodyState::Memory,
+            Some(Body::File(_)) => BodyState::File,
+            None if self.is_discarded => BodyState::Discarded,
+            None => BodyState::Unread,
+        }
+    }
+
+    fn body_file(&self) -> Option<&[u8]> {
+        match &self.body {
+            Some(Body::File(spool)) => Some(spool.path().as_os_str().as_bytes()),
+            Some(Body::Memory(_)) | None => None,
+        }
+    }
+
+    fn discard_body(&mut self) {
+        self.is_discarded = true;
+    }
+
+    fn set_body(&mut self, body: Vec<u8>, memory: Option<usize>) -> Result<(), String> {
+        let body = Body::new(body, memory.unwrap_or(self.body_memory));
+        self.replace_body(body.map_err(|error| format!("fail to write file: {error}"))?);
+        Ok(())
+    }
+
+    fn set_body_file(&mut self, path: &[u8], clean: bool) -> Result<(), String> {
+        let failed = |_| format!("open() \"{}\" failed", String::from_utf8_lossy(path));
+        self.replace_body(Body::File(Spool::of(path, clean).map_err(failed)?));
+        Ok(())
     }
 
     fn client(&self) -> SocketAddr {

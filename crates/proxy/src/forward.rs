@@ -38,6 +38,7 @@ use crate::{
     line::Line,
     receive::{Received, Receiver},
     relay::{self, Relay},
+    request_body::{Body, Pieces},
     site::{Route, Site},
     upstream::{Member, Upstream},
     wait::{Fault, Limit},
@@ -153,6 +154,9 @@ async fn await_endpoint(
         return Err(Error::QueueFull);
     }
     let place = Queued::join(upstream, worker.index);
+    if upstream.is_asleep() {
+        worker.telemetry.announce_waiting();
+    }
     let mut changed = pin!(upstream.changed.notified());
     let limit = Limit { deadline: &connection.line.front, span: left.min(RECHECK) };
     let waited = limit.bound(|cx| changed.as_mut().poll(cx)).await;
@@ -262,11 +266,21 @@ async fn exchange_on(
     send_first(&mut up_write, upload, limit).await?;
 
     let writer = upload_writer(exchange.request.framing);
+    let spool = match &exchange.body {
+        Some(Body::File(spool)) => Some(Pieces::new(spool.path())),
+        _ => None,
+    };
     let mut receiver =
         Receiver { worker: &worker, site, route, exchange, output, deadline: front, client: down_write };
     let replayable = reader.is_done();
-    let uploaded = Cell::new(replayable);
-    let received = if replayable {
+    let uploaded = Cell::new(replayable && spool.is_none());
+    let received = if let Some(mut pieces) = spool {
+        let limit = Limit { deadline: back, span: timeouts.upstream_idle };
+        let uploading = upload_file(&mut pieces, &mut up_write, limit, &uploaded, || {
+            front.arm(timeouts.first_byte);
+        });
+        beside(uploading, receiver.receive(&mut up_read)).await
+    } else if replayable {
         receiver.receive(&mut up_read).await
     } else {
         upload.clear();
@@ -283,14 +297,7 @@ async fn exchange_on(
                 pool: &worker.buffers,
             };
             // The answer is due once the request is complete, so each part of it moves that on.
-            match relay.run(|| front.arm(timeouts.first_byte)).await {
-                Ok(()) => uploaded.set(true),
-                // The upstream reads no further. It may have answered for all that.
-                Err(relay::Fault::Sink(_)) => {}
-                Err(relay::Fault::Source(fault)) => return Err(Error::client(&fault)),
-                Err(relay::Fault::Body(error)) => return Err(Error::RequestBody(error)),
-            }
-            Ok(())
+            upload_body(relay, &uploaded, || front.arm(timeouts.first_byte)).await
         };
         beside(uploading, receiver.receive(&mut up_read)).await
     };
@@ -305,6 +312,44 @@ async fn exchange_on(
         }
         Ok(Received::Upgraded(sent)) => Ok(Some((stream, sent))),
         Err(error) => Err(Failure { error, replayable }),
+    }
+}
+
+/// Sends a body that comes from the client; `uploaded` tells whether all of it.
+async fn upload_body(
+    relay: Relay<'_, '_, '_>,
+    uploaded: &Cell<bool>,
+    progress: impl Fn(),
+) -> Result<(), Error> {
+    match relay.run(progress).await {
+        Ok(()) => uploaded.set(true),
+        // The upstream reads no further. It may have answered for all that.
+        Err(relay::Fault::Sink(_)) => {}
+        Err(relay::Fault::Source(fault)) => return Err(Error::client(&fault)),
+        Err(relay::Fault::Body(error)) => return Err(Error::RequestBody(error)),
+    }
+    Ok(())
+}
+
+/// Sends a body that lies in a file; `uploaded` tells whether all of it.
+async fn upload_file(
+    pieces: &mut Pieces,
+    sink: &mut WriteHalf<'_>,
+    limit: Limit<'_>,
+    uploaded: &Cell<bool>,
+    progress: impl Fn(),
+) -> Result<(), Error> {
+    loop {
+        let piece = pieces.next().await.map_err(Error::Spool)?;
+        if piece.is_empty() {
+            uploaded.set(true);
+            return Ok(());
+        }
+        // An upstream that reads no further may have answered for all that.
+        if limit.write(sink, &piece).await.is_err() {
+            return Ok(());
+        }
+        progress();
     }
 }
 
@@ -355,8 +400,11 @@ fn prepare(connection: &mut Connection, site: &Site) -> Result<(), Error> {
     let Line { input, upload, reader, .. } = line;
     upload.clear();
     write_request(exchange, site.trusts(exchange.client.ip()), upload);
-    if let Some(body) = &exchange.body {
-        upload.extend_from_slice(body);
+    match &exchange.body {
+        Some(Body::Memory(body)) => upload.extend_from_slice(body),
+        Some(Body::File(_)) | None => {}
+    }
+    if exchange.body.is_some() {
         return Ok(());
     }
     let writer = upload_writer(exchange.request.framing);
@@ -377,9 +425,10 @@ fn write_request(exchange: &mut Exchange, trusted: bool, output: &mut Vec<u8>) {
     if request.fields.contains(Kind::Connection) {
         request.fields.remove_nominated();
     }
-    for part in [request.method(), b" ", request.target(), b" HTTP/1.1\r\n"] {
-        output.extend_from_slice(part);
-    }
+    output.extend_from_slice(request.method());
+    output.push(b' ');
+    request.write_target(output);
+    output.extend_from_slice(b" HTTP/1.1\r\n");
     let mut via: &[u8] = b"";
     for (kind, name, value) in request.fields.iter() {
         match kind {
@@ -393,7 +442,9 @@ fn write_request(exchange: &mut Exchange, trusted: bool, output: &mut Vec<u8>) {
     write_forwarded(request, client_text, trusted, output);
     write_via(request, via, output);
     match (body, request.framing) {
-        (Some(body), _) => write_length(body.len() as u64, output),
+        // Nobody has a body to a request without one.
+        (Some(body), Framing::None) if body.len() == 0 => {}
+        (Some(body), _) => write_length(body.len(), output),
         (None, Framing::Length(length)) => write_length(length, output),
         (None, Framing::Chunked) => write_field(b"Transfer-Encoding", b"chunked", output),
         (None, Framing::None | Framing::UntilClose) => {}

@@ -28,6 +28,8 @@ mod lua;
 mod node;
 mod receive;
 mod relay;
+mod request_body;
+mod respond;
 mod script_log;
 mod seat;
 mod site;

@@ -18,6 +18,7 @@ use crate::{
         fields::Kind,
         request::Request,
     },
+    request_body::Intake,
     site::{Route, Site},
     wait::{Fault, Limit, poll_read},
     worker::Worker,
@@ -132,23 +133,25 @@ impl Line {
 
     /// Reads the whole body for Lua.
     pub(crate) async fn read_body(&mut self, exchange: &mut Exchange, site: &Site) -> Result<Reply, Error> {
-        if exchange.body.is_some() || exchange.request.framing == Framing::None {
+        if exchange.body.is_some() || exchange.is_discarded {
             return Ok(Reply::Done);
         }
-        let limit = site.snapshot.limits.lua_body_bytes;
-        if matches!(exchange.request.framing, Framing::Length(length) if length > limit as u64) {
+        let limits = &site.snapshot.limits;
+        let most = limits.lua_body_bytes as u64;
+        if matches!(exchange.request.framing, Framing::Length(length) if length > most) {
             return Err(Error::RequestBody(body::Error::TooLarge));
         }
         self.send_continue(&site.snapshot.timeouts).await?;
-        let mut body = Vec::new();
+        let mut intake = Intake::new(limits.client_body_buffer);
         loop {
             if let Some(buffer) = &mut self.input {
-                self.reader.take(buffer, |data| body.extend_from_slice(data)).map_err(Error::RequestBody)?;
+                self.reader.take(buffer, |data| intake.take(data)).map_err(Error::RequestBody)?;
                 self.release_input();
             }
-            if body.len() > limit {
+            if intake.len() > most {
                 return Err(Error::RequestBody(body::Error::TooLarge));
             }
+            intake.settle().await.map_err(Error::Spool)?;
             if self.reader.is_done() {
                 break;
             }
@@ -157,7 +160,21 @@ impl Line {
                 return Err(Error::RequestBody(body::Error::Truncated));
             }
         }
-        exchange.body = Some(body);
+        exchange.body = Some(intake.finish().await.map_err(Error::Spool)?);
+        Ok(Reply::Done)
+    }
+
+    /// Sends the head of the answer.
+    pub(crate) async fn send_head(
+        &mut self,
+        exchange: &mut Exchange,
+        site: &Site,
+        route: &Route,
+    ) -> Result<Reply, Error> {
+        if self.lua_writer.is_none() {
+            self.begin_lua(exchange, route).await?;
+            self.flush(&site.snapshot.timeouts).await?;
+        }
         Ok(Reply::Done)
     }
 
@@ -168,6 +185,9 @@ impl Line {
         site: &Site,
         route: &Route,
     ) -> Result<Reply, Error> {
+        if exchange.is_ended {
+            return Ok(Reply::Done);
+        }
         let writer = match self.lua_writer {
             Some(writer) => writer,
             None => self.begin_lua(exchange, route).await?,
@@ -187,8 +207,22 @@ impl Line {
         exchange.written.clear();
     }
 
-    /// Sends the rest of what Lua has written.
+    /// Sends the rest of what Lua has written, and sees to it that the next request can be read.
     pub(crate) async fn finish_lua(
+        &mut self,
+        exchange: &mut Exchange,
+        site: &Site,
+        route: &Route,
+    ) -> Result<(), Error> {
+        if !exchange.is_ended {
+            self.end_lua(exchange, site, route).await?;
+        }
+        self.discard_body(exchange, &site.snapshot.timeouts).await;
+        Ok(())
+    }
+
+    /// Sends the rest of what Lua has written; there will be no more.
+    pub(crate) async fn end_lua(
         &mut self,
         exchange: &mut Exchange,
         site: &Site,
@@ -205,9 +239,8 @@ impl Line {
         if answer::has_body(exchange) {
             writer.finish(None, &mut self.output);
         }
-        self.flush(&site.snapshot.timeouts).await?;
-        self.discard_body(exchange, &site.snapshot.timeouts).await;
-        Ok(())
+        exchange.is_ended = true;
+        self.flush(&site.snapshot.timeouts).await
     }
 
     /// Lets the body filter at what has been written.

@@ -1,7 +1,7 @@
 //! A snapshot, made ready for one worker: routes arranged for lookup, Lua compiled, counters found.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     net::{IpAddr, SocketAddr},
     rc::Rc,
     sync::Arc,
@@ -27,6 +27,10 @@ pub(crate) struct Site {
     /// Set for every request, before its route's own.
     pub(crate) vars: Vec<(String, Value)>,
     pub(crate) server_rewrite: Option<Handler>,
+    /// All variables that are defined anywhere.
+    pub(crate) names: Rc<HashSet<String>>,
+    /// Routes by the name to go to, `@` included.
+    pub(crate) places: HashMap<String, usize>,
     /// Compiled once for all routes that use them, and carried over to the next site.
     handlers: HashMap<(Script, Use), Handler>,
 }
@@ -52,6 +56,8 @@ pub(crate) struct Route {
     pub(crate) series: Arc<Series>,
     pub(crate) upstream: Option<Rc<Upstream>>,
     pub(crate) local: Option<LocalAnswer>,
+    /// Of its path, if it captures something.
+    pub(crate) regex: Option<regex::Regex>,
     /// Only `ngx.exec` and subrequests may get here.
     pub(crate) internal: bool,
     pub(crate) vars: Vec<(String, Value)>,
@@ -89,6 +95,8 @@ impl Site {
             upstreams,
             vars: Vec::new(),
             server_rewrite: None,
+            names: Rc::new(names(snapshot)),
+            places: places(&snapshot.routes),
             handlers: HashMap::new(),
             snapshot: Arc::clone(snapshot),
         };
@@ -116,6 +124,7 @@ impl Site {
                 series,
                 upstream,
                 local: route.local.clone(),
+                regex: captures(route),
                 internal: route.internal,
                 vars,
                 need_request_body: route.need_request_body,
@@ -171,6 +180,24 @@ impl Site {
     pub(crate) fn trusts(&self, peer: IpAddr) -> bool {
         let peer = peer.to_canonical();
         self.snapshot.trusted_proxies.iter().any(|network| network.contains(&peer))
+    }
+}
+
+fn names(snapshot: &Snapshot) -> HashSet<String> {
+    let all = snapshot.routes.iter().flat_map(|route| &route.vars).chain(&snapshot.vars);
+    all.map(|var| var.name.clone()).collect()
+}
+
+fn places(routes: &[snapshot::Route]) -> HashMap<String, usize> {
+    let named = routes.iter().enumerate();
+    named.filter_map(|(index, route)| Some((route.matcher.name.clone()?, index))).collect()
+}
+
+/// The regular expression of a route's path, if it captures something.
+fn captures(route: &snapshot::Route) -> Option<regex::Regex> {
+    match &route.matcher.path {
+        snapshot::PathMatch::Regex(regex) if regex.captures_len() > 1 => Some(regex.clone()),
+        _ => None,
     }
 }
 

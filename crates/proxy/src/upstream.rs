@@ -110,6 +110,11 @@ impl Upstream {
         !self.resolving.replace(true)
     }
 
+    /// Whether nobody can serve before somebody is started.
+    pub(crate) fn is_asleep(&self) -> bool {
+        self.is_fleet() && self.state.borrow().endpoints.is_empty()
+    }
+
     pub(crate) fn is_fleet(&self) -> bool {
         matches!(self.settings.borrow().target, UpstreamTarget::Fleet(_))
     }

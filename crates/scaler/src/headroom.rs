@@ -120,6 +120,11 @@ pub(crate) fn name(headroom: &Headroom) -> String {
     format!("headroom for {} overload{waiting}", percent(headroom.overload))
 }
 
+/// What is wanted while nobody asks. The loops look on meanwhile.
+pub(crate) fn at_rest(words: Words) -> Opinion {
+    Opinion { wanted: Wanted::Count(0), because: words.say(|| "nobody asks".to_owned()) }
+}
+
 impl Rivalry {
     pub(crate) fn opinion(
         &mut self,

@@ -73,6 +73,11 @@ pub struct RouteMetrics {
 }
 
 impl Metrics {
+    /// Whether anybody asks for anything: requests come, are in flight, or wait.
+    pub(crate) fn is_active(&self) -> bool {
+        [self.arrival_rate, self.concurrency, self.queued].into_iter().flatten().any(|reading| reading > 0.0)
+    }
+
     /// The reading of `signal`; `None` where it is not known.
     pub fn read(&self, signal: &Signal) -> Option<f64> {
         match signal {

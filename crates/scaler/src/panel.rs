@@ -156,6 +156,7 @@ fn hpa(policy: &Policy) -> Policy {
     Policy {
         min: policy.min,
         max: policy.max,
+        idle: policy.idle,
         slo: Slo::default(),
         triggers: vec![Trigger::Target(target)],
         scale_out: Pace {

@@ -52,6 +52,9 @@ pub struct State {
     desired: u32,
     /// When `desired` last changed, in lived time.
     changed: Duration,
+    /// When somebody last asked for anything, in lived time. `None`: nobody ever has.
+    #[serde(default)]
+    active: Option<Duration>,
     clock: SteadyClock,
     /// Instances that were ready in the step before. `None` before the first.
     ready: Option<u32>,
@@ -96,6 +99,7 @@ impl State {
         Self {
             desired,
             changed: Duration::ZERO,
+            active: None,
             clock: SteadyClock::default(),
             ready: None,
             start_ups: StartUps::default(),
@@ -202,6 +206,11 @@ impl Scaler {
         let ready = observed.instances.ready;
         let settled = self.state.ready.replace(ready).map_or(ready, |before| before.min(ready));
         self.learn(at, &metrics, observed, settled);
+        // What cannot be seen does not count as quiet.
+        let unseen = metrics.arrival_rate.is_none() && metrics.queued.is_none() && self.state.desired > 0;
+        if metrics.is_active() || unseen {
+            self.state.active = Some(self.state.clock.lived());
+        }
         let previous = self.state.desired;
         let sight = Sight {
             metrics: &metrics,
@@ -244,7 +253,8 @@ impl Scaler {
         words: Words,
     ) -> Course {
         let previous = self.state.desired;
-        let mut course = Course { count: wanted.unwrap_or(previous), adjustments: Vec::new(), words };
+        let kept = if self.policy.triggers.is_empty() && self.rests() { 0 } else { previous };
+        let mut course = Course { count: wanted.unwrap_or(kept), adjustments: Vec::new(), words };
         if blind && course.count < previous {
             let because = || "a metric is missing and what cannot be seen never shrinks a fleet".to_owned();
             course.adjust("missing metric", previous, because);
@@ -284,6 +294,7 @@ impl Scaler {
     }
 
     fn opinions(&mut self, sight: &Sight<'_>, words: Words) -> Vec<Opinion> {
+        let rests = self.rests();
         let triggers = self.policy.triggers.iter().zip(&mut self.state.memories);
         let opinion = |(trigger, memory): (&Trigger, &mut Memory)| match (trigger, memory) {
             (Trigger::Target(target), _) => Some(target::opinion(target, sight, words)),
@@ -298,7 +309,9 @@ impl Scaler {
                 Some(growth.opinion(backlog, sight, words))
             }
             (Trigger::Headroom(headroom), Memory::Headroom(rivalry)) => {
-                Some(rivalry.opinion(headroom, sight, (sight.now, sight.start_up), words))
+                let opinion = rivalry.opinion(headroom, sight, (sight.now, sight.start_up), words);
+                let at_rest = rests && opinion.wanted != Wanted::Unknown;
+                Some(if at_rest { headroom::at_rest(words) } else { opinion })
             }
             (Trigger::Formula(_), _) => None,
             // Every memory was suited to its trigger where the policy was taken.
@@ -327,6 +340,31 @@ impl Scaler {
         // Not `clamp`, which panics where a policy contradicts itself.
         let count = course.count.min(max).max(min);
         course.adjust("bounds", count, || format!("the policy allows {min} to {}", instances(max)));
+        if count == 0 && max > 0 {
+            self.keep_the_last(course);
+        }
+    }
+
+    /// Whether there is one instance or none is not for load to say: one is there as soon as somebody asks, and
+    /// until nobody has for a while.
+    fn keep_the_last(&self, course: &mut Course) {
+        let Some(active) = self.state.active else {
+            return;
+        };
+        let (quiet, idle) = (self.state.clock.lived().saturating_sub(active), self.policy.idle);
+        if quiet.is_zero() {
+            course.adjust("activity", 1, || "somebody asks, and there must be one to answer".to_owned());
+        } else if self.state.desired > 0 && quiet < idle {
+            course.adjust("activity", 1, || {
+                format!("the last goes when nobody has asked for {}, so far {}", span(idle), span(quiet))
+            });
+        }
+    }
+
+    /// Whether nobody has asked for so long that a fleet which may be empty should be.
+    fn rests(&self) -> bool {
+        let quiet = |active| self.state.clock.lived().saturating_sub(active);
+        self.policy.min == 0 && self.state.active.is_none_or(|active| quiet(active) >= self.policy.idle)
     }
 
     fn stabilize(&mut self, course: &mut Course) {

@@ -89,7 +89,7 @@ fn metrics(before: &Before) -> Metrics {
 
 #[cfg(test)]
 mod tests {
-    use tidegate_core::policy::{Pace, Slo, Target};
+    use tidegate_core::policy::{DEFAULT_IDLE, Pace, Slo, Target};
 
     use super::*;
     use crate::{
@@ -100,6 +100,7 @@ mod tests {
     fn policy(stabilization: u64) -> Policy {
         let target = Target { metric: TargetMetric::Utilization, route: None, value: 0.8, tolerance: 0.1 };
         Policy {
+            idle: DEFAULT_IDLE,
             min: 1,
             max: 100,
             slo: Slo::default(),

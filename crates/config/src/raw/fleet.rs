@@ -1,14 +1,12 @@
 //! `fleets`: what runs, and how far it scales.
 
-use schemars::json_schema;
 use tidegate_core::{policy::Mode, snapshot::Driver};
 
 use crate::{
-    decode::{Leaf, List, Mistake, record},
+    decode::{List, record},
     leaf::text,
     raw::{Hold, Period},
-    units::{Count, HOUR, Instances, Number, Percent, SECOND, Share, Span},
-    yaml::node::Scalar,
+    units::{Count, DAY, HOUR, Instances, Number, Percent, SECOND, Share, Span},
 };
 
 pub(crate) mod trigger;
@@ -58,10 +56,13 @@ record! {
 record! {
     /// How far, on what grounds and how fast the number of instances changes.
     Scale {
-        /// Fewest instances.
+        /// Fewest instances. `0`: none while nobody asks; a request then waits (`timeouts.queue`) until the first has
+        /// started.
         min: Fewest = default("1"),
         /// Most instances. Not below `min`.
         max: Instances = default("10"),
+        /// Where `min` is 0: how long nobody must have asked before the last instance goes.
+        idle: Span<SECOND, DAY> = default("5m"),
         /// What is owed to those who send requests. It is all that the default policy needs.
         slo: Slo = default("{}"),
         /// Each recommends a number of instances; the largest counts. Without this key, `headroom` with the
@@ -86,6 +87,8 @@ record! {
         min: Fewest = optional,
         /// Most instances. Without it, those of the fleet.
         max: Instances = optional,
+        /// As in `scale`. Without it, that of the fleet.
+        idle: Span<SECOND, DAY> = optional,
         /// What is owed to those who send requests. Without it, what the fleet owes.
         slo: Slo = optional,
         /// Each recommends a number of instances; the largest counts. Without this key, `headroom` with the
@@ -151,29 +154,5 @@ record! {
     }
 }
 
-/// As [`Instances`]; zero has a message of its own.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Fewest(pub(crate) Instances);
-
-impl Leaf for Fewest {
-    const WHAT: &'static str = Instances::WHAT;
-    const EXAMPLE: &'static str = "1";
-
-    fn read(scalar: &Scalar) -> Result<Self, Mistake> {
-        match Count::<0, 0>::read(scalar) {
-            Ok(_) => Err(Mistake::new(
-                "scaling to zero is not supported yet",
-                "keep at least 1 instance: `min: 1`",
-            )),
-            Err(_) => Instances::read(scalar).map(Self),
-        }
-    }
-
-    fn form() -> schemars::Schema {
-        json_schema!({ "allOf": [Instances::form()] })
-    }
-
-    fn bounds() -> Option<String> {
-        Instances::bounds()
-    }
-}
+/// As [`Instances`], and zero.
+pub(crate) type Fewest = Count<0, 1_000>;

@@ -80,6 +80,7 @@ fn ready(raw: &fleet::Ready) -> Option<ReadyCheck> {
 struct Parts<'a> {
     /// Fewest and most, and the place of the first.
     bounds: Option<(u32, u32)>,
+    idle: Option<Duration>,
     slo: Option<Slo>,
     triggers: &'a Field<List<fleet::Trigger>>,
     behavior: &'a Field<fleet::Behavior>,
@@ -112,6 +113,7 @@ impl Parts<'_> {
         Some(Policy {
             min,
             max,
+            idle: self.idle?,
             slo: self.slo?,
             triggers: triggers?,
             scale_out: scale_out?,
@@ -123,7 +125,8 @@ impl Parts<'_> {
 fn policy(raw: &fleet::Scale, routes: Known<'_>, report: &mut Report<'_>) -> Option<Policy> {
     let bounds = bounds(raw.min.given(), raw.max.given(), report);
     let slo = raw.slo.value().and_then(slo);
-    Parts { bounds, slo, triggers: &raw.triggers, behavior: &raw.behavior }.resolve(routes, report)
+    let idle = raw.idle.value().map(|idle| idle.0);
+    Parts { bounds, idle, slo, triggers: &raw.triggers, behavior: &raw.behavior }.resolve(routes, report)
 }
 
 /// The candidate of `scale`, if there is one.
@@ -135,8 +138,10 @@ fn candidate(raw: &fleet::Scale, routes: Known<'_>, report: &mut Report<'_>) -> 
     let min = candidate.min.optional()?.or_else(|| raw.min.given());
     let max = candidate.max.optional()?.or_else(|| raw.max.given());
     let bounds = bounds(min, max, report);
+    let idle = candidate.idle.optional()?.map(|given| &given.value).or_else(|| raw.idle.value());
+    let idle = idle.map(|idle| idle.0);
     let slo = candidate.slo.optional()?.map(|given| &given.value).or_else(|| raw.slo.value()).and_then(slo);
-    let parts = Parts { bounds, slo, triggers: &candidate.triggers, behavior: &candidate.behavior };
+    let parts = Parts { bounds, idle, slo, triggers: &candidate.triggers, behavior: &candidate.behavior };
     parts.resolve(routes, report).map(Some)
 }
 
@@ -154,7 +159,7 @@ fn bounds(
     report: &mut Report<'_>,
 ) -> Option<(u32, u32)> {
     let (min, max) = (min?, max?);
-    let (fewest, most) = (min.value.0.as_u32(), max.value.as_u32());
+    let (fewest, most) = (min.value.as_u32(), max.value.as_u32());
     if fewest > most {
         let message = format!("`min` is {fewest} and above `max`, which is {most}");
         report.error(min.place, message, "raise `max` (10 unless given) or lower `min`");

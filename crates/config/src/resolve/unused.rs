@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use tidegate_core::{
     Snapshot,
-    snapshot::{HostMatch, Limits, LuaSettings, Match, PathMatch, Upstream, UpstreamTarget},
+    snapshot::{HostMatch, LuaSettings, Match, PathMatch, Upstream, UpstreamTarget},
 };
 
 use crate::{
@@ -59,25 +59,12 @@ fn without_effect(raw: &raw::File, snapshot: &Snapshot, report: &mut Report<'_>)
                 place(&raw.max_running_timers),
             ),
             (
-                "http10Buffering",
-                lua.http10_buffering != default.http10_buffering,
-                place(&raw.http10_buffering),
-            ),
-            (
-                "transformUnderscoresInResponseHeaders",
-                lua.transform_underscores != default.transform_underscores,
-                place(&raw.transform_underscores_in_response_headers),
-            ),
-            (
                 "bufferSize",
                 lua.sockets.buffer_bytes != default.sockets.buffer_bytes,
                 sockets.and_then(|sockets| place(&sockets.buffer_size)),
             ),
         ]);
     }
-    let body = raw.limits.value().and_then(|limits| place(&limits.client_body_buffer));
-    let buffer = snapshot.limits.client_body_buffer != Limits::default().client_body_buffer;
-    keys.push(("clientBodyBuffer", buffer, body));
     for (name, changed, place) in keys {
         if let Some(place) = place.filter(|_| changed) {
             let help = "leave it out, or keep it for a later version";

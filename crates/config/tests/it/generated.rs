@@ -108,7 +108,7 @@ fn what_the_schema_refuses_the_parser_refuses() {
         ("/fleets/f/run/command", json!(["x"])),
         ("/fleets/f/driver", json!("threads")),
         ("/fleets/f/ready/path", json!("healthz")),
-        ("/fleets/f/scale/min", json!(0)),
+        ("/fleets/f/scale/min", json!(-1)),
         ("/fleets/f/scale/slo", json!({ "overload": "0.001" })),
         ("/fleets/f/scale/triggers/0/target/metric", json!("queued")),
         ("/fleets/f/scale/triggers/0/target/value", json!("many")),

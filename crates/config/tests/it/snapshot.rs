@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, num::NonZeroU32, time::Duration};
 use tidegate_core::{
     DictName, FleetId, RouteId, Snapshot, UpstreamId,
     policy::{
-        Amount, Backlog, Condition, Forecast, Headroom, Join, Metric, Mode, Pace, PaceLimit, Policy,
-        Pressure, Signal, Slo, Target, TargetMetric, Threshold, Trigger, Variable,
+        Amount, Backlog, Condition, DEFAULT_IDLE, Forecast, Headroom, Join, Metric, Mode, Pace, PaceLimit,
+        Policy, Pressure, Signal, Slo, Target, TargetMetric, Threshold, Trigger, Variable,
     },
     snapshot::{
         AccessLog, Admin, Answers, Balance, Driver, ErrorLog, Fleet, HeaderMatch, Hooks, HostMatch, Limits,
@@ -39,6 +39,7 @@ fn orders() -> Fleet {
         policy: Policy {
             min: 1,
             max: 40,
+            idle: DEFAULT_IDLE,
             slo: Slo::default(),
             triggers: vec![
                 Trigger::Target(Target {
@@ -188,6 +189,7 @@ fn a_fleet_has_defaults_down_to_its_trigger() {
     let expected = Policy {
         min: 1,
         max: 10,
+        idle: DEFAULT_IDLE,
         slo: Slo::default(),
         triggers: vec![Trigger::Headroom(headroom.clone())],
         scale_out: pace(0),

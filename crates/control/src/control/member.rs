@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use tidegate_core::{FleetId, Timestamp, policy::Mode, snapshot};
+use tidegate_core::{
+    FleetId, Timestamp,
+    policy::{Mode, Policy},
+    snapshot,
+};
 use tidegate_scaler::{
     Decision, Observed, Panel, Record, Scaler,
     observed::Metrics,
@@ -91,7 +95,7 @@ impl Member {
             None => (Panel::new(policy.clone(), candidate.clone(), policy.min), 0, fresh),
         };
         let desired = panel.acting().desired().min(policy.max).max(policy.min);
-        let desired = if fleet.mode == Mode::Act { desired } else { policy.min };
+        let desired = if fleet.mode == Mode::Act { desired } else { at_least_one(policy) };
         Self {
             fleet: Fleet::new(name.clone(), template, desired),
             observer: Observer::new(now.instant),
@@ -123,8 +127,9 @@ impl Member {
         self.fleet.configure(template);
         (self.mode, self.price) = (fleet.mode, fleet.price);
         // Also of a fleet that left the configuration a moment ago and is back.
+        let least = if self.mode == Mode::Act { fleet.policy.min } else { at_least_one(&fleet.policy) };
         let wanted = if self.mode == Mode::Act { self.panel.acting().desired() } else { self.fleet.desired };
-        self.fleet.desired = wanted.min(fleet.policy.max).max(fleet.policy.min);
+        self.fleet.desired = wanted.min(fleet.policy.max).max(least);
     }
 
     fn scaler(&self) -> &Scaler {
@@ -134,13 +139,23 @@ impl Member {
     /// Observes and decides. `fleets` is how many there are, `gaps` how often the journal lost something.
     pub(super) fn step(&mut self, now: Moment, fleets: usize, gaps: u64) -> Step {
         let observed = self.observer.observe(&self.fleet, now.instant);
+        self.metrics.clone_from(&observed.metrics);
+        self.decide(now, observed, fleets, gaps)
+    }
+
+    /// Decides at once, if there is no instance and a request waits for one.
+    pub(super) fn wake(&mut self, now: Moment, fleets: usize, gaps: u64) -> Option<Step> {
+        let asleep = self.fleet.desired == 0 && !self.fleet.is_removed() && self.observer.waiting() > 0;
+        asleep.then(|| self.decide(now, self.observer.glimpse(&self.fleet), fleets, gaps))
+    }
+
+    fn decide(&mut self, now: Moment, observed: Observed, fleets: usize, gaps: u64) -> Step {
         self.settle_account(now);
         let checkpoint = self.journaling.next(fleets, gaps).then(|| Box::new(self.panel.checkpoint()));
         let verdict = self.panel.step(now.time, &observed);
         if self.mode == Mode::Act {
             self.fleet.desired = verdict.acting.desired;
         }
-        self.metrics.clone_from(&observed.metrics);
         let candidate = verdict.candidate.as_ref();
         let notable = checkpoint.is_some() || verdict.acting.changes();
         let record = Record {
@@ -277,4 +292,9 @@ impl Journaling {
         }
         due
     }
+}
+
+/// The fewest instances of a fleet whose scaler only recommends: without one, requests would wait in vain.
+fn at_least_one(policy: &Policy) -> u32 {
+    policy.min.max(1).min(policy.max)
 }

@@ -157,7 +157,19 @@ impl Plane {
         };
     }
 
+    /// Decides at once upon fleets for which requests wait and which have no instance.
+    pub(super) fn wake(&mut self) {
+        let now = Moment::now();
+        self.decide_with(|member, fleets, gaps| member.wake(now, fleets, gaps));
+        self.dirty = true;
+    }
+
     fn decide(&mut self) {
+        self.decide_with(|member, fleets, gaps| Some(member.step(Moment::now(), fleets, gaps)));
+    }
+
+    /// Takes each fleet's step, if it takes one, and keeps what came of it.
+    fn decide_with(&mut self, step: impl Fn(&mut Member, usize, u64) -> Option<Step>) {
         let (fleets, gaps) = (self.fleets.len(), self.writer.as_ref().map_or(0, Writer::gaps));
         let mut journal = self.shared.journal();
         let mut round = Round::default();
@@ -165,8 +177,7 @@ impl Plane {
             if member.fleet.is_removed() {
                 continue;
             }
-            let now = Moment::now();
-            let Step { record, page } = member.step(now, fleets, gaps);
+            let Some(Step { record, page }) = step(member, fleets, gaps) else { continue };
             if page.decision.changes() {
                 let (desired, previous) = (page.decision.desired, page.decision.previous);
                 let reason = page.decision.reasons().into_iter().next().unwrap_or_default();
@@ -174,7 +185,7 @@ impl Plane {
             }
             if self.writer.is_some() {
                 let rate = page.observed.metrics.arrival_rate;
-                round.demand.extend(rate.map(|rate| Demand { fleet: name.clone(), at: now.time, rate }));
+                round.demand.extend(rate.map(|rate| Demand { fleet: name.clone(), at: page.at, rate }));
                 round.entries.push(Entry { fleet: name.clone(), record });
             }
             journal.append(name, page);

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use tidegate_core::policy::{Pace, Policy, Slo, Target, TargetMetric, Trigger};
+use tidegate_core::policy::{DEFAULT_IDLE, Pace, Policy, Slo, Target, TargetMetric, Trigger};
 use tidegate_scaler::{
     Panel,
     observed::{Instances, Metrics},
@@ -23,6 +23,7 @@ pub(super) fn policy() -> Policy {
     Policy {
         min: 1,
         max: 1_000_000,
+        idle: DEFAULT_IDLE,
         slo: Slo::default(),
         triggers: vec![trigger],
         scale_out: pace.clone(),

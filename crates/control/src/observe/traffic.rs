@@ -93,6 +93,11 @@ impl Traffic {
         self.samples += 1;
     }
 
+    /// How many requests wait for an instance, at this moment.
+    pub(super) fn waiting(&self) -> u64 {
+        self.upstreams.values().map(|one| one.series.totals().waiting()).sum()
+    }
+
     /// What happened since the last reading; the metrics of instances are left out.
     pub(super) fn read(&mut self, now: Instant) -> Metrics {
         self.sample();

@@ -53,7 +53,7 @@ fn assess(values: &[f64], horizon: usize, season: usize, kinds: &[Kind]) -> Accu
 fn a_new_series_has_no_history_and_says_so() {
     let mut forecaster = Forecaster::new(settings(3, 10));
     assert_eq!(forecaster.forecast(), None);
-    for _ in 0..20 {
+    for _ in 0..8 {
         forecaster.observe(Some(5.0));
     }
     assert_eq!(forecaster.forecast(), None, "it cannot know yet how wrong it is");

@@ -1,4 +1,4 @@
-//! `ngx.req`: method, headers, arguments and body.
+//! `ngx.req`: method, path, headers and arguments.
 
 use crate::{
     abi::{Export, HostPtr, Text},
@@ -22,8 +22,13 @@ pub(super) fn exports() -> Vec<Export> {
         Export::new("request_header_clear", request_header_clear as extern "C" fn(_, _, _) -> _),
         Export::new("header_stage", header_stage as extern "C" fn(_, _, _, _) -> _),
         Export::new("request_arguments", request_arguments as extern "C" fn(_, _) -> _),
-        Export::new("request_has_body", request_has_body as extern "C" fn(_) -> _),
-        Export::new("request_body", request_body as extern "C" fn(_, _) -> _),
+        Export::new("request_header_add", request_header_add as extern "C" fn(_, _, _, _, _) -> _),
+        Export::new("request_method_set", request_method_set as extern "C" fn(_, _, _) -> _),
+        Export::new("request_path_set", request_path_set as extern "C" fn(_, _, _) -> _),
+        Export::new("request_args_set", request_args_set as extern "C" fn(_, _, _) -> _),
+        Export::new("request_raw_head", request_raw_head as extern "C" fn(_) -> _),
+        Export::new("request_is_internal", request_is_internal as extern "C" fn(_) -> _),
+        Export::new("request_is_sub", request_is_sub as extern "C" fn(_) -> _),
     ]
 }
 
@@ -32,7 +37,7 @@ extern "C" fn request_method(host: HostPtr) -> i32 {
     host.with(|exchange| host.give(exchange.method())).unwrap_or(NO_REQUEST)
 }
 
-/// Lists up to `max` headers; 0 is no limit. The block's flags say whether there were more.
+/// Lists up to `max` headers; 0 is no limit. The block's flags say how many more there were.
 extern "C" fn request_headers(host: HostPtr, max: u32, raw: i32) -> i32 {
     let host = host.get();
     let list = |exchange: &mut dyn Exchange| {
@@ -51,16 +56,18 @@ pub(super) fn list_headers(
     each: &EachHeader<'_>,
 ) -> i32 {
     let max = if max == 0 { usize::MAX } else { max as usize };
-    host.block.flags.set(0);
-    host.give_pairs(|pairs| {
+    let mut more = 0;
+    let count = host.give_pairs(|pairs| {
         each(&mut |name, value| {
             if pairs.len() < max {
                 pairs.push(name, value, lower_case);
             } else {
-                host.block.flags.set(1);
+                more += 1;
             }
         });
-    })
+    });
+    host.block.flags.set(more);
+    count
 }
 
 extern "C" fn request_header_set(
@@ -119,21 +126,44 @@ extern "C" fn request_arguments(host: HostPtr, max: u32) -> i32 {
         .unwrap_or(NO_REQUEST)
 }
 
-extern "C" fn request_has_body(host: HostPtr) -> i32 {
-    match host.get().with(|exchange| exchange.body().is_some()) {
-        Some(true) => OK,
-        Some(false) => MISSING,
-        None => NO_REQUEST,
-    }
+extern "C" fn request_header_add(
+    host: HostPtr,
+    name: Text,
+    name_length: usize,
+    value: Text,
+    value_length: usize,
+) -> i32 {
+    let (name, value) = (name.of(name_length), value.of(value_length));
+    let add = |exchange: &mut dyn Exchange| {
+        header::with_escaped_name(name, |name| {
+            header::with_escaped_value(value, |value| code(exchange.add_header(name, value)))
+        })
+    };
+    host.get().with(add).unwrap_or(NO_REQUEST)
 }
 
-/// The first `max` bytes of the body; 0 is no limit. An empty body counts as none.
-extern "C" fn request_body(host: HostPtr, max: f64) -> i32 {
+extern "C" fn request_method_set(host: HostPtr, name: Text, length: usize) -> i32 {
+    host.get().with(|exchange| exchange.set_method(name.of(length))).map_or(NO_REQUEST, |()| OK)
+}
+
+extern "C" fn request_path_set(host: HostPtr, path: Text, length: usize) -> i32 {
+    host.get().with(|exchange| exchange.set_path(path.of(length))).map_or(NO_REQUEST, |()| OK)
+}
+
+extern "C" fn request_args_set(host: HostPtr, args: Text, length: usize) -> i32 {
+    host.get().with(|exchange| exchange.set_args(args.of(length))).map_or(NO_REQUEST, |()| OK)
+}
+
+extern "C" fn request_raw_head(host: HostPtr) -> i32 {
     let host = host.get();
-    let read = |exchange: &mut dyn Exchange| match exchange.body() {
-        None | Some([]) => MISSING,
-        Some(body) if max > 0.0 => host.give(&body[..body.len().min(max as usize)]),
-        Some(body) => host.give(body),
-    };
+    let read = |exchange: &mut dyn Exchange| exchange.raw_head().map_or(MISSING, |head| host.give(head));
     host.with(read).unwrap_or(NO_REQUEST)
+}
+
+extern "C" fn request_is_internal(host: HostPtr) -> i32 {
+    host.get().with(|exchange| i32::from(exchange.is_internal())).unwrap_or(NO_REQUEST)
+}
+
+extern "C" fn request_is_sub(host: HostPtr) -> i32 {
+    host.get().with(|exchange| i32::from(exchange.is_subrequest())).unwrap_or(NO_REQUEST)
 }

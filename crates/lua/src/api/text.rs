@@ -8,6 +8,7 @@ use crate::{
 
 pub(super) fn exports() -> Vec<Export> {
     vec![
+        Export::new("uri_parse", uri_parse as extern "C" fn(_, _, _) -> _),
         Export::new("text_escape", text_escape as extern "C" fn(_, _, _, _) -> _),
         Export::new("text_unescape", text_unescape as extern "C" fn(_, _, _) -> _),
         Export::new("text_arguments", text_arguments as extern "C" fn(_, _, _, _) -> _),
@@ -29,6 +30,19 @@ extern "C" fn text_unescape(host: HostPtr, text: Text, length: usize) -> i32 {
 
 extern "C" fn text_arguments(host: HostPtr, text: Text, length: usize, max: u32) -> i32 {
     list_arguments(host.get(), text.of(length), max)
+}
+
+/// The path of a URI, decoded; [`MISSING`] when there is none or it leads upwards.
+extern "C" fn uri_parse(host: HostPtr, uri: Text, length: usize) -> i32 {
+    let uri = uri.of(length);
+    let path = uri.split(|&byte| byte == b'?').next().unwrap_or_default();
+    let mut decoded = Vec::new();
+    uri::decode_path(path, &mut decoded);
+    let upwards = |path: &[u8]| path.split(|&byte| byte == b'/').any(|segment| segment == b"..");
+    if path.is_empty() || decoded.contains(&0) || upwards(path) || upwards(&decoded) {
+        return MISSING;
+    }
+    host.get().give_written(|out| out.extend_from_slice(&decoded))
 }
 
 /// Lists up to `max` arguments, decoded; 0 is no limit. The block's flags say whether there were more.

@@ -75,6 +75,14 @@ kit.YIELDABLE = kit.phases("server_rewrite rewrite access precontent content tim
 -- The same, for what also needs a request whose answer has not begun to leave.
 kit.ANSWERABLE = kit.phases("server_rewrite rewrite access precontent content")
 
+-- Why a function cannot be used in a phase.
+function kit.disabled_text(phase)
+    if phase == 0 or phase == kit.INIT then
+        return "no request found"
+    end
+    return "API disabled in the context of " .. contexts[phase]
+end
+
 -- Raises why a function cannot be used in the phase that runs. To be called, or called last, by that function.
 local function disabled(phase)
     if phase == 0 or phase == kit.INIT then

@@ -22,6 +22,7 @@ local methods = {
     "GET", "HEAD", "POST", "PUT", "DELETE", "MKCOL", "COPY", "MOVE", "OPTIONS", "PROPFIND", "PROPPATCH", "LOCK",
     "UNLOCK", "PATCH", "TRACE",
 }
+kit.methods = methods
 for index, name in ipairs(methods) do
     ngx["HTTP_" .. name] = 2 ^ index
 end

@@ -1,4 +1,4 @@
--- ngx.exit, ngx.redirect, ngx.sleep, ngx.get_phase.
+-- ngx.exit, ngx.redirect, ngx.exec, ngx.sleep, ngx.get_phase.
 
 local kit = ...
 local ngx = kit.ngx
@@ -6,8 +6,8 @@ local ngx = kit.ngx
 local block, host, wait, disabled = kit.block, kit.host, kit.wait, kit.disabled
 local flow_exit, flow_sleep = kit.C.flow_exit, kit.C.flow_sleep
 local band = require("bit").band
-local error, tonumber, type = error, tonumber, type
-local find, format, byte = string.find, string.format, string.byte
+local error, select, tonumber, tostring, type = error, select, tonumber, tostring, type
+local byte, find, format, gsub, sub = string.byte, string.find, string.format, string.gsub, string.sub
 
 local YIELDABLE, ANSWERABLE = kit.YIELDABLE, kit.ANSWERABLE
 local EXITABLE = kit.phases("server_rewrite rewrite access precontent content header_filter timer balancer "
@@ -81,10 +81,63 @@ function ngx.redirect(uri, status)
     end
     local at = find(uri, "[%c\127]")
     if at then
-        error(format('unsafe byte "0x%02x" in redirect uri "%s"', byte(uri, at), ngx.escape_uri(uri, 0)), 2)
+        local shown = gsub(uri, '[%c\127-\255"\\]', function(unsafe)
+            return format("\\x%02X", byte(unsafe))
+        end)
+        error(format('unsafe byte "0x%02x" in redirect uri "%s"', byte(uri, at), shown), 2)
     end
     ngx.header.Location = uri
     flow_exit(host, status)
+    return wait()
+end
+
+local flow_exec = kit.C.flow_exec
+local uri_parse = kit.C.uri_parse
+
+-- A path and the arguments behind it, or nil for a path that leads upwards.
+local function split(uri)
+    local code = uri_parse(host, uri, #uri)
+    if code ~= 0 then
+        return nil
+    end
+    local path = kit.given()
+    local mark = find(uri, "?", 1, true)
+    return path, mark and sub(uri, mark + 1) or ""
+end
+kit.split_uri = split
+
+function ngx.exec(...)
+    local phase = block.phase
+    if band(phase, ANSWERABLE) == 0 then
+        disabled(phase)
+    end
+    local count = select("#", ...)
+    if count ~= 1 and count ~= 2 then
+        error("expecting one or two arguments, but got " .. count, 2)
+    end
+    local uri, args = ...
+    if type(uri) ~= "string" and type(uri) ~= "number" then
+        error("bad argument #1 to 'exec' (string expected, got " .. type(uri) .. ")", 2)
+    end
+    uri = tostring(uri)
+    if uri == "" then
+        error("The uri argument is empty", 2)
+    end
+    local path, own = uri, ""
+    if byte(uri) ~= 64 then
+        path, own = split(uri)
+        if not path then
+            error("unsafe uri", 2)
+        end
+    end
+    if args ~= nil then
+        args = kit.arguments(args, 2, "exec")
+        own = own ~= "" and args ~= "" and own .. "&" .. args or own .. args
+    end
+    if ngx.headers_sent then
+        error("attempt to call ngx.exec after sending out response headers", 2)
+    end
+    flow_exec(host, path, #path, own, #own)
     return wait()
 end
 

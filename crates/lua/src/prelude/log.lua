@@ -56,7 +56,7 @@ local function write(level, ...)
     end
     local parts = { "[lua] ", place(getinfo(3, "Snl")), ": " }
     for index = 1, select("#", ...) do
-        parts[index + 3] = text((select(index, ...)), index + 1)
+        parts[index + 3] = text((select(index, ...)), index)
     end
     local line = concat(parts)
     log_line(host, level, line, #line)

@@ -1,4 +1,4 @@
--- ngx.print and ngx.say.
+-- ngx.print, ngx.say, ngx.flush, ngx.eof, ngx.send_headers.
 
 local kit = ...
 local ngx, C = kit.ngx, kit.C
@@ -105,8 +105,11 @@ local function join(name, last, ...)
     return concat(parts)
 end
 
-local function flush()
-    flow_flush(host)
+local answer_end = C.answer_end
+local HEADER_ONLY, ENDED, RAW, BUFFERING = 1, 2, 3, 4
+local ends = { [HEADER_ONLY] = "header only", [ENDED] = "seen eof", [RAW] = "raw request socket acquired" }
+
+local function waited()
     local ok, why = wait()
     if not ok then
         return nil, why
@@ -115,8 +118,13 @@ local function flush()
 end
 
 local function write(text)
+    local end_ = answer_end(host)
+    if end_ ~= 0 and end_ ~= BUFFERING then
+        return nil, ends[end_]
+    end
     if output_write(host, text, #text) == FULL then
-        return flush()
+        flow_flush(host)
+        return waited()
     end
     return 1
 end
@@ -136,9 +144,60 @@ function ngx.say(...)
 end
 
 -- What was written goes out. Whether asked to or not, it waits until there is room for more.
-function ngx.flush()
+function ngx.flush(...)
     if band(block.phase, ANSWERABLE) == 0 then
         disabled(block.phase)
     end
-    return flush()
+    local count = select("#", ...)
+    if count > 1 then
+        error("attempt to pass " .. count .. " arguments, but accepted 0 or 1", 2)
+    end
+    local given = ...
+    if count == 1 and type(given) ~= "boolean" then
+        error("bad argument #1 to 'flush' (boolean expected, got " .. type(given) .. ")", 2)
+    end
+    local end_ = answer_end(host)
+    if end_ == BUFFERING then
+        return nil, "buffering"
+    end
+    if end_ ~= 0 then
+        return nil, ends[end_]
+    end
+    if not ngx.headers_sent then
+        return nil, "nothing to flush"
+    end
+    flow_flush(host)
+    return waited()
+end
+
+local flow_eof, flow_send_head = C.flow_eof, C.flow_send_head
+
+function ngx.eof(...)
+    if band(block.phase, ANSWERABLE) == 0 then
+        disabled(block.phase)
+    end
+    if select("#", ...) ~= 0 then
+        error("no argument is expected", 2)
+    end
+    local end_ = answer_end(host)
+    if end_ == ENDED or end_ == RAW then
+        return nil, ends[end_]
+    end
+    flow_eof(host)
+    return waited()
+end
+
+function ngx.send_headers()
+    if band(block.phase, ANSWERABLE) == 0 then
+        disabled(block.phase)
+    end
+    local end_ = answer_end(host)
+    if end_ == RAW then
+        return nil, ends[end_]
+    end
+    if ngx.headers_sent or end_ == BUFFERING then
+        return 1
+    end
+    flow_send_head(host)
+    return waited()
 end

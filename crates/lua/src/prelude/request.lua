@@ -1,21 +1,48 @@
--- ngx.req: method, headers, arguments, body.
+-- ngx.req: method, path, headers, arguments.
 
 local kit = ...
 local ngx, C = kit.ngx, kit.C
 
-local block, host, wait, disabled, NO_REQUEST = kit.block, kit.host, kit.wait, kit.disabled, kit.NO_REQUEST
+local block, host, NO_REQUEST = kit.block, kit.host, kit.NO_REQUEST
 local given, ffi_string = kit.given, require("ffi").string
 local band = require("bit").band
 local clear = require "table.clear"
-local lower, gsub, find = string.lower, string.gsub, string.find
+local byte, find, format, gsub, lower = string.byte, string.find, string.format, string.gsub, string.lower
+local ipairs, select = ipairs, select
 local error, rawget, rawset, setmetatable, tonumber, tostring, type = error, rawget, rawset, setmetatable, tonumber, tostring, type
 
 local req = ngx.req
-local ANSWERABLE = kit.ANSWERABLE
+local CHANGES = kit.phases("set server_rewrite rewrite access precontent content header_filter body_filter balancer", "log")
+local LOOKS = kit.phases("set server_rewrite rewrite access precontent content header_filter body_filter log balancer")
 local DEFAULT_MAX = 100
 local UNLIMITED = 2 ^ 31
 
-local request_method = C.request_method
+-- Raises unless the phase that runs is one of `mask`. To be called by what a script calls.
+local function check(mask)
+    local phase = block.phase
+    if band(phase, mask) == 0 then
+        error(phase == 0 and "no request found" or kit.disabled_text(phase), 3)
+    end
+end
+
+local request_method, request_method_set = C.request_method, C.request_method_set
+local methods = {}
+for _, name in ipairs(kit.methods) do
+    methods[ngx["HTTP_" .. name]] = name
+end
+kit.method_names = methods
+
+function req.set_method(method)
+    check(CHANGES)
+    if type(method) ~= "number" then
+        error("bad method number", 2)
+    end
+    local name = methods[method]
+    if not name then
+        error("unsupported HTTP method: " .. method, 2)
+    end
+    request_method_set(host, name, #name)
+end
 
 function req.get_method()
     if request_method(host) == NO_REQUEST then
@@ -77,12 +104,13 @@ function req.get_headers(max, raw)
     if count == NO_REQUEST then
         error("no request found", 2)
     end
-    local truncated = block.flags ~= 0
+    local more = block.flags
     local headers = collect(block.pairs, count, {})
     if not raw then
         setmetatable(headers, headers_metatable)
     end
-    if truncated then
+    if more ~= 0 then
+        kit.log(ngx.DEBUG, "lua exceeding request header limit " .. count + more .. " > " .. count)
         return headers, "truncated"
     end
     return headers
@@ -113,13 +141,19 @@ local function refuse(code)
     error(code == -1 and "invalid header name" or "invalid header value", 3)
 end
 
-function req.set_header(name, value)
-    if type(name) ~= "string" then
-        if name == nil then
-            error("bad 'name' argument: string expected, got nil", 2)
-        end
-        name = tostring(name)
+local request_header_add = C.request_header_add
+
+-- The name of a header, whatever was given for it.
+local function header_name(name)
+    if name == nil then
+        error("bad 'name' argument: string expected, got nil", 3)
     end
+    return type(name) == "string" and name or tostring(name)
+end
+
+function req.set_header(name, value)
+    check(CHANGES)
+    name = header_name(name)
     local code
     if type(value) == "string" then
         code = request_header_set(host, name, #name, value, #value)
@@ -141,13 +175,28 @@ function req.set_header(name, value)
     end
 end
 
-function req.clear_header(name)
-    if type(name) ~= "string" then
-        if name == nil then
-            error("bad 'name' argument: string expected, got nil", 2)
-        end
-        name = tostring(name)
+function req.add_header(name, value)
+    check(CHANGES)
+    name = header_name(name)
+    if value == nil then
+        error("bad 'value' argument: string or table expected, got nil", 2)
     end
+    local values = type(value) == "table" and value or { value }
+    if #values == 0 then
+        error("bad 'value' argument: non-empty table expected", 2)
+    end
+    for index = 1, #values do
+        local text = tostring(values[index])
+        local code = request_header_add(host, name, #name, text, #text)
+        if code ~= 0 then
+            refuse(code)
+        end
+    end
+end
+
+function req.clear_header(name)
+    check(CHANGES)
+    name = header_name(name)
     local code = request_header_clear(host, name, #name)
     if code ~= 0 then
         refuse(code)
@@ -167,35 +216,100 @@ function req.get_uri_args(max, into)
     end
     local args = collect(list, count, into or {})
     if truncated then
+        kit.log(ngx.DEBUG, "lua hit query args limit " .. count)
         return args, "truncated"
     end
     return args
 end
 
-local request_has_body, request_body, flow_read_body = C.request_has_body, C.request_body, C.flow_read_body
+local request_path_set, request_args_set = C.request_path_set, C.request_args_set
+local flow_jump, wait = C.flow_jump, kit.wait
+local JUMPS = kit.phases("server_rewrite rewrite")
 
-function req.read_body()
-    local phase = block.phase
-    if band(phase, ANSWERABLE) == 0 then
-        disabled(phase)
-    end
-    if request_has_body(host) == 0 then
-        return
-    end
-    flow_read_body(host)
-    local ok, why = wait()
-    if not ok then
-        error(why, 2)
+local function expect_boolean(value, number)
+    if type(value) ~= "boolean" then
+        error("bad argument #" .. number .. " to 'set_uri' (boolean expected, got " .. type(value) .. ")", 3)
     end
 end
 
-function req.get_body_data(max)
-    local code = request_body(host, tonumber(max) or 0)
-    if code == 0 then
-        return given()
+function req.set_uri(...)
+    check(CHANGES)
+    local count = select("#", ...)
+    if count < 1 or count > 3 then
+        error("expecting 1, 2 or 3 arguments but seen " .. count, 2)
     end
-    if code == NO_REQUEST then
-        error("no request found", 2)
+    local uri, jump, binary = ...
+    if type(uri) ~= "string" and type(uri) ~= "number" then
+        error("bad argument #1 to 'set_uri' (string expected, got " .. type(uri) .. ")", 2)
     end
-    return nil
+    uri = tostring(uri)
+    if uri == "" then
+        error("attempt to use zero-length uri", 2)
+    end
+    if count == 3 then
+        expect_boolean(binary, 3)
+    end
+    local at = not binary and find(uri, "[%c\127]")
+    if at then
+        error(format('unsafe byte "0x%02x" in uri "%s" (maybe you want to set the \'binary\' argument?)', byte(uri, at),
+            ngx.escape_uri(uri, 0)), 2)
+    end
+    if count >= 2 then
+        expect_boolean(jump, 2)
+        if jump then
+            check(JUMPS)
+        end
+    end
+    request_path_set(host, uri, #uri)
+    if jump then
+        flow_jump(host)
+        return wait()
+    end
+end
+
+-- The text of arguments that are given as one or as a table. `number` is that of the argument they are.
+local function arguments(args, number, name)
+    local kind = type(args)
+    if kind == "number" then
+        return tostring(args)
+    end
+    if kind == "string" then
+        return ngx.escape_uri(args, 1)
+    end
+    if kind == "table" then
+        return (kit.encode_args(args, 4))
+    end
+    error(format("bad argument #%d to '%s' (string, number, or table expected, but got %s)", number, name, kind), 3)
+end
+kit.arguments = arguments
+
+function req.set_uri_args(...)
+    check(CHANGES)
+    local count = select("#", ...)
+    if count ~= 1 then
+        error("expecting 1 argument but seen " .. count, 2)
+    end
+    local text = arguments((...), 1, "set_uri_args")
+    request_args_set(host, text, #text)
+end
+
+local request_raw_head, request_is_internal, request_is_sub = C.request_raw_head, C.request_is_internal, C.request_is_sub
+
+function req.raw_header(without_line)
+    check(LOOKS)
+    if request_raw_head(host) ~= 0 then
+        return nil
+    end
+    local head = kit.given()
+    return without_line and (gsub(head, "^[^\n]*\n", "", 1)) or head
+end
+
+function req.is_internal()
+    check(LOOKS)
+    return request_is_internal(host) == 1
+end
+
+function kit.getters.is_subrequest()
+    check(LOOKS)
+    return request_is_sub(host) == 1
 end

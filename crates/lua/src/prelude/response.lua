@@ -6,6 +6,7 @@ local ngx, C = kit.ngx, kit.C
 local block, host, NO_REQUEST = kit.block, kit.host, kit.NO_REQUEST
 local collect, limit, stage, headers_metatable = kit.collect, kit.limit, kit.stage, kit.headers_metatable
 local ffi_string = require("ffi").string
+local ipairs = ipairs
 local error, setmetatable, tonumber, tostring, type = error, setmetatable, tonumber, tostring, type
 
 local SENT = -3
@@ -79,12 +80,13 @@ function ngx.resp.get_headers(max, raw)
     if count == NO_REQUEST then
         error("no request found", 2)
     end
-    local truncated = block.flags ~= 0
+    local more = block.flags
     local headers = collect(block.pairs, count, {})
     if not raw then
         setmetatable(headers, headers_metatable)
     end
-    if truncated then
+    if more ~= 0 then
+        kit.log(ngx.DEBUG, "lua exceeding response header limit " .. count + more .. " > " .. count)
         return headers, "truncated"
     end
     return headers
@@ -122,3 +124,50 @@ function kit.getters.headers_sent()
     end
     return sent == 1
 end
+
+local response_header_add, response_status_set_reason = C.response_header_add, C.response_status_set_reason
+
+-- Adds values to those that a header has.
+local function add(name, value)
+    name = type(name) == "string" and name or tostring(name)
+    if value == nil then
+        error("invalid header value", 2)
+    end
+    local values = type(value) == "table" and value or { value }
+    for index = 1, #values do
+        local text = tostring(values[index])
+        local code = response_header_add(host, name, #name, text, #text)
+        if code ~= 0 then
+            refuse(code)
+        end
+    end
+end
+
+local function set_status(status, reason)
+    local number = tonumber(status)
+    if not number or number < 0 or number > 999 then
+        error("bad status: " .. tostring(status), 2)
+    end
+    reason = reason == nil and "" or tostring(reason)
+    local code = response_status_set_reason(host, number, reason, #reason)
+    if code == SENT then
+        kit.log(ngx.ERR, "attempt to set ngx.status after sending out response headers")
+    elseif code == NO_REQUEST then
+        error("no request found", 2)
+    end
+end
+
+-- Conditions of the request that files are answered by: the answer is made whatever they say.
+local function bypass_if_checks()
+    for _, name in ipairs({ "If-Modified-Since", "If-None-Match", "If-Match", "If-Unmodified-Since", "If-Range" }) do
+        ngx.req.clear_header(name)
+    end
+end
+
+package.preload["ngx.resp"] = function()
+    return { add_header = add, set_status = set_status, bypass_if_checks = bypass_if_checks, version = "0.1.28" }
+end
+package.preload["ngx.req"] = function()
+    return { add_header = ngx.req.add_header, version = "0.1.28" }
+end
+ngx.resp.add_header, ngx.resp.set_status, ngx.resp.bypass_if_checks = add, set_status, bypass_if_checks

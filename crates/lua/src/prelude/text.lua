@@ -44,7 +44,7 @@ function ngx.unescape_uri(text)
 end
 
 -- Appends `name=value`, the bare name for true, and nothing for false.
-local function append(parts, name, value)
+local function append(parts, name, value, level)
     local kind = type(value)
     if kind == "string" or kind == "number" then
         parts[#parts + 1] = name .. "=" .. escape(tostring(value), COMPONENT)
@@ -53,29 +53,35 @@ local function append(parts, name, value)
             parts[#parts + 1] = name
         end
     else
-        error("attempt to use " .. kind .. " as query arg value", 3)
+        error("attempt to use " .. kind .. " as query arg value", level + 1)
     end
 end
 
-function ngx.encode_args(args)
-    if type(args) ~= "table" then
-        error("bad argument #1 to 'encode_args' (table expected, got " .. (args == nil and "no value" or type(args)) .. ")", 2)
-    end
+-- The arguments in a table, as a query string. Errors are raised at `level`.
+local function encode_args(args, level)
     local parts = {}
     for name, value in pairs(args) do
         if type(name) ~= "string" then
-            error('attempt to use a non-string key in the "args" option table', 2)
+            error('attempt to use a non-string key in the "args" option table', level)
         end
         name = escape(name, COMPONENT)
         if type(value) == "table" then
             for index = 1, #value do
-                append(parts, name, value[index])
+                append(parts, name, value[index], level)
             end
         else
-            append(parts, name, value)
+            append(parts, name, value, level)
         end
     end
     return concat(parts, "&")
+end
+kit.encode_args = encode_args
+
+function ngx.encode_args(args)
+    if type(args) ~= "table" then
+        error("bad argument #1 to '?' (table expected, got " .. (args == nil and "no value" or type(args)) .. ")", 2)
+    end
+    return (encode_args(args, 3))
 end
 
 function ngx.decode_args(text, max)
@@ -86,6 +92,7 @@ function ngx.decode_args(text, max)
     local truncated = block.flags ~= 0
     local args = collect(block.pairs, count, {})
     if truncated then
+        kit.log(ngx.DEBUG, "lua hit query args limit " .. count)
         return args, "truncated"
     end
     return args

@@ -9,11 +9,11 @@ local match = string.match
 
 local function get(_, name)
     if type(name) ~= "string" then
-        -- A number asks for a capture of the route's regular expression; the host has none.
-        if type(name) == "number" then
-            return nil
+        -- A number asks for a capture of the route's regular expression.
+        if type(name) ~= "number" then
+            error("bad variable name", 2)
         end
-        error("bad variable name", 2)
+        name = tostring(name)
     end
     local code = variable_get(host, name, #name)
     if code == 0 then

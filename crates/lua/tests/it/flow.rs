@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tidegate_core::snapshot::LuaSettings;
 
-use tidegate_lua::{Level, Op, Phase, Reply, Step, Ticket, Verdict};
+use tidegate_lua::{Jump, Level, Op, Phase, Reply, Step, Ticket, Verdict};
 
 use crate::support::{Host, Request, sole_op};
 
@@ -95,7 +95,7 @@ fn redirect_refuses_other_statuses_and_unsafe_places() {
     );
     assert_eq!(
         host.failure(r"ngx.redirect('/a\r\nb: c')"),
-        r#"test.lua:1: unsafe byte "0x0d" in redirect uri "/a%0D%0Ab:%20c""#
+        r#"test.lua:1: unsafe byte "0x0d" in redirect uri "/a\x0D\x0Ab: c""#
     );
     assert_eq!(
         host.failure("ngx.say('x') ngx.redirect('/a')"),
@@ -244,4 +244,36 @@ fn a_wait_across_a_c_function_is_an_error_that_does_no_harm() {
     let (_, ops) = Host::new().answer(source, &mut request);
     assert_eq!(request.output(), "falseattempt to yield across C-call boundary\non\n");
     assert_eq!(ops, ["Sleep(2s)"]);
+}
+
+fn jump_of(source: &str) -> Option<Jump> {
+    let mut request = Request::get("/");
+    let verdict = Host::new().run(Phase::Content, &format!("{source} error('not reached')"), &mut request);
+    assert_eq!(verdict, Ok(Verdict::Exit(0)), "{source}");
+    request.state.jump
+}
+
+#[test]
+fn exec_says_where_the_request_goes() {
+    let path = |path: &str, args: &str| Some(Jump::Path { path: path.into(), args: args.into() });
+    assert_eq!(jump_of("ngx.exec('/a%20b')"), path("/a b", ""));
+    assert_eq!(jump_of("ngx.exec('/a?x=1', 'y=2 3')"), path("/a", "x=1&y=2%203"));
+    assert_eq!(jump_of("ngx.exec('/a', { b = 'c d' })"), path("/a", "b=c%20d"));
+    assert_eq!(jump_of("ngx.exec('@a', 'b')"), Some(Jump::Name("@a".into())));
+}
+
+#[test]
+fn exec_refuses_what_is_no_place() {
+    let host = Host::new();
+    assert_eq!(host.failure("ngx.exec('')"), "test.lua:1: The uri argument is empty");
+    assert_eq!(host.failure("ngx.exec('/a/../b')"), "test.lua:1: unsafe uri");
+    assert_eq!(host.failure("ngx.exec('/a/%2e./b')"), "test.lua:1: unsafe uri");
+    assert_eq!(host.failure("ngx.exec()"), "test.lua:1: expecting one or two arguments, but got 0");
+    assert_eq!(
+        host.failure("ngx.exec('/a', true)"),
+        "test.lua:1: bad argument #2 to 'exec' (string, number, or table expected, but got boolean)"
+    );
+    let mut sent = Request { sent: true, ..Request::get("/") };
+    let error = host.run(Phase::Content, "ngx.exec('/a')", &mut sent).unwrap_err();
+    assert_eq!(error.message(), "test.lua:1: attempt to call ngx.exec after sending out response headers");
 }

@@ -52,11 +52,11 @@ fn what_has_no_text_is_refused() {
     let host = Host::new();
     assert_eq!(
         host.failure("ngx.log(ngx.ERR, 'a', {})"),
-        "test.lua:1: bad argument #3 to 'log' (expected table to have __tostring metamethod)"
+        "test.lua:1: bad argument #2 to 'log' (expected table to have __tostring metamethod)"
     );
     assert_eq!(
         host.failure("ngx.log(ngx.ERR, print)"),
-        "test.lua:1: bad argument #2 to 'log' (string, number, boolean, or nil expected, got function)"
+        "test.lua:1: bad argument #1 to 'log' (string, number, boolean, or nil expected, got function)"
     );
     assert_eq!(host.failure("ngx.log(9, 'a')"), "test.lua:1: bad argument #1 to 'log' (bad log level: 9)");
     assert_eq!(

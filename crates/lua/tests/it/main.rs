@@ -3,13 +3,17 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail the test")]
 
 mod arguments;
+mod body;
 mod context;
+mod crypto;
 mod dictionary;
 mod errors;
 mod flow;
+mod foreign;
 mod json;
 mod logging;
 mod modules;
+mod openssl;
 mod output;
 mod regex;
 mod request;

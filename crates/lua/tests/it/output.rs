@@ -78,8 +78,9 @@ fn a_client_that_went_is_told_to_the_script() {
 #[test]
 fn flush_waits_until_there_is_room() {
     let mut request = Request::get("/");
-    let (_, ops) = Host::new().answer("ngx.say(ngx.flush(true))", &mut request);
-    assert_eq!((request.output().as_str(), ops), ("1\n", vec!["Flush".into()]));
+    let (_, ops) =
+        Host::new().answer("ngx.say(select(2, ngx.flush())) ngx.say(ngx.flush(true))", &mut request);
+    assert_eq!((request.output().as_str(), ops), ("nothing to flush\n1\n", vec!["Flush".into()]));
 }
 
 #[test]
@@ -91,4 +92,21 @@ fn a_phase_without_a_body_of_its_own_cannot_write() {
             assert_eq!(error.message(), format!("test.lua:1: API disabled in the context of {name}"));
         }
     }
+}
+
+#[test]
+fn the_end_of_an_answer_is_waited_for() {
+    let mut request = Request::get("/");
+    let (_, ops) = Host::new().answer("ngx.say(ngx.send_headers()) ngx.eof()", &mut request);
+    assert_eq!(ops, ["SendHead", "Eof"]);
+    let host = Host::new();
+    assert_eq!(host.failure("ngx.eof(1)"), "test.lua:1: no argument is expected");
+    assert_eq!(
+        host.failure("ngx.flush(1)"),
+        "test.lua:1: bad argument #1 to 'flush' (boolean expected, got number)"
+    );
+    assert_eq!(
+        host.failure("ngx.flush(true, 2)"),
+        "test.lua:1: attempt to pass 2 arguments, but accepted 0 or 1"
+    );
 }

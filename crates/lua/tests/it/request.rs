@@ -1,6 +1,6 @@
 //! `ngx.req`.
 
-use tidegate_lua::{Op, Phase, Reply, Step, Ticket, Verdict};
+use tidegate_lua::{Jump, Op, Phase, Reply, Step, Ticket, Verdict};
 
 use crate::support::{Host, Request};
 
@@ -162,4 +162,79 @@ fn a_body_that_cannot_be_read_is_an_error_of_the_caller() {
         panic!("goes on without a body")
     };
     assert_eq!(error.message(), "test.lua:1: too large");
+}
+
+#[test]
+fn the_method_is_set_by_its_number() {
+    let mut request = Request::get("/");
+    let host = Host::new();
+    host.answer("ngx.req.set_method(ngx.HTTP_PATCH) ngx.say(ngx.req.get_method())", &mut request);
+    assert_eq!(request.output(), "PATCH\n");
+    assert_eq!(host.failure("ngx.req.set_method('GET')"), "test.lua:1: bad method number");
+    assert_eq!(host.failure("ngx.req.set_method(3)"), "test.lua:1: unsupported HTTP method: 3");
+}
+
+#[test]
+fn path_and_arguments_are_set_apart() {
+    let mut request = Request::get("/?a=b");
+    let source = "ngx.req.set_uri('/x y') ngx.req.set_uri_args('a=1 2') ngx.say(ngx.req.get_uri_args().a)
+        ngx.req.set_uri_args({ b = { 1, true } }) ngx.say(ngx.req.get_uri_args().b[1])
+        ngx.req.set_uri_args(5) ngx.req.set_uri('/\\n', false, true)";
+    let host = Host::new();
+    host.answer(source, &mut request);
+    assert_eq!((request.output().as_str(), &*request.path), ("1 2\n1\n", &b"/\n"[..]));
+    assert_eq!(request.args.as_deref(), Some("5"));
+    assert_eq!(host.failure("ngx.req.set_uri('')"), "test.lua:1: attempt to use zero-length uri");
+    assert_eq!(host.failure("ngx.req.set_uri()"), "test.lua:1: expecting 1, 2 or 3 arguments but seen 0");
+    let unsafe_byte = host.failure("ngx.req.set_uri('/a\\nb')");
+    assert!(unsafe_byte.starts_with("test.lua:1: unsafe byte \"0x0a\" in uri \"/a"), "{unsafe_byte}");
+    assert_eq!(
+        host.failure("ngx.req.set_uri('/a', true)"),
+        "test.lua:1: API disabled in the context of content_by_lua*"
+    );
+    assert_eq!(
+        host.failure("ngx.req.set_uri('/a', 1)"),
+        "test.lua:1: bad argument #2 to 'set_uri' (boolean expected, got number)"
+    );
+    assert_eq!(
+        host.failure("ngx.req.set_uri_args(true)"),
+        "test.lua:1: bad argument #1 to 'set_uri_args' (string, number, or table expected, but got boolean)"
+    );
+    assert_eq!(
+        host.failure("ngx.req.set_uri_args({ [1] = 2 })"),
+        "test.lua:1: attempt to use a non-string key in the \"args\" option table"
+    );
+}
+
+#[test]
+fn a_jump_ends_the_run() {
+    let mut request = Request::get("/");
+    let source = "ngx.req.set_uri('/b', true) error('not reached')";
+    let verdict = Host::new().run(Phase::Rewrite, source, &mut request);
+    assert_eq!((verdict, request.state.jump), (Ok(Verdict::Exit(0)), Some(Jump::Rewrite)));
+}
+
+#[test]
+fn headers_are_added_to_those_there_are() {
+    let mut request = Request::get("/").with_header("a", "1");
+    let source = "require('ngx.req').add_header('a', 2) ngx.req.add_header('a', { 'x', 'y' })";
+    let host = Host::new();
+    host.answer(source, &mut request);
+    assert_eq!(request.header_values("a"), ["1", "2", "x", "y"]);
+    assert_eq!(
+        host.failure("ngx.req.add_header('a', nil)"),
+        "test.lua:1: bad 'value' argument: string or table expected, got nil"
+    );
+    assert_eq!(
+        host.failure("ngx.req.add_header('a', {})"),
+        "test.lua:1: bad 'value' argument: non-empty table expected"
+    );
+}
+
+#[test]
+fn a_request_from_outside_is_neither_internal_nor_a_part() {
+    let said = Host::new().say(
+        "ngx.say(ngx.req.is_internal(), ngx.is_subrequest, ngx.req.raw_header(), ngx.req.http_version())",
+    );
+    assert_eq!(said, "falsefalsenilnil\n");
 }

@@ -1,5 +1,6 @@
 //! `ngx.header`, `ngx.resp`, `ngx.status`, `ngx.headers_sent`.
 
+use tidegate_core::snapshot::LuaSettings;
 use tidegate_lua::{Level, Phase, Verdict};
 
 use crate::support::{Host, Request};
@@ -72,4 +73,28 @@ fn what_comes_after_the_head_left_is_logged_and_has_no_effect() {
     let sent = "attempt to set ngx.header.HEADER after sending out response headers".to_owned();
     let status = "attempt to set ngx.status after sending out response headers".to_owned();
     assert_eq!(host.take_log(), [(Level::Error, sent.clone()), (Level::Error, sent), (Level::Error, status)]);
+}
+
+#[test]
+fn values_are_added_to_a_response_header() {
+    let mut request = Request::get("/");
+    let source = "local resp = require 'ngx.resp' ngx.header.a = 1 resp.add_header('a', { 2, 3 })
+        resp.add_header('content-type', 'x') resp.add_header('content-type', 'y') resp.set_status(201, 'Made')";
+    let host = Host::new();
+    host.answer(source, &mut request);
+    assert_eq!(request.response_values("a"), ["1", "2", "3"]);
+    assert_eq!((request.response_values("content-type"), request.status), (vec!["y".to_owned()], 201));
+    assert_eq!(host.failure("require('ngx.resp').add_header('a', nil)"), "test.lua:1: invalid header value");
+}
+
+#[test]
+fn underscores_stay_if_they_are_to() {
+    let set = |settings: &LuaSettings| {
+        let mut request = Request::get("/");
+        Host::with_settings(settings).answer("ngx.header.a_b = 1 ngx.print(ngx.header.a_b)", &mut request);
+        (request.output(), request.response.remove(0).0)
+    };
+    assert_eq!(set(&LuaSettings::default()), ("1".into(), b"a-b".to_vec()));
+    let kept = LuaSettings { transform_underscores: false, ..LuaSettings::default() };
+    assert_eq!(set(&kept), ("1".into(), b"a_b".to_vec()));
 }

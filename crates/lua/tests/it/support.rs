@@ -14,8 +14,8 @@ use tidegate_core::{
     snapshot::{LuaSettings, Script},
 };
 use tidegate_lua::{
-    Dicts, Exchange, Handler, InvalidHeader, Level, Line, Op, Order, Phase, Reply, RequestState, ScriptError,
-    Step, Verdict, Vm, WorkerIdentity,
+    BodyState, Dicts, Exchange, Handler, InvalidHeader, Level, Line, Op, Order, Phase, Reply, RequestState,
+    ScriptError, Step, Verdict, Vm, WorkerIdentity,
 };
 
 pub(crate) type Headers = Vec<(Vec<u8>, Vec<u8>)>;
@@ -37,6 +37,9 @@ pub(crate) struct Request {
     /// The exchange asks to be flushed when this many bytes wait.
     pub(crate) full_at: usize,
     pub(crate) body: Option<Vec<u8>>,
+    pub(crate) body_path: Option<Vec<u8>>,
+    pub(crate) discarded: bool,
+    pub(crate) path: Vec<u8>,
     pub(crate) state: RequestState,
 }
 
@@ -150,7 +153,60 @@ impl Exchange for Request {
     }
 
     fn body(&self) -> Option<&[u8]> {
-        self.body.as_deref()
+        self.body.as_deref().filter(|_| self.body_path.is_none())
+    }
+
+    fn body_state(&self) -> BodyState {
+        match (&self.body, &self.body_path) {
+            _ if self.discarded => BodyState::Discarded,
+            (_, Some(_)) => BodyState::File,
+            (Some(_), None) => BodyState::Memory,
+            (None, None) => BodyState::Unread,
+        }
+    }
+
+    fn body_file(&self) -> Option<&[u8]> {
+        self.body_path.as_deref()
+    }
+
+    fn discard_body(&mut self) {
+        self.discarded = true;
+    }
+
+    fn set_body(&mut self, body: Vec<u8>, memory: Option<usize>) -> Result<(), String> {
+        self.body_path = (body.len() > memory.unwrap_or(8)).then(|| b"/spilled".to_vec());
+        self.body = Some(body).filter(|_| self.body_path.is_none());
+        Ok(())
+    }
+
+    fn set_body_file(&mut self, path: &[u8], _clean: bool) -> Result<(), String> {
+        if path == b"/none" {
+            return Err("open() \"/none\" failed".into());
+        }
+        self.body_path = Some(path.to_vec());
+        Ok(())
+    }
+
+    fn set_method(&mut self, method: &[u8]) {
+        self.method = String::from_utf8(method.to_vec()).unwrap();
+    }
+
+    fn set_path(&mut self, path: &[u8]) {
+        self.path = path.to_vec();
+    }
+
+    fn set_args(&mut self, args: &[u8]) {
+        self.args = Some(String::from_utf8(args.to_vec()).unwrap());
+    }
+
+    fn add_header(&mut self, name: &[u8], value: &[u8]) -> Result<(), InvalidHeader> {
+        self.headers.push((name.to_vec(), value.to_vec()));
+        Ok(())
+    }
+
+    fn add_response_header(&mut self, name: &[u8], value: &[u8]) -> Result<(), InvalidHeader> {
+        self.response.push((name.to_vec(), value.to_vec()));
+        Ok(())
     }
 
     fn client(&self) -> SocketAddr {

@@ -4,8 +4,8 @@ use std::{cell::RefCell, rc::Rc};
 
 use tidegate_core::snapshot::LuaSettings;
 use tidegate_lua::{
-    Dicts, Error, Exchange, Handler, InvalidHeader, Phase, Reply, RequestState, Step, Task, Ticket, Verdict,
-    Vm, WorkerIdentity,
+    BodyState, Dicts, Error, Exchange, Handler, InvalidHeader, Phase, Reply, RequestState, Step, Task,
+    Ticket, Verdict, Vm, WorkerIdentity,
 };
 
 use crate::support::{Host, Request, script};
@@ -210,6 +210,25 @@ impl Exchange for Meddler {
         self.request.body()
     }
 
+    fn body_state(&self) -> BodyState {
+        BodyState::Unread
+    }
+    fn discard_body(&mut self) {}
+    fn set_body(&mut self, _: Vec<u8>, _: Option<usize>) -> Result<(), String> {
+        Ok(())
+    }
+    fn set_body_file(&mut self, _: &[u8], _: bool) -> Result<(), String> {
+        Ok(())
+    }
+    fn set_method(&mut self, _: &[u8]) {}
+    fn set_path(&mut self, _: &[u8]) {}
+    fn set_args(&mut self, _: &[u8]) {}
+    fn add_header(&mut self, _: &[u8], _: &[u8]) -> Result<(), InvalidHeader> {
+        Ok(())
+    }
+    fn add_response_header(&mut self, _: &[u8], _: &[u8]) -> Result<(), InvalidHeader> {
+        Ok(())
+    }
     fn client(&self) -> std::net::SocketAddr {
         self.request.client()
     }

@@ -158,6 +158,18 @@ impl Fields {
         Ok(())
     }
 
+    /// Adds a field to those of its name.
+    pub(crate) fn add(&mut self, name: &[u8], value: &[u8]) -> Result<(), InvalidHeader> {
+        if !is_token(name) {
+            return Err(InvalidHeader::Name);
+        }
+        if !is_value(value) {
+            return Err(InvalidHeader::Value);
+        }
+        self.push(name, value);
+        Ok(())
+    }
+
     pub(crate) fn remove(&mut self, name: &[u8]) {
         for index in 0..self.fields.len() {
             if self.text(self.fields[index].name).eq_ignore_ascii_case(name) {

@@ -44,6 +44,10 @@ pub(crate) struct Request {
     query: Option<Span>,
     path: Span,
     host: Span,
+    /// The head as it was received.
+    head: Span,
+    /// Path or query are not those of the target any more.
+    pub(crate) is_rewritten: bool,
     pub(crate) framing: Framing,
     /// HTTP/1.1 rather than 1.0.
     pub(crate) is_11: bool,
@@ -77,6 +81,42 @@ impl Request {
     /// Host and port as received; empty for HTTP/1.0 clients that send none.
     pub(crate) fn host(&self) -> &[u8] {
         self.fields.text(self.host)
+    }
+
+    pub(crate) fn head(&self) -> &[u8] {
+        self.fields.text(self.head)
+    }
+
+    pub(crate) fn set_method(&mut self, method: &[u8]) {
+        self.method = self.fields.store(method);
+    }
+
+    pub(crate) fn set_path(&mut self, path: &[u8]) {
+        self.path = self.fields.store(path);
+        self.is_rewritten = true;
+    }
+
+    pub(crate) fn set_query(&mut self, query: &[u8]) {
+        self.query = Some(self.fields.store(query)).filter(|_| !query.is_empty());
+        self.is_rewritten = true;
+    }
+
+    /// The first `Host` that there is now.
+    pub(crate) fn find_host(&mut self) {
+        self.host = self.fields.spans(Kind::Host).next().unwrap_or_default();
+    }
+
+    /// The target for an upstream: as received, unless it has been rewritten.
+    pub(crate) fn write_target(&self, output: &mut Vec<u8>) {
+        if !self.is_rewritten {
+            output.extend_from_slice(self.target());
+            return;
+        }
+        write_escaped(self.path(), output);
+        if let Some(query) = self.query() {
+            output.push(b'?');
+            write_escaped_query(query, output);
+        }
     }
 
     /// Forgets a request that could not be read to its end.
@@ -147,6 +187,8 @@ impl Request {
         }
         self.fields.load(input, parsed.headers);
         self.method = Span::within(input, method.as_bytes());
+        self.head = Span::within(input, input);
+        self.is_rewritten = false;
         self.is_11 = version == 1;
         self.read_target(input, method, target)?;
         self.read_framing()?;
@@ -234,6 +276,33 @@ impl Request {
         };
         Ok(())
     }
+}
+
+/// A path as it stands in a target: what has a meaning there, or none anywhere, is encoded.
+fn write_escaped(path: &[u8], output: &mut Vec<u8>) {
+    for &byte in path {
+        if byte.is_ascii_graphic() && !matches!(byte, b'#' | b'%' | b'?') {
+            output.push(byte);
+        } else {
+            write_encoded(byte, output);
+        }
+    }
+}
+
+/// A query is encoded already, but for what would end the request line.
+fn write_escaped_query(query: &[u8], output: &mut Vec<u8>) {
+    for &byte in query {
+        if byte.is_ascii_control() || byte == b' ' {
+            write_encoded(byte, output);
+        } else {
+            output.push(byte);
+        }
+    }
+}
+
+fn write_encoded(byte: u8, output: &mut Vec<u8>) {
+    let digit = |nibble: u8| b"0123456789ABCDEF"[usize::from(nibble)];
+    output.extend_from_slice(&[b'%', digit(byte >> 4), digit(byte & 15)]);
 }
 
 fn too_large(input: &[u8], limits: &Limits) -> Refusal {

@@ -31,6 +31,8 @@ pub(crate) enum Error {
 pub(crate) struct Response {
     /// 0 while there is none.
     pub(crate) status: u16,
+    /// In place of the usual phrase.
+    pub(crate) reason: Option<Vec<u8>>,
     pub(crate) fields: Fields,
     pub(crate) framing: Framing,
     /// The upstream connection can be used again.
@@ -42,6 +44,7 @@ pub(crate) struct Response {
 impl Response {
     pub(crate) fn clear(&mut self) {
         self.status = 0;
+        self.reason = None;
         self.fields.clear();
         self.framing = Framing::None;
         self.keep_alive = false;

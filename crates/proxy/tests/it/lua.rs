@@ -326,3 +326,23 @@ routes:
     assert_eq!(http::get(running.addr(), "/timeless").header("Date"), None);
     assert!(http::get(running.addr(), "/gone").header("Date").is_some());
 }
+
+#[test]
+fn what_was_said_commits_the_head() {
+    let running = content(
+        "ngx.print(ngx.headers_sent, ' ') ngx.header.X = 'late' ngx.status = 500
+ngx.say(ngx.headers_sent, ' ', ngx.status) ngx.exit(404)",
+    );
+    let answer = http::get(running.addr(), "/");
+    assert_eq!((answer.status, answer.text()), (200, "false true 200\n"));
+    assert_eq!(answer.header("X"), None);
+}
+
+#[test]
+fn a_header_filter_can_answer_something_else() {
+    let running =
+        Running::start("routes: [{ lua: { content: ngx.say('secret'), headerFilter: ngx.exit(403) } }]");
+    let answer = http::get(running.addr(), "/");
+    assert_eq!(answer.status, 403);
+    assert!(!answer.text().contains("secret"), "{}", answer.text());
+}

@@ -8,6 +8,7 @@ mod files;
 mod filters;
 mod forwarding;
 mod framing;
+mod jumps;
 mod limits;
 mod lua;
 mod node;

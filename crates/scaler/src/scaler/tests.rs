@@ -2,8 +2,8 @@ use std::num::NonZeroU32;
 
 use proptest::prelude::*;
 use tidegate_core::policy::{
-    Amount, Backlog, Condition, Forecast, Formula, Headroom, Join, Metric, Pace, PaceLimit, Pressure,
-    Schedule, Signal, Slo, Target, TargetMetric, Threshold, Variable,
+    Amount, Backlog, Condition, DEFAULT_IDLE, Forecast, Formula, Headroom, Join, Metric, Pace, PaceLimit,
+    Pressure, Schedule, Signal, Slo, Target, TargetMetric, Threshold, Variable,
 };
 
 use super::*;
@@ -11,6 +11,10 @@ use crate::observed::Instances;
 
 fn free() -> Pace {
     Pace { stabilization: Duration::ZERO, limits: Vec::new() }
+}
+
+fn keeping() -> Trigger {
+    Trigger::Headroom(Headroom { overload: 0.001, wait: Duration::ZERO })
 }
 
 fn utilization(value: f64) -> Trigger {
@@ -29,7 +33,15 @@ fn queue_above(above: f64) -> Trigger {
 }
 
 pub(crate) fn policy(triggers: Vec<Trigger>) -> Policy {
-    Policy { min: 1, max: 100, slo: Slo::default(), triggers, scale_out: free(), scale_in: free() }
+    Policy {
+        min: 1,
+        max: 100,
+        idle: DEFAULT_IDLE,
+        slo: Slo::default(),
+        triggers,
+        scale_out: free(),
+        scale_in: free(),
+    }
 }
 
 pub(crate) fn arriving(rate: f64) -> Observed {
@@ -219,15 +231,57 @@ fn a_reload_keeps_holds_and_what_was_learned() {
     assert_eq!(scaler.state().memories, [Memory::Nothing, before.memories[0].clone()]);
 }
 
+/// A fleet of one that is ready, and nobody asks.
+fn quiet() -> Observed {
+    let mut quiet = arriving(0.0);
+    quiet.instances.ready = 1;
+    quiet.metrics.utilization = Some(0.0);
+    quiet
+}
+
+/// What a request that waits shows of a fleet without instances, before a second is over.
+fn waiting() -> Observed {
+    Observed { metrics: Metrics { queued: Some(1.0), ..Metrics::default() }, ..Observed::default() }
+}
+
 #[test]
-fn a_scaler_from_zero_wakes_for_a_request_and_sleeps_again() {
-    let mut scaler = Scaler::new(Policy { min: 0, ..policy(vec![utilization(0.8)]) });
-    assert_eq!(scaler.step(at(0), &arriving(0.0)).desired, 0);
-    assert_eq!(scaler.step(at(1), &arriving(2.0)).desired, 1);
-    let mut idle = arriving(0.0);
-    idle.instances.ready = 1;
-    idle.metrics.utilization = Some(0.0);
-    assert_eq!(scaler.step(at(2), &idle).desired, 0);
+fn a_fleet_may_be_empty_until_somebody_asks_and_again_when_nobody_has_for_a_while() {
+    let ten = Duration::from_secs(10);
+    for triggers in [vec![utilization(0.8)], vec![keeping()], Vec::new()] {
+        let mut scaler = Scaler::new(Policy { min: 0, idle: ten, ..policy(triggers) });
+        let mut step = |second, observed: &Observed| scaler.step(at(second), observed).desired;
+        assert_eq!([step(0, &arriving(0.0)), step(1, &arriving(0.0))], [0, 0]);
+        assert_eq!(step(2, &waiting()), 1);
+        assert_eq!(
+            step(3, &Observed { instances: Instances::default(), ..quiet() }),
+            1,
+            "it has yet to start"
+        );
+        assert!((4..12).all(|second| step(second, &quiet()) == 1));
+        assert_eq!(step(12, &quiet()), 0);
+        assert_eq!(step(13, &arriving(0.0)), 0);
+    }
+}
+
+#[test]
+fn an_empty_fleet_does_not_wait_to_grow() {
+    let slow = Pace {
+        stabilization: Duration::from_mins(1),
+        limits: vec![PaceLimit { amount: Amount::Share(0.1), period: Duration::from_mins(1) }],
+    };
+    let mut scaler = Scaler::new(Policy { min: 0, scale_out: slow, ..policy(vec![utilization(0.8)]) });
+    scaler.step(at(0), &arriving(0.0));
+    let decision = scaler.step(at(1), &waiting());
+    assert_eq!((decision.desired, decision.adjustments.last().unwrap().rule.as_str()), (1, "activity"));
+}
+
+#[test]
+fn metrics_that_are_missing_keep_the_last_instance() {
+    let idle = Duration::from_secs(10);
+    let mut scaler = Scaler::new(Policy { min: 0, idle, ..policy(vec![keeping()]) });
+    scaler.step(at(0), &waiting());
+    let blind = Observed { metrics: Metrics::default(), ..quiet() };
+    assert!((1..30).all(|second| scaler.step(at(second), &blind).desired == 1));
 }
 
 fn any_reading() -> impl Strategy<Value = Option<f64>> {
@@ -359,6 +413,7 @@ pub(crate) fn any_policy() -> impl Strategy<Value = Policy> {
         |(min, more, triggers, scale_out, scale_in)| Policy {
             min,
             max: min + more,
+            idle: Duration::from_secs(u64::from(more)),
             slo: Slo::default(),
             triggers,
             scale_out,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 use tidegate_core::trace::Recording;
 use tidegate_forecast::{
-    History, Kind,
+    History, Kind, Season, Settings,
     accuracy::{Backtest, Quantiles, Said},
 };
 use tidegate_referee::Plan;
@@ -13,7 +13,6 @@ use tidegate_referee::Plan;
 use super::input::Span;
 
 const DAY: Duration = Duration::from_hours(24);
-const WEEK: Duration = Duration::from_hours(7 * 24);
 
 /// What the rolling choice is called among the models.
 pub(super) const CHOICE: &str = "choice";
@@ -38,8 +37,20 @@ pub(super) struct Recorded {
     pub(super) gaps: u64,
     pub(super) longest_gap_seconds: f64,
     pub(super) outliers: u64,
+    /// Those that were looked for.
+    pub(super) seasons: Vec<Repeats>,
     pub(super) warm_up_seconds: f64,
     pub(super) horizons: Vec<Ahead>,
+}
+
+/// A season, as far as the recording has it at its end.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Repeats {
+    pub(super) seconds: f64,
+    /// Of the values with those one season before.
+    pub(super) correlation: f64,
+    pub(super) found: bool,
 }
 
 /// Forecasts at one horizon.
@@ -95,12 +106,14 @@ pub(super) struct Course<'a> {
 impl Report {
     pub(super) fn add(&mut self, name: &str, recording: &Recording, course: &Course<'_>) {
         let (step, values) = (recording.step(), recording.values());
+        let day = steps(DAY, step);
         let warm_up = match steps(course.warm_up.0, step) {
             long if 2 * long > values.len() => values.len() / 4,
             warm_up => warm_up,
         };
-        let seasons = [steps(DAY, step), steps(WEEK, step)];
+        let seasons = Settings::seasons_of(step);
         let mut history = History::default();
+        let mut repeats = Vec::new();
         let mut found = Vec::new();
         let ahead: Vec<_> = course.horizons.iter().map(|horizon| steps(horizon.0, step)).collect();
         let plan =
@@ -113,9 +126,15 @@ impl Report {
                 found.push(Ahead { horizon_seconds: horizon.as_secs_f64(), ..same.clone() });
                 continue;
             }
-            let test = Backtest { values, horizon: steps, season: seasons[0], warm_up };
+            let test = Backtest { values, horizon: steps, season: day, warm_up };
             let choice = test.run(&seasons, &Kind::ALL);
             history = choice.history;
+            let season = |season: &Season| Repeats {
+                seconds: season.steps as f64 * step.as_secs_f64(),
+                correlation: season.correlation,
+                found: season.found,
+            };
+            repeats = choice.seasons.iter().map(season).collect();
             found.push(Ahead::new(horizon, step, &test, &seasons, &choice, verdict));
         }
         self.files.push(Recorded {
@@ -126,6 +145,7 @@ impl Report {
             gaps: history.gaps,
             longest_gap_seconds: history.longest_gap as f64 * step.as_secs_f64(),
             outliers: history.outliers,
+            seasons: repeats,
             warm_up_seconds: warm_up as f64 * step.as_secs_f64(),
             horizons: found,
         });
@@ -156,7 +176,8 @@ impl Ahead {
             worst = worst.into_iter().chain(model.choice_loss).reduce(f64::max);
             models.push(model);
         }
-        let verdict = Said { quantiles: verdict, believed: Vec::new(), history: choice.history };
+        let verdict =
+            Said { quantiles: verdict, believed: Vec::new(), history: choice.history, seasons: Vec::new() };
         models.extend(Judged::new(REFEREE, test, &verdict, choice));
         Self {
             horizon_seconds: horizon.as_secs_f64(),

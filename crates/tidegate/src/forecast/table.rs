@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::report::{Ahead, CHOICE, Judged, Recorded, Report};
+use super::report::{Ahead, CHOICE, Judged, Recorded, Repeats, Report};
 
 /// Columns after the name of the model, and their widths.
 const COLUMNS: [(&str, usize); 8] = [
@@ -51,8 +51,25 @@ fn head(text: &mut String, file: &Recorded) {
     let outliers = (file.outliers > 0).then(|| format!("{} outliers", file.outliers));
     let about = [about].into_iter().chain(missing).chain(outliers).collect::<Vec<_>>().join("; ");
     line(text, &about);
+    line(text, &seasons(&file.seasons));
     line(text, &format!("forecasts count after {}", span(file.warm_up_seconds)));
     text.push('\n');
+}
+
+/// `repeats itself after 1d (correlation 0.62), not after 1h`
+fn seasons(seasons: &[Repeats]) -> String {
+    let of = |found: bool| seasons.iter().filter(move |season| season.found == found);
+    let there: Vec<_> =
+        of(true).map(|one| format!("{} (correlation {:.2})", span(one.seconds), one.correlation)).collect();
+    let absent: Vec<_> = of(false).map(|one| span(one.seconds)).collect();
+    match (there.is_empty(), absent.is_empty()) {
+        (true, true) => "no season was looked for".to_owned(),
+        (true, false) => format!("does not repeat itself, as far as was seen, after {}", absent.join(" or ")),
+        (false, true) => format!("repeats itself after {}", there.join(" and ")),
+        (false, false) => {
+            format!("repeats itself after {}, not after {}", there.join(" and "), absent.join(" or "))
+        }
+    }
 }
 
 fn table(text: &mut String, horizons: &[Ahead]) {

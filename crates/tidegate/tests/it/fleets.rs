@@ -7,7 +7,7 @@ use tidegate_testkit::{
     process::{self, Signal},
 };
 
-use crate::{PATIENCE, TIDEGATE, instances, load::Load, metric, pids};
+use crate::{PATIENCE, TIDEGATE, fleets, instances, load::Load, metric, pids};
 
 const LUA: &str = "
 listeners: [{ address: \"{listen}\" }]
@@ -154,4 +154,32 @@ fn an_app_that_does_not_compile_fails_in_a_thread_as_in_a_process() {
     eventually(PATIENCE, "both instances are ready", || instances(&tidegate, "ready").len() == 2);
     assert_eq!(http::get(tidegate.addr(), "/").status, 500, "an error at run time is the request's alone");
     assert_eq!(instances(&tidegate, "ready").len(), 2);
+}
+
+const ASLEEP: &str = "
+listeners: [{ address: \"{listen}\" }]
+admin: { address: \"{admin}\" }
+fleets:
+  app:
+    run: { lua: app.lua }
+    driver: DRIVER
+    scale: { min: 0, max: 3, idle: 2s }
+upstreams: { app: { fleet: app } }
+routes: [{ name: app, match: { path: /* }, upstream: app }]
+";
+
+#[test]
+fn a_fleet_from_zero_answers_everybody_who_came_before_it_and_goes_back_to_zero() {
+    for driver in ["thread", "process"] {
+        let config = ASLEEP.replace("DRIVER", driver);
+        let tidegate = Tidegate::setup(TIDEGATE).file("app.lua", APP).start(&config);
+        let nobody_runs = || fleets(&tidegate)["items"][0]["instances"] == serde_json::json!([]);
+        assert!(nobody_runs(), "nothing runs before somebody asks");
+        let addr = tidegate.addr();
+        let asking: Vec<_> = (0..20).map(|_| thread::spawn(move || http::get(addr, "/x").status)).collect();
+        let answers: Vec<u16> = asking.into_iter().map(|one| one.join().unwrap()).collect();
+        assert_eq!(answers, [200; 20], "{driver}");
+        eventually(PATIENCE, "it goes to sleep", nobody_runs);
+        assert_eq!(http::get(addr, "/x").status, 200, "{driver}: and wakes again");
+    }
 }

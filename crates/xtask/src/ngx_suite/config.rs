@@ -55,7 +55,7 @@ impl Writer<'_> {
             "limits": { "bodyBytes": "30MiB", "headerCount": 256 },
             "answers": { "server": "nginx", "errors": "html" },
             "errorLog": { "format": "nginx", "level": case.log_level, "file": directory },
-            "lua": {},
+            "lua": { "strictContexts": true },
         }));
         let main = &case.main_config;
         self.lua("packagePath", self.package_path(case).into());

@@ -1,0 +1,80 @@
+//! C functions that libraries look for by `ffi.C`.
+
+use tidegate_lua::Level;
+
+use crate::support::Host;
+
+fn run(source: &str) -> String {
+    Host::new().say(&format!("local ffi = require 'ffi' local C = ffi.C {source}"))
+}
+
+#[test]
+fn functions_of_nginx_are_found() {
+    assert_eq!(
+        run(r#"ffi.cdef "unsigned char *ngx_hex_dump(unsigned char *, const unsigned char *, size_t);"
+            local b = ffi.new("unsigned char[6]")
+            ngx.print(C.ngx_hex_dump(b, "\1\xab\xff", 3) - b, ffi.string(b, 6))"#),
+        "601abff"
+    );
+    assert_eq!(
+        run(r#"ffi.cdef "intptr_t ngx_atoi(const unsigned char *, size_t);"
+            ngx.print(tonumber(C.ngx_atoi("042", 3)), tonumber(C.ngx_atoi("4x", 2)), tonumber(C.ngx_atoi("", 0)))"#),
+        "42-1-1"
+    );
+    assert_eq!(
+        run(
+            r#"ffi.cdef "typedef struct { size_t len; const unsigned char *data; } name_t; intptr_t ngx_parse_time(name_t *, unsigned);"
+            local function parse(text, seconds)
+                return tonumber(C.ngx_parse_time(ffi.new("name_t", { #text, text }), seconds))
+            end
+            ngx.print(parse("1h30m", 1), " ", parse("1s500ms", 0), " ", parse("later", 1))"#
+        ),
+        "5400 1500 -1"
+    );
+    assert_eq!(
+        run(
+            r#"ffi.cdef "uintptr_t ngx_escape_uri(unsigned char *, const unsigned char *, size_t, uintptr_t);"
+            local text = "a b/c"
+            local n = tonumber(C.ngx_escape_uri(nil, text, #text, 2))
+            local b = ffi.new("unsigned char[?]", #text + 2 * n)
+            C.ngx_escape_uri(b, text, #text, 2) ngx.print(n, ffi.string(b, #text + 2 * n))"#
+        ),
+        "2a%20b%2Fc"
+    );
+}
+
+#[test]
+fn a_line_goes_to_the_log_as_it_is() {
+    let host = Host::new();
+    let said = host.say(
+        r#"local ffi = require "ffi"
+        ffi.cdef "int ngx_http_lua_ffi_raw_log(void *, int, const unsigned char *, size_t);"
+        ngx.print(ffi.C.ngx_http_lua_ffi_raw_log(nil, ngx.WARN, "raw line", 8))
+        ngx.print(ffi.C.ngx_http_lua_ffi_raw_log(nil, 99, "raw line", 8))"#,
+    );
+    assert_eq!(said, "0-1");
+    let log = host.take_log();
+    assert_eq!(
+        log.iter().map(|line| (line.0, line.1.as_str())).collect::<Vec<_>>(),
+        [(Level::Warn, "raw line")]
+    );
+}
+
+/// As lua-resty-string and lua-resty-jwt use them.
+#[test]
+fn functions_of_openssl_are_found() {
+    assert_eq!(
+        run(r#"ffi.cdef [[
+                typedef struct env_md_st EVP_MD;
+                const EVP_MD *EVP_sha256(void);
+                EVP_MD *EVP_get_digestbyname(const char *name);
+                typedef struct { unsigned int state[64]; } SHA_STATE;
+                int SHA256_Init(SHA_STATE *); int SHA256_Update(SHA_STATE *, const void *, size_t);
+                int SHA256_Final(unsigned char *, SHA_STATE *);
+            ]]
+            local state, out = ffi.new("SHA_STATE"), ffi.new("unsigned char[32]")
+            C.SHA256_Init(state) C.SHA256_Update(state, "abc", 3) C.SHA256_Final(out, state)
+            ngx.print(C.EVP_sha256() == C.EVP_get_digestbyname("SHA256"), require("resty.string").to_hex(ffi.string(out, 4)))"#),
+        "trueba7816bf"
+    );
+}
