@@ -98,7 +98,7 @@ mod tests {
     use super::*;
 
     fn seasons(values: impl Iterator<Item = f64>) -> Vec<usize> {
-        let mut past = Past::new(168);
+        let mut past = Past::new(24, 168);
         let mut cycles = [6, 24, 168].map(Cycle::new);
         for value in values {
             for cycle in &mut cycles {

@@ -18,7 +18,7 @@ use crate::{
     calibration::Calibration,
     candidate::Candidate,
     cycle::Season,
-    model::{History, Kind, Series},
+    model::{History, Kind, Series, usual_of},
     trust::{Record, Trust},
 };
 
@@ -66,11 +66,10 @@ impl Settings {
             .collect()
     }
 
-    /// The longest but one, which is a day where the longest is a week.
     fn usual_season(&self) -> usize {
         let mut seasons = self.seasons.clone();
         seasons.sort_unstable();
-        seasons.get(seasons.len().saturating_sub(2)).copied().unwrap_or_default()
+        usual_of(&seasons)
     }
 }
 
@@ -117,6 +116,14 @@ impl Forecaster {
             record: Record::default(),
             settings,
         }
+    }
+
+    /// A forecaster that goes on with the series of this one under other `settings`, whose steps may be of another
+    /// length. How wrong it is at its horizon it has to learn.
+    #[must_use]
+    pub fn at(&self, settings: Settings) -> Self {
+        let series = self.series.in_steps(&settings.seasons);
+        Self { series, ..Self::new(settings) }
     }
 
     pub fn settings(&self) -> &Settings {

@@ -156,13 +156,25 @@ impl Series {
             trend_level: 0.0,
             slope: 0.0,
             change: 0.0,
-            past: Past::new(seasons.last().copied().unwrap_or_default()),
+            past: Past::new(usual_of(&seasons), seasons.last().copied().unwrap_or_default()),
             // The shape of a day is made of waves; what comes more often than that is one of them, or noise.
             harmonic: Harmonic::new(&seasons[seasons.len().saturating_sub(2)..]),
             cycles: seasons.iter().copied().map(Cycle::new).collect(),
             history: History::default(),
             seasons,
         }
+    }
+
+    /// The same series in steps of another length: what it was is kept, and how it moves is learned anew.
+    pub(crate) fn in_steps(&self, seasons: &[usize]) -> Self {
+        let fresh = Self::new(seasons);
+        if fresh.seasons == self.seasons {
+            return self.clone();
+        }
+        let longest = fresh.seasons.last().copied().unwrap_or_default();
+        let past = self.past.in_steps(usual_of(&fresh.seasons), longest);
+        let trend_level = self.last.unwrap_or_default();
+        Self { last: self.last, level: self.level, trend_level, past, history: self.history, ..fresh }
     }
 
     pub(crate) fn history(&self) -> History {
@@ -269,6 +281,11 @@ impl Series {
         let half_lives = steps as f64 / (season as f64 * DEVIATION_HALF_LIFE);
         Some(ahead + (self.level? - now) * 0.5_f64.powf(half_lives))
     }
+}
+
+/// The longest but one of `seasons`, which is a day where the longest is a week; they are in order.
+pub(crate) fn usual_of(seasons: &[usize]) -> usize {
+    seasons.get(seasons.len().saturating_sub(2)).copied().unwrap_or_default()
 }
 
 /// The sum of what is left of a trend in each of the next `steps` steps.

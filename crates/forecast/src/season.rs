@@ -1,18 +1,20 @@
 //! What a series was, as far back as its longest season.
 //!
-//! One ring serves every season: "a day ago" and "a week ago" are two places in it. It holds at most [`BINS`]
-//! means of neighbouring steps, between whose centres it interpolates: of a week of half minutes those are
-//! five minutes each, which is finer than days are alike. Each mean is kept as one of 65,535 values
-//! a twenty-seventh of a percent apart, so that what is written and read back is the same.
+//! Two rings serve every season: a fine one as long as a day and a coarse one as long as a week, or whatever
+//! the seasons are. A ring holds means of neighbouring steps, between whose centres it interpolates: of a day of half
+//! minutes those are a minute each, of a week ten. Each mean is kept as one of 65,535 values a
+//! twenty-seventh of a percent apart, so that what is written and read back is the same.
 //!
-//! Invariant: at most one longest season and two bins are kept, each of them a number that is not negative.
+//! Invariant: a ring keeps at most its season and two bins, each of them a number that is not negative.
 
 use serde::{Deserialize, Serialize};
 
 use crate::packed::{Bits, Packed};
 
-/// Bins of the longest season: five minutes each, where it is a week.
-const BINS: usize = 2_016;
+/// Bins of the usual season: a minute each, where it is a day.
+const FINE: usize = 1_440;
+/// Bins of the longest season: ten minutes each, where it is a week.
+const COARSE: usize = 1_008;
 /// Values that a smoothed value of the past is made of, and how much each weighs less than its successor.
 const SMOOTHED: usize = 8;
 const FADING: f64 = 0.7;
@@ -25,7 +27,15 @@ const APART: f64 = 0.000_738;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Past {
-    /// Steps of the longest season; 0: nothing is kept.
+    fine: Ring,
+    coarse: Ring,
+}
+
+/// The latest values, as far back as one season.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Ring {
+    /// Steps of the season; 0: nothing is kept.
     longest: usize,
     /// Steps in a bin.
     width: usize,
@@ -72,33 +82,27 @@ impl Bits for Coarse {
 }
 
 impl Past {
-    pub(crate) fn new(longest: usize) -> Self {
-        Self { longest, width: longest.div_ceil(BINS).max(1), steps: 0, bins: Packed::default(), sum: 0.0 }
+    /// A past with a `usual` season, as a day is, and a longest one.
+    pub(crate) fn new(usual: usize, longest: usize) -> Self {
+        let coarse = if longest > usual { longest } else { 0 };
+        Self { fine: Ring::new(usual, FINE), coarse: Ring::new(coarse, COARSE) }
+    }
+
+    /// The same past in steps of another length. Of a ring that would have other bins then, nothing is left.
+    pub(crate) fn in_steps(&self, usual: usize, longest: usize) -> Self {
+        let fresh = Self::new(usual, longest);
+        Self {
+            fine: self.fine.in_steps(fresh.fine, FINE),
+            coarse: self.coarse.in_steps(fresh.coarse, COARSE),
+        }
     }
 
     /// The value of the next step. A series begins with its first known value.
     pub(crate) fn push(&mut self, value: Option<f64>) {
-        let Some(value) = value.filter(|_| self.longest > 0) else {
-            return;
-        };
-        self.sum += value;
-        self.steps += 1;
-        if self.steps.is_multiple_of(self.width) {
-            let mean = Coarse::new(self.sum / self.width as f64);
-            let full = self.steps / self.width - 1;
-            self.sum = 0.0;
-            if full < self.capacity() {
-                self.bins.push(mean);
-            } else {
-                let place = full % self.capacity();
-                self.bins[place] = mean;
-            }
+        if let Some(value) = value {
+            self.fine.push(value);
+            self.coarse.push(value);
         }
-    }
-
-    /// More than a season, so that the same moment one season ago and its neighbours are still there.
-    fn capacity(&self) -> usize {
-        self.longest / self.width + 2
     }
 
     /// What the value `steps` after now was one season of `length` earlier, or as many as it takes.
@@ -120,7 +124,63 @@ impl Past {
         (count > 0).then(|| (sum / count as f64, count))
     }
 
-    /// The value `back` steps before now, as the bins around it say. Not further back than the longest season.
+    /// The value `back` steps before now, not further than the longest season.
+    fn at(&self, back: usize) -> Option<f64> {
+        self.fine.at(back).or_else(|| self.coarse.at(back))
+    }
+
+    fn smoothed(&self, back: usize) -> Option<f64> {
+        self.at(back)?;
+        let (mut sum, mut weights, mut weight) = (0.0, 0.0, 1.0);
+        for value in (back..back + SMOOTHED).map_while(|back| self.at(back)) {
+            sum += weight * value;
+            weights += weight;
+            weight *= FADING;
+        }
+        Some(sum / weights)
+    }
+}
+
+impl Ring {
+    fn new(longest: usize, bins: usize) -> Self {
+        Self { longest, width: longest.div_ceil(bins).max(1), steps: 0, bins: Packed::default(), sum: 0.0 }
+    }
+
+    /// What this one holds, in the steps of `fresh`, if its bins are as long. What is in the bin that is not full
+    /// is lost.
+    fn in_steps(&self, fresh: Self, most: usize) -> Self {
+        let full = self.steps / self.width;
+        // So many bins that they must have been filled from finer steps, or the steps are the same.
+        let alike = fresh.capacity() == self.capacity()
+            && (self.longest == fresh.longest || self.capacity() == most + 2);
+        if alike { Self { steps: full * fresh.width, bins: self.bins.clone(), ..fresh } } else { fresh }
+    }
+
+    fn push(&mut self, value: f64) {
+        if self.longest == 0 {
+            return;
+        }
+        self.sum += value;
+        self.steps += 1;
+        if self.steps.is_multiple_of(self.width) {
+            let mean = Coarse::new(self.sum / self.width as f64);
+            let full = self.steps / self.width - 1;
+            self.sum = 0.0;
+            if full < self.capacity() {
+                self.bins.push(mean);
+            } else {
+                let place = full % self.capacity();
+                self.bins[place] = mean;
+            }
+        }
+    }
+
+    /// More than a season, so that the same moment one season ago and its neighbours are still there.
+    fn capacity(&self) -> usize {
+        self.longest / self.width + 2
+    }
+
+    /// The value `back` steps before now, as the bins around it say.
     fn at(&self, back: usize) -> Option<f64> {
         let step = self.steps.checked_sub(back + 1).filter(|_| back <= self.longest)?;
         // Twice the place among the centres of bins, in steps: whole numbers as far as they go.
@@ -141,17 +201,6 @@ impl Past {
         let kept = number < full && number + self.capacity() >= full;
         kept.then(|| self.bins.get(number % self.capacity()).map(|mean| f64::from(mean.0)))?
     }
-
-    fn smoothed(&self, back: usize) -> Option<f64> {
-        self.at(back)?;
-        let (mut sum, mut weights, mut weight) = (0.0, 0.0, 1.0);
-        for value in (back..back + SMOOTHED).map_while(|back| self.at(back)) {
-            sum += weight * value;
-            weights += weight;
-            weight *= FADING;
-        }
-        Some(sum / weights)
-    }
 }
 
 /// How many steps before now the moment `steps` after now was, one or more seasons earlier.
@@ -166,7 +215,7 @@ mod tests {
     use super::*;
 
     fn past(longest: usize, values: impl IntoIterator<Item = u32>) -> Past {
-        let mut past = Past::new(longest);
+        let mut past = Past::new(longest, longest);
         for value in values {
             past.push(Some(f64::from(value)));
         }
@@ -206,15 +255,37 @@ mod tests {
         assert!(usual > 2.0 && usual < 10.0, "{usual}");
     }
 
+    /// Half minutes of a day and a week.
+    fn weekly(values: impl Iterator<Item = u32>) -> Past {
+        let mut past = Past::new(2_880, 20_160);
+        values.for_each(|value| past.push(Some(f64::from(value))));
+        past
+    }
+
     #[test]
-    fn a_long_season_is_kept_coarsely_and_read_between() {
-        let week = 20_160;
-        let past = past(week, 0..3 * week as u32);
-        assert_eq!(past.bins.len(), BINS + 2);
-        for steps in [0, 1, 7, 100, 2_880, week] {
-            let (read, expected) = (past.ago(week, steps).unwrap(), (2 * week + steps - 1) as f64);
+    fn long_seasons_are_kept_coarsely_and_read_between() {
+        let past = weekly(0..60_000);
+        assert_eq!((past.fine.bins.len(), past.coarse.bins.len()), (FINE + 2, COARSE + 2));
+        for (season, steps) in
+            [(2_880, 0), (2_880, 1), (2_880, 777), (20_160, 0), (20_160, 7), (20_160, 20_160)]
+        {
+            let (read, expected) = (past.ago(season, steps).unwrap(), (59_999 - season + steps) as f64);
             assert!((read / expected - 1.0).abs() < 0.001, "{steps} ahead: {read}, not {expected}");
         }
+    }
+
+    #[test]
+    fn a_past_is_the_same_in_steps_of_another_length() {
+        // Half minutes, and then minutes: the value is the number of the minute.
+        let mut past = weekly((0..50_000).map(|step| step / 2)).in_steps(1_440, 10_080);
+        for minute in 25_000..25_500 {
+            past.push(Some(f64::from(minute)));
+        }
+        for season in [1_440, 10_080] {
+            let (read, expected) = (past.ago(season, 1).unwrap(), f64::from(25_500 - season as u32));
+            assert!((read - expected).abs() < 20.0, "{season} minutes before: {read}, not {expected}");
+        }
+        assert_eq!(past.in_steps(48, 336).ago(48, 1), None, "other bins are another past");
     }
 
     proptest! {
@@ -230,7 +301,7 @@ mod tests {
             values in prop::collection::vec(0.0..1e6_f64, 1..80),
             longest in 1..40_usize,
         ) {
-            let mut past = Past::new(longest);
+            let mut past = Past::new(longest, longest);
             for &value in &values {
                 past.push(Some(value));
             }
@@ -246,9 +317,9 @@ mod tests {
             values in prop::collection::vec(1.0..1e3_f64, 1..200),
             width in 2..9_usize,
         ) {
-            let mut past = Past { width, ..Past::new(60) };
+            let mut past = Ring { width, ..Ring::new(60, 60) };
             for (at, &value) in values.iter().enumerate() {
-                past.push(Some(value));
+                past.push(value);
                 for back in 0..at + 3 {
                     let read = past.at(back);
                     prop_assert_eq!(read.is_some(), back <= at.min(60), "{} back at {}", back, at);

@@ -103,7 +103,7 @@ pub enum Join {
 pub struct Forecast {
     /// How far ahead. `None`: the time that instances take to start.
     pub horizon: Option<Duration>,
-    /// After how long demand may repeat itself. `None`: a day.
+    /// After how long demand may repeat itself. `None`: an hour, a day and a week are looked for.
     pub period: Option<Duration>,
     /// The quantile of demand to have capacity for, above 0 and below 1.
     pub quantile: f64,

@@ -123,6 +123,42 @@ fn a_restart_forgets_nothing() {
 }
 
 #[test]
+fn another_horizon_keeps_the_series_and_earns_trust_anew() {
+    let values = wavy(6, 100, 0.02);
+    let mut forecaster = Forecaster::new(settings(5, 100));
+    for &value in &values[..500] {
+        forecaster.observe(Some(value));
+    }
+    let mut further = forecaster.at(settings(20, 100));
+    assert_eq!(further.history(), forecaster.history());
+    assert!(matches!(further.trust(), Trust::NoHistory { judged: 0, .. }));
+    for &value in &values[500..] {
+        further.observe(Some(value));
+    }
+    // Half a day was enough, where a new series would have had to see a day.
+    let said = further.forecast().expect("it knows the days");
+    let truth = wavy(7, 100, 0.02)[619];
+    assert!((said.quantiles[1] / truth - 1.0).abs() < 0.5, "{said:?} for {truth}");
+}
+
+#[test]
+fn what_is_remembered_of_a_week_is_small() {
+    // Half minutes, six steps ahead: the largest that a trigger has but for the far horizons.
+    let settings = Settings {
+        horizon: 6,
+        seasons: Settings::seasons_of(Duration::from_secs(30)),
+        levels: vec![0.5, 0.9, 0.99],
+    };
+    let mut forecaster = Forecaster::new(settings);
+    let mut noise = noise();
+    for step in 0..25_000 {
+        forecaster.observe(Some(100.0 + 50.0 * (f64::from(step) / 458.0).sin() + noise()));
+    }
+    let json = serde_json::to_string(&forecaster).unwrap();
+    assert!(json.len() < 16 * 1024, "{} bytes", json.len());
+}
+
+#[test]
 fn a_gap_is_forecast_through() {
     let values = wavy(6, 100, 0.02);
     let mut forecaster = Forecaster::new(settings(10, 100));

@@ -143,7 +143,7 @@ fn a_forecast_without_a_history_says_so_and_holds_nobody_back() {
     assert_eq!(decision.desired, 2);
     assert_eq!(
         decision.reasons()[1],
-        "forecast 99%: too little has been seen yet to know how wrong a forecast is"
+        "forecast 99%: too little has been seen yet to know how wrong a forecast is: 0 of 63 were judged"
     );
 }
 

@@ -131,7 +131,7 @@ record! {
     Forecast {
         /// How far ahead it looks; `auto`: as long as instances take to start.
         horizon: Auto<Span<SECOND, HOUR>> = default("auto"),
-        /// After how long demand may repeat itself; `auto`: a day.
+        /// After how long demand may repeat itself; `auto`: an hour, a day and a week are looked for.
         period: Auto<Span<{ 10 * MINUTE }, { 14 * DAY }>> = default("auto"),
         /// The quantile of demand to have capacity for. Without it, it follows from `slo.overload`.
         quantile: Percent<5_000, 9_990> = optional,
