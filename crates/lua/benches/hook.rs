@@ -11,6 +11,7 @@ use std::{
     collections::BTreeMap,
     hint::black_box,
     net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
     time::Instant,
 };
 
@@ -83,7 +84,7 @@ impl Bench {
         let shared_dicts = BTreeMap::from([(DictName::new("hits").unwrap(), 1 << 20)]);
         let settings = LuaSettings { shared_dicts, ..LuaSettings::default() };
         let dicts = Dicts::new(&settings.shared_dicts);
-        let vm = Vm::new(&settings, dicts, WorkerIdentity { id: 0, count: 1 }, Box::new(|_| ())).unwrap();
+        let vm = Vm::new(&settings, dicts, WorkerIdentity { id: 0, count: 1 }, Arc::new(|_| ())).unwrap();
         vm.set_now(Timestamp::from_secs(1_777_636_800));
         let handler = vm.load(&Script { name: "hook.lua".into(), source: source.into() }).unwrap();
         Self { vm, handler }

@@ -9,6 +9,7 @@ mod context;
 mod dictionary;
 mod digest;
 mod flow;
+mod job;
 mod library;
 mod log;
 mod output;
@@ -33,6 +34,7 @@ pub(crate) fn exports() -> Vec<Export> {
         digest::exports(),
         flow::exports(),
         library::exports(),
+        job::exports(),
         log::exports(),
         output::exports(),
         regex::exports(),

@@ -14,7 +14,7 @@
 //! no request, the same holds for `alone`.
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::{Cell, OnceCell, RefCell},
     ffi::c_int,
     ptr::{self, NonNull},
     rc::Rc,
@@ -30,6 +30,7 @@ use crate::{
     crew::Crew,
     dict::SharedDict,
     exchange::Exchange,
+    jobs::Jobs,
     regex::Engine,
     socket::Sockets,
     task::{CtxSlot, Retired},
@@ -129,7 +130,9 @@ pub(crate) struct Host {
     pub(crate) regex: Engine,
     /// Whether `ngx.header.a_b` is the header `a-b`.
     pub(crate) hyphenates: Cell<bool>,
-    log: Log,
+    pub(crate) log: Log,
+    /// Of `ngx.run_worker_thread`; set once the VM is made.
+    pub(crate) jobs: OnceCell<Jobs>,
     /// `None` while the VM is being made.
     main: Cell<Option<NonNull<lua_State>>>,
     scratch: Scratch,
@@ -168,6 +171,7 @@ impl Host {
             regex: Engine::new(),
             hyphenates: Cell::new(true),
             log,
+            jobs: OnceCell::new(),
             main: Cell::new(None),
             scratch: Scratch::default(),
             finalizer_scratch: Scratch::default(),

@@ -1,11 +1,11 @@
 //! What scripts log, and its levels as nginx and OpenResty number them.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use crate::{Exchange, Phase};
 
-/// Takes what scripts log, a line at a time.
-pub type Log = Box<dyn Fn(&Line<'_>)>;
+/// Takes what scripts log, a line at a time, on whichever thread they run.
+pub type Log = Arc<dyn Fn(&Line<'_>) + Send + Sync>;
 
 /// A line of the log, and what it is about.
 pub struct Line<'a> {

@@ -28,6 +28,7 @@ mod exchange;
 mod header;
 #[expect(unsafe_code, reason = "the border to LuaJIT")]
 mod host;
+mod jobs;
 #[expect(unsafe_code, reason = "works on the Lua stack")]
 mod json;
 mod level;

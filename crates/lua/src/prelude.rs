@@ -33,6 +33,7 @@ const PARTS: &[(&str, &str)] = &[
     ("regex", include_str!("prelude/regex.lua")),
     ("worker", include_str!("prelude/worker.lua")),
     ("socket", include_str!("prelude/socket.lua")),
+    ("job", include_str!("prelude/job.lua")),
     ("library", include_str!("prelude/library.lua")),
     ("script", include_str!("prelude/script.lua")),
     ("fields", include_str!("prelude/fields.lua")),
@@ -50,6 +51,8 @@ pub(crate) struct Prelude {
     pub(crate) waiting: Table,
     /// Makes the dictionary of a number.
     pub(crate) dictionary: Function,
+    /// Bytes of a call to whether it went well, and bytes of its results.
+    pub(crate) perform: Function,
     /// `ngx.shared`.
     pub(crate) shared: Table,
 }
@@ -95,6 +98,7 @@ pub(crate) fn load(
         ctx_tables: kit.get("ctx_tables")?,
         waiting: kit.get("waiting")?,
         dictionary: kit.get("dictionary")?,
+        perform: kit.get("perform")?,
         shared: kit.get::<Table>("ngx")?.get("shared")?,
     })
 }

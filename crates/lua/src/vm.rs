@@ -30,6 +30,7 @@ use crate::{
     Dicts, Error, Handler, Level, Log, RequestState, ScriptError, WorkerIdentity,
     dict::SharedDict,
     host::Host,
+    jobs::Jobs,
     prelude::{self, Prelude},
     socket::Sockets,
     symbols::Logging,
@@ -121,6 +122,9 @@ impl Vm {
             host,
         };
         vm.bind(&dicts).map_err(start)?;
+        let jobs = Jobs::new(settings, &dicts, worker, &vm.host.log);
+        let set = vm.host.jobs.set(jobs);
+        debug_assert!(set.is_ok(), "the pools are made once");
         Ok(vm)
     }
 
@@ -149,6 +153,26 @@ impl Vm {
         }
         // Fails only where memory does, and then leaves what there was.
         let _ = self.bind(&dicts);
+        if let Some(jobs) = self.host.jobs.get() {
+            jobs.set_dicts(&dicts);
+        }
+    }
+
+    /// Does a call that came from another VM.
+    pub(crate) fn perform(&self, payload: &[u8]) -> Result<Vec<u8>, String> {
+        self.running.set(true);
+        self.host.block.phase.set(crate::Phase::WorkerThread as i32);
+        let done = self
+            .lua
+            .create_string(payload)
+            .and_then(|payload| self.prelude.perform.call::<(bool, mlua::LuaString)>(payload));
+        self.host.block.phase.set(0);
+        self.running.set(false);
+        match done {
+            Ok((true, bytes)) => Ok(bytes.as_bytes().to_vec()),
+            Ok((false, why)) => Err(why.to_string_lossy()),
+            Err(error) => Err(error.to_string()),
+        }
     }
 
     /// Closes connections that were kept for use and are not to be used any more. The worker calls it now and then.

@@ -93,7 +93,7 @@ impl Shift {
         let count = shared.telemetry.workers().len();
         let identity = WorkerIdentity { id: index as u32, count: count as u32 };
         let log = ScriptLog::new(&snapshot.error_log);
-        let write = Box::new(move |line: &Line<'_>| log.write(line));
+        let write = Arc::new(move |line: &Line<'_>| log.write(line));
         let vm = Vm::new(&snapshot.lua, shared.dicts(&snapshot), identity, write)?;
         vm.set_log_level(log.level);
         let deadlines = Rc::new(Deadlines::default());

@@ -25,6 +25,8 @@ record! {
         package_cpath: text::Text = default("''"),
         /// `ngx.shared.NAME`, shared by all workers, with the bytes that each may hold.
         shared_dicts: Map<DictName, Size<{ 4 * KIB }, { 64 * GIB }>> = default("{}"),
+        /// Pools of threads for `ngx.run_worker_thread`, with the most threads that each may start in each worker.
+        thread_pools: Map<DictName, Count<1, 1_024>> = default("{}"),
         /// Whether code and modules are kept; `false` loads them anew for every request, for development.
         code_cache: bool = default("true"),
         /// When a VM is made, before it serves. Globals that it sets are seen by all scripts.

@@ -44,6 +44,7 @@ impl Resolver<'_, '_> {
             package_path: path(&raw.package_path.value()?.0),
             package_cpath: path(&raw.package_cpath.value()?.0),
             shared_dicts: raw.shared_dicts.value()?.resolve(|_, _, size| Some(size.0))?,
+            thread_pools: raw.thread_pools.value()?.resolve(|_, _, count| Some(count.as_u32()))?,
             code_cache: *raw.code_cache.value()?,
             init: init?,
             init_worker: init_worker?,

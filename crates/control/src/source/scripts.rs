@@ -3,7 +3,7 @@
 //! Every script is compiled once by a VM that runs none of them, so a slip in a hook is found where
 //! slips in the file are found: before anything is served with it.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use tidegate_config::{Diagnostic, Severity};
 use tidegate_core::{
@@ -30,7 +30,7 @@ pub(super) fn check(snapshot: &Snapshot) -> Vec<Diagnostic> {
         return Vec::new();
     }
     let (dicts, identity) = (Dicts::new(&BTreeMap::new()), WorkerIdentity { id: 0, count: 1 });
-    match Vm::new(&LuaSettings::default(), dicts, identity, Box::new(|_| ())) {
+    match Vm::new(&LuaSettings::default(), dicts, identity, Arc::new(|_| ())) {
         Ok(vm) => scripts.into_iter().filter_map(|script| mistake(&vm, script)).collect(),
         Err(error) => vec![diagnostic("lua", 1, error.to_string())],
     }

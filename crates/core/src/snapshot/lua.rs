@@ -19,6 +19,8 @@ pub struct LuaSettings {
     pub prefix: String,
     /// `ngx.shared.NAME`, with the bytes that each may hold.
     pub shared_dicts: BTreeMap<DictName, u64>,
+    /// Threads of each pool of `ngx.run_worker_thread`, in each worker.
+    pub thread_pools: BTreeMap<DictName, u32>,
     /// Whether code is kept from one request to the next.
     pub code_cache: bool,
     /// Runs when a VM is made, before anything is served.
@@ -55,6 +57,7 @@ impl Default for LuaSettings {
             package_cpath: String::new(),
             prefix: String::new(),
             shared_dicts: BTreeMap::new(),
+            thread_pools: BTreeMap::new(),
             code_cache: true,
             init: None,
             init_worker: None,

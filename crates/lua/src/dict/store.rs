@@ -295,9 +295,9 @@ impl Store {
         expired.len()
     }
 
-    /// Up to `max` keys of entries that have not expired, most recently used first.
+    /// Up to `max` keys of entries that have not expired, those first that were not used for longest.
     pub fn keys(&self, max: usize, now: Timestamp) -> impl Iterator<Item = &[u8]> {
-        let live = self.slots.iter().filter(move |(_, slot)| !slot.entry.expired(now));
+        let live = self.slots.iter().rev().filter(move |(_, slot)| !slot.entry.expired(now));
         live.map(|(key, _)| &**key).take(max)
     }
 

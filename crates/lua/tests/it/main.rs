@@ -10,6 +10,7 @@ mod dictionary;
 mod errors;
 mod flow;
 mod foreign;
+mod jobs;
 mod json;
 mod logging;
 mod modules;

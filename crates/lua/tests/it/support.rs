@@ -2,11 +2,9 @@
 
 use std::{
     borrow::Cow,
-    cell::RefCell,
     collections::{BTreeMap, VecDeque},
     net::{Ipv4Addr, SocketAddr},
-    rc::Rc,
-    sync::Arc,
+    sync::{Arc, Mutex},
 };
 
 use tidegate_core::{
@@ -223,7 +221,7 @@ pub(crate) struct Host {
     pub(crate) vm: Vm,
     pub(crate) dicts: Arc<Dicts>,
     runtime: tokio::runtime::Runtime,
-    log: Rc<RefCell<Vec<(Level, String)>>>,
+    log: Arc<Mutex<Vec<(Level, String)>>>,
 }
 
 impl Host {
@@ -236,11 +234,11 @@ impl Host {
     }
 
     pub(crate) fn with_settings(settings: &LuaSettings) -> Self {
-        let log: Rc<RefCell<Vec<_>>> = Rc::default();
-        let lines = Rc::clone(&log);
+        let log: Arc<Mutex<Vec<_>>> = Arc::default();
+        let lines = Arc::clone(&log);
         let dicts = Dicts::new(&settings.shared_dicts);
         let write =
-            Box::new(move |line: &Line<'_>| lines.borrow_mut().push((line.level, line.text.to_owned())));
+            Arc::new(move |line: &Line<'_>| lines.lock().unwrap().push((line.level, line.text.to_owned())));
         let vm = Vm::new(settings, dicts.clone(), WorkerIdentity { id: 1, count: 4 }, write).unwrap();
         vm.set_now(NOW);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -313,7 +311,7 @@ impl Host {
     }
 
     pub(crate) fn take_log(&self) -> Vec<(Level, String)> {
-        self.log.take()
+        std::mem::take(&mut *self.log.lock().unwrap())
     }
 }
 

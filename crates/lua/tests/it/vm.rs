@@ -1,6 +1,6 @@
 //! Loading, running side by side, and cleaning up.
 
-use std::{cell::RefCell, rc::Rc};
+use std::{cell::RefCell, rc::Rc, sync::Arc};
 
 use tidegate_core::snapshot::LuaSettings;
 use tidegate_lua::{
@@ -242,7 +242,7 @@ impl Exchange for Meddler {
 fn a_vm_that_runs_cannot_be_entered() {
     let settings = LuaSettings::default();
     let dicts = Dicts::new(&settings.shared_dicts);
-    let vm = Vm::new(&settings, dicts, WorkerIdentity { id: 0, count: 1 }, Box::new(|_| ())).unwrap();
+    let vm = Vm::new(&settings, dicts, WorkerIdentity { id: 0, count: 1 }, Arc::new(|_| ())).unwrap();
     let vm = Rc::new(vm);
     let handler = vm.load(&script("a.lua", "ngx.print(ngx.req.get_method(), ngx.ctx.a)")).unwrap();
     let mut meddler = Meddler {

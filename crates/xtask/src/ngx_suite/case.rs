@@ -109,6 +109,9 @@ pub(crate) struct Main {
     pub(crate) phases: Phases,
     pub(crate) env: Vec<Text>,
     pub(crate) directives: Vec<Directive>,
+    /// Outside of `http`.
+    #[serde(rename = "main_directives")]
+    pub(crate) outer: Vec<Directive>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]

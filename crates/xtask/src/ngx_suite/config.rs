@@ -78,6 +78,9 @@ impl Writer<'_> {
         if !vars.is_empty() {
             self.root.insert("vars".into(), vars.into());
         }
+        let pools = main.outer.iter().filter_map(|directive| thread_pool(directive));
+        let pools: Map<_, _> = pools.collect();
+        self.lua("threadPools", pools.into());
         for directive in main.directives.iter().chain(&case.server.directives) {
             self.node_directive(directive);
         }
@@ -279,6 +282,17 @@ impl Writer<'_> {
             _ => {}
         }
     }
+}
+
+/// `thread_pool NAME threads=N`.
+fn thread_pool(directive: &[Value]) -> Option<(String, Value)> {
+    let mut words = directive.iter().map(|word| word.as_str().unwrap_or_default());
+    if words.next() != Some("thread_pool") {
+        return None;
+    }
+    let name = words.next()?.to_owned();
+    let threads = words.find_map(|word| word.strip_prefix("threads="));
+    Some((name, number(threads.unwrap_or("32"))))
 }
 
 fn object(value: Value) -> Map<String, Value> {
