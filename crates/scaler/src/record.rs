@@ -203,6 +203,11 @@ impl Chain {
         }
     }
 
+    /// The same, looked at.
+    pub const fn known(&self) -> Option<&Panel> {
+        self.panel.as_ref()
+    }
+
     /// Those who decide, after the last record that was followed. `None`: that is not known.
     pub fn panel(self) -> Option<Panel> {
         self.panel

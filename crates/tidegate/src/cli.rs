@@ -3,8 +3,8 @@
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::{
-    check::Check, exit::Failure, explain::Explain, forecast::Forecast, instance::Instance, load, schema,
-    simulate::Simulate, up::Up,
+    check::Check, exit::Failure, explain::Explain, forecast::Forecast, instance::Instance, load,
+    replay::Replay, schema, simulate::Simulate, up::Up,
 };
 
 /// An API gateway scripted in Lua that scales itself.
@@ -33,6 +33,7 @@ enum Command {
     Forecast(Forecast),
     /// Say why a fleet has as many instances as it has.
     Explain(Explain),
+    Replay(Replay),
     #[command(hide = true)]
     Instance(Instance),
 }
@@ -55,6 +56,7 @@ impl Cli {
             Command::Simulate(simulate) => simulate.run(),
             Command::Forecast(forecast) => forecast.run(),
             Command::Explain(explain) => explain.run(),
+            Command::Replay(replay) => replay.run(),
             Command::Instance(instance) => instance.run(),
         }
     }

@@ -11,6 +11,7 @@ mod gateway;
 mod instance;
 mod load;
 mod logging;
+mod replay;
 mod schema;
 mod simulate;
 mod up;

@@ -7,7 +7,7 @@
 //! Invariant: what is printed depends on the arguments and the files alone. Not here: how a world goes
 //! by, which is `tidegate_sim`'s.
 
-mod input;
+pub(crate) mod input;
 mod seconds;
 mod table;
 

@@ -27,8 +27,15 @@ const LONGEST_GAP: Duration = Duration::from_mins(1);
 #[derive(Debug, Clone)]
 pub struct Rehearsal {
     scaler: Scaler,
+    reckoning: Reckoning,
+}
+
+/// Counts on their way through observations, whoever decided them.
+#[derive(Debug, Clone)]
+pub struct Reckoning {
     figures: Figures,
     last: Option<Timestamp>,
+    desired: u32,
     /// Counts that are ready from then on, the youngest last.
     ordered: VecDeque<(Timestamp, u32)>,
     ready: u32,
@@ -54,48 +61,68 @@ impl Rehearsal {
     /// `policy` goes on from `state`, which may be of another.
     pub fn new(policy: Policy, state: State) -> Self {
         let scaler = Scaler::restore(policy, state);
+        Self { reckoning: Reckoning::new(scaler.desired()), scaler }
+    }
+
+    pub fn step(&mut self, at: Timestamp, observed: &Observed) -> Decision {
+        let decision = self.scaler.step(at, observed);
+        self.reckoning.step(at, observed, decision.desired, &self.scaler);
+        decision
+    }
+
+    /// The count that was decided last.
+    pub fn desired(&self) -> u32 {
+        self.scaler.desired()
+    }
+
+    pub fn figures(&self) -> Figures {
+        self.reckoning.figures()
+    }
+}
+
+impl Reckoning {
+    pub fn new(desired: u32) -> Self {
         Self {
-            ready: scaler.desired(),
-            scaler,
             figures: Figures::default(),
             last: None,
+            desired,
             ordered: VecDeque::new(),
+            ready: desired,
             demand: 0.0,
             short: 0.0,
         }
     }
 
-    pub fn step(&mut self, at: Timestamp, observed: &Observed) -> Decision {
+    /// From `at` on there should be `desired`. What is known of instances, `scaler` knows.
+    pub fn step(&mut self, at: Timestamp, observed: &Observed, desired: u32, scaler: &Scaler) {
         let passed = self.last.replace(at).map_or(Duration::ZERO, |last| at.since(last));
         if passed <= LONGEST_GAP {
-            self.charge(at, passed.as_secs_f64(), observed);
+            self.charge(at, passed.as_secs_f64(), observed, scaler);
         }
-        let decision = self.scaler.step(at, observed);
         self.figures.steps += 1;
-        self.figures.peak = self.figures.peak.max(decision.desired);
-        if decision.changes() {
+        self.figures.peak = self.figures.peak.max(desired);
+        if desired != self.desired {
             self.figures.changes += 1;
-            let start_up = self.scaler.start_up().unwrap_or(UNKNOWN_START_UP);
+            let start_up = scaler.start_up().unwrap_or(UNKNOWN_START_UP);
             // Fewer are fewer at once, also of those that were ordered.
-            self.ready = self.ready.min(decision.desired);
-            self.ordered.retain(|&(_, count)| count <= decision.desired);
-            self.ordered.push_back((at + start_up, decision.desired));
+            self.ready = self.ready.min(desired);
+            self.ordered.retain(|&(_, count)| count <= desired);
+            self.ordered.push_back((at + start_up, desired));
+            self.desired = desired;
         }
-        decision
     }
 
     /// The time since the last step, with the count that was decided then.
-    fn charge(&mut self, at: Timestamp, seconds: f64, observed: &Observed) {
+    fn charge(&mut self, at: Timestamp, seconds: f64, observed: &Observed, scaler: &Scaler) {
         while let Some(&(from, count)) = self.ordered.front()
             && from <= at
         {
-            self.ready = count.min(self.scaler.desired());
+            self.ready = count.min(self.desired);
             self.ordered.pop_front();
         }
-        self.figures.instance_hours += f64::from(self.scaler.desired()) * seconds / 3_600.0;
-        let learned = self.scaler.learned();
+        self.figures.instance_hours += f64::from(self.desired) * seconds / 3_600.0;
         let known = observed.metrics.arrival_rate.filter(|rate| rate.is_finite() && *rate >= 0.0);
-        if let (Some(rate), Some(work)) = (known, learned.work) {
+        if let (Some(rate), Some(work)) = (known, scaler.learned().work) {
             let demand = rate * work * seconds;
             self.demand += demand;
             self.short += (demand - f64::from(self.ready) * seconds).max(0.0);

@@ -43,14 +43,14 @@ pub(super) fn trace(path: &Path) -> Result<Trace, Failure> {
 
 /// Where the policy comes from, as the command line says it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Source {
+pub(crate) enum Source {
     Default,
     Fleet { file: PathBuf, fleet: FleetId },
 }
 
 /// Why a text names no policy.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Error {
+pub(crate) enum Error {
     #[error("write FILE#FLEET, as in tidegate.yaml#orders, or default")]
     Form,
     #[error("no fleet can have this name: {0}")]
@@ -72,13 +72,13 @@ impl FromStr for Source {
 
 /// Whose policy is run, and the policy.
 #[derive(Debug)]
-pub(super) enum Subject {
+pub(crate) enum Subject {
     Default,
     Fleet { name: String, policy: Policy },
 }
 
 impl Source {
-    pub(super) fn load(&self, format: Format) -> Result<Subject, Failure> {
+    pub(crate) fn load(&self, format: Format) -> Result<Subject, Failure> {
         let Self::Fleet { file, fleet } = self else { return Ok(Subject::Default) };
         let name = file.display().to_string();
         let (snapshot, diagnostics) = ConfigSource::File(file.clone()).load();
@@ -102,7 +102,7 @@ impl Source {
 
 impl Subject {
     /// As the figures call it.
-    pub(super) fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         match self {
             Self::Default => "default",
             Self::Fleet { name, .. } => name,
@@ -111,7 +111,7 @@ impl Subject {
 
     /// The policy under a gateway that holds requests for `buffer` seconds. A fleet's own is what
     /// its file says.
-    pub(super) fn policy(&self, buffer: u32) -> Policy {
+    pub(crate) fn policy(&self, buffer: u32) -> Policy {
         let wait = Duration::from_secs(buffer.into());
         match self {
             Self::Default => Policy::keeping(1, MOST, Headroom { overload: OBJECTIVE, wait }),

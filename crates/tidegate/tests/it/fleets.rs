@@ -75,6 +75,38 @@ fn demand_makes_it_grow_and_calm_makes_it_shrink_without_a_failure() {
     assert!(code == Some(1) && error.contains("there are: app"), "{error}");
     let (code, _, error) = explain(&["app", "--journal", "/does/not/exist"]);
     assert!(code == Some(3) && error.contains("/does/not/exist"), "{error}");
+    replay(&state, &format!("{}#app", tidegate.config_path().display()));
+}
+
+/// The journal in `state` replays, also with the same policy, and no longer where it was forged.
+fn replay(state: &str, policy: &str) {
+    let replay = |arguments: &[&str]| {
+        let output = std::process::Command::new(TIDEGATE)
+            .arg("replay")
+            .args(arguments)
+            .args(["--format", "json"])
+            .output()
+            .unwrap();
+        let told = serde_json::from_slice::<serde_json::Value>(&output.stdout);
+        (output.status.code(), told.unwrap_or_else(|error| panic!("{error}: {output:?}")))
+    };
+    let (code, told) = replay(&[state]);
+    assert!(code == Some(0) && told["difference"].is_null(), "{told}");
+    assert!(told["fleets"][0]["changes"].as_u64() > Some(1) && told["fleets"][0]["skipped"] == 0, "{told}");
+    let (code, told) = replay(&[state, "--policy", policy]);
+    assert!(code == Some(0) && told["differentSteps"] == 0 && told["recorded"] == told["replayed"], "{told}");
+    let (_, told) = replay(&[state, "--policy", "default", "--fleet", "app"]);
+    assert!(
+        told["differentSteps"].as_u64() > Some(0) && told["replayed"]["instanceHours"].is_f64(),
+        "{told}"
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let text = std::fs::read_to_string(format!("{state}/journal/decisions-00000001.jsonl")).unwrap();
+    let forged = folder.path().join("forged.jsonl");
+    std::fs::write(&forged, text.replacen("\"outcome\":{\"desired\":4", "\"outcome\":{\"desired\":3", 1))
+        .unwrap();
+    let (code, told) = replay(&[forged.to_str().unwrap()]);
+    assert_eq!((code, &told["difference"]["what"]), (Some(1), &"decision".into()), "{told}");
 }
 
 #[test]
