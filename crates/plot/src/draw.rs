@@ -14,14 +14,14 @@ const MARGIN: f64 = 28.0;
 const LABELS: f64 = 46.0;
 const GAP: f64 = 30.0;
 /// Above a panel for title and legend, below it for the labels of its axis.
-const HEAD: f64 = 44.0;
+const HEAD: f64 = 50.0;
 const FOOT: f64 = 34.0;
 /// About how wide a letter is.
-const LETTER: f64 = 6.4;
+const LETTER: f64 = 6.6;
 /// Events that are drawn of one mark: more could not be read.
 const EVENTS: usize = 200;
 /// Pixels from tick to tick, about.
-const TICKS: (f64, f64) = (120.0, 48.0);
+const TICKS: (f64, f64) = (120.0, 32.0);
 
 pub(crate) fn figure(figure: &Figure) -> String {
     let mut body = String::new();
@@ -54,7 +54,7 @@ pub(crate) fn figure(figure: &Figure) -> String {
          viewBox=\"0 0 {WIDTH} {height:.0}\" role=\"img\"><title>{}</title><style>{}</style>\
          <rect class=\"ground\" width=\"{WIDTH}\" height=\"{height:.0}\"/>{body}</svg>\n",
         escaped(&figure.title),
-        style::SHEET
+        style::sheet()
     )
 }
 
@@ -76,7 +76,7 @@ impl Frame {
 fn panel(body: &mut String, panel: &Panel, frame: Frame) {
     let (across, up) = (
         ((frame.right - frame.left) / TICKS.0).clamp(2.0, 12.0) as usize,
-        (frame.height / TICKS.1).clamp(2.0, 8.0) as usize,
+        (frame.height / TICKS.1).clamp(2.0, 10.0) as usize,
     );
     let xs = panel.marks.iter().flat_map(|mark| numbers(mark).into_iter().filter_map(|(x, _)| x));
     let x = Scale::new(&panel.x, xs, (frame.left, frame.right));
@@ -94,7 +94,7 @@ fn panel(body: &mut String, panel: &Panel, frame: Frame) {
         draw(body, mark, &x, &y, frame);
     }
     segment(body, "base", (frame.left, frame.bottom()), (frame.right, frame.bottom()));
-    text(body, "head", (frame.left - LABELS, frame.top - 26.0), &panel.title);
+    text(body, "head", (frame.left - LABELS, frame.top - 33.0), &panel.title);
     legend(body, panel, frame);
 }
 

@@ -160,7 +160,7 @@ mod tests {
             title: String::new(),
             x: Axis::Number,
             y: Axis::Number,
-            marks: vec![Mark::new("up", Colour::Ink, Shape::Line(vec![(0.0, 0.0), (10.0, 5.0)]))],
+            marks: vec![Mark::new("up", Colour::Ink, Shape::Line(vec![(0.0, 0.0), (10.0, 10.0)]))],
         };
         let figure = Figure { rows: vec![Row { height: 100.0, panels: vec![panel] }], ..Figure::default() };
         let svg = figure.svg();

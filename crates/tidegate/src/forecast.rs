@@ -8,13 +8,17 @@
 //! made, which is `tidegate_forecast`'s.
 
 mod input;
+mod plot;
 mod report;
 mod table;
 
 use std::{
+    fs,
     io::{self, Write},
     path::PathBuf,
 };
+
+use anyhow::Context;
 
 use self::{
     input::Span,
@@ -24,6 +28,7 @@ use crate::{cli::Format, exit::Failure};
 
 const EXAMPLES: &str = "Examples:
   tidegate forecast day.csv
+  tidegate forecast day.csv --plot day.svg --plot-horizon 15m
   tidegate forecast day.csv week.csv --horizons 5m,1h --format json";
 
 /// Forecast recorded demand as if it happened now, and say how good that was
@@ -45,6 +50,12 @@ pub(crate) struct Forecast {
     /// How often an offline model from elsewhere (MSTL and ETS by augurs) is fitted beside; 0: not at all
     #[arg(long, value_name = "TIMES", default_value_t = 100, value_parser = clap::value_parser!(u32).range(..=10_000))]
     referee: u32,
+    /// Draw demand, intervals and errors into this SVG file
+    #[arg(long, value_name = "FILE")]
+    plot: Option<PathBuf>,
+    /// The horizon whose intervals are drawn; unless said, the last one of --horizons
+    #[arg(long, value_name = "TIME", requires = "plot")]
+    plot_horizon: Option<Span>,
     /// How to print the figures
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -56,12 +67,21 @@ impl Forecast {
         let recordings = self.files.iter().map(|path| input::recording(path));
         let recordings = recordings.collect::<Result<Vec<_>, _>>()?;
         let mut report = Report::default();
+        let course = Course {
+            horizons: &self.horizons,
+            warm_up: self.warm_up,
+            fits: self.referee,
+            drawn: self.plot_horizon.or(self.horizons.last().copied()).filter(|_| self.plot.is_some()),
+        };
+        let mut sketches = Vec::new();
         for (path, recording) in self.files.iter().zip(&recordings) {
-            report.add(
-                &path.display().to_string(),
-                recording,
-                &Course { horizons: &self.horizons, warm_up: self.warm_up, fits: self.referee },
-            );
+            sketches.extend(report.add(&path.display().to_string(), recording, &course));
+        }
+        if let Some(path) = &self.plot {
+            let svg = plot::figure(&report, &recordings, &sketches).svg();
+            fs::write(path, svg)
+                .with_context(|| format!("cannot write {}", path.display()))
+                .map_err(Failure::Environment)?;
         }
         self.print(&report).map_err(Failure::environment)
     }

@@ -10,7 +10,7 @@ use tidegate_forecast::{
 };
 use tidegate_referee::Plan;
 
-use super::input::Span;
+use super::{input::Span, plot::Sketch};
 
 const DAY: Duration = Duration::from_hours(24);
 
@@ -101,10 +101,13 @@ pub(super) struct Course<'a> {
     pub(super) warm_up: Span,
     /// Fits of the referee.
     pub(super) fits: u32,
+    /// The horizon that is drawn.
+    pub(super) drawn: Option<Span>,
 }
 
 impl Report {
-    pub(super) fn add(&mut self, name: &str, recording: &Recording, course: &Course<'_>) {
+    /// Forecasts one recording; what is to be drawn of it, if anything is.
+    pub(super) fn add(&mut self, name: &str, recording: &Recording, course: &Course<'_>) -> Option<Sketch> {
         let (step, values) = (recording.step(), recording.values());
         let day = steps(DAY, step);
         let warm_up = match steps(course.warm_up.0, step) {
@@ -149,6 +152,9 @@ impl Report {
             warm_up_seconds: warm_up as f64 * step.as_secs_f64(),
             horizons: found,
         });
+        let horizon = course.drawn?.0;
+        let test = Backtest { values, horizon: steps(horizon, step), season: day, warm_up };
+        Some(Sketch { horizon, said: test.run(&seasons, &Kind::ALL).quantiles })
     }
 }
 

@@ -88,12 +88,35 @@ fn the_same_file_gives_the_same_figures() {
 }
 
 #[test]
+fn a_picture_shows_demand_its_interval_and_the_errors() {
+    let folder = folder();
+    let output =
+        forecast(folder.path(), "wave.csv --horizons 10m,1h --referee 5 --plot out.svg --plot-horizon 10m");
+    assert!(output.status.success(), "{output:?}");
+    let svg = std::fs::read_to_string(folder.path().join("out.svg")).unwrap();
+    for part in [
+        "wave.csv, requests/s, forecast 10m ahead</text>",
+        "class=\"band fill blue\" d=\"M",
+        ">rolling choice</text>",
+        ">augurs (MSTL, ETS)</text>",
+        ">Truths within the interval of 90%</text>",
+    ] {
+        assert!(svg.contains(part), "{part:?} in {svg}");
+    }
+    // The gap of two hours interrupts the line of what came.
+    let line = svg.split("class=\"line ink\" d=\"").nth(1).unwrap().split('"').next().unwrap();
+    assert_eq!(line.matches('M').count(), 2, "{line}");
+}
+
+#[test]
 fn mistakes_are_named_with_their_place() {
     let folder = folder();
     let cases = [
         ("broken.csv", 1, "broken.csv is no recording: line 3: \"x\" is no number"),
         ("absent.csv", 3, "cannot read absent.csv"),
         ("wave.csv --horizons 5", 2, "write a time in whole numbers as 30s, 5m, 1h30m or 1d"),
+        ("wave.csv --referee 0 --plot absent/out.svg", 3, "cannot write absent/out.svg"),
+        ("wave.csv --plot-horizon 5m", 2, "--plot <FILE>"),
         ("wave.csv --warm-up 0s", 2, "must be from a second to 366 days"),
     ];
     for (line, code, message) in cases {
