@@ -5,6 +5,7 @@
 
 mod arguments;
 pub(crate) mod body;
+pub(crate) mod capture;
 mod context;
 mod dictionary;
 mod digest;
@@ -29,6 +30,7 @@ pub(crate) fn exports() -> Vec<Export> {
     [
         arguments::exports(),
         body::exports(),
+        capture::exports(),
         context::exports(),
         dictionary::exports(),
         digest::exports(),

@@ -6,6 +6,8 @@
 
 use std::{borrow::Cow, net::SocketAddr};
 
+use crate::{Capturing, Subrequest};
+
 /// One request in flight.
 pub trait Exchange {
     /// As on the wire: `GET`.
@@ -98,6 +100,11 @@ pub trait Exchange {
 
     fn is_subrequest(&self) -> bool {
         false
+    }
+
+    /// Has a request served within this one. Fails with what the script is told.
+    fn subrequest(&mut self, _request: Subrequest) -> Result<Capturing, String> {
+        Err("failed to issue subrequest: -1".into())
     }
 
     /// Whether what is written is held back until its length is known.

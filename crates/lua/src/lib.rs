@@ -38,6 +38,7 @@ mod prelude;
 #[expect(unsafe_code, reason = "the border to PCRE2")]
 mod regex;
 mod socket;
+mod subrequest;
 #[expect(unsafe_code, reason = "functions that C calls, and the border to AWS-LC")]
 mod symbols;
 mod task;
@@ -53,6 +54,7 @@ pub use crate::{
     host::WorkerIdentity,
     level::{Level, Line, Log},
     phase::{Detached, Op, Order, Phase, Reply, Step, Ticket, Verdict},
+    subrequest::{Captured, Capturing, Sharing, Subrequest, SubrequestBody},
     task::{Handler, RequestState, Task},
     vm::Vm,
 };

@@ -23,6 +23,7 @@ const PARTS: &[(&str, &str)] = &[
     ("arguments", include_str!("prelude/arguments.lua")),
     ("flow", include_str!("prelude/flow.lua")),
     ("context", include_str!("prelude/context.lua")),
+    ("capture", include_str!("prelude/capture.lua")),
     ("dictionary", include_str!("prelude/dictionary.lua")),
     ("time", include_str!("prelude/time.lua")),
     ("text", include_str!("prelude/text.lua")),

@@ -14,7 +14,12 @@ use std::{
 
 use mlua::ffi::lua_State;
 
-use crate::{Arguments, Jump, Op, Order, Phase, Ticket, api::body::Draft, crew::Crew, socket::Owner};
+use crate::{
+    Arguments, Jump, Op, Order, Phase, Ticket,
+    api::{body::Draft, capture::Captures},
+    crew::Crew,
+    socket::Owner,
+};
 
 /// What a VM may release.
 #[derive(Default)]
@@ -145,6 +150,8 @@ pub struct RequestState {
     pub arguments: Arguments,
     /// A body that a script puts together.
     pub(crate) draft: Option<Draft>,
+    /// The requests that it makes.
+    pub(crate) captures: Captures,
     /// Where the script that has just ended sends the request.
     pub jump: Option<Jump>,
 }

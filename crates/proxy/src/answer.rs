@@ -69,6 +69,9 @@ pub(crate) fn write_head(
     if worker.draining.get() {
         exchange.request.keep_alive = false;
     }
+    if exchange.depth > 0 {
+        return Writer::Plain; // Lua gets the head as it is.
+    }
     let with_body = has_body(exchange);
     let chunked = with_body && length == Length::Unknown && exchange.request.is_11;
     if with_body && length == Length::Unknown && !chunked {

@@ -11,6 +11,7 @@ use crate::{
     http::request::Refusal,
     line::Line,
     lua,
+    peer::Peer,
     site::{Route, Site},
     wait::Fault,
     worker::Worker,
@@ -26,8 +27,10 @@ pub(crate) struct Connection {
 pub(crate) async fn serve(worker: Rc<Worker>, stream: TcpStream, client: SocketAddr) {
     // A local address that cannot be read belongs to a connection that is gone already.
     let (Ok(local), Ok(())) = (stream.local_addr(), stream.set_nodelay(true)) else { return };
-    let mut connection =
-        Connection { line: Line::new(worker, stream), exchange: Exchange::new(client, local) };
+    let mut connection = Connection {
+        line: Line::new(Rc::clone(&worker), Peer::Client(stream)),
+        exchange: Exchange::new(client, local, worker),
+    };
     loop {
         let site = connection.line.worker.site();
         match connection.read_request(&site).await {
@@ -110,7 +113,7 @@ impl Connection {
         self.record(site);
     }
 
-    async fn serve_request(&mut self, site: &Site) {
+    async fn serve_request(&mut self, site: &Rc<Site>) {
         let Self { line, exchange } = self;
         let worker = Rc::clone(&line.worker);
         let now = Instant::now();
@@ -131,6 +134,7 @@ impl Connection {
         }
         self.record(site);
         worker.vm.finish(&mut self.exchange.lua);
+        self.exchange.site = None;
         self.line.end();
     }
 

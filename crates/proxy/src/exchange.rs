@@ -1,17 +1,17 @@
 //! One request and its answer, as the data plane keeps them and as Lua sees them.
 
-use std::{
-    borrow::Cow, collections::HashSet, net::SocketAddr, os::unix::ffi::OsStrExt as _, rc::Rc, time::Instant,
-};
+use std::{borrow::Cow, net::SocketAddr, os::unix::ffi::OsStrExt as _, rc::Rc, time::Instant};
 
 use tidegate_core::{RouteId, Timestamp};
-use tidegate_lua::{AnswerEnd, BodyState, InvalidHeader, RequestState};
+use tidegate_lua::{AnswerEnd, BodyState, Capturing, InvalidHeader, RequestState, Subrequest};
 
 use crate::{
     http::{fields::Kind, request::Request, response::Response},
     request_body::{Body, Spool},
     script_log,
     site::{Route, Site},
+    subrequest,
+    worker::Worker,
 };
 
 /// Bytes that Lua may write before it has to wait until they are sent.
@@ -58,8 +58,11 @@ pub(crate) struct Exchange {
     pub(crate) lua: RequestState,
     /// What the configuration defines for this request, in lower case, with its present value.
     pub(crate) variables: Vec<(String, Vec<u8>)>,
-    /// All variables that the configuration defines somewhere.
-    names: Rc<HashSet<String>>,
+    pub(crate) worker: Rc<Worker>,
+    /// What serves it, while it is served.
+    pub(crate) site: Option<Rc<Site>>,
+    /// How many requests it is within.
+    pub(crate) depth: u32,
     /// What the route's regular expression captured, from `$1`.
     captures: Vec<Vec<u8>>,
     pub(crate) route: Option<RouteId>,
@@ -99,7 +102,7 @@ impl Exchange {
         self.commitment == Commitment::Made
     }
 
-    pub(crate) fn new(client: SocketAddr, local: SocketAddr) -> Self {
+    pub(crate) fn new(client: SocketAddr, local: SocketAddr, worker: Rc<Worker>) -> Self {
         Self {
             request: Request::default(),
             response: Response::default(),
@@ -122,7 +125,9 @@ impl Exchange {
             commitment: Commitment::Open,
             lua: RequestState::default(),
             variables: Vec::new(),
-            names: Rc::default(),
+            worker,
+            site: None,
+            depth: 0,
             captures: Vec::new(),
             route: None,
             started: Instant::now(),
@@ -161,14 +166,36 @@ impl Exchange {
     }
 
     /// Takes what it needs to know of the configuration.
-    pub(crate) fn settle(&mut self, site: &Site) {
-        self.names = Rc::clone(&site.names);
+    pub(crate) fn settle(&mut self, site: &Rc<Site>) {
+        self.site = Some(Rc::clone(site));
         self.body_memory = site.snapshot.limits.client_body_buffer;
         let holds_back = !self.request.is_11 && site.snapshot.lua.http10_buffering;
         self.buffering = holds_back.then_some(site.snapshot.limits.lua_body_bytes);
         if holds_back {
             self.commitment = Commitment::Withheld;
         }
+    }
+
+    /// A request within this one, which has nothing yet of what it asks for.
+    pub(crate) fn within(&self) -> Self {
+        Self {
+            client_text: self.client_text.clone(),
+            id: self.id.clone(),
+            number: self.number,
+            body_memory: self.body_memory,
+            is_internal: true,
+            site: self.site.clone(),
+            depth: self.depth + 1,
+            started: self.started,
+            arrived: self.arrived,
+            count: self.count,
+            ..Self::new(self.client, self.local, Rc::clone(&self.worker))
+        }
+    }
+
+    /// Whether the configuration defines a variable anywhere.
+    fn knows(&self, name: &str) -> bool {
+        self.site.as_ref().is_some_and(|site| site.names.contains(name))
     }
 
     /// A route is going to serve it.
@@ -237,7 +264,7 @@ impl Exchange {
         if let Ok(number @ 1..) = name.parse::<usize>() {
             return self.captures.get(number - 1).map(|capture| Cow::Borrowed(&**capture));
         }
-        self.names.contains(name).then_some(Cow::Borrowed(&[]))
+        self.knows(name).then_some(Cow::Borrowed(&[]))
     }
 
     fn replace_body(&mut self, body: Body) {
@@ -329,6 +356,14 @@ impl tidegate_lua::Exchange for Exchange {
         self.is_internal
     }
 
+    fn is_subrequest(&self) -> bool {
+        self.depth > 0
+    }
+
+    fn subrequest(&mut self, subrequest: Subrequest) -> Result<Capturing, String> {
+        Ok(Box::pin(subrequest::serve(self, subrequest)?))
+    }
+
     fn is_buffering(&self) -> bool {
         self.buffering.is_some()
     }
@@ -400,7 +435,7 @@ impl tidegate_lua::Exchange for Exchange {
             value.clone_into(old);
             return true;
         }
-        let Some(name) = std::str::from_utf8(name).ok().filter(|name| self.names.contains(*name)) else {
+        let Some(name) = std::str::from_utf8(name).ok().filter(|name| self.knows(name)) else {
             return false;
         };
         self.variables.push((name.to_owned(), value.to_owned()));
@@ -479,7 +514,7 @@ impl tidegate_lua::Exchange for Exchange {
 
     fn set_body_file(&mut self, path: &[u8], clean: bool) -> Result<(), String> {
         let failed = |_| format!("open() \"{}\" failed", String::from_utf8_lossy(path));
-        self.replace_body(Body::File(Spool::of(path, clean).map_err(failed)?));
+        self.replace_body(Body::File(Rc::new(Spool::of(path, clean).map_err(failed)?)));
         Ok(())
     }
 

@@ -261,7 +261,7 @@ async fn exchange_on(
     let Connection { line, exchange } = connection;
     let Line { stream: client, input, upload, output, reader, front, back, .. } = line;
     let (mut up_read, mut up_write) = stream.split();
-    let (mut down_read, down_write) = client.split();
+    let (down_read, down_write) = client.split();
     let limit = Limit { deadline: front, span: timeouts.upstream_idle };
     send_first(&mut up_write, upload, limit).await?;
 
@@ -284,6 +284,7 @@ async fn exchange_on(
         receiver.receive(&mut up_read).await
     } else {
         upload.clear();
+        let mut down_read = down_read.ok_or(Error::ClientGone)?;
         let uploading = async {
             let relay = Relay {
                 reader,
@@ -317,7 +318,7 @@ async fn exchange_on(
 
 /// Sends a body that comes from the client; `uploaded` tells whether all of it.
 async fn upload_body(
-    relay: Relay<'_, '_, '_>,
+    relay: Relay<'_, '_, WriteHalf<'_>>,
     uploaded: &Cell<bool>,
     progress: impl Fn(),
 ) -> Result<(), Error> {

@@ -2,10 +2,6 @@
 
 use std::{future::poll_fn, rc::Rc, task::Poll, time::Duration};
 
-use tidegate_core::snapshot::{Limits, Timeouts};
-use tidegate_lua::Reply;
-use tokio::{io::AsyncWriteExt, net::TcpStream};
-
 use crate::{
     answer::{self, Length},
     buffer::Lease,
@@ -18,11 +14,14 @@ use crate::{
         fields::Kind,
         request::Request,
     },
+    peer::Peer,
     request_body::Intake,
     site::{Route, Site},
     wait::{Fault, Limit, poll_read},
     worker::Worker,
 };
+use tidegate_core::snapshot::{Limits, Timeouts};
+use tidegate_lua::Reply;
 
 /// Bytes of an unwanted request body that are read and thrown away to keep a connection.
 const DISCARD_LIMIT: u64 = 256 << 10;
@@ -36,7 +35,7 @@ const LINGER: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Line {
     pub(crate) worker: Rc<Worker>,
-    pub(crate) stream: TcpStream,
+    pub(crate) stream: Peer,
     /// Bytes from the client that have not been used; `None` rather than empty while idle.
     pub(crate) input: Option<Lease>,
     /// Bytes for the upstream: the head, and what came of the body with it.
@@ -56,7 +55,7 @@ pub(crate) struct Line {
 }
 
 impl Line {
-    pub(crate) fn new(worker: Rc<Worker>, stream: TcpStream) -> Self {
+    pub(crate) fn new(worker: Rc<Worker>, stream: Peer) -> Self {
         Self {
             input: None,
             upload: Vec::new(),
@@ -89,7 +88,7 @@ impl Line {
     /// Reads under a deadline that has been armed before; 0 is the end.
     pub(crate) async fn read_armed(&mut self) -> Result<usize, Fault> {
         let Self { stream, input, worker, front, .. } = self;
-        let (mut source, _) = stream.split();
+        let (Some(mut source), _) = stream.split() else { return Ok(0) };
         poll_fn(|cx| {
             if let Poll::Ready(read) = poll_read(&mut source, cx, input, &worker.buffers) {
                 return Poll::Ready(read.map_err(Fault::Io));
@@ -114,7 +113,8 @@ impl Line {
     /// Sends what is in `output`.
     pub(crate) async fn flush(&mut self, timeouts: &Timeouts) -> Result<(), Error> {
         let limit = Limit { deadline: &self.front, span: timeouts.send };
-        limit.write(&mut self.stream, &self.output).await.map_err(|fault| Error::client(&fault))?;
+        let (_, mut sink) = self.stream.split();
+        limit.write(&mut sink, &self.output).await.map_err(|fault| Error::client(&fault))?;
         self.output.clear();
         Ok(())
     }
@@ -123,8 +123,9 @@ impl Line {
     pub(crate) async fn send_continue(&mut self, timeouts: &Timeouts) -> Result<(), Error> {
         if std::mem::take(&mut self.awaits_continue) && self.input.is_none() {
             let limit = Limit { deadline: &self.front, span: timeouts.send };
+            let (_, mut sink) = self.stream.split();
             limit
-                .write(&mut self.stream, b"HTTP/1.1 100 Continue\r\n\r\n")
+                .write(&mut sink, b"HTTP/1.1 100 Continue\r\n\r\n")
                 .await
                 .map_err(|fault| Error::client(&fault))?;
         }
@@ -283,7 +284,9 @@ impl Line {
             exchange.response.status = 200;
         }
         let fields = &mut exchange.response.fields;
-        answer::sign(fields, &self.worker.site().snapshot.answers);
+        if let Some(site) = exchange.site.as_ref().filter(|_| exchange.depth == 0) {
+            answer::sign(fields, &site.snapshot.answers);
+        }
         if let Some(default) = &route.default_type
             && with_body
             && !fields.contains(Kind::ContentType)
@@ -304,6 +307,9 @@ impl Line {
     ) -> Result<(), Error> {
         self.output.clear();
         self.settle_body(exchange);
+        if exchange.depth > 0 {
+            return self.send_status(exchange, route, code).await;
+        }
         let report = answer::report(exchange, code, message, &site.snapshot.answers);
         let length = Length::Known(report.len() as u64);
         answer::begin(&self.worker, route, exchange, length, &mut self.output).await?;
@@ -314,6 +320,21 @@ impl Line {
         self.flush(&site.snapshot.timeouts).await?;
         self.discard_body(exchange, &site.snapshot.timeouts).await;
         Ok(())
+    }
+
+    /// What a report is to Lua: a status and no body.
+    async fn send_status(
+        &mut self,
+        exchange: &mut Exchange,
+        route: Option<&Route>,
+        code: u16,
+    ) -> Result<(), Error> {
+        exchange.response.status = code;
+        let fields = &mut exchange.response.fields;
+        fields.remove_kind(Kind::ContentType);
+        fields.remove_kind(Kind::ContentLength);
+        fields.push(b"Content-Length", b"0");
+        answer::filter_head(&self.worker, route, exchange).await
     }
 
     /// The answer does not need the rest of the request body: if that is more than a little, or the

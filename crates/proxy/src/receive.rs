@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use tidegate_lua::Handler;
-use tokio::net::tcp::{ReadHalf, WriteHalf};
+use tokio::net::tcp::ReadHalf;
 
 use crate::{
     answer::{self, Length, write_field, write_status_line},
@@ -16,6 +16,7 @@ use crate::{
         body::{self, Framing, Reader, Writer},
         fields::Kind,
     },
+    peer::Sink,
     relay::{self, Relay},
     site::{Route, Site},
     wait::{Fault, Limit},
@@ -32,7 +33,7 @@ pub(crate) struct Receiver<'a> {
     pub(crate) exchange: &'a mut Exchange,
     pub(crate) output: &'a mut Vec<u8>,
     pub(crate) deadline: &'a Deadline,
-    pub(crate) client: WriteHalf<'a>,
+    pub(crate) client: Sink<'a>,
 }
 
 /// How an answer ended.

@@ -5,7 +5,7 @@
 
 use std::rc::Rc;
 
-use tokio::net::tcp::{ReadHalf, WriteHalf};
+use tokio::{io::AsyncWrite, net::tcp::ReadHalf};
 
 use crate::{
     buffer::{Buffers, Lease},
@@ -17,7 +17,7 @@ use crate::{
 const DIRECT: usize = 8 << 10;
 
 /// A body on its way.
-pub(crate) struct Relay<'a, 'r, 'w> {
+pub(crate) struct Relay<'a, 'r, W> {
     pub(crate) reader: &'a mut Reader,
     /// Bytes from the source that have not been looked at; also what is left behind the body.
     pub(crate) input: &'a mut Option<Lease>,
@@ -26,7 +26,7 @@ pub(crate) struct Relay<'a, 'r, 'w> {
     pub(crate) writer: Writer,
     /// Bytes for the sink; may have a head in it already.
     pub(crate) output: &'a mut Vec<u8>,
-    pub(crate) sink: &'a mut WriteHalf<'w>,
+    pub(crate) sink: &'a mut W,
     pub(crate) sink_limit: Limit<'a>,
     pub(crate) pool: &'a Rc<Buffers>,
 }
@@ -39,7 +39,7 @@ pub(crate) enum Fault {
     Body(body::Error),
 }
 
-impl Relay<'_, '_, '_> {
+impl<W: AsyncWrite + Unpin> Relay<'_, '_, W> {
     /// Moves everything up to the end of the body; calls `progress` after every write.
     pub(crate) async fn run(self, progress: impl Fn()) -> Result<(), Fault> {
         let Self { reader, input, source, source_limit, writer, output, sink, sink_limit, pool } = self;

@@ -7,6 +7,7 @@ use std::{
     io::{self, Read as _, Write as _},
     os::unix::{ffi::OsStrExt as _, fs::OpenOptionsExt as _},
     path::{Path, PathBuf},
+    rc::Rc,
 };
 
 use tokio::task::spawn_blocking;
@@ -17,14 +18,22 @@ const CHUNK: usize = 64 << 10;
 #[derive(Debug)]
 pub(crate) enum Body {
     Memory(Vec<u8>),
-    File(Spool),
+    File(Rc<Spool>),
 }
 
 impl Body {
-    pub(crate) const fn len(&self) -> u64 {
+    pub(crate) fn len(&self) -> u64 {
         match self {
             Self::Memory(bytes) => bytes.len() as u64,
             Self::File(spool) => spool.length,
+        }
+    }
+
+    /// The same body, for another request.
+    pub(crate) fn share(&self) -> Self {
+        match self {
+            Self::Memory(bytes) => Self::Memory(bytes.clone()),
+            Self::File(spool) => Self::File(Rc::clone(spool)),
         }
     }
 
@@ -36,7 +45,7 @@ impl Body {
         let (mut file, mut spool) = Spool::create()?;
         file.write_all(&bytes)?;
         spool.length = bytes.len() as u64;
-        Ok(Self::File(spool))
+        Ok(Self::File(Rc::new(spool)))
     }
 }
 
@@ -127,7 +136,7 @@ impl Intake {
             self.spill().await?;
         }
         Ok(match self.file {
-            Some((_, spool)) => Body::File(spool),
+            Some((_, spool)) => Body::File(Rc::new(spool)),
             None => Body::Memory(self.held),
         })
     }

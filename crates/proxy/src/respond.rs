@@ -12,6 +12,7 @@ use crate::{
     forward::{self, Outcome, Upgraded},
     http::body::{self, Framing},
     local, lua,
+    peer::Peer,
     site::{Route, Site, Value},
     tunnel,
     upstream::Upstream,
@@ -130,6 +131,10 @@ impl Connection {
         ];
         for (handler, phase) in before {
             let Some(handler) = handler else { continue };
+            // Access was granted to the request around it.
+            if phase == Phase::Access && self.exchange.depth > 0 {
+                continue;
+            }
             if let Some(end) = self.run_before(site, route, handler, phase).await? {
                 return Ok(end);
             }
@@ -234,7 +239,8 @@ impl Connection {
         let limit = Limit { deadline: &line.front, span: site.snapshot.timeouts.tunnel_idle };
         let input = line.input.take();
         let pool = &line.worker.buffers;
-        let carried = tunnel::run(&mut line.stream, &mut upstream, input, sent, limit, pool).await;
+        let Peer::Client(client) = &mut line.stream else { return };
+        let carried = tunnel::run(client, &mut upstream, input, sent, limit, pool).await;
         drop(in_flight);
         exchange.bytes_in = carried.up;
         exchange.bytes_out = carried.down;

@@ -28,7 +28,7 @@ pub(crate) struct Site {
     pub(crate) vars: Vec<(String, Value)>,
     pub(crate) server_rewrite: Option<Handler>,
     /// All variables that are defined anywhere.
-    pub(crate) names: Rc<HashSet<String>>,
+    pub(crate) names: HashSet<String>,
     /// Routes by the name to go to, `@` included.
     pub(crate) places: HashMap<String, usize>,
     /// Compiled once for all routes that use them, and carried over to the next site.
@@ -95,7 +95,7 @@ impl Site {
             upstreams,
             vars: Vec::new(),
             server_rewrite: None,
-            names: Rc::new(names(snapshot)),
+            names: names(snapshot),
             places: places(&snapshot.routes),
             handlers: HashMap::new(),
             snapshot: Arc::clone(snapshot),

@@ -53,7 +53,7 @@ local function append(parts, name, value, level)
             parts[#parts + 1] = name
         end
     else
-        error("attempt to use " .. kind .. " as query arg value", level + 1)
+        error("attempt to use " .. kind .. " as query arg value", level > 0 and level + 1 or 0)
     end
 end
 

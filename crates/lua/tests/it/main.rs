@@ -4,6 +4,7 @@
 
 mod arguments;
 mod body;
+mod capture;
 mod context;
 mod crypto;
 mod dictionary;

@@ -12,8 +12,8 @@ use tidegate_core::{
     snapshot::{LuaSettings, Script},
 };
 use tidegate_lua::{
-    BodyState, Dicts, Exchange, Handler, InvalidHeader, Level, Line, Op, Order, Phase, Reply, RequestState,
-    ScriptError, Step, Verdict, Vm, WorkerIdentity,
+    BodyState, Captured, Capturing, Dicts, Exchange, Handler, InvalidHeader, Level, Line, Op, Order, Phase,
+    Reply, RequestState, ScriptError, Step, Subrequest, Verdict, Vm, WorkerIdentity,
 };
 
 pub(crate) type Headers = Vec<(Vec<u8>, Vec<u8>)>;
@@ -152,6 +152,35 @@ impl Exchange for Request {
 
     fn body(&self) -> Option<&[u8]> {
         self.body.as_deref().filter(|_| self.body_path.is_none())
+    }
+
+    fn subrequest(&mut self, sub: Subrequest) -> Result<Capturing, String> {
+        if sub.path == b"/refused" {
+            return Err("failed to issue subrequest: -1".into());
+        }
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let pairs = |pairs: &[(Vec<u8>, Vec<u8>)]| {
+            let pairs = pairs.iter().map(|(name, value)| format!("{}={}", text(name), text(value)));
+            pairs.collect::<Vec<_>>().join(",")
+        };
+        let body = format!(
+            "{} {} {} {:?} {} {} {:?}",
+            text(&sub.method),
+            text(&sub.path),
+            text(&sub.args),
+            sub.body,
+            pairs(&sub.vars),
+            pairs(&sub.headers),
+            sub.sharing
+        );
+        let captured = Captured {
+            status: 203,
+            headers: vec![(b"A".to_vec(), b"1".to_vec()), (b"A".to_vec(), b"2".to_vec())],
+            body: body.into_bytes(),
+            truncated: true,
+            vars: vec![(b"settable".to_vec(), b"shared".to_vec())],
+        };
+        Ok(Box::pin(async move { captured }))
     }
 
     fn body_state(&self) -> BodyState {

@@ -119,6 +119,22 @@ impl Request {
         }
     }
 
+    /// A request that is made here rather than received.
+    pub(crate) fn compose(&mut self, like: &Self, method: &[u8], path: &[u8], query: &[u8]) {
+        self.clear();
+        self.method = self.fields.store(method);
+        self.target = self.fields.store(like.target());
+        self.path = self.fields.store(path);
+        self.query = Some(self.fields.store(query)).filter(|_| !query.is_empty());
+        self.is_rewritten = true;
+        self.is_11 = like.is_11;
+        self.keep_alive = true;
+        for (_, name, value) in like.fields.iter() {
+            self.fields.push(name, value);
+        }
+        self.find_host();
+    }
+
     /// Forgets a request that could not be read to its end.
     pub(crate) fn clear(&mut self) {
         let mut fields = std::mem::take(&mut self.fields);

@@ -14,5 +14,6 @@ mod lua;
 mod node;
 mod retries;
 mod roster;
+mod subrequests;
 mod threads;
 mod tunnel;
