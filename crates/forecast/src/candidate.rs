@@ -6,6 +6,7 @@ use crate::{
     accuracy::mean_pinball,
     model::{Kind, Series},
     pending::Pending,
+    persistence::Persistence,
     residuals::Residuals,
 };
 
@@ -14,6 +15,8 @@ const LOSS_MEMORY: f64 = 0.01;
 /// Horizons that must have passed before the losses say half of what they can: those of neighbouring moments
 /// tell the same story.
 const EVIDENCE: f64 = 4.0;
+/// What is expected, the base of it, and both deviations come before the quantiles of what was said.
+const FIRST: usize = 4;
 /// Seasons that the lasting loss remembers.
 const LASTING: usize = 2;
 
@@ -22,8 +25,9 @@ const LASTING: usize = 2;
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Candidate {
     pub(crate) kind: Kind,
-    /// What was said of the next steps: what is expected, and a value for each level.
+    /// What was said of the next steps: see [`FIRST`].
     pending: Pending,
+    persistence: Persistence,
     residuals: Residuals,
     /// Mean pinball losses over all levels: of the last hour or two, and of the last season.
     recent: f64,
@@ -39,7 +43,8 @@ impl Candidate {
     pub(crate) fn new(kind: Kind, horizon: usize, season: usize, levels: &[f64]) -> Self {
         Self {
             kind,
-            pending: Pending::new(horizon, 1 + levels.len()),
+            pending: Pending::new(horizon, FIRST + levels.len()),
+            persistence: Persistence::default(),
             residuals: Residuals::new(horizon, levels),
             recent: 0.0,
             lasting: 0.0,
@@ -53,7 +58,7 @@ impl Candidate {
         let Some((said, truth)) = self.pending.due().zip(truth) else {
             return;
         };
-        if let Some(quantiles) = said.get(1..).filter(|quantiles| quantiles.len() == levels.len()) {
+        if let Some(quantiles) = said.get(FIRST..).filter(|quantiles| quantiles.len() == levels.len()) {
             let loss = mean_pinball(levels, quantiles, truth);
             self.judged += 1;
             let first = 1.0 / self.judged as f64;
@@ -64,13 +69,19 @@ impl Candidate {
             }
         }
         self.residuals.learn(truth - said[0]);
+        if let [_, base, first, second, ..] = said[..] {
+            self.persistence.learn(self.lasting_memory, [first, second], truth - base);
+        }
     }
 
     /// Speaks about the moment one horizon ahead of the series.
     pub(crate) fn speak(&mut self, levels: &[f64], series: &Series) {
-        let Some(expected) = series.ahead(self.kind, self.pending.horizon()) else {
+        let Some(said) = series.ahead(self.kind, self.pending.horizon()) else {
             return self.pending.say(None);
         };
+        let left = said.deviations.map_or(0.0, |deviations| self.persistence.left(deviations));
+        let expected = (said.base + left).max(0.0);
+        let [first, second] = said.deviations.unwrap_or_default();
         // A higher level never has a lower value, nor does demand go below zero.
         let mut least = 0.0_f64;
         let quantile = |index| {
@@ -78,7 +89,8 @@ impl Candidate {
             Some(least)
         };
         let quantiles: Option<Vec<f64>> = (0..levels.len()).map(quantile).collect();
-        let said: Vec<f64> = [expected].into_iter().chain(quantiles.unwrap_or_default()).collect();
+        let said: Vec<f64> =
+            [expected, said.base, first, second].into_iter().chain(quantiles.unwrap_or_default()).collect();
         self.pending.say(Some(&said));
     }
 
@@ -104,17 +116,17 @@ impl Candidate {
 
     /// What was said of the moment that comes next.
     pub(crate) fn next(&self) -> Option<Vec<f64>> {
-        quantiles(self.pending.due()?)
+        quantiles(&self.pending.due()?)
     }
 
     /// The newest that was said.
     pub(crate) fn quantiles(&self) -> Option<Vec<f64>> {
-        quantiles(self.pending.newest()?)
+        quantiles(&self.pending.newest()?)
     }
 }
 
-/// What follows the expectation.
-fn quantiles(mut said: Vec<f64>) -> Option<Vec<f64>> {
-    said.remove(0);
-    (!said.is_empty()).then_some(said)
+/// The last part of what was said.
+fn quantiles(said: &[f64]) -> Option<Vec<f64>> {
+    let quantiles = said.get(FIRST..)?;
+    (!quantiles.is_empty()).then(|| quantiles.to_vec())
 }

@@ -5,7 +5,8 @@
 //! up to some minutes the last value is hard to beat, seasons pay from about an hour ahead, and in a
 //! flash crowd they do harm. What is believed is calibrated once more as a whole.
 //!
-//! Work per step is constant, memory is the longest season and a few hundred residuals per model.
+//! Work per step is constant; memory is the usual course of the seasons, the last day, and counts of residuals for each
+//! model: some 20 KiB with a day and a week.
 //!
 //! Not here: what becomes of a forecast. Whether it should be acted on at all is said by [`Trust`].
 

@@ -18,6 +18,8 @@ mod cycle;
 mod harmonic;
 mod packed;
 mod pending;
+mod persistence;
+mod profile;
 mod residuals;
 mod season;
 

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     cycle::{Cycle, Season},
     harmonic::Harmonic,
+    profile::Profile,
     season::Past,
 };
 
@@ -24,10 +25,9 @@ const TREND_SLOPE: f64 = 0.1;
 const DAMPING: f64 = 0.95;
 /// Furthest that a season of another level is stretched.
 const LARGEST_STRETCH: f64 = 4.0;
-/// Seasons that the usual one is the mean of.
-const USUAL: usize = 7;
-/// The part of a season after which half of a deviation from the waves is expected to be over.
-const DEVIATION_HALF_LIFE: f64 = 0.1;
+/// Bins of the usual course of a season: five minutes each of a day, ten of a week.
+const USUAL_BINS: usize = 288;
+const LONGEST_BINS: usize = 1_008;
 /// How much one value moves the usual change from a value to the next.
 const CHANGE_MEMORY: f64 = 0.01;
 /// A value above twice of all that is expected and this many usual changes is an outlier.
@@ -51,10 +51,10 @@ pub enum Kind {
     SeasonalScaled,
     /// The present level, moved as much as it moved one season ago.
     SeasonalMoved,
-    /// The present level, moved as much as it moved one of the longest seasons ago.
-    LongSeasonMoved,
-    /// The present level, moved as much as it usually moves at this time (Holt-Winters).
-    UsualMoved,
+    /// As this time of the longest season usually is (Holt-Winters), and what is left of the deviation from that.
+    LongSeasonUsual,
+    /// As this time of the season usually is (Holt-Winters), and what is left of the deviation from that.
+    SeasonUsual,
     /// Waves as long as the seasons and their parts (Fourier), and what is left of the deviation from them.
     Waves,
 }
@@ -67,8 +67,8 @@ impl Kind {
         Self::SeasonalNaive,
         Self::SeasonalScaled,
         Self::SeasonalMoved,
-        Self::LongSeasonMoved,
-        Self::UsualMoved,
+        Self::LongSeasonUsual,
+        Self::SeasonUsual,
         Self::Waves,
     ];
 
@@ -81,11 +81,19 @@ impl Kind {
             Self::SeasonalNaive => "a season ago",
             Self::SeasonalScaled => "a season ago, stretched",
             Self::SeasonalMoved => "moves of a season ago",
-            Self::LongSeasonMoved => "moves of the longest season ago",
-            Self::UsualMoved => "usual moves",
+            Self::LongSeasonUsual => "the usual longest season",
+            Self::SeasonUsual => "the usual season",
             Self::Waves => "waves",
         }
     }
+}
+
+/// What a model says of a moment to come.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Expected {
+    pub(crate) base: f64,
+    /// How far the present is from what the model says of it, as it is and smoothed; `None`: the base is all.
+    pub(crate) deviations: Option<[f64; 2]>,
 }
 
 /// What was wrong with a series so far.
@@ -139,6 +147,9 @@ pub(crate) struct Series {
     change: f64,
     past: Past,
     harmonic: Harmonic,
+    /// The usual course of a day and of a week, where these are the seasons.
+    usual: Profile,
+    longest: Profile,
     /// One for each season.
     cycles: Vec<Cycle>,
     history: History,
@@ -159,6 +170,11 @@ impl Series {
             past: Past::new(usual_of(&seasons), seasons.last().copied().unwrap_or_default()),
             // The shape of a day is made of waves; what comes more often than that is one of them, or noise.
             harmonic: Harmonic::new(&seasons[seasons.len().saturating_sub(2)..]),
+            usual: Profile::new(usual_of(&seasons), USUAL_BINS),
+            longest: Profile::new(
+                if seasons.len() > 1 { seasons[seasons.len() - 1] } else { 0 },
+                LONGEST_BINS,
+            ),
             cycles: seasons.iter().copied().map(Cycle::new).collect(),
             history: History::default(),
             seasons,
@@ -174,7 +190,10 @@ impl Series {
         let longest = fresh.seasons.last().copied().unwrap_or_default();
         let past = self.past.in_steps(usual_of(&fresh.seasons), longest);
         let trend_level = self.last.unwrap_or_default();
-        Self { last: self.last, level: self.level, trend_level, past, history: self.history, ..fresh }
+        let (usual, longest) =
+            (self.usual.in_steps(fresh.usual.clone()), self.longest.in_steps(fresh.longest.clone()));
+        let (last, level, history) = (self.last, self.level, self.history);
+        Self { last, level, trend_level, past, usual, longest, history, ..fresh }
     }
 
     pub(crate) fn history(&self) -> History {
@@ -193,6 +212,9 @@ impl Series {
         if let Some(value) = value {
             self.follow(value);
         }
+        let both = value.zip(ordinary);
+        self.usual.observe(both);
+        self.longest.observe(both);
         self.harmonic.observe(ordinary);
         self.past.push(ordinary.or(seasonal).or(self.last));
     }
@@ -240,22 +262,21 @@ impl Series {
         self.last = Some(value);
     }
 
-    /// What `kind` expects `steps` ahead; `None` before it has seen enough. Never below zero.
-    pub(crate) fn ahead(&self, kind: Kind, steps: usize) -> Option<f64> {
+    /// What `kind` says of the moment `steps` ahead; `None` before it has seen enough.
+    pub(crate) fn ahead(&self, kind: Kind, steps: usize) -> Option<Expected> {
         let season = self.season();
-        let longest = self.seasons.last().copied().filter(|_| self.seasons.len() > 1);
-        let expected = match kind {
+        let base = match kind {
             Kind::LastValue => self.last,
             Kind::Level => self.level,
             Kind::Trend => self.last.map(|_| self.trend_level + self.slope * damped_steps(steps)),
             Kind::SeasonalNaive => self.past.ago(season?, steps),
             Kind::SeasonalScaled => self.scaled(season?, steps),
             Kind::SeasonalMoved => self.moved(season?, steps),
-            Kind::LongSeasonMoved => self.moved(longest?, steps),
-            Kind::UsualMoved => self.usual(season?, steps),
-            Kind::Waves => self.waves(season?, steps),
+            Kind::LongSeasonUsual => return usual(&self.longest, steps),
+            Kind::SeasonUsual => return usual(&self.usual, steps),
+            Kind::Waves => return self.waves(steps),
         };
-        expected.map(|value| value.max(0.0))
+        base.map(|base| Expected { base, deviations: None })
     }
 
     fn scaled(&self, season: usize, steps: usize) -> Option<f64> {
@@ -269,18 +290,15 @@ impl Series {
         Some(self.level? + ahead - then)
     }
 
-    fn usual(&self, season: usize, steps: usize) -> Option<f64> {
-        let (then, seasons) = self.past.usual(season, 0, USUAL)?;
-        let (ahead, same) = self.past.usual(season, steps, seasons)?;
-        // Of one season it is the same as `moved`, and says nothing of its own.
-        (same == seasons && seasons > 1).then_some(self.level? + ahead - then)
+    fn waves(&self, steps: usize) -> Option<Expected> {
+        let (base, now) = (self.harmonic.ahead(steps)?, self.harmonic.ahead(0)?);
+        Some(Expected { base, deviations: Some([self.last? - now, self.level? - now]) })
     }
+}
 
-    fn waves(&self, season: usize, steps: usize) -> Option<f64> {
-        let (ahead, now) = (self.harmonic.ahead(steps)?, self.harmonic.ahead(0)?);
-        let half_lives = steps as f64 / (season as f64 * DEVIATION_HALF_LIFE);
-        Some(ahead + (self.level? - now) * 0.5_f64.powf(half_lives))
-    }
+fn usual(profile: &Profile, steps: usize) -> Option<Expected> {
+    let (base, deviations) = profile.ahead(steps)?;
+    Some(Expected { base, deviations: Some(deviations) })
 }
 
 /// The longest but one of `seasons`, which is a day where the longest is a week; they are in order.
@@ -297,6 +315,14 @@ fn damped_steps(steps: usize) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    impl Series {
+        /// What `kind` expects where all of a smoothed deviation persists.
+        fn expected(&self, kind: Kind, steps: usize) -> Option<f64> {
+            let Expected { base, deviations } = self.ahead(kind, steps)?;
+            Some((base + deviations.map_or(0.0, |[_, smooth]| smooth)).max(0.0))
+        }
+    }
 
     fn series(season: usize, values: impl IntoIterator<Item = f64>) -> Series {
         let mut series = Series::new(&[season, 7 * season]);
@@ -325,14 +351,14 @@ mod tests {
     fn a_constant_is_expected_to_stay() {
         let series = series(10, [7.0; 140]);
         for kind in Kind::ALL {
-            close(series.ahead(kind, 3), 7.0);
+            close(series.expected(kind, 3), 7.0);
         }
     }
 
     #[test]
     fn a_trend_goes_on_and_tires() {
         let series = series(10, (0..400).map(f64::from));
-        let ahead = |steps| series.ahead(Kind::Trend, steps).unwrap();
+        let ahead = |steps| series.expected(Kind::Trend, steps).unwrap();
         assert!((ahead(1) - ahead(2)).abs() < 1.0 && ahead(2) > ahead(1) && ahead(1) > 395.0);
         assert!(ahead(10_000) - ahead(1_000) < 1e-6);
     }
@@ -340,18 +366,18 @@ mod tests {
     #[test]
     fn a_season_repeats() {
         let series = series(10, days(3, |_| 5.0));
-        close(series.ahead(Kind::SeasonalNaive, 1), 5.0);
-        close(series.ahead(Kind::SeasonalNaive, 7), 35.0);
-        close(series.ahead(Kind::SeasonalNaive, 17), 35.0);
-        let scaled = series.ahead(Kind::SeasonalScaled, 7).unwrap();
+        close(series.expected(Kind::SeasonalNaive, 1), 5.0);
+        close(series.expected(Kind::SeasonalNaive, 7), 35.0);
+        close(series.expected(Kind::SeasonalNaive, 17), 35.0);
+        let scaled = series.expected(Kind::SeasonalScaled, 7).unwrap();
         assert!((scaled - 35.0).abs() < 1.0, "{scaled}");
     }
 
     #[test]
     fn a_busier_day_stretches_the_season() {
         let series = series(10, days(4, |day| if day == 3 { 10.0 } else { 5.0 }));
-        close(series.ahead(Kind::SeasonalNaive, 10), 100.0);
-        let scaled = series.ahead(Kind::SeasonalScaled, 1).unwrap();
+        close(series.expected(Kind::SeasonalNaive, 10), 100.0);
+        let scaled = series.expected(Kind::SeasonalScaled, 1).unwrap();
         assert!(scaled > 10.0 && scaled < 40.0, "{scaled}");
     }
 
@@ -361,8 +387,8 @@ mod tests {
         for _ in 0..10 {
             series.observe(None);
         }
-        close(series.ahead(Kind::LastValue, 1), 50.0);
-        close(series.ahead(Kind::SeasonalNaive, 7), 35.0);
+        close(series.expected(Kind::LastValue, 1), 50.0);
+        close(series.expected(Kind::SeasonalNaive, 7), 35.0);
     }
 
     #[test]
@@ -381,8 +407,8 @@ mod tests {
     fn a_freak_is_followed_today_and_not_expected_tomorrow() {
         let mut series = series(10, days(9, |_| 5.0));
         series.observe(Some(1e6));
-        close(series.ahead(Kind::LastValue, 1), 1e6);
-        let tomorrow = series.ahead(Kind::SeasonalNaive, 10).unwrap();
+        close(series.expected(Kind::LastValue, 1), 1e6);
+        let tomorrow = series.expected(Kind::SeasonalNaive, 10).unwrap();
         assert!(tomorrow < 1_000.0, "{tomorrow}");
     }
 
@@ -395,13 +421,13 @@ mod tests {
                 series.observe(Some(if step == 0 { 3_000.0 } else { 5.0 * (1.0 + f64::from(step)) }));
             }
         }
-        let tomorrow = series.ahead(Kind::SeasonalNaive, 1).unwrap();
+        let tomorrow = series.expected(Kind::SeasonalNaive, 1).unwrap();
         assert!(tomorrow > 2_900.0, "{tomorrow}");
     }
 
     #[test]
     fn demand_is_never_negative() {
         let series = series(10, (0..140).map(|step| f64::from((400 - 10 * step).max(0))));
-        assert!(Kind::ALL.iter().all(|&kind| series.ahead(kind, 500).unwrap() >= 0.0));
+        assert!(Kind::ALL.iter().all(|&kind| series.expected(kind, 500).unwrap() >= 0.0));
     }
 }

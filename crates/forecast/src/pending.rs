@@ -15,11 +15,11 @@ pub(crate) struct Pending {
     width: usize,
     /// The row that comes due next, and is overwritten then.
     due: usize,
-    /// What was not said is written as this: it is equal to itself, and no forecast is below zero.
     numbers: Packed<f32>,
 }
 
-const SILENCE: f32 = -1.0;
+/// What was not said is written as this: it is equal to itself, and nothing is as far below zero.
+const SILENCE: f32 = f32::MIN;
 
 impl Pending {
     /// Nothing said of the next `horizon` steps, in rows of `width` numbers.
@@ -38,12 +38,12 @@ impl Pending {
         self.row((self.due + rows - 1) % rows)
     }
 
-    /// A step has passed, and this is said of the one a horizon after it. Numbers are not below zero.
+    /// A step has passed, and this is said of the one a horizon after it.
     pub(crate) fn say(&mut self, said: Option<&[f64]>) {
         let (from, width) = (self.due * self.width, self.width);
         for (at, place) in self.numbers[from..from + width].iter_mut().enumerate() {
             let number = said.and_then(|said| said.get(at)).map(|&number| number as f32);
-            *place = number.filter(|number| *number >= 0.0).unwrap_or(SILENCE);
+            *place = number.filter(|number| *number > SILENCE).unwrap_or(SILENCE);
         }
         self.due = (self.due + 1) % self.horizon();
     }
@@ -55,7 +55,8 @@ impl Pending {
     /// Numbers from the front of a row until the first that was not said.
     fn row(&self, row: usize) -> Option<Vec<f64>> {
         let row = self.numbers.get(row * self.width..(row + 1) * self.width)?;
-        let said: Vec<f64> = row.iter().take_while(|&&one| one >= 0.0).map(|&one| f64::from(one)).collect();
+        let said: Vec<f64> =
+            row.iter().take_while(|&&one| one > SILENCE).map(|&one| f64::from(one)).collect();
         (!said.is_empty()).then_some(said)
     }
 }
