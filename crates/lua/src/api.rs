@@ -21,6 +21,7 @@ mod socket;
 mod text;
 mod thread;
 mod time;
+mod tls;
 mod variable;
 
 use crate::abi::Export;
@@ -46,6 +47,7 @@ pub(crate) fn exports() -> Vec<Export> {
         text::exports(),
         thread::exports(),
         time::exports(),
+        tls::exports(),
         variable::exports(),
     ]
     .into_iter()

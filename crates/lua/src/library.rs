@@ -10,6 +10,11 @@ macro_rules! modules {
 }
 
 modules! {
+    "ngx.ocsp": "ssl_missing",
+    "ngx.ssl": "ssl",
+    "ngx.ssl.clienthello": "ssl_missing",
+    "ngx.ssl.proxysslcert": "ssl_missing",
+    "ngx.ssl.session": "ssl_missing",
     "resty.aes": "aes",
     "resty.hmac": "hmac",
     "resty.md5": "digest",

@@ -10,7 +10,9 @@
 use std::{
     cell::{Cell, RefCell},
     net::SocketAddr,
+    path::Path,
     rc::{Rc, Weak},
+    sync::Arc,
     time::Duration,
 };
 
@@ -22,6 +24,7 @@ use self::{
     pool::{Pool, Pools},
     resolver::Resolver,
     tcp::{Outcome, Tcp, Timeouts},
+    tls::{Session, Trust},
 };
 
 pub(crate) mod busy;
@@ -34,6 +37,8 @@ pub(crate) mod receive;
 pub(crate) mod resolver;
 mod stream;
 pub(crate) mod tcp;
+#[expect(unsafe_code, reason = "the border to AWS-LC")]
+pub(crate) mod tls;
 
 /// What sockets are unless told otherwise.
 #[derive(Debug, Clone)]
@@ -42,6 +47,8 @@ pub(crate) struct Defaults {
     pub(crate) keep_alive_timeout: Duration,
     pub(crate) pool_size: usize,
     pub(crate) log_errors: bool,
+    /// How many certificates may stand between a server's and one that is trusted.
+    pub(crate) verify_depth: u32,
 }
 
 impl From<&SocketSettings> for Defaults {
@@ -55,6 +62,7 @@ impl From<&SocketSettings> for Defaults {
             keep_alive_timeout: settings.keep_alive_timeout,
             pool_size: settings.pool_size,
             log_errors: settings.log_errors,
+            verify_depth: settings.verify_depth,
         }
     }
 }
@@ -63,6 +71,7 @@ impl From<&SocketSettings> for Defaults {
 #[derive(Clone)]
 pub(crate) enum Entry {
     Tcp(Rc<Tcp>),
+    Session(Rc<Session>),
 }
 
 /// All sockets of a VM.
@@ -72,17 +81,45 @@ pub(crate) struct Sockets {
     resolver: Rc<Resolver>,
     pub(crate) defaults: RefCell<Defaults>,
     requests: Cell<u64>,
+    /// What servers must be trusted by; unless it is configured, found when it is needed first.
+    trust: RefCell<Option<Arc<Trust>>>,
 }
 
 impl Sockets {
-    pub(crate) fn new(settings: &SocketSettings) -> Self {
+    /// Fails with why the settings cannot be used.
+    pub(crate) fn new(settings: &SocketSettings) -> Result<Self, String> {
+        let trust = match &*settings.trusted_certificate {
+            "" => None,
+            path => Some(Arc::new(Trust::from_file(Path::new(path)).ok_or_else(|| {
+                format!(
+                    "lua.sockets.trustedCertificate: there are no certificates in PEM to be read from {path}"
+                )
+            })?)),
+        };
         let resolver = Rc::new(Resolver::new(resolver::Settings::from(settings)));
-        Self {
+        Ok(Self {
             entries: RefCell::default(),
             pools: Rc::default(),
             resolver,
             defaults: RefCell::new(Defaults::from(settings)),
             requests: Cell::default(),
+            trust: RefCell::new(trust),
+        })
+    }
+
+    /// What a server must be trusted by.
+    pub(crate) fn trust(&self) -> Option<Arc<Trust>> {
+        let mut trust = self.trust.borrow_mut();
+        if trust.is_none() {
+            *trust = Trust::of_system().map(Arc::new);
+        }
+        trust.clone()
+    }
+
+    pub(crate) fn session(&self, number: u32) -> Option<Rc<Session>> {
+        match self.entries.borrow().get(number as usize)? {
+            Entry::Session(session) => Some(Rc::clone(session)),
+            Entry::Tcp(_) => None,
         }
     }
 
@@ -101,6 +138,7 @@ impl Sockets {
     pub(crate) fn tcp(&self, number: u32) -> Option<Rc<Tcp>> {
         match self.entries.borrow().get(number as usize)? {
             Entry::Tcp(tcp) => Some(Rc::clone(tcp)),
+            Entry::Session(_) => None,
         }
     }
 

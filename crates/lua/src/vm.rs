@@ -83,7 +83,8 @@ impl Vm {
         worker: WorkerIdentity,
         log: Log,
     ) -> Result<Self, Error> {
-        let host = Rc::new(Host::new(worker, log, Sockets::new(&settings.sockets)));
+        let sockets = Sockets::new(&settings.sockets).map_err(Error::Start)?;
+        let host = Rc::new(Host::new(worker, log, sockets));
         Logging::to(Rc::downgrade(&host));
         let options = LuaOptions::new();
         // SAFETY: scripts of the configuration are trusted with all of LuaJIT, its FFI included.

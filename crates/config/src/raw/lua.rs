@@ -98,6 +98,11 @@ record! {
         buffer_size: Size<1, MIB> = default("4KiB"),
         /// Whether failures are logged besides being returned.
         log_errors: bool = default("true"),
+        /// File of certificates in PEM that servers must be trusted by when `sslhandshake` verifies them. `$prefix` is the
+        /// folder of the configuration. Empty: those that the system trusts.
+        trusted_certificate: text::Text = default("''"),
+        /// Certificates that may stand between a server's and one that is trusted.
+        verify_depth: Count<0, 100> = default("1"),
         /// Name servers, by IP address. Empty: those of `/etc/resolv.conf`.
         resolver: List<NameServer> = default("[]"),
         /// Until a name must have been resolved.

@@ -58,7 +58,7 @@ impl Resolver<'_, '_> {
             transform_underscores: *raw.transform_underscores_in_response_headers.value()?,
             regex_cache_entries: raw.regex_cache_max_entries.value()?.0 as usize,
             regex_match_limit: raw.regex_match_limit.value()?.as_u32(),
-            sockets: sockets(raw.sockets.value()?)?,
+            sockets: sockets(raw.sockets.value()?, path)?,
             prefix,
         })
     }
@@ -128,7 +128,7 @@ impl Resolver<'_, '_> {
     }
 }
 
-fn sockets(raw: &raw::lua::Sockets) -> Option<SocketSettings> {
+fn sockets(raw: &raw::lua::Sockets, path: impl Fn(&str) -> String) -> Option<SocketSettings> {
     Some(SocketSettings {
         connect_timeout: raw.connect_timeout.value()?.0,
         send_timeout: raw.send_timeout.value()?.0,
@@ -137,6 +137,8 @@ fn sockets(raw: &raw::lua::Sockets) -> Option<SocketSettings> {
         pool_size: raw.pool_size.value()?.0 as usize,
         buffer_bytes: raw.buffer_size.value()?.0 as usize,
         log_errors: *raw.log_errors.value()?,
+        trusted_certificate: path(&raw.trusted_certificate.value()?.0),
+        verify_depth: raw.verify_depth.value()?.as_u32(),
         resolver: raw.resolver.value()?.resolve(|server, _| Some(server.0.clone()))?,
         resolver_timeout: raw.resolver_timeout.value()?.0,
     })

@@ -92,6 +92,10 @@ pub struct SocketSettings {
     pub buffer_bytes: usize,
     /// Whether failures are logged besides being returned.
     pub log_errors: bool,
+    /// File of the certificates in PEM that servers must be trusted by; empty: those of the system.
+    pub trusted_certificate: String,
+    /// How many certificates may stand between a server's and one that is trusted. Default 1.
+    pub verify_depth: u32,
     /// Name servers, as `IP` or `IP:port`; empty: those of `/etc/resolv.conf`.
     pub resolver: Vec<String>,
     /// Until a name must have been resolved. Default 30 s.
@@ -108,6 +112,8 @@ impl Default for SocketSettings {
             pool_size: 30,
             buffer_bytes: 4 << 10,
             log_errors: true,
+            trusted_certificate: String::new(),
+            verify_depth: 1,
             resolver: Vec::new(),
             resolver_timeout: Duration::from_secs(30),
         }

@@ -444,7 +444,7 @@ fn adopt(host: &Host, tcp: &Rc<Tcp>) -> bool {
 }
 
 /// Whether the socket belongs to a request that is not the running one.
-fn refuse_others(host: &Host, tcp: &Tcp) -> Option<i32> {
+pub(super) fn refuse_others(host: &Host, tcp: &Tcp) -> Option<i32> {
     let owner = tcp.request.get();
     if owner == 0 {
         return None;

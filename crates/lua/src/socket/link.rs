@@ -4,9 +4,17 @@
 use std::{
     cell::{Cell, RefCell},
     io,
+    rc::Rc,
 };
 
-use super::{inbox::Inbox, pool::Ticket, stream::Stream};
+use rustls::ClientConnection;
+
+use super::{
+    inbox::Inbox,
+    pool::Ticket,
+    stream::Stream,
+    tls::{self, Session},
+};
 
 #[derive(Default)]
 pub(crate) struct Traffic {
@@ -20,6 +28,10 @@ pub(crate) struct Traffic {
 pub(crate) struct Link {
     pub(crate) stream: Stream,
     pub(crate) traffic: RefCell<Traffic>,
+    /// Once hands have been shaken.
+    pub(crate) tls: RefCell<Option<Box<ClientConnection>>>,
+    /// What a script may use to shake hands again.
+    pub(crate) session: RefCell<Option<Rc<Session>>>,
     /// How often it was taken from a pool.
     pub(crate) reused: Cell<u32>,
     /// Its place in a pool that counts it.
@@ -28,7 +40,14 @@ pub(crate) struct Link {
 
 impl Link {
     pub(crate) fn new(stream: Stream, ticket: Option<Ticket>) -> Self {
-        Self { stream, traffic: RefCell::default(), reused: Cell::new(0), ticket: RefCell::new(ticket) }
+        Self {
+            stream,
+            traffic: RefCell::default(),
+            tls: RefCell::default(),
+            session: RefCell::default(),
+            reused: Cell::new(0),
+            ticket: RefCell::new(ticket),
+        }
     }
 
     /// Puts what the peer has sent into the inbox; answers how much that was, 0 at the end. `wanted` is how much is
@@ -36,7 +55,10 @@ impl Link {
     pub(crate) fn fill(&self, wanted: usize) -> io::Result<usize> {
         let traffic = &mut *self.traffic.borrow_mut();
         let room = traffic.inbox.room(wanted).ok_or(io::ErrorKind::OutOfMemory)?;
-        let count = self.stream.try_read(room)?;
+        let count = match &mut *self.tls.borrow_mut() {
+            Some(tls) => tls::read(tls, &self.stream, room)?,
+            None => self.stream.try_read(room)?,
+        };
         traffic.inbox.put(count);
         traffic.ended |= count == 0;
         Ok(count)
@@ -44,6 +66,9 @@ impl Link {
 
     /// Sends what it can of `bytes` and keeps the rest to be sent. Answers whether all of it has left.
     pub(crate) fn send(&self, bytes: &[u8]) -> io::Result<bool> {
+        if let Some(tls) = &mut *self.tls.borrow_mut() {
+            return tls::write(tls, &self.stream, bytes);
+        }
         let sent = write_all(&self.stream, bytes)?;
         let outbox = &mut self.traffic.borrow_mut().outbox;
         outbox.clear();
@@ -53,6 +78,9 @@ impl Link {
 
     /// Goes on sending what was kept.
     pub(crate) fn send_rest(&self) -> io::Result<bool> {
+        if let Some(tls) = &mut *self.tls.borrow_mut() {
+            return tls::write_rest(tls, &self.stream);
+        }
         let outbox = &mut self.traffic.borrow_mut().outbox;
         let sent = write_all(&self.stream, outbox)?;
         outbox.drain(..sent);
@@ -70,6 +98,14 @@ impl Link {
         }
         drop(traffic);
         matches!(self.fill(1), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        if let Some(tls) = self.tls.get_mut() {
+            tls::close(tls, &self.stream);
+        }
     }
 }
 

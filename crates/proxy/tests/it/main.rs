@@ -16,4 +16,5 @@ mod retries;
 mod roster;
 mod subrequests;
 mod threads;
+mod tls;
 mod tunnel;

@@ -270,6 +270,8 @@ impl Writer<'_> {
             "lua_socket_pool_size" => self.socket("poolSize", number(&value)),
             "lua_socket_buffer_size" => self.socket("bufferSize", size(&value).into()),
             "lua_socket_log_errors" => self.socket("logErrors", is_on(&value)),
+            "lua_ssl_trusted_certificate" => self.socket("trustedCertificate", json!(value)),
+            "lua_ssl_verify_depth" => self.socket("verifyDepth", number(&value)),
             "resolver" => self.socket("resolver", json!([value])),
             "resolver_timeout" => self.socket("resolverTimeout", span(&value)),
             "client_max_body_size" => self.within("limits", "bodyBytes", size(&value).into()),
