@@ -4,7 +4,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::{
     check::Check, exit::Failure, explain::Explain, forecast::Forecast, instance::Instance, load,
-    replay::Replay, schema, simulate::Simulate, up::Up,
+    replay::Replay, schema, script::RunScript, simulate::Simulate, up::Up,
 };
 
 /// An API gateway scripted in Lua that scales itself.
@@ -34,6 +34,8 @@ enum Command {
     /// Say why a fleet has as many instances as it has.
     Explain(Explain),
     Replay(Replay),
+    /// Run a Lua script with `ngx` at hand, without a gateway.
+    Lua(RunScript),
     #[command(hide = true)]
     Instance(Instance),
 }
@@ -57,6 +59,7 @@ impl Cli {
             Command::Forecast(forecast) => forecast.run(),
             Command::Explain(explain) => explain.run(),
             Command::Replay(replay) => replay.run(),
+            Command::Lua(script) => script.run(),
             Command::Instance(instance) => instance.run(),
         }
     }

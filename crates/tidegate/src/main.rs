@@ -13,6 +13,7 @@ mod load;
 mod logging;
 mod replay;
 mod schema;
+mod script;
 mod simulate;
 mod up;
 

@@ -13,6 +13,7 @@ mod forecast;
 mod hostile;
 mod load;
 mod reload;
+mod script;
 mod simulate;
 
 /// The program under test.

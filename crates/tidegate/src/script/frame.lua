@@ -1,0 +1,24 @@
+local globals = getfenv(0)
+local ngx, stdout, exit = ngx, io.stdout, os.exit
+local arguments = { $ARGUMENTS }
+globals.arg = { [0] = $SCRIPT, unpack(arguments) }
+local function write(last, ...)
+    for index = 1, select("#", ...) do
+        local value = select(index, ...)
+        if type(value) == "table" then
+            write("", unpack(value))
+        else
+            stdout:write(value == ngx.null and "null" or tostring(value))
+        end
+    end
+    stdout:write(last)
+    return 1
+end
+function ngx.print(...) return write("", ...) end
+function ngx.say(...) return write("\n", ...) end
+function ngx.flush() stdout:flush() return 1 end
+function ngx.exit(code) exit(code, true) end
+local chunk, wrong = loadstring($TEXT, $NAME)
+if not chunk then error(wrong, 0) end
+chunk(unpack(arguments))
+stdout:flush()

@@ -1,0 +1,52 @@
+//! Shows the line that a message of Lua names.
+
+use std::fs;
+
+use super::Source;
+
+/// The message, and below it the line of the source that it names first, if there is one to be found.
+pub(super) fn with_source(message: &str, source: &Source) -> String {
+    let shown = place(message).and_then(|(chunk, line)| Some((line, text_of(chunk, line, source)?)));
+    match shown {
+        Some((line, text)) => {
+            let number = line.to_string();
+            let gutter = " ".repeat(number.len());
+            format!("{message}\n {gutter} |\n {number} | {text}\n {gutter} |")
+        }
+        None => message.to_owned(),
+    }
+}
+
+/// `chunk:line:` at the start.
+fn place(message: &str) -> Option<(&str, usize)> {
+    message.match_indices(':').find_map(|(at, _)| {
+        let rest = &message[at + 1..];
+        let (number, _) = rest.split_once(':')?;
+        Some((&message[..at], number.parse().ok()?))
+    })
+}
+
+fn text_of(chunk: &str, line: usize, source: &Source) -> Option<String> {
+    let own = source.name.trim_start_matches(['@', '=']) == chunk;
+    let text = if own { source.text.clone() } else { fs::read_to_string(chunk).ok()? };
+    text.lines().nth(line.checked_sub(1)?).map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_shows_the_line_that_it_names() {
+        let source = Source {
+            name: "@a.lua".into(),
+            text: "one\nlocal two = nil + 1".into(),
+            arguments: Vec::new(),
+            file: None,
+        };
+        let shown = with_source("a.lua:2: attempt to perform arithmetic on a nil value", &source);
+        assert!(shown.ends_with("\n   |\n 2 | local two = nil + 1\n   |"), "{shown}");
+        assert_eq!(with_source("just so: 7", &source), "just so: 7");
+        assert_eq!(with_source("a.lua:9: beyond", &source), "a.lua:9: beyond");
+    }
+}

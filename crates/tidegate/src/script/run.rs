@@ -1,0 +1,141 @@
+//! Drives a script until it ends: starts it, waits for whatever it waits for first, and takes it up again.
+
+use std::{collections::HashMap, fmt::Write as _};
+
+use tidegate_core::snapshot::Script;
+use tidegate_lua::{Error, Op, Order, Reply, RequestState, ScriptError, Step, Task, Ticket, Verdict, Vm};
+use tokio::task::{AbortHandle, JoinSet};
+
+use super::{PHASE, Source, now, place};
+use crate::exit::Failure;
+
+/// Makes the output functions write where a program writes, and runs the chunk with its arguments. The chunk comes
+/// as text, so that a mistake in it is told as one of its own.
+const FRAME: &str = include_str!("frame.lua");
+
+pub(super) async fn to_its_end(vm: &Vm, source: &Source) -> Result<(), Failure> {
+    let frame = Script { name: "=tidegate".into(), source: frame(source).into() };
+    let handler = vm.load(&frame).map_err(|error| failure(source, &error))?;
+    let mut state = RequestState::default();
+    let mut step = vm.start_alone(&handler, PHASE, &mut state);
+    let mut waits = Waits::default();
+    let outcome = loop {
+        match step {
+            Step::Done(Verdict::Exit(code)) if code != 0 => {
+                break Err(Failure::Reported(code.min(255) as u8));
+            }
+            Step::Done(_) => break Ok(()),
+            Step::Failed(error) => break Err(raised(source, &error)),
+            Step::Wait(mut task) => {
+                waits.follow(&mut task);
+                let (ticket, reply) = waits.next().await;
+                vm.set_now(now());
+                step = vm.resume_alone(task, ticket, &reply, &mut state);
+            }
+        }
+    };
+    vm.finish(&mut state);
+    outcome
+}
+
+fn frame(source: &Source) -> String {
+    let mut arguments = String::new();
+    for argument in &source.arguments {
+        let _ = write!(arguments, "{}, ", quoted(argument));
+    }
+    let script = source.file.as_deref().unwrap_or("-e");
+    FRAME
+        .replace("$SCRIPT", &quoted(script))
+        .replace("$ARGUMENTS", &arguments)
+        .replace("$NAME", &quoted(&source.name))
+        .replace("$TEXT", &quoted(&source.text))
+}
+
+/// A string of Lua.
+fn quoted(text: &str) -> String {
+    let mut quoted = String::from("\"");
+    for byte in text.bytes() {
+        match byte {
+            b' ' | b'!' | b'#' | b'%'..=b'[' | b']'..=b'~' => quoted.push(char::from(byte)),
+            _ => {
+                let _ = write!(quoted, "\\{byte:03}");
+            }
+        }
+    }
+    quoted + "\""
+}
+
+fn failure(source: &Source, error: &Error) -> Failure {
+    Failure::Input(anyhow::anyhow!("{}", place::with_source(&error.to_string(), source)))
+}
+
+fn raised(source: &Source, error: &ScriptError) -> Failure {
+    let message = place::with_source(error.message(), source);
+    Failure::Input(anyhow::anyhow!("{message}\n{}", error.traceback()))
+}
+
+/// What the threads of the script wait for.
+#[derive(Default)]
+struct Waits {
+    tasks: JoinSet<(Ticket, Reply)>,
+    aborts: HashMap<Ticket, AbortHandle>,
+}
+
+impl Waits {
+    fn follow(&mut self, task: &mut Task) {
+        if let Some(op) = task.sole_op() {
+            return self.begin(Ticket::ENTRY, op);
+        }
+        while let Some(order) = task.order() {
+            match order {
+                Order::Begin(ticket, op) => self.begin(ticket, op),
+                Order::End(ticket) => {
+                    if let Some(abort) = self.aborts.remove(&ticket) {
+                        abort.abort();
+                    }
+                }
+            }
+        }
+    }
+
+    fn begin(&mut self, ticket: Ticket, op: Op) {
+        let abort = self.tasks.spawn_local(async move { (ticket, perform(op).await) });
+        self.aborts.insert(ticket, abort);
+    }
+
+    async fn next(&mut self) -> (Ticket, Reply) {
+        loop {
+            match self.tasks.join_next().await {
+                Some(Ok((ticket, reply))) => {
+                    self.aborts.remove(&ticket);
+                    return (ticket, reply);
+                }
+                // Somebody ended it.
+                Some(Err(_)) => {}
+                // All that is left are threads that nobody will take up.
+                None => std::future::pending().await,
+            }
+        }
+    }
+}
+
+async fn perform(op: Op) -> Reply {
+    match op {
+        Op::Sleep(span) => {
+            tokio::time::sleep(span).await;
+            Reply::Done
+        }
+        Op::Detached(work) => work.await,
+        _ => Reply::Failed("there is no request".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_text_is_a_string_of_lua() {
+        assert_eq!(quoted("a \"b\"\n\\$x"), r#""a \034b\034\010\092\036x""#);
+    }
+}
