@@ -212,9 +212,8 @@ impl Series {
         if let Some(value) = value {
             self.follow(value);
         }
-        let both = value.zip(ordinary);
-        self.usual.observe(both);
-        self.longest.observe(both);
+        self.usual.observe(ordinary);
+        self.longest.observe(ordinary);
         self.harmonic.observe(ordinary);
         self.past.push(ordinary.or(seasonal).or(self.last));
     }

@@ -8,6 +8,10 @@ use serde::{Deserialize, Serialize};
 
 /// So much of the size of the deviations speaks for what is assumed beforehand.
 const RIDGE: f64 = 0.02;
+/// Deviations count up to so many usual ones.
+const LARGEST: f64 = 6.0;
+/// Deviations that must have been seen before one can be too large.
+const FEWEST: u64 = 20;
 /// What is assumed: nothing of the deviation as it was, all of the smoothed one.
 const ASSUMED: [f64; 2] = [0.0, 1.0];
 
@@ -16,6 +20,8 @@ const ASSUMED: [f64; 2] = [0.0, 1.0];
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Persistence {
     seen: u64,
+    /// Mean absolute deviation.
+    size: f64,
     /// First with first, first with second, second with second.
     squares: [f64; 3],
     /// Of the first and the second with what is not explained by what is assumed.
@@ -27,6 +33,10 @@ impl Persistence {
     pub(crate) fn learn(&mut self, memory: f64, [first, second]: [f64; 2], now: f64) {
         self.seen += 1;
         let memory = memory.max(1.0 / self.seen as f64);
+        // A freak says nothing of the others, and its square would outweigh them all.
+        let most = if self.seen > FEWEST { LARGEST * self.size } else { f64::INFINITY };
+        let [first, second, now] = [first, second, now].map(|deviation| deviation.max(-most).min(most));
+        self.size += memory * (now.abs() - self.size);
         let rest = now - ASSUMED[0] * first - ASSUMED[1] * second;
         for (sum, product) in self.squares.iter_mut().zip([first * first, first * second, second * second]) {
             *sum += memory * (product - *sum);
@@ -70,6 +80,18 @@ mod tests {
         }
         let left = persistence.left([10.0, 10.0]);
         assert!((left - 7.0).abs() < 0.6, "{left}");
+    }
+
+    #[test]
+    fn a_freak_hardly_counts() {
+        let mut persistence = Persistence::default();
+        for step in 0..500_u32 {
+            let then = f64::from(step * 37 % 101) - 50.0;
+            let now = if step == 400 { 1e6 } else { 0.8 * then };
+            persistence.learn(0.01, [then, 0.0], now);
+        }
+        let left = persistence.left([10.0, 0.0]);
+        assert!((left - 8.0).abs() < 2.0, "{left}");
     }
 
     #[test]

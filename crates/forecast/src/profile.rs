@@ -55,18 +55,18 @@ impl Profile {
         Self { steps, bins: self.bins.clone(), deviations: self.deviations, ..fresh }
     }
 
-    /// The next `value`, and the part of it that is worth remembering; `None` where it is not known.
-    pub(crate) fn observe(&mut self, value: Option<(f64, f64)>) {
+    /// The part of the next value that is worth remembering; `None` where it is not known.
+    pub(crate) fn observe(&mut self, value: Option<f64>) {
         if self.season == 0 {
             return;
         }
-        if let Some((value, ordinary)) = value {
+        if let Some(value) = value {
             if let Some(usual) = self.at(self.steps) {
                 let deviation = value - usual;
                 let before = self.deviations.map_or(deviation, |[_, smooth]| smooth);
                 self.deviations = Some([deviation, before + SMOOTH * (deviation - before)]);
             }
-            self.sum += ordinary;
+            self.sum += value;
             self.known += 1;
         }
         self.steps += 1;
@@ -124,7 +124,7 @@ mod tests {
 
     fn seen(season: usize, bins: usize, values: impl Iterator<Item = Option<f64>>) -> Profile {
         let mut profile = Profile::new(season, bins);
-        values.for_each(|value| profile.observe(value.map(|value| (value, value))));
+        values.for_each(|value| profile.observe(value));
         profile
     }
 
