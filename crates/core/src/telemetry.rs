@@ -244,6 +244,11 @@ pub struct WorkerSeries {
     pub access_log_dropped: AtomicU64,
     /// Bytes in use by the Lua VM, as last read.
     pub lua_bytes: AtomicU64,
+    /// Timers of Lua that wait, and whose functions run, as last read.
+    pub lua_timers_pending: AtomicU64,
+    pub lua_timers_running: AtomicU64,
+    /// Timers whose functions did not run because too many did.
+    pub lua_timers_dropped: AtomicU64,
     /// Microseconds that the worker was not waiting for events.
     pub busy_us: AtomicU64,
     /// Generation of the snapshot that the worker serves.

@@ -21,6 +21,7 @@ mod socket;
 mod text;
 mod thread;
 mod time;
+mod timer;
 mod tls;
 mod variable;
 
@@ -47,6 +48,7 @@ pub(crate) fn exports() -> Vec<Export> {
         text::exports(),
         thread::exports(),
         time::exports(),
+        timer::exports(),
         tls::exports(),
         variable::exports(),
     ]

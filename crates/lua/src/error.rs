@@ -11,6 +11,9 @@ pub enum Error {
     /// The text does not compile. Names the chunk and the line.
     #[error("{0}")]
     Syntax(String),
+    /// What prepares the VM failed.
+    #[error("init: {0}")]
+    Init(ScriptError),
     /// The VM was used by code that it was running itself.
     #[error("the Lua VM is running")]
     Busy,

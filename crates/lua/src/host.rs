@@ -22,7 +22,8 @@ use std::{
 };
 
 use mlua::ffi::{lua_State, lua_gc};
-use tidegate_core::Timestamp;
+use slab::Slab;
+use tidegate_core::{Timestamp, snapshot::LuaSettings};
 
 use self::scratch::{Pair, PairList, Scratch};
 use crate::{
@@ -32,8 +33,10 @@ use crate::{
     exchange::Exchange,
     jobs::Jobs,
     regex::Engine,
+    semaphore::Semaphore,
     socket::Sockets,
     task::{CtxSlot, Retired},
+    timer::Timers,
 };
 
 mod scratch;
@@ -140,12 +143,14 @@ pub(crate) struct Host {
     /// The values of a header that is about to be set.
     staged: Cell<Vec<Vec<u8>>>,
     pub(crate) sockets: Sockets,
+    pub(crate) timers: Timers,
+    pub(crate) semaphores: RefCell<Slab<Semaphore>>,
     /// Why the last call about a socket failed.
     pub(crate) reason: RefCell<String>,
 }
 
 impl Host {
-    pub(crate) fn new(worker: WorkerIdentity, log: Log, sockets: Sockets) -> Self {
+    pub(crate) fn new(worker: WorkerIdentity, log: Log, sockets: Sockets, settings: &LuaSettings) -> Self {
         Self {
             block: Block {
                 now: Cell::new(0.0),
@@ -177,6 +182,8 @@ impl Host {
             finalizer_scratch: Scratch::default(),
             staged: Cell::default(),
             sockets,
+            timers: Timers::new(settings.max_pending_timers, settings.max_running_timers),
+            semaphores: RefCell::default(),
             reason: RefCell::default(),
         }
     }

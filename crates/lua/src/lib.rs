@@ -11,7 +11,7 @@
 //! Lua, never fail by panicking (a panic there aborts), and never raise Lua errors: they return
 //! codes, and the prelude turns these into errors that name the user's line.
 //!
-//! Deliberately absent: clocks (the time comes from the worker). Not there yet: subrequests, timers, and
+//! Deliberately absent: clocks (the time comes from the worker). Not there yet: subrequests, and
 //! budgets for untrusted code.
 
 #![warn(clippy::undocumented_unsafe_blocks)]
@@ -37,11 +37,13 @@ mod phase;
 mod prelude;
 #[expect(unsafe_code, reason = "the border to PCRE2")]
 mod regex;
+mod semaphore;
 mod socket;
 mod subrequest;
 #[expect(unsafe_code, reason = "functions that C calls, and the border to AWS-LC")]
 mod symbols;
 mod task;
+mod timer;
 mod uri;
 #[expect(unsafe_code, reason = "the border to LuaJIT")]
 mod vm;
@@ -56,5 +58,6 @@ pub use crate::{
     phase::{Detached, Op, Order, Phase, Reply, Step, Ticket, Verdict},
     subrequest::{Captured, Capturing, Sharing, Subrequest, SubrequestBody},
     task::{Handler, RequestState, Task},
+    timer::{RunningTimer, Timer, TimerId},
     vm::Vm,
 };

@@ -14,6 +14,8 @@ const PARTS: &[(&str, &str)] = &[
     ("constants", include_str!("prelude/constants.lua")),
     ("coroutine", include_str!("prelude/coroutine.lua")),
     ("thread", include_str!("prelude/thread.lua")),
+    ("timer", include_str!("prelude/timer.lua")),
+    ("semaphore", include_str!("prelude/semaphore.lua")),
     ("log", include_str!("prelude/log.lua")),
     ("request", include_str!("prelude/request.lua")),
     ("body", include_str!("prelude/body.lua")),
@@ -42,12 +44,14 @@ const PARTS: &[(&str, &str)] = &[
 
 /// What the host uses of the prelude.
 pub(crate) struct Prelude {
-    /// `(source, chunk name)` to a function, or nil and why not.
+    /// `(source, chunk name, whether it computes, whether it shares its globals)` to a function, or nil and why not.
     pub(crate) load: Function,
     /// `(thread, raised)` to a message and a traceback.
     pub(crate) describe: Function,
     /// The tables of `ngx.ctx`, by number.
     pub(crate) ctx_tables: Table,
+    /// `(timer, premature, whether it is the last time)` to a function and its arguments.
+    pub(crate) timer: Function,
     /// The coroutines that only the host may resume.
     pub(crate) waiting: Table,
     /// Makes the dictionary of a number.
@@ -97,6 +101,7 @@ pub(crate) fn load(
         load: kit.get("load")?,
         describe: kit.get("describe")?,
         ctx_tables: kit.get("ctx_tables")?,
+        timer: kit.get("timer")?,
         waiting: kit.get("waiting")?,
         dictionary: kit.get("dictionary")?,
         perform: kit.get("perform")?,

@@ -51,6 +51,7 @@ pub struct Vm {
     main: *mut ffi::lua_State,
     /// References in the registry.
     describe: c_int,
+    timer: c_int,
     ctx_tables: c_int,
     waiting: c_int,
     prelude: Prelude,
@@ -84,7 +85,7 @@ impl Vm {
         log: Log,
     ) -> Result<Self, Error> {
         let sockets = Sockets::new(&settings.sockets).map_err(Error::Start)?;
-        let host = Rc::new(Host::new(worker, log, sockets));
+        let host = Rc::new(Host::new(worker, log, sockets, settings));
         Logging::to(Rc::downgrade(&host));
         let options = LuaOptions::new();
         // SAFETY: scripts of the configuration are trusted with all of LuaJIT, its FFI included.
@@ -98,21 +99,26 @@ impl Vm {
         host.hyphenates.set(settings.transform_underscores);
         let prelude = prelude::load(&lua, settings, address, worker).map_err(start)?;
         let mut main = ptr::null_mut();
-        let (mut describe, mut ctx_tables, mut waiting) = (0, 0, 0);
-        // SAFETY: the closure runs protected, with its three arguments on the stack, and takes them off.
+        let (mut describe, mut ctx_tables, mut waiting, mut timer) = (0, 0, 0, 0);
+        // SAFETY: the closure runs protected, with its four arguments on the stack, and takes them off.
         unsafe {
-            lua.exec_raw::<()>((&prelude.describe, &prelude.ctx_tables, &prelude.waiting), |state| {
-                main = state;
-                waiting = ffi::luaL_ref(state, ffi::LUA_REGISTRYINDEX);
-                ctx_tables = ffi::luaL_ref(state, ffi::LUA_REGISTRYINDEX);
-                describe = ffi::luaL_ref(state, ffi::LUA_REGISTRYINDEX);
-            })
+            lua.exec_raw::<()>(
+                (&prelude.describe, &prelude.ctx_tables, &prelude.waiting, &prelude.timer),
+                |state| {
+                    main = state;
+                    timer = ffi::luaL_ref(state, ffi::LUA_REGISTRYINDEX);
+                    waiting = ffi::luaL_ref(state, ffi::LUA_REGISTRYINDEX);
+                    ctx_tables = ffi::luaL_ref(state, ffi::LUA_REGISTRYINDEX);
+                    describe = ffi::luaL_ref(state, ffi::LUA_REGISTRYINDEX);
+                },
+            )
         }
         .map_err(start)?;
         host.set_main(main);
         let vm = Self {
             main,
             describe,
+            timer,
             ctx_tables,
             waiting,
             prelude,
@@ -188,15 +194,20 @@ impl Vm {
 
     /// Compiles a script. Its globals are its own: what it sets, no other script sees.
     pub fn load(&self, script: &Script) -> Result<Handler, Error> {
-        self.compile(script, false)
+        self.compile(script, false, false)
+    }
+
+    /// Compiles a script whose globals all scripts and modules see: one that prepares the VM for them.
+    pub fn load_shared(&self, script: &Script) -> Result<Handler, Error> {
+        self.compile(script, false, true)
     }
 
     /// The same, for a script that runs in the set phase: what it returns is kept in [`crate::Arguments`].
     pub fn load_computed(&self, script: &Script) -> Result<Handler, Error> {
-        self.compile(script, true)
+        self.compile(script, true, false)
     }
 
-    fn compile(&self, script: &Script, computed: bool) -> Result<Handler, Error> {
+    fn compile(&self, script: &Script, computed: bool, shares: bool) -> Result<Handler, Error> {
         if self.running.get() {
             return Err(Error::Busy);
         }
@@ -209,7 +220,12 @@ impl Vm {
         let (function, wrong) = self
             .prelude
             .load
-            .call::<(Option<mlua::Function>, Option<mlua::LuaString>)>((&*script.source, name, computed))
+            .call::<(Option<mlua::Function>, Option<mlua::LuaString>)>((
+                &*script.source,
+                name,
+                computed,
+                shares,
+            ))
             .map_err(syntax)?;
         let Some(function) = function else {
             return Err(Error::Syntax(wrong.map_or_else(String::new, |wrong| wrong.to_string_lossy())));

@@ -15,6 +15,7 @@
 mod access_log;
 mod answer;
 mod buffer;
+mod chores;
 mod connection;
 mod deadline;
 mod error;

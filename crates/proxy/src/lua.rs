@@ -8,7 +8,9 @@ use std::{
     time::Instant,
 };
 
-use tidegate_lua::{Handler, Op, Order, Phase, Reply, Step, Task, Ticket, Verdict};
+use tidegate_lua::{
+    Handler, Op, Order, Phase, Reply, RequestState, ScriptError, Step, Task, Ticket, Verdict, Vm,
+};
 use tokio::task::{AbortHandle, JoinSet};
 
 use crate::{error::Error, exchange::Exchange, site::Route, worker::Worker};
@@ -46,7 +48,7 @@ pub(crate) async fn run(
                     None => {
                         let waits = waits.get_or_insert_with(Waits::default);
                         waits.follow(&mut task);
-                        waits.next(exchange, &mut perform).await?
+                        waits.next(async |op| perform(exchange, op).await).await?
                     }
                 };
                 worker.set_lua_clock(Instant::now());
@@ -66,6 +68,33 @@ pub(crate) async fn run_detached(
 ) -> Result<Verdict, Error> {
     let refuse = async |_: &mut Exchange, _| Ok(Reply::Failed("not possible in this phase".into()));
     run(worker, route, handler, phase, exchange, refuse).await
+}
+
+/// Runs Lua for no request to its end.
+pub(crate) async fn run_alone(
+    worker: &Worker,
+    start: impl FnOnce(&Vm, &mut RequestState) -> Step,
+) -> Result<Verdict, ScriptError> {
+    let refuse = async |_| Ok(Reply::Failed("there is no request".into()));
+    let mut state = RequestState::default();
+    worker.set_lua_clock(Instant::now());
+    let mut step = start(&worker.vm, &mut state);
+    let mut waits = Waits::default();
+    let outcome = loop {
+        match step {
+            Step::Done(verdict) => break Ok(verdict),
+            Step::Failed(error) => break Err(error),
+            Step::Wait(mut task) => {
+                waits.follow(&mut task);
+                // It fails only where nothing is waited for, and then the run cannot go on.
+                let Ok((ticket, reply)) = waits.next(refuse).await else { break Ok(Verdict::Continue) };
+                worker.set_lua_clock(Instant::now());
+                step = worker.vm.resume_alone(task, ticket, &reply, &mut state);
+            }
+        }
+    };
+    worker.vm.finish(&mut state);
+    outcome
 }
 
 /// What the light threads of a run wait for. Dropping it ends all of that.
@@ -99,14 +128,13 @@ impl Waits {
         self.aborts.insert(ticket, abort);
     }
 
-    /// Waits for the first to be done.
+    /// Waits for the first to be done. What needs the request, `perform` does.
     async fn next(
         &mut self,
-        exchange: &mut Exchange,
-        perform: &mut impl AsyncFnMut(&mut Exchange, Op) -> Result<Reply, Error>,
+        mut perform: impl AsyncFnMut(Op) -> Result<Reply, Error>,
     ) -> Result<(Ticket, Reply), Error> {
         if let Some((ticket, op)) = self.bound.pop_front() {
-            return Ok((ticket, perform(exchange, op).await?));
+            return Ok((ticket, perform(op).await?));
         }
         loop {
             match self.tasks.join_next().await {

@@ -59,6 +59,19 @@ impl ScriptLog {
             }
         }
     }
+
+    /// A script failed that ran for no request.
+    pub(crate) fn failure_alone(self, phase: Phase, error: &ScriptError) {
+        match self.format {
+            ErrorLogFormat::Json => {
+                tracing::error!(phase = phase.name(), traceback = error.traceback(), "lua: {error}");
+            }
+            ErrorLogFormat::Nginx => {
+                let (connection, about) = about(Some(phase), None);
+                shaped(Level::Error, connection, &failure(phase, error), &about);
+            }
+        }
+    }
 }
 
 /// The error in OpenResty's words.

@@ -26,7 +26,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     access_log::AccessLog,
-    connection,
+    chores, connection,
     deadline::{Deadlines, TICK},
     node::{IDLE_GRACE, Shared, StartError},
     script_log::ScriptLog,
@@ -37,6 +37,9 @@ use crate::{
 
 /// Time between two looks at unused upstream connections, in ticks.
 const REAP_EVERY: u64 = 10;
+
+/// What `exitWorker` may take when the drain time is over.
+const EXIT_GRACE: Duration = Duration::from_secs(1);
 
 /// Time between two resolutions of a host name.
 const RESOLVE_EVERY: Duration = Duration::from_secs(30);
@@ -62,7 +65,7 @@ pub(crate) fn occupy(seat: Seat, ready: &SyncSender<Result<(), StartError>>) {
         }
     };
     runtime.block_on(async {
-        match Shift::begin(seat) {
+        match Shift::begin(seat).await {
             Ok(shift) => {
                 let _ = ready.send(Ok(()));
                 shift.run().await;
@@ -80,6 +83,9 @@ struct Shift {
     shared: Arc<Shared>,
     connections: TaskTracker,
     accepting: TaskTracker,
+    /// Timers, and what prepares the worker.
+    chores: TaskTracker,
+    exiting: CancellationToken,
     resolving: JoinSet<()>,
     snapshots: watch::Receiver<Arc<Snapshot>>,
     roster: watch::Receiver<Arc<Roster>>,
@@ -87,7 +93,7 @@ struct Shift {
 }
 
 impl Shift {
-    fn begin(seat: Seat) -> Result<Self, StartError> {
+    async fn begin(seat: Seat) -> Result<Self, StartError> {
         let Seat { index, shared, listeners, access_log, mut snapshots, mut roster, stop } = seat;
         let snapshot = Arc::clone(&snapshots.borrow_and_update());
         let count = shared.telemetry.workers().len();
@@ -96,6 +102,9 @@ impl Shift {
         let write = Arc::new(move |line: &Line<'_>| log.write(line));
         let vm = Vm::new(&snapshot.lua, shared.dicts(&snapshot), identity, write)?;
         vm.set_log_level(log.level);
+        if let Some(script) = &snapshot.lua.init {
+            chores::init(&vm, script)?;
+        }
         let deadlines = Rc::new(Deadlines::default());
         let ground = Ground { worker: index, telemetry: &shared.telemetry, vm: &vm, deadlines: &deadlines };
         let site = Site::new(&snapshot, &ground, None)?;
@@ -108,12 +117,18 @@ impl Shift {
             shared,
             connections: TaskTracker::new(),
             accepting: TaskTracker::new(),
+            chores: TaskTracker::new(),
+            exiting: CancellationToken::new(),
             resolving: JoinSet::new(),
             snapshots,
             roster,
             stop,
         };
         shift.serve(site);
+        chores::keep_timers(&shift.worker, &shift.chores, &shift.exiting);
+        if let Some(script) = &snapshot.lua.init_worker {
+            chores::init_worker(&shift.worker, &shift.chores, script).await;
+        }
         for listener in listeners {
             let listener = TcpListener::from_std(listener)?;
             let (worker, connections) = (Rc::clone(&shift.worker), shift.connections.clone());
@@ -136,13 +151,14 @@ impl Shift {
                 () = self.stop.cancelled(), if cut_off.is_none() => {
                     self.worker.draining.set(true);
                     self.worker.vm.set_exiting(true);
+                    self.exiting.cancel();
                     cut_off = Some(Instant::now() + self.worker.site().snapshot.timeouts.drain);
                 }
             }
             if let Some(cut_off) = cut_off {
                 let keep_alive = self.worker.site().snapshot.timeouts.keep_alive;
                 self.worker.deadlines.end_idle(keep_alive, IDLE_GRACE);
-                let over = self.accepting.is_empty() && self.connections.is_empty();
+                let over = self.accepting.is_empty() && self.connections.is_empty() && self.chores.is_empty();
                 if over || Instant::now() >= cut_off {
                     break;
                 }
@@ -150,6 +166,13 @@ impl Shift {
         }
         if !self.connections.is_empty() {
             tracing::warn!(connections = self.connections.len(), "cut off at the end of the drain time");
+        }
+        let site = self.worker.site();
+        if let Some(script) = &site.snapshot.lua.exit_worker {
+            // Whatever is left of the drain time, and a moment even if nothing is.
+            let left =
+                cut_off.map_or(EXIT_GRACE, |cut_off| cut_off.saturating_duration_since(Instant::now()));
+            chores::exit_worker(&self.worker, script, left.max(EXIT_GRACE)).await;
         }
         self.worker.access_log.flush(self.worker.series());
     }
@@ -175,6 +198,9 @@ impl Shift {
         let worker = Rc::clone(&self.worker);
         let generation = snapshot.generation;
         worker.vm.set_dicts(self.shared.dicts(&snapshot));
+        if let Err(error) = self.prepare(&snapshot) {
+            return tracing::error!(%error, generation, "configuration is not served: lua");
+        }
         if let (Some(settings), 0) = (&snapshot.access_log, worker.index) {
             worker.access_log.open(settings);
         }
@@ -188,6 +214,22 @@ impl Shift {
             Ok(site) => self.serve(site),
             Err(error) => tracing::error!(%error, generation, "configuration is not served: lua"),
         }
+    }
+
+    /// Runs what prepares a worker again, where it is not what has been run.
+    fn prepare(&self, snapshot: &Snapshot) -> Result<(), tidegate_lua::Error> {
+        let site = self.worker.site();
+        let known = &site.snapshot.lua;
+        if let Some(script) = snapshot.lua.init.as_ref().filter(|script| known.init.as_ref() != Some(script))
+        {
+            chores::init(&self.worker.vm, script)?;
+        }
+        let init_worker = snapshot.lua.init_worker.as_ref();
+        if let Some(script) = init_worker.filter(|script| known.init_worker.as_ref() != Some(script)) {
+            let (worker, tasks, script) = (Rc::clone(&self.worker), self.chores.clone(), script.clone());
+            self.chores.spawn_local(async move { chores::init_worker(&worker, &tasks, &script).await });
+        }
+        Ok(())
     }
 
     fn enlist(&mut self) {

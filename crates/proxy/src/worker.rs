@@ -93,7 +93,11 @@ impl Worker {
     /// Refreshes what only needs to be roughly right.
     pub(crate) fn tick(&self) {
         *self.date.borrow_mut() = http_date(wall_clock());
-        self.series().lua_bytes.store(self.vm.memory_bytes() as u64, Relaxed);
+        let series = self.series();
+        series.lua_bytes.store(self.vm.memory_bytes() as u64, Relaxed);
+        let (pending, running) = self.vm.timer_counts();
+        series.lua_timers_pending.store(pending as u64, Relaxed);
+        series.lua_timers_running.store(running as u64, Relaxed);
     }
 }
 

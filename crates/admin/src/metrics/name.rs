@@ -76,6 +76,10 @@ metrics! {
     WorkerBusy = Counter "tidegate_worker_busy_seconds_total" "Time that a worker was not waiting for events.";
     WorkerGeneration = Gauge "tidegate_worker_config_generation" "Generation of the configuration that a worker serves.";
     LuaVmBytes = Gauge "tidegate_lua_vm_bytes" "Memory in use by a worker's Lua VM.";
+    LuaTimersPending = Gauge "tidegate_lua_pending_timers" "Timers of a worker's Lua that wait.";
+    LuaTimersRunning = Gauge "tidegate_lua_running_timers" "Timers of a worker's Lua whose functions run.";
+    LuaTimersDropped = Counter "tidegate_lua_dropped_timers_total"
+        "Timers whose functions did not run because `maxRunningTimers` did.";
     AccessLogDropped = Counter "tidegate_access_log_dropped_lines_total"
         "Access log lines that found no room.";
     FleetInstances = Gauge "tidegate_fleet_instances" "Instances by state.";

@@ -107,6 +107,9 @@ fn workers(text: &mut Text, workers: &[WorkerSeries]) {
     each(Metric::WorkerBusy, &|worker| Duration::from_micros(read(&worker.busy_us)).as_secs_f64().into());
     each(Metric::WorkerGeneration, &|worker| read(&worker.generation).into());
     each(Metric::LuaVmBytes, &|worker| read(&worker.lua_bytes).into());
+    each(Metric::LuaTimersPending, &|worker| read(&worker.lua_timers_pending).into());
+    each(Metric::LuaTimersRunning, &|worker| read(&worker.lua_timers_running).into());
+    each(Metric::LuaTimersDropped, &|worker| read(&worker.lua_timers_dropped).into());
     each(Metric::AccessLogDropped, &|worker| read(&worker.access_log_dropped).into());
 }
 

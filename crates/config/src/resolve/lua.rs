@@ -19,14 +19,6 @@ impl Resolver<'_, '_> {
         let init = self.chunk(&raw.init);
         let init_worker = self.chunk(&raw.init_worker);
         let exit_worker = self.chunk(&raw.exit_worker);
-        let early = [("init", &raw.init), ("initWorker", &raw.init_worker), ("exitWorker", &raw.exit_worker)];
-        for (name, chunk) in early {
-            // Handlers rely on what these prepare, so going on without them would only fail later.
-            if let Some(given) = chunk.given() {
-                let help = "put what has to be done once into a module and `require` it";
-                self.report.error(given.place, format!("`{name}` is not supported yet"), help);
-            }
-        }
         let server_rewrite = self.chunk(&raw.server_rewrite);
         // Not every route has to inherit these, so their mistakes are found here.
         let phases =

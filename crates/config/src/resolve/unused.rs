@@ -49,16 +49,6 @@ fn without_effect(raw: &raw::File, snapshot: &Snapshot, report: &mut Report<'_>)
                 place(&raw.check_client_abort),
             ),
             (
-                "maxPendingTimers",
-                lua.max_pending_timers != default.max_pending_timers,
-                place(&raw.max_pending_timers),
-            ),
-            (
-                "maxRunningTimers",
-                lua.max_running_timers != default.max_running_timers,
-                place(&raw.max_running_timers),
-            ),
-            (
                 "bufferSize",
                 lua.sockets.buffer_bytes != default.sockets.buffer_bytes,
                 sockets.and_then(|sockets| place(&sockets.buffer_size)),

@@ -9,9 +9,9 @@ local traceback = debug.traceback
 
 local environment = { __index = globals }
 
--- Compiles a script to a function with globals of its own, or answers nil and why not. What a `computed` one
--- returns is kept.
-function kit.load(source, name, computed)
+-- Compiles a script to a function with globals of its own, or answers nil and why not. What a `computed` one returns is
+-- kept; one that `shares` has the globals of modules.
+function kit.load(source, name, computed, shares)
     if find(source, "^#") then
         -- A line for the shell.
         source = "--" .. source
@@ -22,6 +22,9 @@ function kit.load(source, name, computed)
     local chunk, wrong = loadstring(source, name)
     if not chunk then
         return nil, wrong
+    end
+    if shares then
+        return chunk
     end
     local own = setmetatable({}, environment)
     own._G = own

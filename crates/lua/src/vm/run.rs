@@ -12,7 +12,8 @@ use mlua::ffi;
 
 use super::{POOLED_THREADS, Vm};
 use crate::{
-    Exchange, Handler, Level, Phase, Reply, RequestState, ScriptError, Step, Task, Ticket, Verdict,
+    Exchange, Handler, Level, Phase, Reply, RequestState, RunningTimer, ScriptError, Step, Task, Ticket,
+    Timer, TimerId, Verdict,
     crew::Crew,
     host::{Pending, Scene},
     task::{Run, Thread},
@@ -44,8 +45,7 @@ impl Vm {
             return misuse();
         }
         self.sweep();
-        let pooled = self.pool.borrow_mut().pop();
-        let thread = pooled.unwrap_or_else(|| self.new_thread());
+        let thread = self.idle_thread();
         // SAFETY: a pooled thread is idle with an empty stack, which has room for one value.
         unsafe { ffi::lua_rawgeti_(thread.state, ffi::LUA_REGISTRYINDEX, handler.reference()) };
         self.within(phase, scene, |vm| vm.run_single(thread, 0, phase))
@@ -73,6 +73,75 @@ impl Vm {
                 self.host.crew.replace(Some(crew));
                 self.within(phase, scene, |vm| vm.run_crew(phase))
             }
+        }
+    }
+
+    /// Starts the function of a timer whose time has come, or, `premature`, will not come.
+    pub fn start_timer(
+        &self,
+        timer: &RunningTimer,
+        premature: bool,
+        last: bool,
+        state: &mut RequestState,
+    ) -> Step {
+        if self.running.get() {
+            return misuse();
+        }
+        self.sweep();
+        let thread = self.idle_thread();
+        let Some(arguments) = self.push_timer(timer.id, premature, last, Some(&thread)) else {
+            self.recycle(thread);
+            return Step::Failed(ScriptError::new("there is no such timer".into(), String::new()));
+        };
+        self.within(Phase::Timer, Scene::Alone(state), |vm| vm.run_single(thread, arguments, Phase::Timer))
+    }
+
+    /// The time of a timer has come, for the last time or not. Tells the right to run it, unless too many run.
+    pub fn expire(&self, timer: TimerId, last: bool) -> Option<RunningTimer> {
+        let timers = &self.host.timers;
+        if last {
+            timers.pending.set(timers.pending.get().saturating_sub(1));
+        }
+        if timers.running.get() < timers.running_limit {
+            return Some(RunningTimer::new(timer, &timers.running));
+        }
+        if last && !self.running.get() {
+            self.push_timer(timer, false, last, None);
+        }
+        let limit = timers.running_limit;
+        self.host.log(Level::Alert, &format!("{limit} lua_max_running_timers are not enough"));
+        None
+    }
+
+    /// Takes timers that scripts set: the one who waits for them.
+    pub fn set_timer_sink(&self, sink: impl Fn(Timer) + 'static) {
+        self.host.timers.set_sink(sink);
+    }
+
+    /// Timers that wait, and that run.
+    pub fn timer_counts(&self) -> (usize, usize) {
+        (self.host.timers.pending.get(), self.host.timers.running.get())
+    }
+
+    /// Puts the function of a timer, with its arguments, onto the stack of a thread, if there is one; says how many
+    /// the arguments are.
+    fn push_timer(&self, id: TimerId, premature: bool, last: bool, to: Option<&Thread>) -> Option<c_int> {
+        // SAFETY: the main thread is idle; it has room for the function and its three arguments, and is left as it
+        // was. An idle thread has an empty stack, for which room is made.
+        unsafe {
+            let top = ffi::lua_gettop(self.main);
+            ffi::lua_rawgeti_(self.main, ffi::LUA_REGISTRYINDEX, self.timer);
+            ffi::lua_pushinteger(self.main, ffi::lua_Integer::from(id.0.cast_signed()) as _);
+            ffi::lua_pushboolean(self.main, c_int::from(premature));
+            ffi::lua_pushboolean(self.main, c_int::from(last));
+            let found = ffi::lua_pcall(self.main, 3, ffi::LUA_MULTRET, 0) == ffi::LUA_OK;
+            let values = ffi::lua_gettop(self.main) - top;
+            let to = to.filter(|to| found && ffi::lua_checkstack(to.state, values) != 0);
+            if let Some(to) = to {
+                ffi::lua_xmove(self.main, to.state, values);
+            }
+            ffi::lua_settop(self.main, top);
+            to.map(|_| values - 1)
         }
     }
 
@@ -275,6 +344,11 @@ impl Vm {
         if pool.len() < POOLED_THREADS {
             pool.push(thread);
         }
+    }
+
+    fn idle_thread(&self) -> Thread {
+        let pooled = self.pool.borrow_mut().pop();
+        pooled.unwrap_or_else(|| self.new_thread())
     }
 
     fn new_thread(&self) -> Thread {

@@ -12,8 +12,8 @@ use tidegate_core::{
     snapshot::{LuaSettings, Script},
 };
 use tidegate_lua::{
-    BodyState, Captured, Capturing, Dicts, Exchange, Handler, InvalidHeader, Level, Line, Op, Order, Phase,
-    Reply, RequestState, ScriptError, Step, Subrequest, Verdict, Vm, WorkerIdentity,
+    BodyState, Captured, Capturing, Detached, Dicts, Exchange, Handler, InvalidHeader, Level, Line, Op,
+    Order, Phase, Reply, RequestState, ScriptError, Step, Subrequest, Verdict, Vm, WorkerIdentity,
 };
 
 pub(crate) type Headers = Vec<(Vec<u8>, Vec<u8>)>;
@@ -308,6 +308,10 @@ impl Host {
             Step::Done(verdict) => (verdict, ops),
             Step::Wait(_) => unreachable!(),
         }
+    }
+
+    pub(crate) fn block_on(&self, work: Detached) -> Reply {
+        self.runtime.block_on(work)
     }
 
     /// Grants all waits until the run ends.

@@ -1,0 +1,120 @@
+//! What a worker runs for no request: timers, `init`, `initWorker`, `exitWorker`.
+
+use std::{
+    fs,
+    io::Write as _,
+    net::TcpListener,
+    time::{Duration, Instant},
+};
+
+use tidegate_testkit::http;
+
+use crate::node::Running;
+
+/// A route whose handler is `content`, below `lua`, which is as deep as it is given.
+fn start(lua: &str, content: &str) -> Running {
+    let indent = |code: &str, by: &str| code.replace('\n', &format!("\n{by}"));
+    Running::start(&format!(
+        "lua:\n  sharedDicts: {{ seen: 64KiB }}\n  {}\nroutes:\n  - name: lua\n    match: {{ path: /* }}\n    \
+         lua:\n      content: |\n        {}",
+        indent(lua, "  "),
+        indent(content, "        ")
+    ))
+}
+
+/// Asks until the answer is what is expected.
+fn becomes(running: &Running, expected: &str) {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        let answer = http::get(running.addr(), "/");
+        if answer.text() == expected {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{} never becomes {expected}", answer.text());
+    }
+}
+
+#[test]
+fn timers_run_after_their_request_and_without_one() {
+    let running = start(
+        "maxPendingTimers: 5",
+        "local seen = ngx.shared.seen
+if not seen:get('armed') then
+  seen:set('armed', true)
+  ngx.timer.at(0.001, function(premature, x) ngx.sleep(0.001) seen:incr('at', x, 0) end, 3)
+  ngx.timer.every(0.001, function() seen:incr('every', 1, 0) end)
+end
+ngx.print(seen:get('at'), (seen:get('every') or 0) >= 3)",
+    );
+    becomes(&running, "3true");
+}
+
+#[test]
+fn init_prepares_what_handlers_find() {
+    let running = start(
+        "init: |
+  answer = 41
+  package.loaded.counter = { n = 0 }
+initWorker: |
+  answer = answer + 1
+  ngx.shared.seen:incr('workers', 1, 0)
+  assert(ngx.timer.at(0, function() ngx.shared.seen:set('timer', ngx.get_phase()) end))",
+        "ngx.print(answer, ngx.shared.seen:get('timer'))",
+    );
+    becomes(&running, "42timer");
+}
+
+#[test]
+fn init_worker_waits_before_the_first_request_is_served() {
+    let peer = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = peer.local_addr().unwrap().port();
+    let greeter = std::thread::spawn(move || {
+        for _worker in 0..2 {
+            peer.accept().unwrap().0.write_all(b"configured\n").unwrap();
+        }
+    });
+    let running = start(
+        &format!(
+            "initWorker: |
+  local s = ngx.socket.tcp()
+  assert(s:connect('127.0.0.1', {port}))
+  ngx.sleep(0.001)
+  setting = assert(s:receive())"
+        ),
+        "ngx.print(setting)",
+    );
+    assert_eq!(http::get(running.addr(), "/").text(), "configured");
+    greeter.join().unwrap();
+}
+
+#[test]
+fn a_worker_that_leaves_runs_its_timers_and_exit_worker() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("left");
+    let running = start(
+        &format!(
+            "initWorker: |
+  ngx.timer.at(3600, function(premature) last = premature and 'premature' or 'in time' end)
+exitWorker: |
+  ngx.sleep(0.001)
+  local file = assert(io.open('{}', 'w'))
+  file:write(tostring(last), ' ', ngx.get_phase(), ' ', tostring(ngx.worker.exiting()))
+  file:close()",
+            path.display()
+        ),
+        "ngx.print('ok')",
+    );
+    assert_eq!(http::get(running.addr(), "/").text(), "ok");
+    drop(running);
+    assert_eq!(fs::read_to_string(path).unwrap(), "premature exit_worker true");
+}
+
+#[test]
+fn a_semaphore_joins_a_request_and_a_timer() {
+    let running = start(
+        "init: gate = require('ngx.semaphore').new()",
+        "ngx.timer.at(0, function() ngx.sleep(0.001) gate:post() end)
+ngx.print(gate:count(), gate:wait(10), gate:count())",
+    );
+    assert_eq!(http::get(running.addr(), "/").text(), "0true0");
+}
