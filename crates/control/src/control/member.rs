@@ -63,6 +63,8 @@ struct Journaling {
     due: bool,
     checkpoint_at: u64,
     gaps: u64,
+    /// Tells fleets apart, so that not all write at the same step.
+    phase: u64,
 }
 
 /// What a step leaves behind.
@@ -108,7 +110,7 @@ impl Member {
             candidate_step: None,
             changes: 0,
             candidate_changes: 0,
-            journaling: Journaling { number, due: true, checkpoint_at: 0, gaps: 0 },
+            journaling: Journaling { number, due: true, checkpoint_at: 0, gaps: 0, phase: phase(name) },
             account,
             accounted: Duration::ZERO,
             last: None,
@@ -288,13 +290,22 @@ impl Journaling {
         let gap = gaps != self.gaps && passed >= CHECKPOINT_AT_MOST_EVERY / 2;
         let due = self.due || gap || passed >= every;
         if due {
-            (self.due, self.checkpoint_at, self.gaps) = (false, self.number, gaps);
+            // The first comes with the process, as that of every other fleet.
+            let early = std::mem::take(&mut self.phase) % every;
+            (self.due, self.checkpoint_at, self.gaps) = (false, self.number.saturating_sub(early), gaps);
         }
         due
     }
+}
+
+fn phase(name: &FleetId) -> u64 {
+    name.as_str().bytes().fold(7, |sum, byte| sum.wrapping_mul(31).wrapping_add(u64::from(byte)))
 }
 
 /// The fewest instances of a fleet whose scaler only recommends: without one, requests would wait in vain.
 fn at_least_one(policy: &Policy) -> u32 {
     policy.min.max(1).min(policy.max)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,168 @@
+use std::{collections::BTreeMap, path::Path, sync::Arc, time::Instant};
+
+use tidegate_core::{InstanceId, Snapshot, Telemetry, UpstreamId, telemetry::Series};
+
+use super::*;
+use crate::{fleet::Action, instance::protocol::Status};
+
+const SECOND: Duration = Duration::from_secs(1);
+/// What one instance does in a second.
+const CAPACITY: f64 = 100.0;
+
+fn name() -> FleetId {
+    FleetId::new("f").unwrap()
+}
+
+fn snapshot(scale: &str, upstreams: &str) -> Snapshot {
+    let text = format!(
+        "listeners: [{{ address: 127.0.0.1:0 }}]\nfleets: {{ f: {{ run: {{ lua: app.lua }}, scale: {scale} }} }}\n{upstreams}"
+    );
+    let read = |_: &Path| Ok(String::new());
+    let (snapshot, diagnostics) = tidegate_config::parse("tidegate.yaml", &text, &read);
+    snapshot.unwrap_or_else(|| panic!("{diagnostics:#?}"))
+}
+
+/// A member whose instances, clock and requests a test makes up.
+struct Play {
+    member: Member,
+    scale: String,
+    telemetry: Arc<Telemetry>,
+    series: Arc<Series>,
+    now: Moment,
+    launched: u32,
+    /// Time that each instance was busy and up.
+    times: BTreeMap<InstanceId, (f64, f64)>,
+    counts: Vec<u32>,
+}
+
+impl Play {
+    fn new(scale: &str) -> Self {
+        let now = Moment { instant: Instant::now(), time: Timestamp::from_secs(1_800_000_000) };
+        let snapshot = snapshot(scale, "upstreams: { u: { fleet: f } }");
+        let (telemetry, fleet) = (Telemetry::new(1), &snapshot.fleets[&name()]);
+        let mut member = Member::new(&name(), fleet, Template::new(fleet, &snapshot), now, None);
+        member.observer.configure(&name(), &snapshot, &telemetry);
+        let series = telemetry.upstream(&UpstreamId::new("u").unwrap());
+        let (scale, times, counts) = (scale.to_owned(), BTreeMap::new(), Vec::new());
+        Self { member, scale, telemetry, series, now, launched: 0, times, counts }
+    }
+
+    /// Lets `seconds` pass in which `rate` requests a second arrive.
+    fn serve(&mut self, seconds: u32, rate: f64) -> &mut Self {
+        for _ in 0..seconds {
+            self.now = Moment { instant: self.now.instant + SECOND, time: self.now.time + SECOND };
+            for _ in 0..rate as u32 {
+                self.series.shard(0).arrive();
+                self.series.shard(0).end(200, Duration::from_millis(10));
+            }
+            let ready = self.member.fleet.instances().iter().filter(|one| one.is_ready()).count();
+            let busy = (rate / CAPACITY / ready.max(1) as f64).min(1.0);
+            self.report(Some(busy));
+            self.step();
+        }
+        self
+    }
+
+    /// Lets `seconds` pass in which nothing can be seen, whatever happens.
+    fn blind(&mut self, seconds: u32) -> &mut Self {
+        let blind = snapshot(&self.scale, "");
+        self.member.observer.configure(&name(), &blind, &self.telemetry);
+        for _ in 0..seconds {
+            self.now = Moment { instant: self.now.instant + SECOND, time: self.now.time + SECOND };
+            self.report(None);
+            self.step();
+        }
+        let seeing = snapshot(&self.scale, "upstreams: { u: { fleet: f } }");
+        self.member.observer.configure(&name(), &seeing, &self.telemetry);
+        self
+    }
+
+    /// Sets the wall clock.
+    fn set_clock(&mut self, time: Timestamp) -> &mut Self {
+        self.now.time = time;
+        self
+    }
+
+    fn report(&mut self, busy: Option<f64>) {
+        let ready: Vec<_> = self.member.fleet.instances().iter().filter(|one| one.is_ready()).collect();
+        for id in ready.into_iter().map(|one| one.id.clone()).collect::<Vec<_>>() {
+            let (was_busy, up) = self.times.entry(id.clone()).or_default();
+            (*was_busy, *up) = (*was_busy + busy.unwrap_or_default(), *up + 1.0);
+            let micros = |seconds: f64| (seconds * 1e6) as u64;
+            let status =
+                Status { busy_micros: micros(*was_busy), up_micros: micros(*up), ..Status::default() };
+            if busy.is_some() {
+                self.member.observer.reported(&id, status, self.now.instant);
+            }
+        }
+    }
+
+    fn step(&mut self) {
+        self.member.step(self.now, 1, 0);
+        self.counts.push(self.member.fleet.desired);
+        let launched = &mut self.launched;
+        let actions = self.member.fleet.reconcile(self.now, |_| {
+            *launched += 1;
+            InstanceId::new(&format!("f-{launched}")).unwrap()
+        });
+        for action in actions {
+            match action {
+                Action::Start(id) => {
+                    let address = "127.0.0.1:1".parse().unwrap();
+                    if let Some(one) = self.member.fleet.instance_mut(&id) {
+                        one.reports_status = true;
+                    }
+                    if let Some(took) = self.member.fleet.ready(&id, address, self.now.instant) {
+                        self.member.observer.started(took);
+                    }
+                }
+                Action::Drain(id) => self.member.fleet.exited(&id, "drained".to_owned(), self.now),
+            }
+        }
+    }
+}
+
+const POLICIES: [&str; 3] = [
+    "{ max: 20 }",
+    "{ max: 20, triggers: [{ target: { metric: utilization, value: 80% } }], behavior: { scaleIn: { stabilization: 1m } } }",
+    "{ max: 20, triggers: [{ target: { metric: arrivalRate, value: 80/1s } }, { forecast: { horizon: auto } }] }",
+];
+
+#[test]
+fn all_metrics_lost_for_ten_minutes_at_the_peak_shrink_nothing() {
+    for scale in POLICIES {
+        let mut play = Play::new(scale);
+        play.serve(120, 150.0).serve(300, 700.0);
+        let peak = play.member.fleet.desired;
+        assert!(peak >= 8, "{scale}: {peak}");
+        play.blind(600);
+        assert!(play.counts[420..].iter().all(|&count| count >= peak), "{scale}: {:?}", &play.counts[420..]);
+        // And it is not that it never would.
+        play.serve(1_200, 150.0);
+        assert!(play.member.fleet.desired < peak / 2, "{scale}: {}", play.member.fleet.desired);
+    }
+}
+
+#[test]
+fn a_clock_that_jumps_an_hour_either_way_changes_nothing_by_itself() {
+    for scale in POLICIES {
+        let play = |jump: &dyn Fn(Timestamp) -> Timestamp| {
+            let mut play = Play::new(scale);
+            play.serve(200, 150.0).serve(100, 620.0);
+            let now = play.now.time;
+            play.set_clock(jump(now)).serve(100, 620.0).serve(30, 150.0);
+            let now = play.now.time;
+            play.set_clock(jump(now)).serve(600, 150.0);
+            play.counts
+        };
+        let hour = Duration::from_hours(1);
+        let steady = play(&|time| time);
+        assert_eq!(play(&|time| time + hour), steady, "{scale}, forward");
+        let back = |time: Timestamp| Timestamp::from_micros(time.as_micros() - hour.as_micros() as u64);
+        let counts = play(&back);
+        // A step at which the clock went back lives no time, so what holds for a while holds a second longer.
+        let differ = counts.iter().zip(&steady).filter(|(one, other)| one != other).count();
+        assert!(differ <= 4, "{scale}, back: {differ} of {}", steady.len());
+        assert_eq!(counts.last(), steady.last(), "{scale}, back");
+    }
+}
