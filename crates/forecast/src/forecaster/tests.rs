@@ -173,15 +173,24 @@ fn a_gap_is_forecast_through() {
     }
 }
 
+/// Values as they may come: ordinary, none, nothing, huge, or no number.
+fn anything() -> impl Strategy<Value = Option<f64>> {
+    prop_oneof![
+        6 => (0.0..1e4_f64).prop_map(Some),
+        1 => Just(None),
+        1 => Just(Some(0.0)),
+        1 => (1e12..1e15_f64).prop_map(Some),
+        1 => (0.0..1e-6_f64).prop_map(Some),
+        1 => any::<f64>().prop_map(Some),
+    ]
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
     fn quantiles_ascend_from_zero_whatever_is_observed(
-        values in prop::collection::vec(
-            prop_oneof![6 => (0.0..1e4_f64).prop_map(Some), 1 => Just(None), 1 => any::<f64>().prop_map(Some)],
-            1..300,
-        ),
+        values in prop::collection::vec(anything(), 1..300),
         horizon in 0..12_usize,
         season in 0..50_usize,
     ) {
@@ -190,8 +199,49 @@ proptest! {
             forecaster.observe(value);
             if let Some(forecast) = forecaster.forecast() {
                 prop_assert_eq!(forecast.quantiles.len(), LEVELS.len());
-                prop_assert!(forecast.quantiles[0] >= 0.0);
+                prop_assert!(forecast.quantiles.iter().all(|value| value.is_finite() && *value >= 0.0));
                 prop_assert!(forecast.quantiles.is_sorted());
+            }
+        }
+    }
+
+    #[test]
+    fn the_same_values_give_the_same_forecasts_bit_for_bit_across_restarts(
+        values in prop::collection::vec(anything(), 2..200),
+        restart in 0..200_usize,
+        horizon in 1..8_usize,
+        season in 0..20_usize,
+    ) {
+        let bits = |forecaster: &Forecaster| {
+            let quantiles = forecaster.forecast().map(|forecast| forecast.quantiles);
+            quantiles.map(|values| values.into_iter().map(f64::to_bits).collect::<Vec<_>>())
+        };
+        let mut forecaster = Forecaster::new(settings(horizon, season));
+        let mut twin = Forecaster::new(settings(horizon, season));
+        for (step, &value) in values.iter().enumerate() {
+            if step == restart {
+                let json = serde_json::to_string(&twin).unwrap();
+                twin = serde_json::from_str(&json).unwrap();
+                prop_assert_eq!(&twin, &forecaster);
+            }
+            forecaster.observe(value);
+            twin.observe(value);
+            prop_assert_eq!(bits(&twin), bits(&forecaster));
+        }
+    }
+
+    #[test]
+    fn another_horizon_is_taken_at_any_moment(
+        values in prop::collection::vec(anything(), 1..120),
+        horizons in prop::collection::vec((1..10_usize, 0..30_usize), 1..6),
+    ) {
+        let mut forecaster = Forecaster::new(settings(1, 7));
+        let stretch = values.len().div_ceil(horizons.len());
+        for (values, (horizon, season)) in values.chunks(stretch).zip(horizons) {
+            forecaster = forecaster.at(settings(horizon, season));
+            for &value in values {
+                forecaster.observe(value);
+                prop_assert!(forecaster.forecast().is_none_or(|said| said.quantiles.is_sorted()));
             }
         }
     }
