@@ -56,6 +56,7 @@ pub use crate::{
     host::WorkerIdentity,
     level::{Level, Line, Log},
     phase::{Detached, Op, Order, Phase, Reply, Step, Ticket, Verdict},
+    socket::lent::Lent,
     subrequest::{Captured, Capturing, Sharing, Subrequest, SubrequestBody},
     task::{Handler, RequestState, Task},
     timer::{RunningTimer, Timer, TimerId},

@@ -186,6 +186,8 @@ pub enum Op {
     Flush,
     /// The head of the answer goes to the client, and can no longer be changed.
     SendHead,
+    /// The client's connection is lent to the script: for the body of the request, or whole if `raw`.
+    Socket { raw: bool },
     /// All of the answer has been written and goes to the client.
     Eof,
     /// Something that runs by itself and needs neither the request nor the VM: a socket, a name being resolved, a
@@ -204,6 +206,7 @@ impl fmt::Debug for Op {
             Self::Flush => f.write_str("Flush"),
             Self::SendHead => f.write_str("SendHead"),
             Self::Eof => f.write_str("Eof"),
+            Self::Socket { raw } => f.debug_struct("Socket").field("raw", raw).finish(),
             Self::Detached(_) => f.debug_tuple("Detached").finish_non_exhaustive(),
         }
     }

@@ -38,6 +38,7 @@ const PARTS: &[(&str, &str)] = &[
     ("socket", include_str!("prelude/socket.lua")),
     ("job", include_str!("prelude/job.lua")),
     ("library", include_str!("prelude/library.lua")),
+    ("request_socket", include_str!("prelude/request_socket.lua")),
     ("script", include_str!("prelude/script.lua")),
     ("fields", include_str!("prelude/fields.lua")),
 ];

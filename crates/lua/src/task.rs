@@ -15,7 +15,7 @@ use std::{
 use mlua::ffi::lua_State;
 
 use crate::{
-    Arguments, Jump, Op, Order, Phase, Ticket,
+    Arguments, Jump, Lent, Op, Order, Phase, Ticket,
     api::{body::Draft, capture::Captures},
     crew::Crew,
     socket::Owner,
@@ -148,6 +148,8 @@ pub struct RequestState {
     /// The sockets that it has opened.
     pub(crate) sockets: Option<Owner>,
     pub arguments: Arguments,
+    /// The client's connection, on its way to the script.
+    pub lent: Option<Lent>,
     /// A body that a script puts together.
     pub(crate) draft: Option<Draft>,
     /// The requests that it makes.

@@ -85,7 +85,8 @@ pub(crate) fn write_head(
     for (kind, name, value) in exchange.response.fields.iter() {
         // The length of a body is the gateway's to say; where there is none (HEAD, 304) it is news.
         let stale = kind == Kind::ContentLength && (with_body || exchange.response.status == 204);
-        let dropped = kind.is_hop_by_hop() || stale;
+        let switches = exchange.response.status == 101 && kind == Kind::Upgrade;
+        let dropped = (kind.is_hop_by_hop() && !switches) || stale;
         if !dropped {
             write_field(name, value, output);
         }
@@ -100,6 +101,7 @@ pub(crate) fn write_head(
         _ => {}
     }
     match (exchange.request.keep_alive, exchange.request.is_11) {
+        _ if exchange.response.status == 101 => write_field(b"Connection", b"upgrade", output),
         (false, _) => write_field(b"Connection", b"close", output),
         (true, false) => write_field(b"Connection", b"keep-alive", output),
         (true, true) => {}

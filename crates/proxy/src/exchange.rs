@@ -43,6 +43,8 @@ pub(crate) struct Exchange {
     pub(crate) is_internal: bool,
     /// What is written is held back until its length is known; that many bytes of it.
     buffering: Option<usize>,
+    /// The connection is Lua's.
+    pub(crate) is_raw: bool,
     /// Lua has ended the answer.
     pub(crate) is_ended: bool,
     /// What Lua wrote and has not been sent yet.
@@ -116,6 +118,7 @@ impl Exchange {
             body_memory: 0,
             is_internal: false,
             buffering: None,
+            is_raw: false,
             is_ended: false,
             written: Vec::new(),
             ends: Vec::new(),
@@ -147,6 +150,7 @@ impl Exchange {
         self.is_discarded = false;
         self.is_internal = false;
         self.buffering = None;
+        self.is_raw = false;
         self.is_ended = false;
         self.captures.clear();
         self.written.clear();
@@ -369,7 +373,9 @@ impl tidegate_lua::Exchange for Exchange {
     }
 
     fn answer_end(&self) -> AnswerEnd {
-        if self.headers_sent && self.request.method() == b"HEAD" {
+        if self.is_raw {
+            AnswerEnd::Raw
+        } else if self.headers_sent && self.request.method() == b"HEAD" {
             AnswerEnd::HeaderOnly
         } else if self.is_ended {
             AnswerEnd::Ended

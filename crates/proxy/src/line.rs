@@ -1,6 +1,6 @@
 //! The client's side of an exchange: its connection, what came from it, what is to go to it.
 
-use std::{future::poll_fn, rc::Rc, task::Poll, time::Duration};
+use std::{cell::Cell, future::poll_fn, os::fd::AsFd as _, rc::Rc, task::Poll, time::Duration};
 
 use crate::{
     answer::{self, Length},
@@ -15,13 +15,13 @@ use crate::{
         request::Request,
     },
     peer::Peer,
-    request_body::Intake,
+    request_body::{Body, Intake},
     site::{Route, Site},
     wait::{Fault, Limit, poll_read},
     worker::Worker,
 };
 use tidegate_core::snapshot::{Limits, Timeouts};
-use tidegate_lua::Reply;
+use tidegate_lua::{AnswerEnd, Exchange as _, Lent, Reply};
 
 /// Bytes of an unwanted request body that are read and thrown away to keep a connection.
 const DISCARD_LIMIT: u64 = 256 << 10;
@@ -50,6 +50,8 @@ pub(crate) struct Line {
     pub(crate) back: Deadline,
     /// The client waits for `100 Continue`.
     awaits_continue: bool,
+    /// What Lua has still to receive of the body it reads by itself, and how much that was when last looked at.
+    lent: Option<(Rc<Cell<u64>>, u64)>,
     /// How Lua's answer is written, once it has been begun.
     lua_writer: Option<Writer>,
 }
@@ -64,6 +66,7 @@ impl Line {
             front: worker.deadlines.deadline(),
             back: worker.deadlines.deadline(),
             awaits_continue: false,
+            lent: None,
             lua_writer: None,
             worker,
             stream,
@@ -74,6 +77,7 @@ impl Line {
     pub(crate) fn begin(&mut self, request: &Request, limits: &Limits) {
         self.reader = Reader::new(request.framing, limits.body_bytes);
         self.awaits_continue = request.expects_continue;
+        self.lent = None;
         self.lua_writer = None;
     }
 
@@ -165,6 +169,69 @@ impl Line {
         Ok(Reply::Done)
     }
 
+    /// Lends the client's connection to Lua: for the body, which is not read here any more, or whole.
+    pub(crate) async fn lend(
+        &mut self,
+        exchange: &mut Exchange,
+        site: &Site,
+        raw: bool,
+    ) -> Result<Reply, Error> {
+        let refusal = if raw {
+            match exchange.answer_end() {
+                AnswerEnd::Raw => Some("duplicate call"),
+                _ if exchange.is_buffering() => Some("http 1.0 buffering"),
+                _ => None,
+            }
+        } else {
+            match exchange.request.framing {
+                Framing::Chunked => Some("chunked request bodies not supported yet"),
+                _ if exchange.body.is_some() => Some("request body already exists"),
+                _ if exchange.is_discarded => Some("request body discarded"),
+                Framing::Length(1..) => None,
+                _ => Some("no body"),
+            }
+        };
+        if let Some(refusal) = refusal {
+            return Ok(Reply::Failed(refusal.into()));
+        }
+        self.send_continue(&site.snapshot.timeouts).await?;
+        let Peer::Client(stream) = &self.stream else { return Ok(Reply::Failed("no client".into())) };
+        let handle = stream.as_fd().try_clone_to_owned();
+        let Ok(handle) = handle else { return Ok(Reply::Failed("no memory".into())) };
+        let (mut received, mut left) = (Vec::new(), None);
+        if raw {
+            received = self.input.take().map_or_else(Vec::new, |buffer| buffer.unread().to_vec());
+            exchange.request.keep_alive = false;
+            exchange.is_raw = true;
+            exchange.headers_sent = true;
+        } else {
+            if let Some(buffer) = &mut self.input {
+                let taken = self.reader.take(buffer, |data| received.extend_from_slice(data));
+                taken.map_err(Error::RequestBody)?;
+                self.release_input();
+            }
+            let rest = self.reader.left();
+            let counter = Rc::new(Cell::new(rest));
+            self.lent = Some((Rc::clone(&counter), rest));
+            left = Some(counter);
+        }
+        if exchange.body.is_none() {
+            exchange.body = Some(Body::Memory(Vec::new()));
+        }
+        exchange.lua.lent = Some(Lent { stream: handle, received, left });
+        Ok(Reply::Done)
+    }
+
+    /// Counts what Lua has received of the body meanwhile.
+    fn reclaim(&mut self) {
+        if let Some((counter, seen)) = &mut self.lent {
+            let taken = *seen - counter.get();
+            *seen = counter.get();
+            // Never more than is left of it, so nothing is over a limit that was not before.
+            let _ = self.reader.claim(usize::try_from(taken).unwrap_or(usize::MAX));
+        }
+    }
+
     /// Sends the head of the answer.
     pub(crate) async fn send_head(
         &mut self,
@@ -215,6 +282,9 @@ impl Line {
         site: &Site,
         route: &Route,
     ) -> Result<(), Error> {
+        if exchange.is_raw {
+            return Ok(());
+        }
         if !exchange.is_ended {
             self.end_lua(exchange, site, route).await?;
         }
@@ -340,6 +410,9 @@ impl Line {
     /// The answer does not need the rest of the request body: if that is more than a little, or the
     /// client has not begun to send it, the connection is given up rather than read on.
     fn settle_body(&mut self, exchange: &mut Exchange) {
+        if self.lent.is_some() {
+            return; // Lua is at it.
+        }
         if let Some(buffer) = &mut self.input
             && self.reader.take(buffer, |_| ()).is_err()
         {
@@ -354,6 +427,7 @@ impl Line {
 
     /// Reads what is left of the body, so that the next request can follow.
     async fn discard_body(&mut self, exchange: &mut Exchange, timeouts: &Timeouts) {
+        self.reclaim();
         while exchange.request.keep_alive && !self.reader.is_done() {
             let more = self.read(timeouts.body_idle).await;
             let taken = self.input.as_mut().map_or(Ok(()), |buffer| self.reader.take(buffer, |_| ()));

@@ -260,6 +260,7 @@ impl Connection {
             Op::Flush => line.flush_lua(exchange, site, route).await,
             Op::SendHead => line.send_head(exchange, site, route).await,
             Op::Eof => line.end_lua(exchange, site, route).await.map(|()| Reply::Done),
+            Op::Socket { raw } => line.lend(exchange, site, raw).await,
             Op::Sleep(_) | Op::Detached(_) => Ok(Reply::Done),
         })
         .await

@@ -15,6 +15,7 @@ pub(super) fn exports() -> Vec<Export> {
         Export::new("flow_read_body", flow_read_body as extern "C" fn(_) -> _),
         Export::new("flow_flush", flow_flush as extern "C" fn(_) -> _),
         Export::new("flow_send_head", flow_send_head as extern "C" fn(_) -> _),
+        Export::new("flow_socket", flow_socket as extern "C" fn(_, _) -> _),
         Export::new("flow_eof", flow_eof as extern "C" fn(_) -> _),
         Export::new("answer_end", answer_end as extern "C" fn(_) -> _),
         Export::new("flow_jump", flow_jump as extern "C" fn(_) -> _),
@@ -42,6 +43,10 @@ extern "C" fn flow_flush(host: HostPtr) -> i32 {
 
 extern "C" fn flow_send_head(host: HostPtr) -> i32 {
     host.get().wait_for(Op::SendHead)
+}
+
+extern "C" fn flow_socket(host: HostPtr, raw: i32) -> i32 {
+    host.get().wait_for(Op::Socket { raw: raw != 0 })
 }
 
 extern "C" fn flow_eof(host: HostPtr) -> i32 {

@@ -13,6 +13,7 @@ use crate::{
         busy::Wait,
         connect::Target,
         failure,
+        link::Link,
         pool::Pool,
         receive::{End, Want},
         tcp::{Cause, Outcome, Received, Tcp, Timeouts, Waiting},
@@ -35,6 +36,7 @@ const BAD_SIZE: i32 = 6;
 pub(super) fn exports() -> Vec<Export> {
     vec![
         Export::new("socket_release", socket_release as extern "C" fn(_, _) -> _),
+        Export::new("request_socket", request_socket as extern "C" fn(_) -> _),
         Export::new("socket_reason", socket_reason as extern "C" fn(_) -> _),
         Export::new("socket_logs_errors", socket_logs_errors as extern "C" fn(_) -> _),
         Export::new("socket_setting", socket_setting as extern "C" fn(_, _) -> _),
@@ -86,6 +88,19 @@ extern "C" fn socket_setting(host: HostPtr, _: i32) -> i32 {
 /// Answers the number of a new socket.
 extern "C" fn tcp_new(host: HostPtr) -> i32 {
     host.get().sockets.new_tcp().unwrap_or(NO_REQUEST)
+}
+
+/// The number of a socket that is the connection lent to the running request.
+extern "C" fn request_socket(host: HostPtr) -> i32 {
+    let host = host.get();
+    let Some(lent) = host.with(|exchange| exchange.state().lent.take()).flatten() else { return NO_REQUEST };
+    let Ok(link) = Link::lent(lent) else { return NO_REQUEST };
+    let Some(number) = host.sockets.new_tcp() else { return NO_REQUEST };
+    if let Some(tcp) = host.sockets.tcp(number.cast_unsigned()) {
+        tcp.attach(Rc::new(link));
+        adopt(host, &tcp);
+    }
+    number
 }
 
 /// A size or backlog below 0 is none.

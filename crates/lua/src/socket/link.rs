@@ -8,6 +8,7 @@ use std::{
 };
 
 use rustls::ClientConnection;
+use tokio::net::TcpStream;
 
 use super::{
     inbox::Inbox,
@@ -15,6 +16,7 @@ use super::{
     stream::Stream,
     tls::{self, Session},
 };
+use crate::Lent;
 
 #[derive(Default)]
 pub(crate) struct Traffic {
@@ -48,6 +50,22 @@ impl Link {
             reused: Cell::new(0),
             ticket: RefCell::new(ticket),
         }
+    }
+
+    /// A client's connection, with what has come over it.
+    pub(crate) fn lent(lent: Lent) -> io::Result<Self> {
+        let Lent { stream, received, left } = lent;
+        let link = Self::new(Stream::Client { stream: TcpStream::from_std(stream.into())?, left }, None);
+        let mut rest = &received[..];
+        while !rest.is_empty() {
+            let inbox = &mut link.traffic.borrow_mut().inbox;
+            let room = inbox.room(received.len()).ok_or(io::ErrorKind::OutOfMemory)?;
+            let count = room.len().min(rest.len());
+            room[..count].copy_from_slice(&rest[..count]);
+            inbox.put(count);
+            rest = &rest[count..];
+        }
+        Ok(link)
     }
 
     /// Puts what the peer has sent into the inbox; answers how much that was, 0 at the end. `wanted` is how much is

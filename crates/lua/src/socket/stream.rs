@@ -4,8 +4,10 @@
 //! tells that nothing more is there, so the next one waits without asking.
 
 use std::{
+    cell::Cell,
     io::{self, ErrorKind::WouldBlock},
     os::fd::{AsFd, AsRawFd, BorrowedFd},
+    rc::Rc,
 };
 
 use rustix::net::{RecvFlags, Shutdown, recv, shutdown};
@@ -19,11 +21,27 @@ use tokio::{
 pub(crate) enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
+    /// Of a client, to receive so many bytes of, or all.
+    Client {
+        stream: TcpStream,
+        left: Option<Rc<Cell<u64>>>,
+    },
 }
 
 impl Stream {
     /// 0 is the end.
     pub(crate) fn try_read(&self, space: &mut [u8]) -> io::Result<usize> {
+        let Self::Client { left: Some(left), .. } = self else { return self.try_read_any(space) };
+        let most = usize::try_from(left.get()).unwrap_or(usize::MAX).min(space.len());
+        if most == 0 {
+            return Ok(0);
+        }
+        let count = self.try_read_any(&mut space[..most])?;
+        left.set(left.get() - count as u64);
+        Ok(count)
+    }
+
+    fn try_read_any(&self, space: &mut [u8]) -> io::Result<usize> {
         let mut read = 0;
         let attempt = || {
             (read, _) = recv(self.as_fd(), &mut *space, RecvFlags::empty())?;
@@ -31,7 +49,7 @@ impl Stream {
             if read > 0 && read < space.len() { Err(WouldBlock.into()) } else { Ok(()) }
         };
         let outcome = match self {
-            Self::Tcp(stream) => stream.try_io(Interest::READABLE, attempt),
+            Self::Tcp(stream) | Self::Client { stream, .. } => stream.try_io(Interest::READABLE, attempt),
             Self::Unix(stream) => stream.try_io(Interest::READABLE, attempt),
         };
         if read > 0 { Ok(read) } else { outcome.map(|()| 0) }
@@ -39,7 +57,7 @@ impl Stream {
 
     pub(crate) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         match self {
-            Self::Tcp(stream) => stream.try_write(bytes),
+            Self::Tcp(stream) | Self::Client { stream, .. } => stream.try_write(bytes),
             Self::Unix(stream) => stream.try_write(bytes),
         }
     }
@@ -47,14 +65,14 @@ impl Stream {
     /// Returns when a read is worth trying. What is wrong with the stream, that tells.
     pub(crate) async fn readable(&self) {
         let _ = match self {
-            Self::Tcp(stream) => stream.readable().await,
+            Self::Tcp(stream) | Self::Client { stream, .. } => stream.readable().await,
             Self::Unix(stream) => stream.readable().await,
         };
     }
 
     pub(crate) async fn writable(&self) {
         let _ = match self {
-            Self::Tcp(stream) => stream.writable().await,
+            Self::Tcp(stream) | Self::Client { stream, .. } => stream.writable().await,
             Self::Unix(stream) => stream.writable().await,
         };
     }
@@ -65,7 +83,7 @@ impl Stream {
 
     pub(crate) fn options(&self) -> SockRef<'_> {
         match self {
-            Self::Tcp(stream) => SockRef::from(stream),
+            Self::Tcp(stream) | Self::Client { stream, .. } => SockRef::from(stream),
             Self::Unix(stream) => SockRef::from(stream),
         }
     }
@@ -78,7 +96,7 @@ impl Stream {
 impl AsFd for Stream {
     fn as_fd(&self) -> BorrowedFd<'_> {
         match self {
-            Self::Tcp(stream) => stream.as_fd(),
+            Self::Tcp(stream) | Self::Client { stream, .. } => stream.as_fd(),
             Self::Unix(stream) => stream.as_fd(),
         }
     }

@@ -238,3 +238,23 @@ fn a_request_from_outside_is_neither_internal_nor_a_part() {
     );
     assert_eq!(said, "falsefalsenilnil\n");
 }
+
+#[test]
+fn the_clients_connection_is_had_where_there_is_an_answer_to_make() {
+    let host = Host::new();
+    assert_eq!(host.failure("ngx.req.socket(true, 1)"), "test.lua:1: expecting 0 or 1 argument, but got 2");
+    for (phase, name) in [(Phase::Set, "set_by_lua*"), (Phase::Log, "log_by_lua*")] {
+        let error = host.run(phase, "ngx.req.socket()", &mut Request::get("/")).unwrap_err();
+        assert_eq!(error.message(), format!("test.lua:1: API disabled in the context of {name}"));
+    }
+    let mut request = Request::get("/");
+    let handler = host.load("ngx.say(select(2, ngx.req.socket(true)))");
+    let Step::Wait(mut task) = host.vm.start(&handler, Phase::Content, &mut request) else {
+        panic!("does not ask")
+    };
+    assert!(matches!(task.sole_op(), Some(Op::Socket { raw: true })));
+    let reply = Reply::Failed("no body".into());
+    let step = host.vm.resume(task, Ticket::ENTRY, &reply, &mut request);
+    assert!(matches!(step, Step::Done(_)), "{step:?}");
+    assert_eq!(request.output(), "no body\n");
+}

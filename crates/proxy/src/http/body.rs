@@ -130,6 +130,14 @@ impl Reader {
         }
     }
 
+    /// Bytes of a body with a length that are missing.
+    pub(crate) const fn left(&self) -> u64 {
+        match &self.state {
+            State::Length(left) => *left,
+            State::Chunked(_) | State::UntilClose => 0,
+        }
+    }
+
     /// Bytes of the body so far.
     pub(crate) const fn received(&self) -> u64 {
         self.received

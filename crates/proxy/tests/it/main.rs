@@ -13,6 +13,7 @@ mod jumps;
 mod limits;
 mod lua;
 mod node;
+mod request_sockets;
 mod retries;
 mod roster;
 mod subrequests;
