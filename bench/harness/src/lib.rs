@@ -18,5 +18,5 @@ mod rounds;
 mod usage;
 
 pub use cores::pinned;
-pub use options::Options;
+pub use options::{Options, binary};
 pub use rounds::Cell;

@@ -50,7 +50,7 @@ impl Options {
         ensure!(self.rounds > 0 && self.seconds > 0.0, "nothing to measure");
         let start = |name: &String| match name.as_str() {
             "tidegate" => {
-                let binary = self.tidegate.clone().map_or_else(build, Ok)?;
+                let binary = binary(self.tidegate.as_deref())?;
                 cores::pinned(self.proxy_core, || tidegate(&binary))?
             }
             "nginx" => {
@@ -88,8 +88,11 @@ impl Options {
     }
 }
 
-/// Builds the binary as a user would, and names it.
-fn build() -> Result<PathBuf> {
+/// The binary to measure: the one that was asked for, or this workspace's, built as a user would.
+pub fn binary(given: Option<&Path>) -> Result<PathBuf> {
+    if let Some(given) = given {
+        return Ok(given.to_owned());
+    }
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let status = Command::new(cargo).args(["build", "--release", "--package", "tidegate"]).status()?;
     ensure!(status.success(), "tidegate cannot be built");
