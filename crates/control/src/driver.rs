@@ -12,13 +12,13 @@ use std::{io, net::SocketAddr, path::PathBuf, pin::Pin, sync::Arc, time::Duratio
 
 use tidegate_core::{FleetId, InstanceId, roster::Load, snapshot::Driver};
 use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
 
 use self::{
     process::{Launcher, Life},
     thread::ThreadHost,
 };
 use crate::{
+    departure::Departure,
     instance::protocol::Status,
     template::{Program, Template},
 };
@@ -61,7 +61,7 @@ pub(crate) struct Duties {
     pub(crate) id: InstanceId,
     pub(crate) template: Arc<Template>,
     pub(crate) load: Arc<Load>,
-    pub(crate) drain: CancellationToken,
+    pub(crate) departure: Departure,
     pub(crate) events: mpsc::Sender<Event>,
 }
 

@@ -8,6 +8,8 @@
 //! Once that is ready, new instances replace old ones a quarter of the fleet at a time, and an old
 //! one drains only when those that stay can carry the fleet. What never becomes ready never harms.
 //!
+//! An instance that drains is taken back when it is needed again before its end has begun.
+//!
 //! Back-off: an instance that was ready is started again at once, the next time at the earliest
 //! 100 ms after the last start, then 200 ms, and so on to 30 s, until one has lived for 60 s. While
 //! none of a revision becomes ready, one at a time is tried, as seldom.
@@ -158,6 +160,7 @@ impl Fleet {
             self.current = trial;
         }
         let mut actions = self.surplus(self.desired);
+        self.take_back();
         self.try_out(now, &mut new_id, &mut actions);
         self.fill_up(now, &mut new_id, &mut actions);
         actions
@@ -175,6 +178,7 @@ impl Fleet {
             return None;
         }
         instance.state = State::Ready { since: now };
+        instance.served = Some(now);
         instance.address = Some(address);
         let (revision, launched) = (instance.revision, instance.launched);
         if self.trial.as_ref().is_some_and(|trial| trial.number == revision)
@@ -324,6 +328,23 @@ impl Fleet {
         }
     }
 
+    /// Keeps instances that were leaving, where as many are wanted again.
+    fn take_back(&mut self) {
+        for index in 0..self.instances.len() {
+            if !self.wants_more() {
+                return;
+            }
+            let current = self.current.number;
+            _ = self.instances[index].revision == current && self.instances[index].take_back();
+        }
+    }
+
+    /// Whether one more of the current revision may be there.
+    fn wants_more(&self) -> bool {
+        let (own, old) = self.own_and_old();
+        own < self.desired && own + old < self.desired + surge(self.desired, old)
+    }
+
     /// Starts instances until there are as many of the current revision as there should be.
     fn fill_up(
         &mut self,
@@ -342,8 +363,7 @@ impl Fleet {
                 self.launch(current, failures, now, new_id, actions);
                 continue;
             }
-            let (own, old) = self.own_and_old();
-            if own >= self.desired || own + old >= self.desired + surge(self.desired, old) {
+            if !self.wants_more() {
                 return;
             }
             self.launch(current, 0, now, new_id, actions);

@@ -15,6 +15,7 @@
 
 mod clock;
 mod control;
+mod departure;
 mod driver;
 mod fleet;
 mod handle;

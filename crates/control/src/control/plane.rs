@@ -210,7 +210,7 @@ impl Plane {
         }
         self.dirty |= !actions.is_empty();
         self.forget_gone();
-        self.publish();
+        self.dirty |= self.publish();
         for (fleet, action) in actions {
             match action {
                 Action::Start(id) => self.start(&fleet, &id),
@@ -232,7 +232,7 @@ impl Plane {
         for (name, member) in &mut self.fleets {
             actions.extend(member.fleet.stop().into_iter().map(|action| (name.clone(), action)));
         }
-        self.publish();
+        self.dirty |= self.publish();
         for (fleet, action) in actions {
             if let Action::Drain(id) = action {
                 self.drain(&fleet, &id);
@@ -269,7 +269,7 @@ impl Plane {
             id: id.clone(),
             template: member.fleet.template(instance),
             load: Arc::clone(&instance.load),
-            drain: instance.drain.clone(),
+            departure: instance.departure.clone(),
             events: self.events.clone(),
         };
         let started = match self.drivers.start(duties, &taken) {
@@ -289,7 +289,7 @@ impl Plane {
 
     fn drain(&mut self, fleet: &FleetId, id: &InstanceId) {
         if let Some(instance) = self.fleets.get(fleet).and_then(|member| member.fleet.instance(id)) {
-            instance.drain.cancel();
+            instance.departure.ask();
         }
     }
 
@@ -305,8 +305,8 @@ impl Plane {
         });
     }
 
-    /// Publishes who can serve, if that has changed.
-    fn publish(&self) {
+    /// Publishes who can serve, if that has changed; says whether it has.
+    fn publish(&self) -> bool {
         let new = roster(self.fleets.iter().filter_map(|(name, member)| {
             let endpoints = member.fleet.endpoints();
             let listed = !member.fleet.is_removed() || !endpoints.is_empty();
@@ -318,7 +318,7 @@ impl Plane {
                 *old = Arc::new(new);
             }
             changed
-        });
+        })
     }
 
     fn show(&self, loader: &Loader) {

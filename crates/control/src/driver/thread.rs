@@ -67,14 +67,18 @@ async fn until_gone(host: Arc<dyn ThreadHost>, spec: InstanceSpec, duties: &Duti
             let why = wrong.map_or_else(String::new, |why| why.to_string());
             return end(instance, duties, late(&why)).await;
         },
-        () = duties.drain.cancelled() => return end(instance, duties, "asked to end".to_owned()).await,
+        () = duties.departure.asked() => return end(instance, duties, "asked to end".to_owned()).await,
     }
     duties.ready(address).await;
     let drained = async {
-        duties.drain.cancelled().await;
-        let quiet = Duties::quiet(Arc::clone(&duties.load));
-        // What takes longer than the grace is cut off by the end.
-        _ = timeout(duties.template.grace, quiet).await;
+        loop {
+            duties.departure.asked().await;
+            // What takes longer than the grace is cut off by the end.
+            let quiet = timeout(duties.template.grace, Duties::quiet(Arc::clone(&duties.load)));
+            if duties.departure.end_after(quiet).await {
+                return;
+            }
+        }
     };
     match look_after(instance.as_ref(), duties, drained).await {
         Ok(()) => end(instance, duties, "asked to end".to_owned()).await,

@@ -3,10 +3,9 @@
 use std::{net::SocketAddr, sync::Arc, time::Instant};
 
 use tidegate_core::{InstanceId, Timestamp, roster::Load};
-use tokio_util::sync::CancellationToken;
 
 use super::Action;
-use crate::clock::Moment;
+use crate::{clock::Moment, departure::Departure};
 
 #[derive(Debug)]
 pub(crate) struct Instance {
@@ -22,7 +21,9 @@ pub(crate) struct Instance {
     pub(crate) address: Option<SocketAddr>,
     pub(crate) load: Arc<Load>,
     /// Tells whoever runs the process to drain it.
-    pub(crate) drain: CancellationToken,
+    pub(crate) departure: Departure,
+    /// Since when it could serve, if it ever could.
+    pub(super) served: Option<Instant>,
     /// How often it, and those that it was started in place of, failed in a row.
     pub(super) failures: u32,
     /// Why it failed.
@@ -66,7 +67,8 @@ impl Instance {
             reports_status: false,
             address: None,
             load: Arc::default(),
-            drain: CancellationToken::new(),
+            departure: Departure::new(),
+            served: None,
             failures,
             reason: None,
         }
@@ -75,6 +77,13 @@ impl Instance {
     pub(super) fn drain(&mut self) -> Action {
         self.state = State::Draining;
         Action::Drain(self.id.clone())
+    }
+
+    /// Makes an instance that is leaving serve on, if it still can.
+    pub(super) fn take_back(&mut self) -> bool {
+        let served = self.served.filter(|_| self.state == State::Draining && self.departure.call_off());
+        self.state = served.map_or(self.state, |since| State::Ready { since });
+        served.is_some()
     }
 
     pub(crate) const fn is_ready(&self) -> bool {

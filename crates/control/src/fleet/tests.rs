@@ -52,7 +52,10 @@ impl Play {
             for action in actions {
                 match action {
                     Action::Start(_) => self.launches.push(self.now.instant - self.start),
-                    Action::Drain(id) => self.draining.push(id),
+                    Action::Drain(id) => {
+                        self.fleet.instance(&id).unwrap().departure.ask();
+                        self.draining.push(id);
+                    }
                 }
             }
         }
@@ -75,6 +78,9 @@ impl Play {
             self.ready(number);
         }
         for drained in std::mem::take(&mut self.draining) {
+            if self.fleet.instance(&drained).is_none_or(|one| one.state != State::Draining) {
+                continue; // It was taken back.
+            }
             self.fleet.exited(&drained, "asked to".into(), self.now);
         }
         self.settle()
@@ -128,6 +134,31 @@ fn of_those_that_serve_the_least_busy_goes_and_of_equals_the_youngest() {
     play.fleet.desired = 2;
     play.settle();
     assert_eq!(play.show(), "1:ready 2:draining 3:ready 4:draining");
+}
+
+#[test]
+fn one_that_drains_is_taken_back_when_it_is_needed_again() {
+    let mut play = ready(3);
+    play.fleet.desired = 1;
+    play.settle();
+    play.fleet.desired = 2;
+    play.settle();
+    assert_eq!((play.launched, play.fleet.endpoints().len()), (3, 2), "nothing new is started");
+    play.fleet.desired = 3;
+    assert_eq!(play.settle().fleet.endpoints().len(), 3);
+}
+
+#[tokio::test]
+async fn one_whose_end_has_begun_is_not_taken_back() {
+    let mut play = ready(2);
+    play.fleet.desired = 1;
+    play.settle();
+    let leaving = play.fleet.instances().iter().find(|one| one.state == State::Draining).unwrap();
+    let departure = leaving.departure.clone();
+    assert!(departure.end_after(std::future::ready(())).await);
+    play.fleet.desired = 2;
+    play.settle();
+    assert_eq!((play.launched, play.fleet.endpoints().len()), (3, 1), "another is started");
 }
 
 #[test]

@@ -215,3 +215,33 @@ fn a_fleet_from_zero_answers_everybody_who_came_before_it_and_goes_back_to_zero(
         assert_eq!(http::get(addr, "/x").status, 200, "{driver}: and wakes again");
     }
 }
+
+#[test]
+fn an_instance_that_is_needed_again_before_it_is_gone_stays() {
+    let sized = |count: u32| {
+        let scale = format!("scale: {{ min: {count}, max: {count}, triggers: [] }}");
+        ASLEEP.replace("DRIVER", "process").replace("scale: { min: 0, max: 3, idle: 2s }", &scale)
+    };
+    let tidegate = Tidegate::setup(TIDEGATE).file("app.lua", "ngx.sleep(3) ngx.say('done')").start(&sized(2));
+    eventually(PATIENCE, "both are ready", || pids(&tidegate, "ready").len() == 2);
+    let mut before = pids(&tidegate, "ready");
+    let addr = tidegate.addr();
+    let asking: Vec<_> = (0..4).map(|_| thread::spawn(move || http::get(addr, "/x").status)).collect();
+    eventually(PATIENCE, "both are busy", || {
+        let ready = instances(&tidegate, "ready");
+        ready.iter().all(|one| one["inFlight"].as_u64() > Some(0))
+    });
+    let resize = |count| {
+        tidegate.rewrite_config(&sized(count));
+        tidegate.signal(Signal::HUP);
+    };
+    resize(1);
+    eventually(PATIENCE, "one drains", || pids(&tidegate, "draining").len() == 1);
+    resize(2);
+    eventually(PATIENCE, "both are ready again", || pids(&tidegate, "ready").len() == 2);
+    let mut after = pids(&tidegate, "ready");
+    before.sort_unstable();
+    after.sort_unstable();
+    assert_eq!(before, after, "nobody was started in the place of one that was there");
+    assert!(asking.into_iter().all(|one| one.join().unwrap() == 200));
+}

@@ -21,10 +21,10 @@ use tokio::{
     sync::watch,
     time::{Instant, sleep_until, timeout, timeout_at},
 };
-use tokio_util::sync::CancellationToken;
 
 use super::{Process, output::Said, signal_group};
 use crate::{
+    departure::Departure,
     driver::{Duties, END_PATIENCE, ready},
     instance::InstanceReport,
 };
@@ -65,7 +65,7 @@ impl Life {
             spec: self.process.spec.take(),
             address: self.address.subscribe(),
             check: self.duties.template.ready.clone(),
-            drain: self.duties.drain.clone(),
+            departure: self.duties.departure.clone(),
         };
         match self.while_alive(start.outcome(&mut lifeline)).await {
             Err(status) => self.reason(status).await,
@@ -80,22 +80,25 @@ impl Life {
             }
             Ok(Started::Ready(address)) => {
                 self.duties.ready(address).await;
-                let drain = self.duties.drain.clone();
-                if let Err(status) = self.while_alive(drain.cancelled()).await {
-                    return self.reason(status).await;
-                }
-                self.drain().await
+                self.serve().await
             }
         }
     }
 
-    /// Waits until no request is left, or the grace is over, and ends the process.
-    async fn drain(&mut self) -> String {
-        let deadline = Instant::now() + self.grace();
-        let quiet = Duties::quiet(Arc::clone(&self.duties.load));
-        match self.while_alive(timeout_at(deadline, quiet)).await {
-            Err(status) => self.reason(status).await,
-            Ok(_) => self.terminate(deadline).await,
+    /// Until it is to leave and no request is left, or the grace is over; then ends the process.
+    async fn serve(&mut self) -> String {
+        let departure = self.duties.departure.clone();
+        loop {
+            if let Err(status) = self.while_alive(departure.asked()).await {
+                return self.reason(status).await;
+            }
+            let deadline = Instant::now() + self.grace();
+            let quiet = timeout_at(deadline, Duties::quiet(Arc::clone(&self.duties.load)));
+            match self.while_alive(departure.end_after(quiet)).await {
+                Err(status) => return self.reason(status).await,
+                Ok(true) => return self.terminate(deadline).await,
+                Ok(false) => {}
+            }
         }
     }
 
@@ -182,7 +185,7 @@ struct Start {
     spec: Option<Vec<u8>>,
     address: watch::Receiver<Option<SocketAddr>>,
     check: ReadyCheck,
-    drain: CancellationToken,
+    departure: Departure,
 }
 
 /// How the wait for readiness ended.
@@ -208,7 +211,7 @@ impl Start {
         };
         let result = tokio::select! {
             result = timeout(self.check.timeout, ready) => result,
-            () = self.drain.cancelled() => return Started::Unwanted,
+            () = self.departure.asked() => return Started::Unwanted,
         };
         let silent = || "it did not say where it listens".to_owned();
         result
