@@ -46,9 +46,9 @@ fn head(text: &mut String, file: &Recorded) {
     let about = format!("{}: {length} in steps of {}", file.file, span(file.step_seconds));
     let missing = (file.missing > 0).then(|| {
         let longest = span(file.longest_gap_seconds);
-        format!("{} steps missing in {} gaps, the longest {longest}", file.missing, file.gaps)
+        format!("{} steps missing in {}, the longest {longest}", file.missing, times(file.gaps, "gap"))
     });
-    let outliers = (file.outliers > 0).then(|| format!("{} outliers", file.outliers));
+    let outliers = (file.outliers > 0).then(|| times(file.outliers, "outlier"));
     let about = [about].into_iter().chain(missing).chain(outliers).collect::<Vec<_>>().join("; ");
     line(text, &about);
     line(text, &seasons(&file.seasons));
@@ -87,11 +87,15 @@ fn table(text: &mut String, horizons: &[Ahead]) {
         row(text, &model.model, &cells(model));
     }
     if horizon.models.is_empty() {
-        line(text, "    nothing was forecast: the file is too short for that");
+        line(text, "    nothing was forecast: too little is known for that");
     }
     if let Some(worse) = horizon.worse_than_best {
-        let than = if worse > 0.0 { "worse" } else { "better" };
-        line(text, &format!("    the choice is {} {than} than the best single model", percent(worse.abs())));
+        let than = match percent(worse.abs()) {
+            same if same == "0.0%" => "as good as".to_owned(),
+            much if worse > 0.0 => format!("{much} worse than"),
+            much => format!("{much} better than"),
+        };
+        line(text, &format!("    the choice is {than} the best single model"));
     }
     text.push('\n');
 }
@@ -117,6 +121,11 @@ fn cells(model: &Judged) -> [String; COLUMNS.len()] {
         model.choice_loss.filter(|_| model.model != CHOICE).map_or_else(String::new, signed),
         model.believed.map_or_else(String::new, percent),
     ]
+}
+
+/// `1 gap`, `3 gaps`.
+fn times(count: u64, word: &str) -> String {
+    if count == 1 { format!("1 {word}") } else { format!("{count} {word}s") }
 }
 
 fn percent(share: f64) -> String {

@@ -68,12 +68,12 @@ fn the_table_says_what_was_done() {
     let output = forecast(folder.path(), "wave.csv --horizons 5m --referee 0");
     let text = String::from_utf8(output.stdout).unwrap();
     for part in [
-        "wave.csv: 6d in steps of 10m; 12 steps missing in 1 gaps, the longest 2h; 1 outliers\n",
+        "wave.csv: 6d in steps of 10m; 12 steps missing in 1 gap, the longest 2h; 1 outlier\n",
         "repeats itself after 1d (correlation 0.9",
         ", not after 1h or 7d\n",
         "forecasts count after 1d\n",
         "5m ahead: shorter than a step, so the next 10m are forecast\n",
-        "than the best single model\n",
+        " the best single model\n",
     ] {
         assert!(text.contains(part), "{part:?} in {text}");
     }
