@@ -209,7 +209,7 @@ impl Default for Timeouts {
 pub struct Limits {
     /// Bytes of a request head, request line included: 431 beyond. Default 32 KiB.
     pub header_bytes: usize,
-    /// Header fields of a message: 431 beyond. 1 to 256; default 100.
+    /// Header fields of a message: 431 beyond. 1 to 512; default 100.
     pub header_count: usize,
     /// Bytes of a request target: 414 beyond. Default 8 KiB.
     pub uri_bytes: usize,

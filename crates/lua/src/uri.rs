@@ -105,12 +105,16 @@ const fn hex(digit: u8) -> u8 {
 /// The arguments of a query string, still encoded: name, and value if there is a `=`. Arguments without a
 /// name are left out.
 pub(crate) fn arguments(query: &[u8]) -> impl Iterator<Item = (&[u8], Option<&[u8]>)> {
-    query.split(|&byte| byte == b'&').filter_map(|argument| {
-        let (name, value) = match argument.iter().position(|&byte| byte == b'=') {
+    all_arguments(query).filter(|(name, _)| !name.is_empty())
+}
+
+/// The same, with those that have a value and no name.
+pub(crate) fn all_arguments(query: &[u8]) -> impl Iterator<Item = (&[u8], Option<&[u8]>)> {
+    query.split(|&byte| byte == b'&').filter(|argument| !argument.is_empty()).map(|argument| {
+        match argument.iter().position(|&byte| byte == b'=') {
             Some(at) => (&argument[..at], Some(&argument[at + 1..])),
             None => (argument, None),
-        };
-        (!name.is_empty()).then_some((name, value))
+        }
     })
 }
 

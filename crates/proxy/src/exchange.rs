@@ -322,6 +322,10 @@ impl tidegate_lua::Exchange for Exchange {
         }
     }
 
+    fn persistence(&self) -> Option<&'static [u8]> {
+        Some(if self.request.keep_alive { b"keep-alive" } else { b"close" })
+    }
+
     fn set_response_header(&mut self, name: &[u8], values: &[&[u8]]) -> Result<(), InvalidHeader> {
         if self.headers_sent {
             return Err(InvalidHeader::Sent);

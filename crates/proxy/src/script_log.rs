@@ -93,7 +93,7 @@ fn failure(phase: Phase, error: &ScriptError) -> String {
         Phase::InitWorker | Phase::ExitWorker => {
             format!("{} error: {message}\n{}", phase.context().trim_end_matches('*'), error.traceback())
         }
-        _ => format!("failed to run {}: {message}", phase.context()),
+        _ => format!("failed to run {}: {message}\n{}", phase.context(), error.traceback()),
     }
 }
 

@@ -93,7 +93,12 @@ fn change(host: HostPtr, name: &[u8], set: impl FnOnce(&mut dyn Exchange, &[u8])
 extern "C" fn response_headers(host: HostPtr, max: u32, raw: i32) -> i32 {
     let host = host.get();
     let list = |exchange: &mut dyn Exchange| {
-        let each = |each: &mut dyn FnMut(&[u8], &[u8])| exchange.each_response_header(each);
+        let each = |each: &mut dyn FnMut(&[u8], &[u8])| {
+            exchange.each_response_header(each);
+            if let Some(persistence) = exchange.persistence() {
+                each(b"Connection", persistence);
+            }
+        };
         list_headers(host, max, raw == 0, &each)
     };
     host.with(list).unwrap_or(NO_REQUEST)

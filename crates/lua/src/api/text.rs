@@ -50,10 +50,14 @@ pub(super) fn list_arguments(host: &Host, query: &[u8], max: u32) -> i32 {
     let max = if max == 0 { usize::MAX } else { max as usize };
     host.block.flags.set(0);
     host.give_pairs(|pairs| {
-        for (name, value) in uri::arguments(query) {
-            if pairs.len() == max {
+        // Arguments without a name count, and are left out.
+        for (seen, (name, value)) in uri::all_arguments(query).enumerate() {
+            if seen == max {
                 host.block.flags.set(1);
                 break;
+            }
+            if name.is_empty() {
+                continue;
             }
             pairs.push_with(|bytes| {
                 uri::unescape(name, bytes);

@@ -188,6 +188,7 @@ function req.get_post_args(...)
     local truncated = block.flags ~= 0
     local args = collect(block.pairs, found, {})
     if truncated then
+        kit.log(kit.ngx.DEBUG, "lua hit query args limit " .. limit(max))
         return args, "truncated"
     end
     return args

@@ -68,7 +68,9 @@ function ngx.redirect(uri, status)
     if band(phase, ANSWERABLE) == 0 then
         disabled(phase)
     end
-    if type(uri) ~= "string" then
+    if type(uri) == "number" then
+        uri = tostring(uri)
+    elseif type(uri) ~= "string" then
         error("bad argument #1 to 'redirect' (string expected, got " .. type(uri) .. ")", 2)
     end
     status = status == nil and 302 or tonumber(status)

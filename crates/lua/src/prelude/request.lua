@@ -216,7 +216,7 @@ function req.get_uri_args(max, into)
     end
     local args = collect(list, count, into or {})
     if truncated then
-        kit.log(ngx.DEBUG, "lua hit query args limit " .. count)
+        kit.log(ngx.DEBUG, "lua hit query args limit " .. limit(max))
         return args, "truncated"
     end
     return args

@@ -2,12 +2,27 @@
 
 local kit = ...
 
-local globals = _G
+local block, WARN = kit.block, kit.ngx.WARN
+local globals, rawset = _G, rawset
 local loadstring, setfenv, setmetatable, tostring, type, pcall = loadstring, setfenv, setmetatable, tostring, type, pcall
 local byte, find, gsub, sub = string.byte, string.find, string.gsub, string.sub
 local traceback = debug.traceback
 
+-- A traceback whose outermost function is a script: it is compiled as one, and looks like the chunk that it was.
+local function of_chunk(trace)
+    return (gsub(trace, "in function <[^<>\n]*>$", "in main chunk"))
+end
+
 local environment = { __index = globals }
+
+function environment.__newindex(own, name, value)
+    rawset(own, name, value)
+    if WARN <= block.log_level and block.phase ~= 0 and globals[name] == nil then
+        kit.log(WARN, "[lua] _G write guard: writing a global Lua variable ('" .. tostring(name) .. "') which may lead to race "
+            .. "conditions between concurrent requests, so prefer the use of 'local' variables\n"
+            .. of_chunk(traceback("", 2):sub(2)))
+    end
+end
 
 -- Compiles a script to a function with globals of its own, or answers nil and why not. What a `computed` one returns is
 -- kept; one that `shares` has the globals of modules.
@@ -27,7 +42,7 @@ function kit.load(source, name, computed, shares)
         return chunk
     end
     local own = setmetatable({}, environment)
-    own._G = own
+    rawset(own, "_G", own)
     -- LuaJIT does not compile a chunk itself, because it takes any number of arguments; a function
     -- around the same text it does. Only text that uses `...` has to stay a chunk.
     local factory = loadstring("return function() " .. source .. "\nend", name)
@@ -53,5 +68,5 @@ function kit.describe(thread, raised)
             message = "(error object is a " .. type(raised) .. " value)"
         end
     end
-    return message, sub(traceback(thread, ""), 2)
+    return message, of_chunk(sub(traceback(thread, ""), 2))
 end

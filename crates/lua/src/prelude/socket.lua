@@ -154,8 +154,8 @@ function methods.connect(socket, address, ...)
 
     local port, options = ...
     local name, size, backlog = false, -1, -1
-    local last = select(count - 2, ...)
-    if count > 2 and type(last) == "table" then
+    local last = count > 2 and select(count - 2, ...)
+    if type(last) == "table" then
         name, size, backlog = pooling(last)
         if name == nil then
             bad_argument(count, size)

@@ -92,7 +92,7 @@ function ngx.decode_args(text, max)
     local truncated = block.flags ~= 0
     local args = collect(block.pairs, count, {})
     if truncated then
-        kit.log(ngx.DEBUG, "lua hit query args limit " .. count)
+        kit.log(ngx.DEBUG, "lua hit query args limit " .. limit(max))
         return args, "truncated"
     end
     return args

@@ -83,3 +83,18 @@ fn lines_below_the_level_are_not_made() {
 fn a_function_that_ends_with_its_line_has_no_place() {
     assert_eq!(logged("return ngx.log(ngx.ERR, 'x')").len(), 1);
 }
+
+#[test]
+fn a_new_global_is_warned_of_once() {
+    let host = Host::new();
+    let handler = host.load("count = (count or 0) + 1\nngx.say(count)");
+    for _ in 0..2 {
+        let mut request = Request::get("/");
+        let _ = host.vm.start(&handler, Phase::Content, &mut request);
+    }
+    let log = host.take_log();
+    assert_eq!(log.len(), 1, "{log:?}");
+    assert_eq!(log[0].0, Level::Warn);
+    assert!(log[0].1.contains("writing a global Lua variable ('count')"), "{log:?}");
+    assert!(log[0].1.ends_with("test.lua:1: in main chunk"), "{log:?}");
+}

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// Header fields that the parser can hold; limits above that are not configurable.
-const PARSED_HEADERS: usize = 256;
+const PARSED_HEADERS: usize = 512;
 
 /// A request that is answered before a route is looked for; the connection is closed then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -52,7 +52,7 @@ impl Writer<'_> {
             "admin": { "address": "127.0.0.1:0" },
             "workers": case.workers,
             "timeouts": { "drain": "0s", "keepAlive": "68s" },
-            "limits": { "bodyBytes": "30MiB", "headerCount": 256 },
+            "limits": { "bodyBytes": "30MiB", "headerCount": 512, "headerBytes": "64KiB" },
             "answers": { "server": "nginx", "errors": "html" },
             "errorLog": { "format": "nginx", "level": case.log_level, "file": directory },
             "lua": { "strictContexts": true },
