@@ -91,7 +91,8 @@ impl Options {
 /// The binary to measure: the one that was asked for, or this workspace's, built as a user would.
 pub fn binary(given: Option<&Path>) -> Result<PathBuf> {
     if let Some(given) = given {
-        return Ok(given.to_owned());
+        // What is measured may run in a directory of its own.
+        return given.canonicalize().with_context(|| given.display().to_string());
     }
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let status = Command::new(cargo).args(["build", "--release", "--package", "tidegate"]).status()?;

@@ -138,7 +138,8 @@ async fn try_all(
     }
 }
 
-/// Waits until the endpoints change, or a moment has passed in which those that failed may recover.
+/// Waits until the endpoints change, or a moment has passed in which those that failed may recover. A client that
+/// leaves meanwhile frees its place.
 async fn await_endpoint(
     connection: &Connection,
     site: &Site,
@@ -159,10 +160,16 @@ async fn await_endpoint(
     }
     let mut changed = pin!(upstream.changed.notified());
     let limit = Limit { deadline: &connection.line.front, span: left.min(RECHECK) };
-    let waited = limit.bound(|cx| changed.as_mut().poll(cx)).await;
+    let client = &connection.line.stream;
+    let waited = limit.bound(|cx| match changed.as_mut().poll(cx) {
+        Poll::Pending => client.poll_gone(cx).map(|()| Err(Error::ClientGone)),
+        Poll::Ready(()) => Poll::Ready(Ok(())),
+    });
+    let waited = waited.await;
     drop(place);
     match waited {
-        Ok(()) | Err(Fault::Timeout) => Ok(()),
+        Ok(outcome) => outcome,
+        Err(Fault::Timeout) => Ok(()),
         Err(Fault::Io(error)) => Err(Error::Connect(error)),
     }
 }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use tokio::{
-    io::{AsyncWrite, AsyncWriteExt as _},
+    io::{AsyncWrite, AsyncWriteExt as _, ReadBuf},
     net::{
         TcpStream,
         tcp::{ReadHalf, WriteHalf},
@@ -55,6 +55,17 @@ impl Peer {
                 (Some(source), Sink::Client(sink))
             }
             Self::Lua(capture) => (None, Sink::Lua(capture)),
+        }
+    }
+
+    /// Ready once the client has closed its connection. What it sent before, and has not been read, hides that. Lua
+    /// that is gone takes its subrequest with it.
+    pub(crate) fn poll_gone(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let Self::Client(stream) = self else { return Poll::Pending };
+        match stream.poll_peek(cx, &mut ReadBuf::new(&mut [0])) {
+            Poll::Ready(Ok(0) | Err(_)) => Poll::Ready(()),
+            // The queue is left in time for all that.
+            Poll::Ready(Ok(_)) | Poll::Pending => Poll::Pending,
         }
     }
 

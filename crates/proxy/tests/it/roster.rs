@@ -1,6 +1,6 @@
 //! Fleets: instances come and go while requests are served.
 
-use std::{sync::Arc, thread};
+use std::{io::Write as _, sync::Arc, thread};
 
 use tidegate_testkit::{
     Answer, Upstream, eventually,
@@ -38,6 +38,18 @@ fn a_request_is_not_held_for_ever_and_the_queue_has_an_end() {
         assert_eq!((answer.status, answer.header("Retry-After")), (503, Some("1")));
     }
     assert_eq!(running.upstream("up").shed, 5);
+}
+
+#[test]
+fn a_client_that_leaves_frees_its_place_in_the_queue() {
+    let running = Running::start(&format!("{FLEET}timeouts: {{ queue: 1h }}"));
+    let mut client = std::net::TcpStream::connect(running.addr()).unwrap();
+    client.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    eventually(PATIENCE, "the request is queued", || running.upstream("up").waiting() == 1);
+    drop(client);
+    eventually(PATIENCE, "its place is free", || running.upstream("up").waiting() == 0);
+    eventually(PATIENCE, "the request is over", || running.upstream("up").in_flight() == 0);
+    assert_eq!(running.upstream("up").shed, 0);
 }
 
 #[test]
