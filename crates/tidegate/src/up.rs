@@ -14,7 +14,7 @@ pub(crate) struct Up {
     /// The configuration.
     #[arg(default_value = "tidegate.yaml")]
     file: PathBuf,
-    /// Keep the journal of decisions in this folder.
+    /// Keep the journal and recorded demand in this folder, instead of where the file says.
     #[arg(long, value_name = "FOLDER")]
     state_dir: Option<PathBuf>,
     /// Take the tour: a built-in app, a day of demand in two minutes, and what the scaler makes of it.

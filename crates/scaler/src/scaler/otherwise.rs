@@ -6,7 +6,12 @@
 use tidegate_core::{Timestamp, policy::Trigger};
 
 use super::{Course, Rule, Scaler, largest, name};
-use crate::{decision::Otherwise, opinion::Opinion, stabilize::Stabilizer, words::Words};
+use crate::{
+    decision::Otherwise,
+    opinion::{Opinion, Wanted},
+    stabilize::Stabilizer,
+    words::Words,
+};
 
 /// What stabilization remembered before the step.
 pub(super) type Holds = (Stabilizer, Stabilizer);
@@ -26,9 +31,9 @@ impl Scaler {
     ) -> Vec<Otherwise> {
         let mut cases = Vec::new();
         let (winner, wanted, blind) = largest(opinions);
-        for (index, trigger) in self.policy.triggers.iter().enumerate() {
-            let counts = Some(index) == winner || matches!(trigger, Trigger::Forecast(_));
-            if counts && opinions.len() > 1 {
+        for (index, (trigger, opinion)) in self.policy.triggers.iter().zip(opinions).enumerate() {
+            let foresees = matches!((trigger, opinion.wanted), (Trigger::Forecast(_), Wanted::Count(_)));
+            if (Some(index) == winner || foresees) && opinions.len() > 1 {
                 let others: Vec<_> =
                     opinions.iter().enumerate().filter(|&(other, _)| other != index).collect();
                 let (_, wanted, blind) = largest(others.iter().map(|(_, opinion)| *opinion));

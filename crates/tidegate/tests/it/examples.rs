@@ -28,7 +28,7 @@ fn every_example_is_valid_and_without_warnings() {
 }
 
 /// Where recorded demand is kept: `TIDEGATE_TRACES`, or beside the project.
-fn trace(name: &str) -> Option<PathBuf> {
+pub(crate) fn trace(name: &str) -> Option<PathBuf> {
     let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/traces");
     let path = std::env::var_os("TIDEGATE_TRACES").map_or_else(beside, PathBuf::from).join(name);
     if !path.exists() {

@@ -1,0 +1,99 @@
+//! What runs and what is simulated agree: the same policy and the same demand cost the same.
+
+use std::{
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use tidegate_control::ConfigSource;
+use tidegate_core::{
+    FleetId, Trace,
+    policy::{Policy, TargetMetric, Trigger},
+};
+use tidegate_sim::{Conditions, Demand, live::Live, world::run_watched};
+use tidegate_testkit::{Tidegate, eventually};
+
+use crate::{PATIENCE, TIDEGATE, examples::trace, fleets};
+
+const CONFIG: &str = "
+listeners: [{ address: \"{listen}\" }]
+admin: { address: \"{admin}\" }
+fleets:
+  odds:
+    run: { lua: odds.lua }
+    driver: thread
+    scale: { min: 1, max: 80, triggers: [{ target: { metric: arrivalRate, value: 8/1s } }], behavior: { scaleIn: { stabilization: 4s } } }
+upstreams: { odds: { fleet: odds } }
+routes: [{ name: odds, match: { path: /* }, upstream: odds }]
+";
+
+/// Requests per second at the peak of what is replayed.
+const PEAK: f64 = 400.0;
+/// A simulated instance serves 100 requests/s and one of these 10: what is simulated is ten times as much, with
+/// a target ten times as high.
+const SCALE: f64 = 10.0;
+/// The seconds after which both have found their count.
+const SETTLING: u64 = 5;
+
+/// Minutes of the match, which go by in as many seconds: all of its hour with `TIDEGATE_LONG`.
+fn minutes() -> u64 {
+    if std::env::var_os("TIDEGATE_LONG").is_some() { 60 } else { 25 }
+}
+
+/// The policy as it is in the file, for instances that serve ten times as much.
+fn policy(file: std::path::PathBuf) -> Policy {
+    let (snapshot, diagnostics) = ConfigSource::File(file).load();
+    let mut snapshot = snapshot.unwrap_or_else(|| panic!("{diagnostics:?}"));
+    let mut policy = snapshot.fleets.remove(&FleetId::new("odds").unwrap()).unwrap().policy;
+    for trigger in &mut policy.triggers {
+        if let Trigger::Target(target) = trigger {
+            assert_eq!(target.metric, TargetMetric::ArrivalRate);
+            target.value *= SCALE;
+        }
+    }
+    policy
+}
+
+/// Instance-hours of a simulation from the moment on that both have settled.
+fn simulated(policy: Policy, trace: &Trace) -> f64 {
+    let arrivals = trace.rates().iter().map(|rate| (rate * SCALE).round() as u32).collect();
+    let (mut sum, conditions) = (0_u64, Conditions { start_up: 0, buffer: 0 });
+    run_watched(&Demand::new(arrivals), conditions, &mut Live::new(policy, 0), |second, moment| {
+        if second as u64 >= SETTLING {
+            sum += u64::from(moment.launched);
+        }
+    });
+    sum as f64 / 3_600.0
+}
+
+#[test]
+fn a_match_hour_costs_the_same_in_a_gateway_and_in_a_simulation() {
+    let Some(path) = trace("worldcup98_14d_60s.csv") else { return };
+    // Through the peak of the sixth day's match, at sixty times the speed.
+    let (start, length) = (9_655 - minutes() / 2, minutes());
+    let whole = Trace::parse(&std::fs::read_to_string(&path).unwrap()).unwrap();
+    let part = whole.slice(Duration::from_mins(start), Duration::from_mins(length)).unwrap();
+    let part = part.scaled_to_peak(PEAK);
+
+    let tidegate = Tidegate::setup(TIDEGATE).file("odds.lua", "ngx.say('7:2')").start(CONFIG);
+    let expected = simulated(policy(tidegate.config_path()), &part);
+    let mut load = Command::new(TIDEGATE)
+        .args(["load", &format!("http://{}/odds", tidegate.addr()), "--quiet", "--format", "json"])
+        .args(["--trace", path.to_str().unwrap(), "--speed", "60x", "--peak", &PEAK.to_string()])
+        .args(["--start", &format!("{start}m"), "--length", &format!("{length}m")])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let cost = || fleets(&tidegate)["items"][0]["cost"]["instanceHours"].as_f64().unwrap();
+    let began = Instant::now();
+    eventually(PATIENCE, "both have settled", || began.elapsed() >= Duration::from_secs(SETTLING));
+    let before = cost();
+    let status = load.wait().unwrap();
+    let live = cost() - before;
+    assert!(status.success());
+    eprintln!(
+        "instance-hours: {live:.4} in a gateway, {expected:.4} in a simulation, {:.3} times",
+        live / expected
+    );
+    assert!((live / expected - 1.0).abs() <= 0.1, "{live} in a gateway, {expected} in a simulation");
+}
