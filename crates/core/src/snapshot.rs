@@ -21,7 +21,7 @@ mod template;
 
 pub use self::{
     answer::{FixedAnswer, LocalAnswer, StaticFiles},
-    lua::{Assignment, Hooks, LuaSettings, Script, SocketSettings, Value},
+    lua::{Assignment, Budget, Hooks, LuaSettings, Script, SocketSettings, Value},
     template::{Piece, Template},
 };
 

@@ -12,7 +12,7 @@
 //! codes, and the prelude turns these into errors that name the user's line.
 //!
 //! Deliberately absent: clocks (the time comes from the worker). Not there yet: subrequests, and
-//! budgets for untrusted code.
+//! isolation of untrusted code.
 
 #![warn(clippy::undocumented_unsafe_blocks)]
 
@@ -20,6 +20,8 @@
 mod abi;
 mod api;
 mod arguments;
+#[expect(unsafe_code, reason = "signals, and LuaJIT's hooks")]
+mod budget;
 mod crew;
 mod date;
 pub mod dict;

@@ -28,6 +28,7 @@ use tidegate_core::{
 
 use crate::{
     Dicts, Error, Handler, Level, Log, RequestState, ScriptError, WorkerIdentity,
+    budget::Watch,
     dict::SharedDict,
     host::Host,
     jobs::Jobs,
@@ -59,6 +60,8 @@ pub struct Vm {
     dict_numbers: RefCell<HashMap<DictName, usize>>,
     pool: RefCell<Vec<Thread>>,
     running: Cell<bool>,
+    // Dropped before the VM that it watches.
+    watch: Option<Watch>,
     // Dropped before the host, whose address its code has.
     lua: Lua,
     host: Rc<Host>,
@@ -125,6 +128,7 @@ impl Vm {
             dict_numbers: RefCell::default(),
             pool: RefCell::default(),
             running: Cell::new(false),
+            watch: Watch::new(&settings.budget, main),
             lua,
             host,
         };

@@ -76,6 +76,18 @@ record! {
         regex_match_limit: Count<0, 1_000_000_000> = default("0"),
         /// What `ngx.socket` does unless a script says otherwise.
         sockets: Sockets = default("{}"),
+        /// What a run may use up before it is ended with an error.
+        budget: Budget = default("{}"),
+    }
+}
+
+record! {
+    /// What a run may use up before it is ended with an error.
+    Budget {
+        /// CPU time between two waits. 0s: no bound.
+        cpu: Span<0, HOUR> = default("1s"),
+        /// Memory of a worker's VM, at which the run that goes on is ended. 0B: no bound.
+        memory: Size<0, { 64 * GIB }> = default("1GiB"),
     }
 }
 

@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use tidegate_core::snapshot::{Assignment, Hooks, LuaSettings, Script, SocketSettings, Template, Value};
+use tidegate_core::snapshot::{
+    Assignment, Budget, Hooks, LuaSettings, Script, SocketSettings, Template, Value,
+};
 
 use crate::{
     decode::{Field, Located},
@@ -51,6 +53,7 @@ impl Resolver<'_, '_> {
             regex_cache_entries: raw.regex_cache_max_entries.value()?.0 as usize,
             regex_match_limit: raw.regex_match_limit.value()?.as_u32(),
             sockets: sockets(raw.sockets.value()?, path)?,
+            budget: budget(raw.budget.value()?)?,
             prefix,
         })
     }
@@ -118,6 +121,10 @@ impl Resolver<'_, '_> {
             }
         }
     }
+}
+
+fn budget(raw: &raw::lua::Budget) -> Option<Budget> {
+    Some(Budget { cpu: raw.cpu.value()?.0, memory_bytes: raw.memory.value()?.0 })
 }
 
 fn sockets(raw: &raw::lua::Sockets, path: impl Fn(&str) -> String) -> Option<SocketSettings> {

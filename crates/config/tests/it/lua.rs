@@ -182,3 +182,12 @@ fn what_nothing_acts_on_yet_is_said() {
         assert!(diagnostics.iter().any(|one| one.message == message), "{message} in {diagnostics:?}");
     }
 }
+
+#[test]
+fn a_run_has_a_budget() {
+    let budget = |lua: &str| parse(&format!("{LISTENERS}lua: {lua}")).0.unwrap().lua.budget;
+    let (default, given) = (budget("{}"), budget("{ budget: { cpu: 50ms, memory: 256MiB } }"));
+    assert_eq!((default.cpu, default.memory_bytes), (std::time::Duration::from_secs(1), 1 << 30));
+    assert_eq!((given.cpu, given.memory_bytes), (std::time::Duration::from_millis(50), 256 << 20));
+    assert_eq!(budget("{ budget: { cpu: 0s, memory: 0B } }").memory_bytes, 0);
+}

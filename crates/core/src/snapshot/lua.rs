@@ -48,6 +48,23 @@ pub struct LuaSettings {
     /// PCRE2's match limit; 0: its own.
     pub regex_match_limit: u32,
     pub sockets: SocketSettings,
+    pub budget: Budget,
+}
+
+/// What a run of Lua may use up before it is ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Budget {
+    /// CPU time between two waits; zero: no bound. Default 1 s.
+    pub cpu: Duration,
+    /// Memory of a VM that a run may not go on with; 0: no bound. Default 1 GiB.
+    pub memory_bytes: u64,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self { cpu: Duration::from_secs(1), memory_bytes: 1 << 30 }
+    }
 }
 
 impl Default for LuaSettings {
@@ -72,6 +89,7 @@ impl Default for LuaSettings {
             regex_cache_entries: 1_024,
             regex_match_limit: 0,
             sockets: SocketSettings::default(),
+            budget: Budget::default(),
         }
     }
 }

@@ -6,7 +6,12 @@
 //! Threads are resumed from here alone, never from each other, so that they may nest as deep as they like and any may
 //! wait. Values pass between them from stack to stack.
 
-use std::{ffi::c_int, ptr, rc::Rc};
+use std::{
+    ffi::{CStr, c_int},
+    mem::MaybeUninit,
+    ptr,
+    rc::Rc,
+};
 
 use mlua::ffi;
 
@@ -14,6 +19,7 @@ use super::{POOLED_THREADS, Vm};
 use crate::{
     Exchange, Handler, Level, Phase, Reply, RequestState, RunningTimer, ScriptError, Step, Task, Ticket,
     Timer, TimerId, Verdict,
+    budget::Watch,
     crew::Crew,
     host::{Pending, Scene},
     task::{Run, Thread},
@@ -89,7 +95,7 @@ impl Vm {
         }
         self.sweep();
         let thread = self.idle_thread();
-        let Some(arguments) = self.push_timer(timer.id, premature, last, Some(&thread)) else {
+        let Some(arguments) = self.push_timer(timer.id, premature, last, &thread) else {
             self.recycle(thread);
             return Step::Failed(ScriptError::new("there is no such timer".into(), String::new()));
         };
@@ -105,11 +111,12 @@ impl Vm {
         if timers.running.get() < timers.running_limit {
             return Some(RunningTimer::new(timer, &timers.running));
         }
-        if last && !self.running.get() {
-            self.push_timer(timer, false, last, None);
-        }
+        let place = if self.running.get() { String::new() } else { self.timer_place(timer, last) };
         let limit = timers.running_limit;
-        self.host.log(Level::Alert, &format!("{limit} lua_max_running_timers are not enough"));
+        let message = format!(
+            "lua failed to run timer with function defined at {place}: {limit} lua_max_running_timers are not enough"
+        );
+        self.host.log(Level::Alert, &message);
         None
     }
 
@@ -123,25 +130,58 @@ impl Vm {
         (self.host.timers.pending.get(), self.host.timers.running.get())
     }
 
-    /// Puts the function of a timer, with its arguments, onto the stack of a thread, if there is one; says how many
-    /// the arguments are.
-    fn push_timer(&self, id: TimerId, premature: bool, last: bool, to: Option<&Thread>) -> Option<c_int> {
-        // SAFETY: the main thread is idle; it has room for the function and its three arguments, and is left as it
-        // was. An idle thread has an empty stack, for which room is made.
+    /// Puts the function of a timer, with its arguments, onto the stack of a thread; says how many these are.
+    fn push_timer(&self, id: TimerId, premature: bool, last: bool, to: &Thread) -> Option<c_int> {
+        // SAFETY: the main thread is idle, and is left as it was. An idle thread has an empty stack, for which room is
+        // made.
         unsafe {
             let top = ffi::lua_gettop(self.main);
-            ffi::lua_rawgeti_(self.main, ffi::LUA_REGISTRYINDEX, self.timer);
-            ffi::lua_pushinteger(self.main, ffi::lua_Integer::from(id.0.cast_signed()) as _);
-            ffi::lua_pushboolean(self.main, c_int::from(premature));
-            ffi::lua_pushboolean(self.main, c_int::from(last));
-            let found = ffi::lua_pcall(self.main, 3, ffi::LUA_MULTRET, 0) == ffi::LUA_OK;
+            let found = self.call_timer(id, premature, last, ffi::LUA_MULTRET);
             let values = ffi::lua_gettop(self.main) - top;
-            let to = to.filter(|to| found && ffi::lua_checkstack(to.state, values) != 0);
-            if let Some(to) = to {
+            let fits = found && ffi::lua_checkstack(to.state, values) != 0;
+            if fits {
                 ffi::lua_xmove(self.main, to.state, values);
             }
             ffi::lua_settop(self.main, top);
-            to.map(|_| values - 1)
+            fits.then_some(values - 1)
+        }
+    }
+
+    /// Where the function of a timer that does not run was written.
+    fn timer_place(&self, id: TimerId, last: bool) -> String {
+        // SAFETY: the main thread is idle, and is left as it was. What is asked about is the function on top of it,
+        // whose source is a text for as long as it lives.
+        unsafe {
+            let top = ffi::lua_gettop(self.main);
+            let mut about = MaybeUninit::<ffi::lua_Debug>::zeroed();
+            let known = self.call_timer(id, false, last, 1) && {
+                ffi::lua_pushvalue(self.main, -1);
+                ffi::lua_getinfo(self.main, c">S".as_ptr(), about.as_mut_ptr()) != 0
+            };
+            let mut place = String::new();
+            if known {
+                let about = about.assume_init_ref();
+                let source = CStr::from_ptr(about.source).to_string_lossy();
+                place = format!("{source}:{}", about.linedefined);
+            }
+            ffi::lua_settop(self.main, top);
+            place
+        }
+    }
+
+    /// Leaves on the main thread what a timer calls, or why that failed.
+    ///
+    /// # Safety
+    ///
+    /// The main thread is idle.
+    unsafe fn call_timer(&self, id: TimerId, premature: bool, last: bool, results: c_int) -> bool {
+        // SAFETY: by the caller's word; an idle thread has room for a function and its three arguments.
+        unsafe {
+            ffi::lua_rawgeti_(self.main, ffi::LUA_REGISTRYINDEX, self.timer);
+            ffi::lua_pushnumber(self.main, f64::from(id.0));
+            ffi::lua_pushboolean(self.main, c_int::from(premature));
+            ffi::lua_pushboolean(self.main, c_int::from(last));
+            ffi::lua_pcall(self.main, 3, results, 0) == ffi::LUA_OK
         }
     }
 
@@ -149,14 +189,32 @@ impl Vm {
     fn within(&self, phase: Phase, scene: Scene<'_>, run: impl FnOnce(&Self) -> Outcome) -> Step {
         self.running.set(true);
         self.host.enter(scene, phase);
+        // What prepares a worker may take its time: nobody is served yet.
+        let watch = self.watch.as_ref().filter(|_| !matches!(phase, Phase::Init | Phase::InitWorker));
+        if let Some(watch) = watch {
+            watch.begin();
+        }
         let outcome = run(self);
+        let cut_off = watch.is_some_and(Watch::end);
         self.host.leave();
         self.running.set(false);
-        match outcome {
+        let step = match outcome {
             Outcome::Step(step) => step,
             // SAFETY: the thread has just failed.
             Outcome::Failed(thread) => Step::Failed(unsafe { self.describe(thread.state, thread.number()) }),
+        };
+        if cut_off {
+            self.clean_up();
         }
+        step
+    }
+
+    /// Gives memory back that a run which was cut off has left.
+    #[cold]
+    fn clean_up(&self) {
+        self.sweep();
+        // SAFETY: no run goes on.
+        unsafe { ffi::lua_gc(self.main, ffi::LUA_GCCOLLECT, 0) };
     }
 
     /// Resumes a run's only thread, which has a function or the answer to a yield on its stack.

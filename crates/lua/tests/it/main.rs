@@ -4,6 +4,7 @@
 
 mod arguments;
 mod body;
+mod budget;
 mod capture;
 mod context;
 mod crypto;

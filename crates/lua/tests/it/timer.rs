@@ -115,12 +115,13 @@ fn an_error_in_a_timer_is_told_to_the_driver() {
 fn timers_are_bounded() {
     let settings = LuaSettings { max_pending_timers: 2, max_running_timers: 1, ..LuaSettings::default() };
     let clock = Clock::new(&settings);
-    let source = "for _ = 1, 3 do ngx.say(ngx.timer.at(0, print)) end";
+    let source = "for _ = 1, 3 do ngx.say(ngx.timer.at(0, function() end)) end";
     assert_eq!(clock.host.say(source), "1\n1\nniltoo many pending timers\n");
     let timers = clock.armed.take();
     let running = clock.host.vm.expire(timers[0].id, true).unwrap();
     assert!(clock.host.vm.expire(timers[1].id, true).is_none());
-    assert_eq!(clock.host.take_log(), [(Level::Alert, "1 lua_max_running_timers are not enough".to_owned())]);
+    assert_eq!(clock.host.take_log(), [(Level::Alert, "lua failed to run timer with function defined at @test.lua:1: 1 lua_max_running_timers are not enough"
+            .to_owned())]);
     assert_eq!(clock.host.vm.timer_counts(), (0, 1));
     drop(running);
     assert_eq!(clock.host.vm.timer_counts(), (0, 0));

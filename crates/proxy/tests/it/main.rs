@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "what a test cannot go on without has failed it")]
 
 mod bodies;
+mod budget;
 mod chores;
 mod cosockets;
 mod files;
