@@ -26,10 +26,8 @@ pub trait Exchange {
     /// Calls `each` with every response header in order.
     fn each_response_header(&self, each: &mut dyn FnMut(&[u8], &[u8]));
 
-    /// What the header `Connection` of the response says, as far as is known.
-    fn persistence(&self) -> Option<&'static [u8]> {
-        None
-    }
+    /// Calls `each` with the response headers that come of how the answer is sent.
+    fn each_implied_header(&self, _each: &mut dyn FnMut(&[u8], &[u8])) {}
 
     /// Same as [`Exchange::set_header`], for the response. Fails once the head has been sent.
     fn set_response_header(&mut self, name: &[u8], values: &[&[u8]]) -> Result<(), InvalidHeader>;

@@ -53,6 +53,14 @@ pub(crate) struct Exchange {
     pub(crate) ends: Vec<usize>,
     /// The route has a body filter.
     pub(crate) filtered: bool,
+    /// Bytes of an answer that has been written to its end before its head is sent.
+    pub(crate) whole: Option<u64>,
+    /// Lua wants no `Content-Length`.
+    pub(crate) length_is_hidden: bool,
+    /// Lua has decided on the `Content-Type`, or that there is none.
+    is_typed: bool,
+    /// What it is otherwise.
+    default_type: Option<Rc<str>>,
     /// The body filter has seen the last of the body.
     pub(crate) body_ended: bool,
     pub(crate) headers_sent: bool,
@@ -123,6 +131,10 @@ impl Exchange {
             written: Vec::new(),
             ends: Vec::new(),
             filtered: false,
+            whole: None,
+            length_is_hidden: false,
+            is_typed: false,
+            default_type: None,
             body_ended: false,
             headers_sent: false,
             commitment: Commitment::Open,
@@ -156,6 +168,9 @@ impl Exchange {
         self.written.clear();
         self.ends.clear();
         self.filtered = false;
+        self.whole = None;
+        self.length_is_hidden = false;
+        self.is_typed = false;
         self.body_ended = false;
         self.variables.clear();
         self.headers_sent = false;
@@ -206,6 +221,7 @@ impl Exchange {
     pub(crate) fn enter(&mut self, route: &Route) {
         self.route = Some(route.name.clone());
         self.filtered = route.body_filter.is_some();
+        self.default_type.clone_from(&route.default_type);
         if let Some(regex) = &route.regex {
             self.capture(regex);
         }
@@ -271,6 +287,16 @@ impl Exchange {
         self.knows(name).then_some(Cow::Borrowed(&[]))
     }
 
+    /// Gives the answer the default type, unless it has one or is to have none.
+    pub(crate) fn complete_type(&mut self) {
+        if let Some(default) = &self.default_type
+            && !self.is_typed
+            && !self.response.fields.contains(Kind::ContentType)
+        {
+            self.response.fields.push(b"Content-Type", default.as_bytes());
+        }
+    }
+
     fn replace_body(&mut self, body: Body) {
         let length = body.len().to_string();
         self.request.fields.remove_kind(Kind::TransferEncoding);
@@ -322,13 +348,30 @@ impl tidegate_lua::Exchange for Exchange {
         }
     }
 
-    fn persistence(&self) -> Option<&'static [u8]> {
-        Some(if self.request.keep_alive { b"keep-alive" } else { b"close" })
+    fn each_implied_header(&self, each: &mut dyn FnMut(&[u8], &[u8])) {
+        let fields = &self.response.fields;
+        if !fields.contains(Kind::Connection) {
+            each(b"Connection", if self.request.keep_alive { b"keep-alive" } else { b"close" });
+        }
+        if fields.contains(Kind::ContentLength) {
+            return;
+        }
+        if let Some(length) = self.whole {
+            each(b"Content-Length", length.to_string().as_bytes());
+        } else if self.headers_sent && self.request.is_11 {
+            each(b"Transfer-Encoding", b"chunked");
+        }
     }
 
     fn set_response_header(&mut self, name: &[u8], values: &[&[u8]]) -> Result<(), InvalidHeader> {
         if self.headers_sent {
             return Err(InvalidHeader::Sent);
+        }
+        if name.eq_ignore_ascii_case(b"content-length") && values.is_empty() {
+            self.whole = None;
+            self.length_is_hidden = true;
+        } else if name.eq_ignore_ascii_case(b"content-type") {
+            self.is_typed = true;
         }
         if name.eq_ignore_ascii_case(b"date") {
             self.response.undated = values.is_empty();
@@ -476,6 +519,7 @@ impl tidegate_lua::Exchange for Exchange {
             if self.response.status == 0 {
                 self.response.status = 200;
             }
+            self.complete_type();
         }
         self.written.extend_from_slice(bytes);
         if self.filtered {

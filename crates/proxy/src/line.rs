@@ -331,7 +331,7 @@ impl Line {
 
     /// Begins an answer of which more will come.
     async fn begin_lua(&mut self, exchange: &mut Exchange, route: &Route) -> Result<Writer, Error> {
-        self.complete_head(exchange, route, true);
+        self.complete_head(exchange, true);
         let length = Length::Unknown;
         let writer = answer::begin(&self.worker, Some(route), exchange, length, &mut self.output).await?;
         self.lua_writer = Some(writer);
@@ -340,16 +340,18 @@ impl Line {
 
     /// Begins an answer that has been written to its end, so its length is known, whatever a filter makes of it.
     async fn begin_whole(&mut self, exchange: &mut Exchange, route: &Route) -> Result<Writer, Error> {
-        self.complete_head(exchange, route, !exchange.written.is_empty());
+        self.complete_head(exchange, !exchange.written.is_empty());
+        exchange.whole = Some(exchange.written.len() as u64);
         answer::filter_head(&self.worker, Some(route), exchange).await?;
         self.filter_written(exchange, route, true).await?;
-        let length = Length::Known(exchange.written.len() as u64);
+        let known = Length::Known(exchange.written.len() as u64);
+        let length = if exchange.length_is_hidden { Length::Unknown } else { known };
         let writer = answer::write_head(&self.worker, exchange, length, &mut self.output);
         self.lua_writer = Some(writer);
         Ok(writer)
     }
 
-    fn complete_head(&mut self, exchange: &mut Exchange, route: &Route, with_body: bool) {
+    fn complete_head(&mut self, exchange: &mut Exchange, with_body: bool) {
         if exchange.response.status == 0 {
             exchange.response.status = 200;
         }
@@ -357,11 +359,8 @@ impl Line {
         if let Some(site) = exchange.site.as_ref().filter(|_| exchange.depth == 0) {
             answer::sign(fields, &site.snapshot.answers);
         }
-        if let Some(default) = &route.default_type
-            && with_body
-            && !fields.contains(Kind::ContentType)
-        {
-            fields.push(b"Content-Type", default.as_bytes());
+        if with_body || exchange.depth > 0 {
+            exchange.complete_type();
         }
         self.settle_body(exchange);
     }

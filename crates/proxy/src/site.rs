@@ -63,7 +63,7 @@ pub(crate) struct Route {
     pub(crate) vars: Vec<(String, Value)>,
     pub(crate) need_request_body: bool,
     /// Of answers that are made here and name no type.
-    pub(crate) default_type: Option<String>,
+    pub(crate) default_type: Option<Rc<str>>,
     pub(crate) rewrite: Option<Handler>,
     pub(crate) access: Option<Handler>,
     pub(crate) precontent: Option<Handler>,
@@ -202,10 +202,10 @@ fn captures(route: &snapshot::Route) -> Option<regex::Regex> {
 }
 
 /// A type that cannot be a header is none.
-fn default_type(route: &snapshot::Route) -> Option<String> {
+fn default_type(route: &snapshot::Route) -> Option<Rc<str>> {
     let default = &route.default_type;
     let given = route.use_default_type && !default.is_empty() && is_value(default.as_bytes());
-    given.then(|| default.clone())
+    given.then(|| default.as_str().into())
 }
 
 fn upstreams(

@@ -3,7 +3,7 @@
 //! A subrequest has an exchange of its own, so many can be served at once, whatever becomes of the request that made
 //! them. It finds its route as any other, internal ones too; access has been granted to the one around it.
 
-use tidegate_lua::{Captured, Sharing, Subrequest, SubrequestBody};
+use tidegate_lua::{Captured, Exchange as _, Sharing, Subrequest, SubrequestBody};
 
 use crate::{
     connection::{Connection, find_route},
@@ -24,14 +24,14 @@ pub(crate) fn serve(
 ) -> Result<impl Future<Output = Captured> + 'static + use<>, String> {
     if outer.depth >= DEPTH {
         let path = String::from_utf8_lossy(&subrequest.path);
-        tracing::error!("subrequests cycle while processing \"{path}\"");
+        tracing::error!("lua subrequests cycle while processing \"{path}\"");
         return Err("failed to issue subrequest: -1".into());
     }
     let site = outer.site.clone().ok_or("no request found")?;
     let worker = std::rc::Rc::clone(&outer.worker);
     let shares = subrequest.sharing == Sharing::All;
     let mut exchange = outer.within();
-    compose(&mut exchange, outer, subrequest);
+    compose(&mut exchange, outer, subrequest)?;
     Ok(async move {
         let limit = site.snapshot.limits.lua_body_bytes;
         let line = Line::new(worker, Peer::Lua(Capture::new(limit)));
@@ -47,14 +47,11 @@ pub(crate) fn serve(
     })
 }
 
-fn compose(exchange: &mut Exchange, outer: &Exchange, subrequest: Subrequest) {
+fn compose(exchange: &mut Exchange, outer: &Exchange, subrequest: Subrequest) -> Result<(), String> {
     let Subrequest { method, path, args, body, vars, sharing, headers, state } = subrequest;
     exchange.lua = state;
     if sharing != Sharing::Nothing {
         exchange.variables.clone_from(&outer.variables);
-    }
-    for (name, value) in vars {
-        exchange.define(&String::from_utf8_lossy(&name), value);
     }
     let request = &mut exchange.request;
     request.compose(&outer.request, &method, &path, &args);
@@ -76,6 +73,23 @@ fn compose(exchange: &mut Exchange, outer: &Exchange, subrequest: Subrequest) {
         let _ = request.fields.set(name, &[value]);
     }
     request.find_host();
+    for (name, value) in vars {
+        set(exchange, &name, &value)?;
+    }
+    Ok(())
+}
+
+/// Sets a variable, which has to be one that can be.
+fn set(exchange: &mut Exchange, name: &[u8], value: &[u8]) -> Result<(), String> {
+    if exchange.set_variable(name, value) {
+        return Ok(());
+    }
+    let shown = String::from_utf8_lossy(name);
+    Err(if exchange.variable(name).is_some() || name == b"query_string" {
+        format!("variable \"{shown}\" not changeable")
+    } else {
+        format!("variable \"{shown}\" cannot be assigned a value (maybe you forgot to define it first?)")
+    })
 }
 
 fn captured(mut connection: Connection, complete: bool, shares: bool) -> Captured {
@@ -86,8 +100,10 @@ fn captured(mut connection: Connection, complete: bool, shares: bool) -> Capture
     let vars = std::mem::take(&mut exchange.variables);
     let vars = vars.into_iter().map(|(name, value)| (name.into_bytes(), value));
     let Peer::Lua(capture) = connection.line.stream else { return Captured::default() };
+    // 444 says that the connection is to be closed, and there is none.
+    let status = if exchange.response.status == 444 { 500 } else { exchange.response.status };
     Captured {
-        status: exchange.response.status,
+        status,
         headers,
         body: capture.bytes,
         truncated: capture.truncated || !complete,

@@ -95,9 +95,7 @@ extern "C" fn response_headers(host: HostPtr, max: u32, raw: i32) -> i32 {
     let list = |exchange: &mut dyn Exchange| {
         let each = |each: &mut dyn FnMut(&[u8], &[u8])| {
             exchange.each_response_header(each);
-            if let Some(persistence) = exchange.persistence() {
-                each(b"Connection", persistence);
-            }
+            exchange.each_implied_header(each);
         };
         list_headers(host, max, raw == 0, &each)
     };

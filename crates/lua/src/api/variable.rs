@@ -50,10 +50,10 @@ extern "C" fn variable_get(host: HostPtr, name: Text, length: usize) -> i32 {
 /// `name` is in lower case.
 fn resolve(host: &Host, exchange: &dyn Exchange, name: &[u8]) -> i32 {
     if let Some(header) = name.strip_prefix(b"http_") {
-        return with_header_name(header, |header| match exchange.header(header) {
-            Some(value) => host.give(value),
-            None => MISSING,
-        });
+        return with_header_name(header, |header| request_header(host, exchange, header));
+    }
+    if let Some(cookie) = name.strip_prefix(b"cookie_") {
+        return request_cookie(host, exchange, cookie);
     }
     if let Some(header) = name.strip_prefix(b"sent_http_") {
         return with_header_name(header, |header| sent_header(host, exchange, header));
@@ -88,6 +88,49 @@ pub(super) fn with_header_name<R>(name: &[u8], f: impl FnOnce(&[u8]) -> R) -> R 
     let mut owned = name.to_vec();
     hyphenate(&mut owned);
     f(&owned)
+}
+
+/// The values of all request headers of that name, joined as nginx does.
+fn request_header(host: &Host, exchange: &dyn Exchange, name: &[u8]) -> i32 {
+    let Some(first) = exchange.header(name) else { return MISSING };
+    let mut count = 0;
+    exchange.each_header(&mut |header, _| count += usize::from(header.eq_ignore_ascii_case(name)));
+    if count == 1 {
+        return host.give(first);
+    }
+    let between: &[u8] = if name == b"cookie" { b"; " } else { b", " };
+    host.give_written(|scratch| {
+        exchange.each_header(&mut |header, value| {
+            if header.eq_ignore_ascii_case(name) {
+                if !scratch.is_empty() {
+                    scratch.extend_from_slice(between);
+                }
+                scratch.extend_from_slice(value);
+            }
+        });
+    })
+}
+
+/// The first cookie of that name, in any case.
+fn request_cookie(host: &Host, exchange: &dyn Exchange, name: &[u8]) -> i32 {
+    let mut found = false;
+    let code = host.give_written(|scratch| {
+        exchange.each_header(&mut |header, value| {
+            if found || !header.eq_ignore_ascii_case(b"cookie") {
+                return;
+            }
+            let cookies = value.split(|&byte| byte == b';').map(<[u8]>::trim_ascii_start);
+            let value = cookies.into_iter().find_map(|cookie| {
+                let (own, value) = cookie.split_at_checked(name.len())?;
+                value.strip_prefix(b"=").filter(|_| own.eq_ignore_ascii_case(name))
+            });
+            if let Some(value) = value {
+                scratch.extend_from_slice(value);
+                found = true;
+            }
+        });
+    });
+    if found { code } else { MISSING }
 }
 
 /// The values of all response headers of that name, joined as nginx does.

@@ -125,15 +125,13 @@ function ngx.exec(...)
     if uri == "" then
         error("The uri argument is empty", 2)
     end
-    local path, own = uri, ""
-    if byte(uri) ~= 64 then
-        path, own = split(uri)
-        if not path then
-            error("unsafe uri", 2)
-        end
+    local path, own
+    path, own = split(uri)
+    if not path then
+        error("unsafe uri", 2)
     end
     if args ~= nil then
-        args = kit.arguments(args, 2, "exec")
+        args = type(args) == "string" and args or kit.arguments(args, 2, "exec")
         own = own ~= "" and args ~= "" and own .. "&" .. args or own .. args
     end
     if ngx.headers_sent then

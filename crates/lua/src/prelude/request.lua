@@ -233,7 +233,6 @@ local function expect_boolean(value, number)
 end
 
 function req.set_uri(...)
-    check(CHANGES)
     local count = select("#", ...)
     if count < 1 or count > 3 then
         error("expecting 1, 2 or 3 arguments but seen " .. count, 2)
@@ -274,7 +273,9 @@ local function arguments(args, number, name)
         return tostring(args)
     end
     if kind == "string" then
-        return ngx.escape_uri(args, 1)
+        return (gsub(args, "[%z\1-\32\127]", function(unsafe)
+            return format("%%%02X", byte(unsafe))
+        end))
     end
     if kind == "table" then
         return (kit.encode_args(args, 4))

@@ -64,6 +64,8 @@ function kit.describe(thread, raised)
             message = text
         elseif type(raised) == "number" then
             message = tostring(raised)
+        elseif raised == nil then
+            message = "unknown reason"
         else
             message = "(error object is a " .. type(raised) .. " value)"
         end

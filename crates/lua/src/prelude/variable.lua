@@ -43,8 +43,8 @@ local function set(_, name, value)
         error("no request found", 2)
     end
     if variable_get(host, name, #name) == MISSING then
-        error('variable "' .. name .. '" not found for writing; maybe it is a built-in variable that is not changeable '
-            .. "or it has to be defined in the configuration first", 2)
+        error('variable "' .. name .. '" not found for writing; maybe it is a built-in variable that is not changeable or '
+            .. 'you forgot to use "set $' .. name .. " '';\" in the config file to define it first", 2)
     end
     error('variable "' .. name .. '" not changeable', 2)
 end

@@ -34,8 +34,8 @@ fn a_message_is_one_line_of_the_log() {
 #[test]
 fn anything_can_be_raised() {
     let host = Host::new();
-    assert_eq!(host.failure("error()"), "(error object is a nil value)");
-    assert_eq!(host.failure("error(nil)"), "(error object is a nil value)");
+    assert_eq!(host.failure("error()"), "unknown reason");
+    assert_eq!(host.failure("error(nil)"), "unknown reason");
     assert_eq!(host.failure("error({ code = 1 })"), "(error object is a table value)");
     assert_eq!(host.failure("error(true)"), "(error object is a boolean value)");
     assert_eq!(host.failure("error(42, 0)"), "42");

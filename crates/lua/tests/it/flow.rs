@@ -257,7 +257,7 @@ fn jump_of(source: &str) -> Option<Jump> {
 fn exec_says_where_the_request_goes() {
     let path = |path: &str, args: &str| Some(Jump::Path { path: path.into(), args: args.into() });
     assert_eq!(jump_of("ngx.exec('/a%20b')"), path("/a b", ""));
-    assert_eq!(jump_of("ngx.exec('/a?x=1', 'y=2 3')"), path("/a", "x=1&y=2%203"));
+    assert_eq!(jump_of("ngx.exec('/a?x=1', 'y=2 3')"), path("/a", "x=1&y=2 3"));
     assert_eq!(jump_of("ngx.exec('/a', { b = 'c d' })"), path("/a", "b=c%20d"));
     assert_eq!(jump_of("ngx.exec('@a', 'b')"), Some(Jump::Name("@a".into())));
 }

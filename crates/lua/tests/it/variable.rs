@@ -70,3 +70,14 @@ fn a_variable_of_the_configuration_can_be_written() {
         "test.lua:1: bad value type: string, number, or nil expected"
     );
 }
+
+#[test]
+fn repeated_headers_are_joined_and_cookies_are_found() {
+    let mut request = Request::get("/").with_header("X-A", "1").with_header("x-a", "2");
+    request = request.with_header("Cookie", "a=1; b=2").with_header("cookie", "C=3; ab=4");
+    let source =
+        "ngx.say(ngx.var.http_x_a, ' ', ngx.var.http_cookie, ' ', ngx.var.cookie_b, ngx.var.cookie_c,
+        ngx.var.cookie_ab, ngx.var.cookie_none)";
+    Host::new().answer(source, &mut request);
+    assert_eq!(request.output(), "1, 2 a=1; b=2; C=3; ab=4 234nil\n");
+}

@@ -122,6 +122,7 @@ impl Request {
     /// A request that is made here rather than received.
     pub(crate) fn compose(&mut self, like: &Self, method: &[u8], path: &[u8], query: &[u8]) {
         self.clear();
+        self.head = self.fields.store(like.head());
         self.method = self.fields.store(method);
         self.target = self.fields.store(like.target());
         self.path = self.fields.store(path);

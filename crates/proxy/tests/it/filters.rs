@@ -119,3 +119,36 @@ routes:
     let bad = http::get(running.addr(), "/");
     assert_eq!(bad.status, 500, "an error in it is an error of the request");
 }
+
+#[test]
+fn a_length_that_a_filter_removes_is_not_told() {
+    let running = Running::start(
+        "routes:
+  - match: { path: /* }
+    lua:
+      content: ngx.print('abc')
+      headerFilter: |
+        local known = ngx.resp.get_headers()
+        ngx.header['X-Known'] = tostring(known['Content-Length']) .. known['Content-Type'] .. known.Connection
+        if ngx.var.args then ngx.header.content_length = nil end",
+    );
+    let told = http::get(running.addr(), "/");
+    assert_eq!((told.text(), told.header("Content-Length")), ("abc", Some("3")));
+    assert_eq!(told.header("X-Known"), Some("3text/plainkeep-alive"));
+    let hidden = http::get(running.addr(), "/?x");
+    assert_eq!((hidden.text(), hidden.header("Content-Length")), ("abc", None));
+    assert_eq!(hidden.header("Transfer-Encoding"), Some("chunked"));
+}
+
+#[test]
+fn the_type_of_an_answer_is_known_once_it_has_begun_and_can_be_none() {
+    let running = Running::start(
+        "routes:
+  - match: { path: /a }
+    lua: { content: \"ngx.print('x') ngx.print(ngx.header.content_type)\" }
+  - match: { path: /b }
+    lua: { content: \"ngx.header.content_type = nil ngx.print('x')\" }",
+    );
+    assert_eq!(http::get(running.addr(), "/a").text(), "xtext/plain");
+    assert_eq!(http::get(running.addr(), "/b").header("Content-Type"), None);
+}

@@ -135,3 +135,19 @@ fn light_threads_and_filters_may_capture() {
     let answer = http::get(main.addr(), "/main");
     assert_eq!((answer.text(), answer.header("X-B")), ("bb", Some("b")));
 }
+
+#[test]
+fn only_variables_that_can_be_set_are_given_to_a_subrequest() {
+    let main = running(
+        "for _, vars in ipairs({ { none = 1 }, { query_string = 1 }, { args = 'x=1' } }) do
+  local ok, res = pcall(ngx.location.capture, '/args', { vars = vars })
+  ngx.say(ok and res.body or res)
+end",
+        "  - { match: { path: /args }, return: { body: 'args $args' } }\n",
+    );
+    assert_eq!(
+        http::get(main.addr(), "/main").text(),
+        "variable \"none\" cannot be assigned a value (maybe you forgot to define it first?)\n\
+         variable \"query_string\" not changeable\nargs x=1\n"
+    );
+}
