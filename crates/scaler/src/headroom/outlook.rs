@@ -1,63 +1,108 @@
-//! Where demand is going: its mean of late, and where its trend would take it.
+//! Where demand is going: its mean of late, and where its trends would take it.
 
-use std::{collections::VecDeque, time::Duration};
+use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-/// How far back the trend is read.
-const TREND: Duration = Duration::from_secs(20);
-/// Readings that the mean is taken over, and fewest that a trend is read from.
-const MEAN: usize = 5;
-const FEWEST: usize = 10;
-/// Most readings that are kept, however fast they come.
-const MOST: usize = 64;
+/// Readings that the level is the mean of.
+const LEVEL: usize = 5;
+/// Readings that a trend is told from: the mean of the later half against that of the earlier.
+pub(super) const TRENDS: [usize; 3] = [6, 20, 60];
+/// The trend by which growth is judged to be under way.
+const USUAL: usize = 1;
+/// Readings that are kept: those of the longest trend.
+const MOST: usize = 60;
+/// Demand is kept in thousandths of an instance, so that sums are exact.
+const PARTS: f64 = 1e3;
+/// How much of the noise and of the pace each reading renews.
+const RENEWED: f64 = 0.03;
+/// Mean size of a second difference of noise whose standard deviation is one: the root of 6 times that of 2/π.
+const SECOND_DIFFERENCE: f64 = 1.954;
+/// Growth of less than so many standard errors may be noise.
+const SURE: f64 = 4.0;
 
-/// The demand of the last seconds, in instances.
+/// The demand of the last steps, in instances.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub(crate) struct Outlook {
-    /// Lived time and demand, the newest last.
-    latest: VecDeque<(Duration, f64)>,
+#[serde(rename_all = "camelCase")]
+pub(super) struct Outlook {
+    /// Thousandths of an instance, the newest last.
+    latest: VecDeque<u32>,
+    /// Sums over the later half of each trend and over all of it.
+    sums: [(u64, u64); TRENDS.len()],
+    /// Seconds between two readings.
+    pace: f64,
+    /// Standard deviation of a reading, in thousandths.
+    noise: f64,
 }
 
 impl Outlook {
-    pub(crate) fn observe(&mut self, now: Duration, demand: f64) {
-        self.latest.push_back((now, demand));
-        let old = |&(at, _): &(Duration, f64)| now.saturating_sub(at) >= TREND;
-        while self.latest.len() > MOST || self.latest.front().is_some_and(old) {
+    /// The newest demand, and the seconds since the one before.
+    pub(super) fn observe(&mut self, passed: f64, demand: f64) {
+        let newest = (demand * PARTS).ceil() as u32;
+        let back = |readings: usize| {
+            self.latest.len().checked_sub(readings).map_or(0, |index| u64::from(self.latest[index]))
+        };
+        let leaving = TRENDS.map(|readings| (back(readings / 2), back(readings)));
+        let [before, last] = [2, 1].map(back);
+        if self.latest.len() >= 2 {
+            let bend = (f64::from(newest) - 2.0 * last as f64 + before as f64).abs();
+            self.noise += (bend / SECOND_DIFFERENCE - self.noise) * RENEWED;
+        }
+        for ((half, whole), (from_half, from_whole)) in self.sums.iter_mut().zip(leaving) {
+            *half = *half + u64::from(newest) - from_half;
+            *whole = *whole + u64::from(newest) - from_whole;
+        }
+        if self.latest.len() == MOST {
             self.latest.pop_front();
         }
+        self.latest.push_back(newest);
+        self.pace = if self.pace > 0.0 { self.pace + (passed - self.pace) * RENEWED } else { passed };
     }
 
     /// The mean of the last readings.
-    pub(crate) fn level(&self) -> f64 {
-        let count = self.latest.len().min(MEAN);
-        self.latest.iter().rev().take(MEAN).map(|&(_, demand)| demand).sum::<f64>() / (count as f64).max(1.0)
+    pub(super) fn level(&self) -> f64 {
+        self.latest_sum(LEVEL) / (self.latest.len().min(LEVEL) as f64).max(1.0)
     }
 
-    /// Where demand will be after `ahead` if it goes on rising. Never below the level.
-    pub(crate) fn rising(&self, ahead: Duration) -> f64 {
-        // The level is the mean of some readings and lies half of them back.
-        let lag = MEAN as f64 / 2.0;
-        self.level() + self.slope().max(0.0) * (ahead.as_secs_f64() + lag)
-    }
-
-    /// Instances per second, by least squares.
-    fn slope(&self) -> f64 {
-        if self.latest.len() < FEWEST {
+    /// What arrived within the last `wait`, in instance-seconds.
+    pub(super) fn arrived_within(&self, wait: f64, passed: f64) -> f64 {
+        if wait <= 0.0 || passed <= 0.0 {
             return 0.0;
         }
-        let count = self.latest.len() as f64;
-        let first = self.latest[0].0;
-        let seconds = |at: Duration| at.saturating_sub(first).as_secs_f64();
-        let middle = self.latest.iter().map(|&(at, _)| seconds(at)).sum::<f64>() / count;
-        let (mut along, mut spread) = (0.0, 0.0);
-        for &(at, demand) in &self.latest {
-            let distance = seconds(at) - middle;
-            along += distance * demand;
-            spread += distance * distance;
+        let readings = (wait / passed).round();
+        let kept = readings.min(MOST as f64);
+        // Longer than is remembered: as if it had always been so.
+        self.latest_sum(kept as usize) * passed * readings / kept.max(1.0)
+    }
+
+    fn latest_sum(&self, readings: usize) -> f64 {
+        self.latest.iter().rev().take(readings).map(|&demand| u64::from(demand)).sum::<u64>() as f64 / PARTS
+    }
+
+    /// Where demand will be `ahead` seconds from now if it goes on rising as in trend number `which`.
+    /// Never below the level.
+    pub(super) fn rising(&self, which: usize, ahead: f64) -> f64 {
+        // The level is the mean of some readings and lies half of them back.
+        let lag = LEVEL as f64 / 2.0 * self.pace;
+        self.level() + self.slope(which).max(0.0) * (ahead + lag)
+    }
+
+    /// Instances per second by which demand surely rises; zero where it may be noise.
+    pub(super) fn growth(&self) -> f64 {
+        let half = (TRENDS[USUAL] / 2) as f64;
+        let error = self.noise / PARTS * (2.0 / half).sqrt() / (half * self.pace.max(1e-3));
+        (self.slope(USUAL) - SURE * error).max(0.0)
+    }
+
+    /// Instances per second, from the middle of the earlier half to that of the later.
+    fn slope(&self, which: usize) -> f64 {
+        let readings = TRENDS[which];
+        if self.latest.len() < readings || self.pace <= 0.0 {
+            return 0.0;
         }
-        if spread > 0.0 { along / spread } else { 0.0 }
+        let (late, whole) = self.sums[which];
+        let half = (readings / 2) as f64;
+        (late as f64 - (whole - late) as f64) / half / (half * self.pace) / PARTS
     }
 }
 
@@ -65,35 +110,60 @@ impl Outlook {
 mod tests {
     use super::*;
 
-    fn outlook(demand: impl Fn(u64) -> f64) -> Outlook {
+    fn outlook(demand: impl Fn(u32) -> f64) -> Outlook {
         let mut outlook = Outlook::default();
-        for second in 0..60 {
-            outlook.observe(Duration::from_secs(second), demand(second));
+        for second in 0..90 {
+            outlook.observe(1.0, demand(second));
         }
         outlook
     }
 
     #[test]
     fn a_ramp_is_expected_to_go_on() {
-        let outlook = outlook(|second| 10.0 + second as f64);
-        assert!((outlook.level() - 67.0).abs() < 1e-9);
-        let rising = outlook.rising(Duration::from_secs(30));
-        assert!((rising - 99.5).abs() < 1e-6, "{rising}");
+        let outlook = outlook(|second| 10.0 + f64::from(second));
+        assert!((outlook.level() - 97.0).abs() < 1e-9);
+        for which in 0..TRENDS.len() {
+            let rising = outlook.rising(which, 30.0);
+            assert!((rising - 129.5).abs() < 1e-6, "{rising}");
+        }
+        assert!((outlook.growth() - 1.0).abs() < 1e-6, "{}", outlook.growth());
     }
 
     #[test]
     fn falling_demand_is_not_expected_to_fall_on() {
-        let outlook = outlook(|second| 100.0 - second as f64);
-        assert!((outlook.rising(Duration::from_secs(30)) - outlook.level()).abs() < 1e-9);
+        let outlook = outlook(|second| 100.0 - f64::from(second));
+        assert!((outlook.rising(1, 30.0) - outlook.level()).abs() < 1e-9);
+        assert!(outlook.growth() <= 0.0);
+    }
+
+    #[test]
+    fn noise_is_no_growth() {
+        let jump = |second: u32| f64::from(second.wrapping_mul(2_654_435_761) >> 20) / 4_096.0;
+        for offset in 0..50 {
+            let growth = outlook(|second| 20.0 + jump(second + offset)).growth();
+            assert!(growth <= 0.0, "{growth}");
+        }
+    }
+
+    #[test]
+    fn what_may_still_wait_is_what_arrived_since() {
+        let outlook = outlook(f64::from);
+        assert!((outlook.arrived_within(0.0, 1.0) - 0.0).abs() < 1e-9);
+        assert!((outlook.arrived_within(1.0, 1.0) - 89.0).abs() < 1e-9);
+        assert!((outlook.arrived_within(3.0, 1.0) - 264.0).abs() < 1e-9);
+        assert!(
+            (outlook.arrived_within(120.0, 1.0) - 2.0 * 59.5 * 60.0).abs() < 1e-9,
+            "as far as it is known"
+        );
     }
 
     #[test]
     fn readings_at_one_moment_have_no_trend() {
         let mut outlook = Outlook::default();
         for _ in 0..100 {
-            outlook.observe(Duration::ZERO, 3.0);
+            outlook.observe(0.0, 3.0);
         }
-        assert!((outlook.rising(Duration::from_secs(30)) - 3.0).abs() < 1e-9);
+        assert!((outlook.rising(1, 30.0) - 3.0).abs() < 1e-9);
         assert!(outlook.latest.len() <= MOST);
     }
 }

@@ -31,7 +31,7 @@ fn a_steady_demand_needs_no_headroom_once_that_is_known() {
     assert_eq!(counts[1_799], 10);
     assert_eq!(
         because,
-        "1000 requests/s of 10ms work keep 10 busy, at most 10 within 30s; 0.92 times that would have left 0% of the \
+        "1000 requests/s of 10ms work keep 10 busy, at most 10 of late; 0.92 times that would have left 0% of the \
          demand without capacity of late"
     );
 }

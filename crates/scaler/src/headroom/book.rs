@@ -1,0 +1,170 @@
+//! The book: what each loop would have cost, and whom it would have hurt.
+//!
+//! A loop is a [`Course`] times a margin, and for some also at least a standby. Every second each is charged
+//! for the instances it would have paid for, for its changes, and for the work that its instances would
+//! have left undone for longer than a request may wait: first come, first served, as at the gateway.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    course::{CAUTIOUS as CAUTIOUS_COURSE, CHANGE, COURSES, Course, WITH_STANDBY},
+    packed,
+    standby::{SHARES, Standby},
+};
+
+/// What a course is multiplied by. Below one: requests may wait, and a mean is seldom reached.
+const MARGINS: [f32; 12] = [0.92, 0.96, 1.0, 1.04, 1.08, 1.13, 1.2, 1.3, 1.45, 1.7, 2.0, 2.6];
+/// The margins that standby is combined with.
+const FEW_MARGINS: [f32; 4] = [1.0, 1.08, 1.2, 1.45];
+const PLAIN: usize = COURSES * MARGINS.len();
+const WITH_EACH: usize = FEW_MARGINS.len() * SHARES.len();
+pub(super) const LOOPS: usize = PLAIN + WITH_STANDBY.len() * WITH_EACH;
+/// The cautious course and 30 % more.
+pub(super) const CAUTIOUS: usize = CAUTIOUS_COURSE * MARGINS.len() + 7;
+/// After this long, in seconds, a charge weighs 37 % of a new one.
+const MEMORY: f64 = 4.0 * 3_600.0;
+
+/// What makes one loop.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Recipe {
+    pub(super) course: usize,
+    pub(super) margin: f32,
+    /// Number of the share of time that standby is enough for.
+    pub(super) standby: Option<usize>,
+}
+
+pub(super) fn recipe(index: usize) -> Recipe {
+    if let Some(index) = index.checked_sub(PLAIN) {
+        let (course, rest) = (WITH_STANDBY[index / WITH_EACH % WITH_STANDBY.len()], index % WITH_EACH);
+        let standby = Some(rest % SHARES.len());
+        return Recipe { course, margin: FEW_MARGINS[rest / SHARES.len()], standby };
+    }
+    Recipe { course: index / MARGINS.len(), margin: MARGINS[index % MARGINS.len()], standby: None }
+}
+
+impl Recipe {
+    /// Whole instances that it keeps, and that of these are ready.
+    pub(super) fn counts(self, courses: &[Course], standby: &Standby) -> (f32, f32) {
+        let course = &courses[self.course];
+        let (kept, ready) = self.standby.map_or((0.0, 0.0), |which| standby.count(which));
+        (whole((self.margin * course.level).max(kept)), whole((self.margin * course.ready).max(ready)))
+    }
+}
+
+/// Whole instances, one at least. Less than a thousandth is rounding, not demand.
+fn whole(needed: f32) -> f32 {
+    (needed - 1e-3).ceil().max(1.0)
+}
+
+/// All loops, a column for each figure, as they are charged together.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Book {
+    /// Instance-seconds.
+    #[serde(with = "packed")]
+    cost: Vec<f32>,
+    /// Work that found no capacity in time, in instance-seconds.
+    #[serde(with = "packed")]
+    short: Vec<f32>,
+    /// Work that waits.
+    #[serde(with = "packed")]
+    waiting: Vec<f32>,
+    /// All work, fading like the charges.
+    work: f64,
+    #[serde(skip)]
+    counts: Counts,
+}
+
+/// Instances that each loop has and that are ready: they follow from the courses and are no memory.
+#[derive(Debug, Clone, Default)]
+struct Counts {
+    columns: (Vec<f32>, Vec<f32>),
+}
+
+impl PartialEq for Counts {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Default for Book {
+    fn default() -> Self {
+        let column = || vec![0.0; LOOPS];
+        Self { cost: column(), short: column(), waiting: column(), work: 0.0, counts: Counts::default() }
+    }
+}
+
+impl Book {
+    /// Charges every loop for `passed` seconds in which `work` instance-seconds arrived; of what waits, no
+    /// more than `patient` has not waited too long.
+    pub(super) fn charge(
+        &mut self,
+        courses: &[Course],
+        standby: &Standby,
+        passed: f64,
+        work: f64,
+        patient: f64,
+    ) {
+        if self.counts.columns.0.len() != LOOPS {
+            self.counts.columns = (0..LOOPS).map(|index| recipe(index).counts(courses, standby)).unzip();
+        }
+        let fading = (-passed / MEMORY).exp();
+        self.work = self.work * fading + work;
+        let (kept, work, patient, passed) = (fading as f32, work as f32, patient as f32, passed as f32);
+        let (paid, ready) = &self.counts.columns;
+        for (cost, paid) in self.cost.iter_mut().zip(paid) {
+            *cost = *cost * kept + paid * passed;
+        }
+        for ((short, waiting), ready) in self.short.iter_mut().zip(&mut self.waiting).zip(ready) {
+            let left = (*waiting + work - ready * passed).max(0.0);
+            let late = (left - patient).max(0.0);
+            *waiting = left - late;
+            *short = *short * kept + late;
+        }
+    }
+
+    /// Counts anew where a course changed, or standby did, and charges the loops that changed for it.
+    pub(super) fn recount(&mut self, courses: &[Course], standby: &Standby, changed: &[bool; COURSES]) {
+        let (paid, ready) = &mut self.counts.columns;
+        if paid.len() != LOOPS {
+            return;
+        }
+        let mut count = |index: usize| {
+            let (kept, now_ready) = recipe(index).counts(courses, standby);
+            if kept.to_bits() != paid[index].to_bits() {
+                self.cost[index] += CHANGE;
+            }
+            (paid[index], ready[index]) = (kept, now_ready);
+        };
+        for (course, _) in changed.iter().enumerate().filter(|(_, changed)| **changed) {
+            (course * MARGINS.len()..(course + 1) * MARGINS.len()).for_each(&mut count);
+            if let Some(place) = WITH_STANDBY.iter().position(|&other| other == course) {
+                let first = PLAIN + place * WITH_EACH;
+                (first..first + WITH_EACH).for_each(&mut count);
+            }
+        }
+    }
+
+    /// The loop with the least cost, where work left undone beyond `allowed` (a share) costs `penalty` times as
+    /// much as work done. `followed` is left only for one that is better by a factor of `advantage`.
+    pub(super) fn best(&self, allowed: f64, penalty: f64, followed: usize, advantage: f32) -> usize {
+        let (most, penalty) = ((allowed * self.work) as f32, penalty as f32);
+        let score = |index: usize| self.cost[index] + penalty * (self.short[index] - most).max(0.0);
+        let best =
+            (0..LOOPS).map(|index| (score(index), index)).min_by(|one, other| one.0.total_cmp(&other.0));
+        match best {
+            Some((least, best)) if least < score(followed) * advantage => best,
+            _ => followed,
+        }
+    }
+
+    /// The share of work that a loop left undone of late.
+    pub(super) fn short(&self, index: usize) -> f64 {
+        if self.work > 0.0 { f64::from(self.short[index]) / self.work } else { 0.0 }
+    }
+
+    /// Whether the columns are as long as there are loops: they come from a journal.
+    pub(super) fn is_whole(&self) -> bool {
+        [&self.cost, &self.short, &self.waiting].iter().all(|column| column.len() == LOOPS)
+    }
+}

@@ -1,0 +1,59 @@
+//! Many small numbers in a journal: base64 of their bits, and nothing where all are zero.
+//!
+//! Written out they would be most of a record. The bits come back as they were.
+
+use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
+use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+/// Most numbers that are believed.
+const MOST: usize = 4_096;
+
+#[expect(clippy::ptr_arg, reason = "serde calls it with the field's type")]
+pub(super) fn serialize<S: Serializer>(numbers: &Vec<f32>, serializer: S) -> Result<S::Ok, S::Error> {
+    if numbers.iter().all(|number| number.to_bits() == 0) {
+        return serializer.serialize_str(&format!("0*{}", numbers.len()));
+    }
+    let bytes: Vec<u8> = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
+    serializer.serialize_str(&STANDARD_NO_PAD.encode(bytes))
+}
+
+pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<f32>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if let Some(count) = text.strip_prefix("0*") {
+        let count: usize = count.parse().map_err(D::Error::custom)?;
+        return if count <= MOST { Ok(vec![0.0; count]) } else { Err(D::Error::custom("too many numbers")) };
+    }
+    let bytes = STANDARD_NO_PAD.decode(text).map_err(D::Error::custom)?;
+    let (quads, rest) = bytes.as_chunks::<4>();
+    if !rest.is_empty() || quads.len() > MOST {
+        return Err(D::Error::custom("these are not packed numbers"));
+    }
+    Ok(quads.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Serialize;
+
+    use super::*;
+
+    #[derive(Serialize, Deserialize)]
+    struct Numbers(#[serde(with = "super")] Vec<f32>);
+
+    #[test]
+    fn numbers_come_back_bit_for_bit() {
+        for numbers in [vec![], vec![0.0; 7], vec![0.1, -0.0, f32::MAX, f32::MIN_POSITIVE]] {
+            let json = serde_json::to_string(&Numbers(numbers.clone())).unwrap();
+            let Numbers(again) = serde_json::from_str(&json).unwrap();
+            let bits = |numbers: &[f32]| numbers.iter().map(|number| number.to_bits()).collect::<Vec<_>>();
+            assert_eq!(bits(&again), bits(&numbers), "{json}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_packed_is_refused() {
+        for json in ["\"0*\"", "\"0*99999999\"", "\"AAA\"", "\"not base64\"", "3"] {
+            assert!(serde_json::from_str::<Numbers>(json).is_err(), "{json}");
+        }
+    }
+}

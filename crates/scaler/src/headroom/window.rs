@@ -1,0 +1,88 @@
+//! The largest or smallest of a span of time, in a handful of numbers.
+//!
+//! The span is divided into parts and each keeps its extreme, so an hour costs as much as ten seconds. What
+//! is held is held for at most one part longer than asked.
+
+use serde::{Deserialize, Serialize};
+
+use super::packed;
+
+/// Parts that a span is divided into, the one that is being filled included.
+const PARTS: usize = 16;
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Window {
+    /// Extremes of the parts, a ring. As long as [`PARTS`].
+    #[serde(with = "packed")]
+    parts: Vec<f32>,
+    at: usize,
+    /// Seconds until the next part begins.
+    left: f32,
+}
+
+impl Window {
+    /// As if it had always been `value`.
+    pub(super) fn new(value: f32) -> Self {
+        Self { parts: vec![value; PARTS], at: 0, left: 0.0 }
+    }
+
+    /// The largest of the last `span` seconds, where `value` is the newest and `passed` the time since the one before.
+    pub(super) fn largest(&mut self, passed: f32, span: f32, value: f32) -> f32 {
+        self.hold(passed, span, value, f32::max)
+    }
+
+    pub(super) fn smallest(&mut self, passed: f32, span: f32, value: f32) -> f32 {
+        self.hold(passed, span, value, f32::min)
+    }
+
+    fn hold(&mut self, passed: f32, span: f32, value: f32, extreme: impl Fn(f32, f32) -> f32) -> f32 {
+        self.left -= passed;
+        if self.left <= 0.0 {
+            self.left = (self.left + span / (PARTS - 1) as f32).max(0.0);
+            self.at = (self.at + 1) % PARTS;
+            self.parts[self.at] = value;
+        }
+        self.parts[self.at] = extreme(self.parts[self.at], value);
+        // Where steps are longer than parts, there is a part for each step and some are older than the span.
+        let young =
+            if passed * (PARTS - 1) as f32 > span { (span / passed).ceil() as usize + 1 } else { PARTS };
+        if young >= PARTS {
+            return self.parts.iter().copied().fold(value, extreme);
+        }
+        (0..young).map(|back| self.parts[(self.at + PARTS - back) % PARTS]).fold(value, extreme)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_window_holds_no_less_than_asked_and_hardly_longer(
+            values in prop::collection::vec(0..1_000_u16, 1..400),
+            span in 0..200_usize,
+        ) {
+            let values: Vec<f32> = values.into_iter().map(f32::from).collect();
+            let mut window = Window::new(0.0);
+            for (second, &value) in values.iter().enumerate() {
+                let held = window.largest(1.0, span as f32, value);
+                let max_of = |span: usize| values[second.saturating_sub(span)..=second].iter().copied().fold(0.0, f32::max);
+                prop_assert!(held >= max_of(span), "{held} at {second}");
+                prop_assert!(held <= max_of(span + span.div_ceil(PARTS - 1) + 1), "{held} at {second}");
+            }
+        }
+
+        #[test]
+        fn a_short_window_is_exact(values in prop::collection::vec(0..1_000_u16, 1..100), span in 0..15_usize) {
+            let values: Vec<f32> = values.into_iter().map(f32::from).collect();
+            let mut window = Window::new(values[0]);
+            for (second, &value) in values.iter().enumerate() {
+                let least = values[second.saturating_sub(span)..=second].iter().copied().fold(f32::MAX, f32::min);
+                prop_assert_eq!(window.smallest(1.0, span as f32, value).to_bits(), least.to_bits());
+            }
+        }
+    }
+}
