@@ -39,8 +39,8 @@ struct Member {
 enum Stand {
     /// It runs or is about to.
     Ready,
-    /// For an operation; one with subrequests cannot be killed.
-    Waiting,
+    /// For an operation, or `captures`: for subrequests, which nothing may cut off.
+    Waiting { captures: bool },
     /// For one of these children.
     Joining(Vec<Ticket>),
     /// It has ended, well or not, with its results on its stack.
@@ -51,6 +51,8 @@ enum Stand {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum State {
     Alive,
+    /// Alive, and waits for subrequests.
+    Captures,
     Zombie,
     Gone,
 }
@@ -91,7 +93,12 @@ impl Crew {
 
     /// Somebody waits for something that the driver of the run has been or will be told.
     pub(crate) fn is_waiting(&self) -> bool {
-        self.members.iter().any(|member| matches!(member.stand, Stand::Waiting))
+        self.members.iter().any(|member| matches!(member.stand, Stand::Waiting { .. }))
+    }
+
+    /// Somebody waits for subrequests.
+    pub(crate) fn captures(&self) -> bool {
+        self.members.iter().any(|member| matches!(member.stand, Stand::Waiting { captures: true }))
     }
 
     pub(crate) fn order(&mut self) -> Option<Order> {
@@ -124,16 +131,16 @@ impl Crew {
         self.ready.push_front((ticket, arguments));
     }
 
-    pub(crate) fn wait(&mut self, ticket: Ticket, op: Op) {
+    pub(crate) fn wait(&mut self, ticket: Ticket, op: Op, captures: bool) {
         if let Some(member) = self.member(ticket) {
-            member.stand = Stand::Waiting;
+            member.stand = Stand::Waiting { captures };
             self.orders.push_back(Order::Begin(ticket, op));
         }
     }
 
     /// The operation of a thread is done: its stack, if it still waits.
     pub(crate) fn take_up(&mut self, ticket: Ticket) -> Option<*mut lua_State> {
-        let member = self.member(ticket).filter(|member| matches!(member.stand, Stand::Waiting))?;
+        let member = self.member(ticket).filter(|member| matches!(member.stand, Stand::Waiting { .. }))?;
         member.stand = Stand::Ready;
         Some(member.thread.state)
     }
@@ -191,6 +198,7 @@ impl Crew {
         match self.place(ticket).map(|place| &self.members[place].stand) {
             None => State::Gone,
             Some(Stand::Ended(_)) => State::Zombie,
+            Some(Stand::Waiting { captures: true }) => State::Captures,
             Some(_) => State::Alive,
         }
     }
@@ -199,12 +207,12 @@ impl Crew {
     /// to the caller to be dropped.
     pub(crate) fn kill(&mut self, ticket: Ticket, unbegun: &mut Option<Order>) -> State {
         let state = self.state(ticket);
-        let Some(place) = self.place(ticket) else { return state };
+        let Some(place) = self.place(ticket).filter(|_| state != State::Captures) else { return state };
         let member = self.members.remove(place);
         if state == State::Alive {
             self.alive -= 1;
         }
-        if matches!(member.stand, Stand::Waiting) {
+        if matches!(member.stand, Stand::Waiting { .. }) {
             let begins = |order: &Order| matches!(order, Order::Begin(of, _) if *of == ticket);
             match self.orders.iter().position(begins) {
                 Some(place) => *unbegun = self.orders.remove(place),

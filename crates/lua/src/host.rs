@@ -101,6 +101,8 @@ pub(crate) struct Block {
 pub(crate) enum Pending {
     Exit(u16),
     Wait(Op),
+    /// Waits for subrequests, which nothing may cut off.
+    Capture(Op),
     /// A light thread with this ticket begins; it and its arguments are yielded.
     Spawn(Ticket),
     /// Waits for the children that it said it expects.

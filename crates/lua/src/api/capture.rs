@@ -9,7 +9,7 @@ use crate::{
     Captured, Op, Reply, Sharing, Subrequest, SubrequestBody,
     abi::{Export, HostPtr, Text},
     exchange::Exchange,
-    host::{Host, MISSING, NO_REQUEST, OK},
+    host::{Host, MISSING, NO_REQUEST, OK, Pending},
     subrequest::{self, MOST},
     task::CtxSlot,
 };
@@ -154,7 +154,7 @@ extern "C" fn capture_begin(host: HostPtr) -> i32 {
                 answers.replace(captured);
                 Reply::Done
             };
-            host.wait_for(Op::Detached(Box::pin(work)));
+            host.will_yield_for(Pending::Capture(Op::Detached(Box::pin(work))));
             i32::try_from(number).unwrap_or(i32::MAX)
         }
     }

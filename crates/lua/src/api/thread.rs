@@ -11,6 +11,7 @@ use crate::{
 const ALIVE: i32 = 0;
 const ZOMBIE: i32 = 1;
 const GONE: i32 = 2;
+const CAPTURES: i32 = 3;
 
 pub(super) fn exports() -> Vec<Export> {
     vec![
@@ -19,6 +20,7 @@ pub(super) fn exports() -> Vec<Export> {
         Export::new("thread_expect", thread_expect as extern "C" fn(_, _, _) -> _),
         Export::new("thread_join", thread_join as extern "C" fn(_) -> _),
         Export::new("thread_collect", thread_collect as extern "C" fn(_, _) -> _),
+        Export::new("thread_captures", thread_captures as extern "C" fn(_) -> _),
         Export::new("thread_kill", thread_kill as extern "C" fn(_, _) -> _),
     ]
 }
@@ -38,6 +40,7 @@ extern "C" fn thread_spawn(host: HostPtr) -> i32 {
 const fn code(state: State) -> i32 {
     match state {
         State::Alive => ALIVE,
+        State::Captures => CAPTURES,
         State::Zombie => ZOMBIE,
         State::Gone => GONE,
     }
@@ -64,6 +67,11 @@ extern "C" fn thread_join(host: HostPtr) -> i32 {
 
 extern "C" fn thread_collect(host: HostPtr, number: i32) -> i32 {
     host.get().will_yield_for(Pending::Collect(ticket(number)))
+}
+
+/// Whether a thread of the run waits for subrequests.
+extern "C" fn thread_captures(host: HostPtr) -> i32 {
+    i32::from(host.get().crew.borrow().as_ref().is_some_and(|crew| crew.captures()))
 }
 
 /// Answers how the thread was: only one that was alive has been killed.

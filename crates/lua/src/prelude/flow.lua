@@ -4,7 +4,7 @@ local kit = ...
 local ngx = kit.ngx
 
 local block, host, wait, disabled = kit.block, kit.host, kit.wait, kit.disabled
-local flow_exit, flow_sleep = kit.C.flow_exit, kit.C.flow_sleep
+local flow_exit, flow_sleep, thread_captures = kit.C.flow_exit, kit.C.flow_sleep, kit.C.thread_captures
 local band = require("bit").band
 local error, select, tonumber, tostring, type = error, select, tonumber, tostring, type
 local byte, find, format, gsub, sub = string.byte, string.find, string.format, string.gsub, string.sub
@@ -53,6 +53,9 @@ function ngx.exit(status)
         end
         code = 200
     end
+    if not ends_connection[code] and thread_captures(host) == 1 then
+        error("attempt to abort with pending subrequests", 2)
+    end
     flow_exit(host, code)
     -- The head of a response is on its way and waits for nobody: the status holds, the handler ends by itself.
     if phase == HEADER_FILTER then
@@ -89,6 +92,9 @@ function ngx.redirect(uri, status)
         error(format('unsafe byte "0x%02x" in redirect uri "%s"', byte(uri, at), shown), 2)
     end
     ngx.header.Location = uri
+    if thread_captures(host) == 1 then
+        error("attempt to abort with pending subrequests", 2)
+    end
     flow_exit(host, status)
     return wait()
 end
@@ -136,6 +142,9 @@ function ngx.exec(...)
     end
     if ngx.headers_sent then
         error("attempt to call ngx.exec after sending out response headers", 2)
+    end
+    if thread_captures(host) == 1 then
+        error("attempt to abort with pending subrequests", 2)
     end
     flow_exec(host, path, #path, own, #own)
     return wait()

@@ -15,7 +15,7 @@ local band = require("bit").band
 local error, select, setmetatable, type = error, select, setmetatable, type
 
 local YIELDABLE = kit.YIELDABLE
-local ALIVE, ZOMBIE, GONE = 0, 1, 2
+local ALIVE, ZOMBIE, GONE, CAPTURES = 0, 1, 2, 3
 
 local tickets = setmetatable({}, { __mode = "k" })
 -- Weak on both sides: a parent's stack has its children.
@@ -99,6 +99,9 @@ function thread.kill(co)
     if state == ALIVE then
         return 1
     end
+    if state == CAPTURES then
+        return nil, "pending subrequests"
+    end
     return nil, state == ZOMBIE and "already terminated" or "already waited or killed"
 end
 
@@ -109,7 +112,7 @@ function kit.thread_status(co)
         return nil
     end
     local state = thread_state(host, ticket)
-    if state == ALIVE then
+    if state == ALIVE or state == CAPTURES then
         return "running"
     end
     local parent = parents[co]

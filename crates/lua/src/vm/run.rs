@@ -242,7 +242,7 @@ impl Vm {
             unsafe { ffi::lua_settop(thread.state, 0) };
             match meaning {
                 Some(Pending::Exit(status)) => return Outcome::Step(Step::Done(Verdict::Exit(status))),
-                Some(Pending::Wait(op)) => {
+                Some(Pending::Wait(op) | Pending::Capture(op)) => {
                     return Outcome::Step(Step::Wait(Task { phase, run: Run::Single(thread, Some(op)) }));
                 }
                 // A yield that is not meant for the host has nobody to go to: as in OpenResty the handler goes on,
@@ -288,7 +288,8 @@ impl Vm {
         unsafe { ffi::lua_settop(state, 0) };
         match meaning {
             Some(Pending::Exit(status)) => return Some(Outcome::Step(Step::Done(Verdict::Exit(status)))),
-            Some(Pending::Wait(op)) => self.with_crew(|crew| crew.wait(ticket, op)),
+            Some(Pending::Wait(op)) => self.with_crew(|crew| crew.wait(ticket, op, false)),
+            Some(Pending::Capture(op)) => self.with_crew(|crew| crew.wait(ticket, op, true)),
             Some(Pending::Join) => self.with_crew(|crew| crew.join(ticket)),
             Some(Pending::Collect(child)) => {
                 self.deliver(child, ticket);

@@ -307,3 +307,21 @@ fn ended_threads_are_given_back() {
     let after = settled(30);
     assert!(after < before + (64 << 10), "{before} bytes grew to {after}");
 }
+
+#[test]
+fn nothing_cuts_off_a_subrequest() {
+    let spawned = "local t = ngx.thread.spawn(function() ngx.say(ngx.location.capture('/a').status) end)";
+    let said = |rest: &str| Host::new().say(&format!("{spawned} {rest}"));
+    assert_eq!(
+        said(
+            "ngx.say(coroutine.status(t)) ngx.say(ngx.thread.kill(t)) ngx.thread.wait(t) ngx.say(ngx.thread.kill(t))"
+        ),
+        "running\nnilpending subrequests\n203\nnilalready waited or killed\n"
+    );
+    for call in ["ngx.exit, 403", "ngx.redirect, '/x'", "ngx.exec, '/x'"] {
+        let error = said(&format!("local _, why = pcall({call}) ngx.thread.wait(t) ngx.say(why)"));
+        assert_eq!(error, "203\nattempt to abort with pending subrequests\n", "{call}");
+    }
+    let mut request = Request::get("/");
+    assert_eq!(Host::new().answer(&format!("{spawned} ngx.exit(444)"), &mut request).0, Verdict::Exit(444));
+}
