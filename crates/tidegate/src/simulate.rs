@@ -7,6 +7,7 @@
 //! Invariant: what is printed depends on the arguments and the files alone. Not here: how a world goes
 //! by, which is `tidegate_sim`'s.
 
+mod history;
 pub(crate) mod input;
 mod seconds;
 mod table;
@@ -20,6 +21,7 @@ use clap::ValueEnum;
 use tidegate_sim::{Conditions, Contender, Demand, Report};
 
 use self::{
+    history::FromHistory,
     input::{Source, Subject},
     seconds::Seconds,
 };
@@ -27,7 +29,8 @@ use crate::{cli::Format, exit::Failure};
 
 const EXAMPLES: &str = "Examples:
   tidegate simulate --trace day.csv
-  tidegate simulate --trace day.csv --policy tidegate.yaml#orders --vs hpa,loop --start-up 5s,30s --buffer 0s,1s";
+  tidegate simulate --trace day.csv --policy tidegate.yaml#orders --vs hpa,loop --start-up 5s,30s --buffer 0s,1s
+  tidegate simulate --from-history 7d --policy tidegate.yaml#orders --vs hpa";
 
 /// Run scaling policies through recorded demand: what they cost, whom they hurt
 ///
@@ -37,8 +40,10 @@ const EXAMPLES: &str = "Examples:
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Simulate {
     /// Recorded demand: a CSV file of seconds and requests per second; may be repeated
-    #[arg(long = "trace", value_name = "FILE", required = true)]
+    #[arg(long = "trace", value_name = "FILE", required_unless_present = "from_history")]
     traces: Vec<PathBuf>,
+    #[command(flatten)]
+    history: FromHistory,
     /// Whose policy: FILE#FLEET, or the one that needs no file
     #[arg(long, value_name = "FILE#FLEET|default", default_value = "default")]
     policy: Source,
@@ -70,6 +75,9 @@ enum Baseline {
 impl Simulate {
     pub(crate) fn run(&self) -> Result<(), Failure> {
         let subject = self.policy.load(self.format)?;
+        if self.history.is_given() {
+            return self.look_back(&subject);
+        }
         let demands = self.demands()?;
         let mut report = Report::default();
         for (trace, demand) in &demands {
@@ -80,6 +88,26 @@ impl Simulate {
             }
         }
         self.print(&report, &subject).map_err(Failure::environment)
+    }
+
+    /// Runs what was recorded instead of a trace.
+    fn look_back(&self, subject: &Subject) -> Result<(), Failure> {
+        let mut report = Report::default();
+        if let Some(world) = self.history.world(subject, self.seed)? {
+            for buffer in &self.buffer {
+                let conditions = world.conditions(buffer.0);
+                for contender in self.contenders(subject, conditions) {
+                    let contender = match contender {
+                        Contender::Policy { name, .. } => {
+                            Contender::Policy { name, policy: Box::new(world.policy(subject, buffer.0)?) }
+                        }
+                        other => other,
+                    };
+                    report.add(&world.name, &world.demand, conditions, &contender);
+                }
+            }
+        }
+        self.print(&report, subject).map_err(Failure::environment)
     }
 
     /// Each trace under the name that it was given by.

@@ -97,3 +97,38 @@ fn a_match_hour_costs_the_same_in_a_gateway_and_in_a_simulation() {
     );
     assert!((live / expected - 1.0).abs() <= 0.1, "{live} in a gateway, {expected} in a simulation");
 }
+
+#[test]
+fn recorded_demand_is_simulated_with_instances_as_they_were() {
+    let mut tidegate = Tidegate::setup(TIDEGATE).file("odds.lua", "ngx.say('7:2')").start(CONFIG);
+    let load = crate::load::Load::start(&format!("http://{}/", tidegate.addr()), 80, 5);
+    load.assert_nothing_failed();
+    tidegate.signal(tidegate_testkit::process::Signal::TERM);
+    assert!(tidegate.wait_exit(PATIENCE).success());
+    let state = tidegate.dir().join(".tidegate/tidegate").display().to_string();
+    let policy = format!("{}#odds", tidegate.config_path().display());
+    let simulate = |arguments: &[&str]| {
+        Command::new(TIDEGATE)
+            .args(["simulate", "--format", "json", "--from-history", "1h"])
+            .args(arguments)
+            .output()
+            .unwrap()
+    };
+    let output = simulate(&["--policy", &policy, "--state", &state, "--capacity", "10", "--vs", "hpa"]);
+    let told: serde_json::Value =
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
+    let runs = told["runs"].as_array().unwrap();
+    assert_eq!(
+        (runs.len(), &runs[0]["policy"], &runs[0]["startUpSeconds"]),
+        (8, &"odds".into(), &1.into()),
+        "{told}"
+    );
+    // Ten instances for most of five seconds are about a hundredth of an hour.
+    let hours = runs[0]["instanceHours"].as_f64().unwrap();
+    assert!((0.004..0.03).contains(&hours), "{told}");
+    let output = simulate(&["--fleet", "evens", "--state", &state]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(1) && said.contains("no demand of evens"), "{said}");
+    let output = simulate(&["--state", &state]);
+    assert!(String::from_utf8_lossy(&output.stderr).contains("whose history?"), "{output:?}");
+}
