@@ -23,6 +23,7 @@ mod thread;
 mod time;
 mod timer;
 mod tls;
+mod udp;
 mod variable;
 
 use crate::abi::Export;
@@ -50,6 +51,7 @@ pub(crate) fn exports() -> Vec<Export> {
         time::exports(),
         timer::exports(),
         tls::exports(),
+        udp::exports(),
         variable::exports(),
     ]
     .into_iter()

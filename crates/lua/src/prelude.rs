@@ -37,6 +37,7 @@ const PARTS: &[(&str, &str)] = &[
     ("worker", include_str!("prelude/worker.lua")),
     ("socket", include_str!("prelude/socket.lua")),
     ("job", include_str!("prelude/job.lua")),
+    ("datagram", include_str!("prelude/datagram.lua")),
     ("library", include_str!("prelude/library.lua")),
     ("request_socket", include_str!("prelude/request_socket.lua")),
     ("script", include_str!("prelude/script.lua")),

@@ -25,6 +25,7 @@ use self::{
     resolver::Resolver,
     tcp::{Outcome, Tcp, Timeouts},
     tls::{Session, Trust},
+    udp::Udp,
 };
 
 pub(crate) mod busy;
@@ -40,6 +41,7 @@ mod stream;
 pub(crate) mod tcp;
 #[expect(unsafe_code, reason = "the border to AWS-LC")]
 pub(crate) mod tls;
+pub(crate) mod udp;
 
 /// What sockets are unless told otherwise.
 #[derive(Debug, Clone)]
@@ -72,6 +74,7 @@ impl From<&SocketSettings> for Defaults {
 #[derive(Clone)]
 pub(crate) enum Entry {
     Tcp(Rc<Tcp>),
+    Udp(Rc<Udp>),
     Session(Rc<Session>),
 }
 
@@ -79,7 +82,7 @@ pub(crate) enum Entry {
 pub(crate) struct Sockets {
     entries: RefCell<Slab<Entry>>,
     pub(crate) pools: Rc<Pools>,
-    resolver: Rc<Resolver>,
+    pub(crate) resolver: Rc<Resolver>,
     pub(crate) defaults: RefCell<Defaults>,
     requests: Cell<u64>,
     /// What servers must be trusted by; unless it is configured, found when it is needed first.
@@ -120,7 +123,7 @@ impl Sockets {
     pub(crate) fn session(&self, number: u32) -> Option<Rc<Session>> {
         match self.entries.borrow().get(number as usize)? {
             Entry::Session(session) => Some(Rc::clone(session)),
-            Entry::Tcp(_) => None,
+            Entry::Tcp(_) | Entry::Udp(_) => None,
         }
     }
 
@@ -139,15 +142,28 @@ impl Sockets {
     pub(crate) fn tcp(&self, number: u32) -> Option<Rc<Tcp>> {
         match self.entries.borrow().get(number as usize)? {
             Entry::Tcp(tcp) => Some(Rc::clone(tcp)),
-            Entry::Session(_) => None,
+            Entry::Udp(_) | Entry::Session(_) => None,
+        }
+    }
+
+    pub(crate) fn new_udp(&self) -> Option<i32> {
+        self.insert(Entry::Udp(Rc::new(Udp::new(self.defaults.borrow().timeouts.receive))))
+    }
+
+    pub(crate) fn udp(&self, number: u32) -> Option<Rc<Udp>> {
+        match self.entries.borrow().get(number as usize)? {
+            Entry::Udp(udp) => Some(Rc::clone(udp)),
+            Entry::Tcp(_) | Entry::Session(_) => None,
         }
     }
 
     /// Nobody has the number any more.
     pub(crate) fn release(&self, number: u32) {
         let entry = self.entries.borrow_mut().try_remove(number as usize);
-        if let Some(Entry::Tcp(tcp)) = entry {
-            drop(tcp.detach());
+        match entry {
+            Some(Entry::Tcp(tcp)) => drop(tcp.detach()),
+            Some(Entry::Udp(udp)) => udp.close(),
+            Some(Entry::Session(_)) | None => {}
         }
     }
 
@@ -176,17 +192,36 @@ impl Drop for Sockets {
     }
 }
 
+/// A socket that a request can own.
+pub(crate) trait Owned {
+    /// The number of the request; 0 is none.
+    fn request(&self) -> &Cell<u64>;
+
+    /// The request is over.
+    fn abandon(&self);
+}
+
+impl Owned for Tcp {
+    fn request(&self) -> &Cell<u64> {
+        &self.request
+    }
+
+    fn abandon(&self) {
+        drop(self.detach());
+    }
+}
+
 /// A request that owns sockets. Dropping it closes them.
 pub(crate) struct Owner {
     pub(crate) number: u64,
-    sockets: RefCell<Vec<Weak<Tcp>>>,
+    sockets: RefCell<Vec<Weak<dyn Owned>>>,
     pruned_at: Cell<usize>,
 }
 
 impl Owner {
     /// Takes a socket over.
-    pub(crate) fn adopt(&self, tcp: &Rc<Tcp>) {
-        if tcp.request.replace(self.number) == self.number {
+    pub(crate) fn adopt(&self, socket: &Rc<dyn Owned>) {
+        if socket.request().replace(self.number) == self.number {
             return;
         }
         let mut sockets = self.sockets.borrow_mut();
@@ -194,16 +229,16 @@ impl Owner {
             sockets.retain(|socket| socket.strong_count() > 0);
             self.pruned_at.set(2 * sockets.len() + 16);
         }
-        sockets.push(Rc::downgrade(tcp));
+        sockets.push(Rc::downgrade(socket));
     }
 }
 
 impl Drop for Owner {
     fn drop(&mut self) {
-        for tcp in self.sockets.take().into_iter().filter_map(|socket| socket.upgrade()) {
-            if tcp.request.get() == self.number {
-                drop(tcp.detach());
-                tcp.request.set(0);
+        for socket in self.sockets.take().into_iter().filter_map(|socket| socket.upgrade()) {
+            if socket.request().get() == self.number {
+                socket.abandon();
+                socket.request().set(0);
             }
         }
     }

@@ -9,7 +9,7 @@ use crate::{
     abi::{Export, HostPtr, Text},
     host::{Host, NO_REQUEST, OK},
     socket::{
-        Owner,
+        Owned, Owner,
         busy::Wait,
         connect::Target,
         failure,
@@ -117,7 +117,7 @@ extern "C" fn tcp_connect(
 ) -> i32 {
     let host = host.get();
     let Some(tcp) = host.sockets.tcp(number) else { return CLOSED };
-    if let Some(refused) = refuse_others(host, &tcp) {
+    if let Some(refused) = refuse_others(host, tcp.request.get()) {
         return refused;
     }
     if let Err(cause) = tcp.check_busy(&[Wait::Connect, Wait::Read, Wait::Write]) {
@@ -219,7 +219,7 @@ fn receive(host: &Host, number: u32, begin: impl FnOnce(&Tcp) -> Outcome<Receive
     if tcp.may_receive() == Err(Cause::NotConnected) {
         return CLOSED;
     }
-    if let Some(refused) = refuse_others(host, &tcp) {
+    if let Some(refused) = refuse_others(host, tcp.request.get()) {
         return refused;
     }
     if let Err(cause) = tcp.may_receive() {
@@ -268,7 +268,7 @@ extern "C" fn tcp_send(host: HostPtr, number: u32, bytes: Text, length: usize) -
     if tcp.may_send() == Err(Cause::NotConnected) {
         return CLOSED;
     }
-    if let Some(refused) = refuse_others(host, &tcp) {
+    if let Some(refused) = refuse_others(host, tcp.request.get()) {
         return refused;
     }
     if let Err(cause) = tcp.may_send() {
@@ -318,7 +318,7 @@ extern "C" fn tcp_shutdown(host: HostPtr, number: u32, how: i32) -> i32 {
     if tcp.link().is_none() {
         return CLOSED;
     }
-    if let Some(refused) = refuse_others(host, &tcp) {
+    if let Some(refused) = refuse_others(host, tcp.request.get()) {
         return refused;
     }
     let (how, waits): (_, &[_]) = match how {
@@ -453,14 +453,13 @@ extern "C" fn tcp_set_option(host: HostPtr, number: u32, name: Text, length: usi
 }
 
 /// Makes the running request the one that the socket belongs to.
-fn adopt(host: &Host, tcp: &Rc<Tcp>) -> bool {
-    let adopt = |owner: &Owner| owner.adopt(tcp);
+pub(super) fn adopt<S: Owned + 'static>(host: &Host, socket: &Rc<S>) -> bool {
+    let adopt = |owner: &Owner| owner.adopt(&(Rc::clone(socket) as Rc<dyn Owned>));
     host.with_state(|state| adopt(state.sockets.get_or_insert_with(|| host.sockets.new_request()))).is_some()
 }
 
-/// Whether the socket belongs to a request that is not the running one.
-pub(super) fn refuse_others(host: &Host, tcp: &Tcp) -> Option<i32> {
-    let owner = tcp.request.get();
+/// Whether a socket that belongs to a request, 0 being none, is another's than the running one's.
+pub(super) fn refuse_others(host: &Host, owner: u64) -> Option<i32> {
     if owner == 0 {
         return None;
     }
@@ -475,7 +474,7 @@ fn usable(host: &Host, tcp: &Tcp) -> Result<(), i32> {
     if tcp.link().is_none() && !tcp.busy.is(Wait::Connect) {
         return Err(CLOSED);
     }
-    if let Some(refused) = refuse_others(host, tcp) {
+    if let Some(refused) = refuse_others(host, tcp.request.get()) {
         return Err(refused);
     }
     tcp.check_busy(&[Wait::Connect, Wait::Read, Wait::Write]).map_err(|cause| failed(host, cause))

@@ -41,7 +41,7 @@ extern "C" fn tcp_handshake(
 ) -> i32 {
     let host = host.get();
     let Some(tcp) = host.sockets.tcp(number).filter(|tcp| tcp.is_open()) else { return CLOSED };
-    if let Some(refused) = refuse_others(host, &tcp) {
+    if let Some(refused) = refuse_others(host, tcp.request.get()) {
         return refused;
     }
     if let Err(cause) = tcp.check_busy(&[Wait::Connect, Wait::Read, Wait::Write]) {

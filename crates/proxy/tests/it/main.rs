@@ -6,6 +6,7 @@ mod bodies;
 mod budget;
 mod chores;
 mod cosockets;
+mod datagrams;
 mod files;
 mod filters;
 mod forwarding;
