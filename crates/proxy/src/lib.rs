@@ -5,7 +5,7 @@
 //! Workers share three things: the published configuration, the counters, and how many requests each
 //! endpoint is working on.
 //!
-//! A request goes through [`connection`] (reads it, finds its [`site::Route`], runs Lua), [`forward`]
+//! A request goes through [`connection`] (reads it, finds its [`site::Route`]), [`respond`] (its phases), [`forward`]
 //! (endpoint, retries, upload), [`receive`] (the answer) and [`relay`] (bodies). [`http`] is the one
 //! strict reading of messages; [`wait`] and [`deadline`] bound every wait.
 //!
