@@ -1,0 +1,52 @@
+//! How good the default scaling policy is: beside HPA, the tuned loop and what is possible.
+
+mod demands;
+mod generated;
+mod limit;
+mod runs;
+mod table;
+
+use std::{io, path::PathBuf, process::ExitCode};
+
+use anyhow::Result;
+use clap::Parser;
+
+/// Runs the default policy and its baselines through recorded and generated demand.
+#[derive(Debug, Parser)]
+struct Args {
+    /// Where the recordings are.
+    #[arg(long, env = "TIDEGATE_TRACES", default_value = "../shared/traces")]
+    traces: PathBuf,
+    /// Only demands whose names contain one of these.
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
+    #[arg(long, value_delimiter = ',', default_value = "5,30,120")]
+    start_up: Vec<u32>,
+    #[arg(long, value_delimiter = ',', default_value = "0,1")]
+    buffer: Vec<u32>,
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// How many runs at once.
+    #[arg(long, default_value_t = 2)]
+    threads: usize,
+    /// Runs of the baselines are read from here where they are, and written there.
+    #[arg(long)]
+    baselines: Option<PathBuf>,
+}
+
+fn main() -> ExitCode {
+    match run(&Args::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: &Args) -> Result<()> {
+    let demands = demands::load(&args.traces, &args.only, args.seed)?;
+    let report = runs::all(args, &demands)?;
+    table::print(&report, &demands, &mut io::stdout().lock())?;
+    Ok(())
+}

@@ -1,0 +1,136 @@
+//! The table: one row for each demand under each condition, with the goals that it hits and misses.
+
+use std::io::{self, Write};
+
+use tidegate_sim::{Conditions, Figures, Report, Run, report::OBJECTIVE};
+
+use crate::{
+    demands::{Kind, Known, Use},
+    limit,
+};
+
+/// Of the tuned loop's actions.
+const ACTIONS: f64 = 1.0 / 3.0;
+/// What requests from silence may suffer at the cost of HPA at this target.
+const FROM_SILENCE: (f64, f64) = (0.01, 0.5);
+
+pub(crate) fn print(report: &Report, demands: &[Known], output: &mut impl Write) -> io::Result<()> {
+    writeln!(
+        output,
+        "| demand | S | W | cost | violated | actions/day | loop: cost, actions | HPA at that cost | goals |"
+    )?;
+    writeln!(output, "| --- | --- | --- | --- | --- | --- | --- | --- | --- |")?;
+    for known in demands {
+        for own in report.runs.iter().filter(|run| run.trace == known.name && run.policy == "default") {
+            Row::new(report, known, own).print(known, output)?;
+        }
+    }
+    writeln!(output)?;
+    for used in [Use::Developed, Use::HeldOut, Use::Generated] {
+        let names: Vec<_> =
+            demands.iter().filter(|known| known.used == used).map(|known| known.name).collect();
+        writeln!(output, "{}: {}", used.label(), names.join(", "))?;
+    }
+    Ok(())
+}
+
+/// The default policy's run beside the best of the baselines.
+struct Row<'a> {
+    own: &'a Run,
+    conditions: Conditions,
+    /// The cheapest loop that holds the objective.
+    tuned: Option<Figures>,
+    /// The least that a loop violates without being dearer.
+    tuned_at_cost: Option<f64>,
+    hpa_at_cost: Option<f64>,
+    hpa: Vec<&'a Run>,
+}
+
+impl<'a> Row<'a> {
+    fn new(report: &'a Report, known: &Known, own: &'a Run) -> Self {
+        let conditions = Conditions { start_up: own.start_up_seconds, buffer: own.buffer_seconds };
+        let tuned = report.cheapest(known.name, "loop", conditions, OBJECTIVE).map(|run| run.figures);
+        let of = |policy: &str| {
+            let same = |run: &&Run| {
+                let under = Conditions { start_up: run.start_up_seconds, buffer: run.buffer_seconds };
+                run.trace == known.name && run.policy == policy && under == conditions
+            };
+            report.runs.iter().filter(same).collect::<Vec<_>>()
+        };
+        let affordable = |run: &&&Run| run.figures.cost_over_floor <= own.figures.cost_over_floor;
+        let least = |runs: &[&Run]| {
+            let violated = runs.iter().filter(affordable).map(|run| run.figures.violated_requests);
+            violated.reduce(f64::min)
+        };
+        let hpa = of("hpa");
+        Self { own, conditions, tuned, tuned_at_cost: least(&of("loop")), hpa_at_cost: least(&hpa), hpa }
+    }
+
+    /// Each goal that applies, and whether it was hit.
+    fn goals(&self, known: &Known) -> Vec<(&'static str, bool)> {
+        let (own, Conditions { start_up, buffer }) = (&self.own.figures, self.conditions);
+        let mut goals = Vec::new();
+        if known.kind == Kind::Silent {
+            if (start_up, buffer) == (5, 10) {
+                let half = self.hpa.iter().find(|run| run.target == Some(FROM_SILENCE.1));
+                let affordable = half.is_some_and(|half| own.cost_over_floor <= half.figures.cost_over_floor);
+                goals.push(("silence", own.violated_requests <= FROM_SILENCE.0 && affordable));
+            }
+            return goals;
+        }
+        if let Some(tuned) = self.tuned {
+            let holds = own.violated_requests <= OBJECTIVE;
+            goals.push(("0.1 %", holds));
+            goals.push(("loop", holds && own.cost_over_floor <= tuned.cost_over_floor));
+            goals.push(("actions", own.actions_per_day <= tuned.actions_per_day * ACTIONS));
+            let most = match (start_up, known.kind) {
+                (5, Kind::Smooth) => Some(1.10),
+                (5, _) => Some(1.25),
+                (30, _) => Some(1.20),
+                _ => None,
+            };
+            if let Some(most) = most.filter(|_| buffer == 1) {
+                goals.push(("cost", holds && own.cost_over_floor <= most));
+            }
+        } else if let Some(tuned) = self.tuned_at_cost {
+            goals.push(("half of the loop's", own.violated_requests <= tuned / 2.0));
+        }
+        if let (Some(hpa), Kind::Bursty) = (self.hpa_at_cost, known.kind) {
+            let factor = if start_up == 5 { 10.0 } else { 3.0 };
+            goals.push(("HPA", own.violated_requests * factor <= hpa));
+        }
+        goals
+    }
+
+    fn print(&self, known: &Known, output: &mut impl Write) -> io::Result<()> {
+        let (own, Conditions { start_up, buffer }) = (&self.own.figures, self.conditions);
+        let tuned = self.tuned.map_or_else(
+            || format!("none; {} at this cost", self.tuned_at_cost.map_or("–".to_owned(), share)),
+            |tuned| format!("{:.3}, {:.0}", tuned.cost_over_floor, tuned.actions_per_day),
+        );
+        let goals: Vec<_> = self
+            .goals(known)
+            .into_iter()
+            .map(|(goal, hit)| format!("{goal} {}", if hit { "hit" } else { "missed" }))
+            .collect();
+        let limit = (own.violated_requests > OBJECTIVE && buffer == 0).then(|| {
+            let least = limit::violated_at(&known.demand, start_up, own.instance_hours * 3_600.0);
+            format!("; at this cost at least {} are violated", share(least))
+        });
+        writeln!(
+            output,
+            "| {} | {start_up} | {buffer} | {:.3} | {} | {:.0} | {tuned} | {} | {}{} |",
+            known.name,
+            own.cost_over_floor,
+            share(own.violated_requests),
+            own.actions_per_day,
+            self.hpa_at_cost.map_or("–".to_owned(), share),
+            goals.join(", "),
+            limit.unwrap_or_default(),
+        )
+    }
+}
+
+fn share(share: f64) -> String {
+    format!("{:.3} %", share * 100.0)
+}
