@@ -422,7 +422,7 @@ impl tidegate_lua::Exchange for Exchange {
     fn answer_end(&self) -> AnswerEnd {
         if self.is_raw {
             AnswerEnd::Raw
-        } else if self.headers_sent && self.request.method() == b"HEAD" {
+        } else if (self.headers_sent || self.is_committed()) && self.request.method() == b"HEAD" {
             AnswerEnd::HeaderOnly
         } else if self.is_ended {
             AnswerEnd::Ended

@@ -54,9 +54,10 @@ impl Connection {
             }
         }
         let path = String::from_utf8_lossy(self.exchange.request.path());
+        let doing = if entry == Entry::Server { "internally redirecting to" } else { "processing" };
         tracing::error!(
             route = %route.name,
-            "rewrite or internal redirection cycle while internally redirecting to \"{path}\""
+            "rewrite or internal redirection cycle while {doing} \"{path}\""
         );
         (route, self.fail(site, route, 500).await)
     }

@@ -42,7 +42,8 @@ local function set(_, name, value)
     if code == NO_REQUEST then
         error("no request found", 2)
     end
-    if variable_get(host, name, #name) == MISSING then
+    -- Names that only begin like one that is known are none of their own.
+    if match(name, "^arg_") or match(name, "^cookie_") or variable_get(host, name, #name) == MISSING then
         error('variable "' .. name .. '" not found for writing; maybe it is a built-in variable that is not changeable or '
             .. 'you forgot to use "set $' .. name .. " '';\" in the config file to define it first", 2)
     end
