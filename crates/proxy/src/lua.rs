@@ -9,7 +9,7 @@ use std::{
 };
 
 use tidegate_lua::{
-    Handler, Op, Order, Phase, Reply, RequestState, ScriptError, Step, Task, Ticket, Verdict, Vm,
+    Handler, Level, Line, Op, Order, Phase, Reply, RequestState, ScriptError, Step, Task, Ticket, Verdict, Vm,
 };
 use tokio::task::{AbortHandle, JoinSet};
 
@@ -21,15 +21,24 @@ async fn sleep(span: std::time::Duration) -> Reply {
     Reply::Done
 }
 
-/// Runs `handler` to its end. What it waits for, other than time, `perform` does.
+/// What the driver of a run asks of who has the request and its client.
+pub(crate) enum Demand {
+    Perform(Op),
+    /// Returns when the client has gone, and may be given up at any time.
+    Watch,
+}
+
+/// Runs `handler` to its end. What it waits for, other than time, `perform` does. Where the route says so, a client that
+/// goes away ends it.
 pub(crate) async fn run(
     worker: &Worker,
     route: &Route,
     handler: &Handler,
     phase: Phase,
     exchange: &mut Exchange,
-    mut perform: impl AsyncFnMut(&mut Exchange, Op) -> Result<Reply, Error>,
+    mut perform: impl AsyncFnMut(&mut Exchange, Demand) -> Result<Reply, Error>,
 ) -> Result<Verdict, Error> {
+    let watches = route.check_client_abort && MAY_BE_ABORTED.contains(&phase);
     let mut step = worker.vm.start(handler, phase, exchange);
     let mut waits = None;
     loop {
@@ -42,13 +51,25 @@ pub(crate) async fn run(
             }
             Step::Wait(mut task) => {
                 let (ticket, reply) = match task.sole_op() {
-                    Some(Op::Sleep(span)) => (Ticket::ENTRY, sleep(span).await),
-                    Some(Op::Detached(work)) => (Ticket::ENTRY, work.await),
-                    Some(op) => (Ticket::ENTRY, perform(exchange, op).await?),
+                    Some(Op::Sleep(span)) if !watches => (Ticket::ENTRY, sleep(span).await),
+                    Some(Op::Detached(work)) if !watches => (Ticket::ENTRY, work.await),
+                    Some(Op::Sleep(span)) => {
+                        (Ticket::ENTRY, unless_gone(worker, exchange, &mut perform, sleep(span)).await?)
+                    }
+                    Some(Op::Detached(work)) => {
+                        (Ticket::ENTRY, unless_gone(worker, exchange, &mut perform, work).await?)
+                    }
+                    Some(op) => (Ticket::ENTRY, perform(exchange, Demand::Perform(op)).await?),
                     None => {
                         let waits = waits.get_or_insert_with(Waits::default);
                         waits.follow(&mut task);
-                        waits.next(async |op| perform(exchange, op).await).await?
+                        if let Some((ticket, op)) = waits.bound.pop_front() {
+                            (ticket, perform(exchange, Demand::Perform(op)).await?)
+                        } else if watches {
+                            unless_gone(worker, exchange, &mut perform, waits.next()).await??
+                        } else {
+                            waits.next().await?
+                        }
                     }
                 };
                 worker.set_lua_clock(Instant::now());
@@ -56,6 +77,29 @@ pub(crate) async fn run(
             }
         }
     }
+}
+
+/// Phases in which nginx looks whether the client is still there.
+const MAY_BE_ABORTED: [Phase; 5] =
+    [Phase::ServerRewrite, Phase::Rewrite, Phase::Access, Phase::Precontent, Phase::Content];
+
+/// Waits for `work`, as long as the client is there to get something of it.
+async fn unless_gone<T>(
+    worker: &Worker,
+    exchange: &mut Exchange,
+    perform: &mut impl AsyncFnMut(&mut Exchange, Demand) -> Result<Reply, Error>,
+    work: impl Future<Output = T>,
+) -> Result<T, Error> {
+    tokio::select! {
+        biased;
+        done = work => return Ok(done),
+        _ = perform(exchange, Demand::Watch) => {}
+    }
+    if worker.log.level >= Level::Info {
+        let text = "client prematurely closed connection";
+        worker.log.write(&Line { level: Level::Info, text, phase: None, exchange: Some(exchange) });
+    }
+    Err(Error::ClientGone)
 }
 
 /// The same in a phase in which there is nothing to read from or to write to the client.
@@ -66,7 +110,7 @@ pub(crate) async fn run_detached(
     phase: Phase,
     exchange: &mut Exchange,
 ) -> Result<Verdict, Error> {
-    let refuse = async |_: &mut Exchange, _| Ok(Reply::Failed("not possible in this phase".into()));
+    let refuse = async |_: &mut Exchange, _: Demand| Ok(Reply::Failed("not possible in this phase".into()));
     run(worker, route, handler, phase, exchange, refuse).await
 }
 
@@ -75,7 +119,6 @@ pub(crate) async fn run_alone(
     worker: &Worker,
     start: impl FnOnce(&Vm, &mut RequestState) -> Step,
 ) -> Result<Verdict, ScriptError> {
-    let refuse = async |_| Ok(Reply::Failed("there is no request".into()));
     let mut state = RequestState::default();
     worker.set_lua_clock(Instant::now());
     let mut step = start(&worker.vm, &mut state);
@@ -86,8 +129,14 @@ pub(crate) async fn run_alone(
             Step::Failed(error) => break Err(error),
             Step::Wait(mut task) => {
                 waits.follow(&mut task);
-                // It fails only where nothing is waited for, and then the run cannot go on.
-                let Ok((ticket, reply)) = waits.next(refuse).await else { break Ok(Verdict::Continue) };
+                let (ticket, reply) = match waits.bound.pop_front() {
+                    Some((ticket, _)) => (ticket, Reply::Failed("there is no request".into())),
+                    None => match waits.next().await {
+                        Ok(done) => done,
+                        // Nothing is waited for, so the run cannot go on.
+                        Err(_) => break Ok(Verdict::Continue),
+                    },
+                };
                 worker.set_lua_clock(Instant::now());
                 step = worker.vm.resume_alone(task, ticket, &reply, &mut state);
             }
@@ -128,14 +177,8 @@ impl Waits {
         self.aborts.insert(ticket, abort);
     }
 
-    /// Waits for the first to be done. What needs the request, `perform` does.
-    async fn next(
-        &mut self,
-        mut perform: impl AsyncFnMut(Op) -> Result<Reply, Error>,
-    ) -> Result<(Ticket, Reply), Error> {
-        if let Some((ticket, op)) = self.bound.pop_front() {
-            return Ok((ticket, perform(op).await?));
-        }
+    /// Waits for the first to be done of what needs neither the request nor its client.
+    async fn next(&mut self) -> Result<(Ticket, Reply), Error> {
         loop {
             match self.tasks.join_next().await {
                 Some(Ok((ticket, reply))) => {

@@ -1,6 +1,6 @@
 //! Has a request answered: phase by phase, by its route and by those that Lua sends it on to.
 
-use std::rc::Rc;
+use std::{future::poll_fn, rc::Rc};
 
 use tidegate_core::snapshot::LocalAnswer;
 use tidegate_lua::{Jump, Op, Phase, Reply, Verdict};
@@ -11,7 +11,8 @@ use crate::{
     error::Error,
     forward::{self, Outcome, Upgraded},
     http::body::{self, Framing},
-    local, lua,
+    local,
+    lua::{self, Demand},
     peer::Peer,
     site::{Route, Site, Value},
     tunnel,
@@ -256,13 +257,19 @@ impl Connection {
     ) -> Result<Verdict, Error> {
         let Self { line, exchange } = self;
         let worker = Rc::clone(&line.worker);
-        lua::run(&worker, route, handler, phase, exchange, async |exchange, op| match op {
-            Op::ReadBody => line.read_body(exchange, site).await,
-            Op::Flush => line.flush_lua(exchange, site, route).await,
-            Op::SendHead => line.send_head(exchange, site, route).await,
-            Op::Eof => line.end_lua(exchange, site, route).await.map(|()| Reply::Done),
-            Op::Socket { raw } => line.lend(exchange, site, raw).await,
-            Op::Sleep(_) | Op::Detached(_) => Ok(Reply::Done),
+        lua::run(&worker, route, handler, phase, exchange, async |exchange, demand| match demand {
+            Demand::Watch => {
+                poll_fn(|cx| line.stream.poll_gone(cx)).await;
+                Ok(Reply::Done)
+            }
+            Demand::Perform(op) => match op {
+                Op::ReadBody => line.read_body(exchange, site).await,
+                Op::Flush => line.flush_lua(exchange, site, route).await,
+                Op::SendHead => line.send_head(exchange, site, route).await,
+                Op::Eof => line.end_lua(exchange, site, route).await.map(|()| Reply::Done),
+                Op::Socket { raw } => line.lend(exchange, site, raw).await,
+                Op::Sleep(_) | Op::Detached(_) => Ok(Reply::Done),
+            },
         })
         .await
     }

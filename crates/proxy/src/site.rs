@@ -64,6 +64,8 @@ pub(crate) struct Route {
     pub(crate) need_request_body: bool,
     /// Of answers that are made here and name no type.
     pub(crate) default_type: Option<Rc<str>>,
+    /// A client that goes away ends the Lua that runs for it.
+    pub(crate) check_client_abort: bool,
     pub(crate) rewrite: Option<Handler>,
     pub(crate) access: Option<Handler>,
     pub(crate) precontent: Option<Handler>,
@@ -129,6 +131,7 @@ impl Site {
                 vars,
                 need_request_body: route.need_request_body,
                 default_type: default_type(route),
+                check_client_abort: route.check_client_abort,
                 rewrite,
                 access,
                 precontent,

@@ -53,8 +53,7 @@ record! {
         env: List<EnvironmentName> = optional,
         /// The request body is read before Lua runs; a route may say otherwise.
         need_request_body: bool = default("false"),
-        /// A client that goes away ends the Lua that runs for it, or calls what `ngx.on_abort` was given; a route may
-        /// say otherwise.
+        /// A client that goes away ends the Lua that runs for it and waits; a route may say otherwise.
         check_client_abort: bool = default("false"),
         /// `Content-Type` of answers that Lua makes and names none for; a route may say otherwise.
         default_type: text::Text = default("text/plain"),

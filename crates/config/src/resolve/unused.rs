@@ -44,11 +44,6 @@ fn without_effect(raw: &raw::File, snapshot: &Snapshot, report: &mut Report<'_>)
         keys.extend([
             ("codeCache", lua.code_cache != default.code_cache, place(&raw.code_cache)),
             (
-                "checkClientAbort",
-                raw.check_client_abort.value() == Some(&true),
-                place(&raw.check_client_abort),
-            ),
-            (
                 "bufferSize",
                 lua.sockets.buffer_bytes != default.sockets.buffer_bytes,
                 sockets.and_then(|sockets| place(&sockets.buffer_size)),

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "what a test cannot go on without has failed it")]
 
+mod aborts;
 mod bodies;
 mod budget;
 mod chores;
