@@ -3,9 +3,13 @@
 //! The parts share a table, the kit: [`base`](self) puts the host's functions into it, later parts
 //! what others need. What the host needs back it takes from the kit as well.
 
-use std::process;
+use std::{
+    collections::BTreeMap,
+    process,
+    sync::{Arc, Mutex, PoisonError},
+};
 
-use mlua::{Function, LightUserData, Lua, Table, Value};
+use mlua::{Function, LightUserData, Lua, Table, Value, chunk::ChunkMode};
 use tidegate_core::snapshot::LuaSettings;
 
 use crate::{Phase, WorkerIdentity, api, host, json, regex};
@@ -79,7 +83,7 @@ pub(crate) fn load(
         entry.set("address", LightUserData(export.address.cast_mut()))?;
         exports.set(export.name, entry)?;
     }
-    chunk(lua, "base", include_str!("prelude/base.lua")).call::<()>((
+    chunk(lua, "base", include_str!("prelude/base.lua"))?.call::<()>((
         &kit,
         [host::DECLARATIONS, regex::DECLARATIONS].concat(),
         exports,
@@ -91,7 +95,7 @@ pub(crate) fn load(
     kit.set("json", json::open(lua)?)?;
     kit.set("regex_cache", settings.regex_cache_entries)?;
     for &(name, source) in PARTS {
-        chunk(lua, name, source).call::<()>((
+        chunk(lua, name, source)?.call::<()>((
             &kit,
             worker.id,
             worker.count,
@@ -127,8 +131,21 @@ fn phases(lua: &Lua) -> mlua::Result<Table> {
     )
 }
 
-fn chunk<'a>(lua: &Lua, name: &str, source: &'a str) -> mlua::chunk::Chunk<'a> {
-    lua.load(source).set_name(format!("=ngx.{name}"))
+/// Parts in compiled form. Every VM of the process runs the same ones, and to parse them takes longer than all else
+/// that makes a VM.
+static COMPILED: Mutex<BTreeMap<&'static str, Arc<[u8]>>> = Mutex::new(BTreeMap::new());
+
+fn chunk(lua: &Lua, name: &'static str, source: &str) -> mlua::Result<Function> {
+    // Nothing panics while it holds the lock.
+    let compiled = || COMPILED.lock().unwrap_or_else(PoisonError::into_inner);
+    let known = compiled().get(name).cloned();
+    if let Some(code) = known {
+        return lua.load(&*code).set_mode(ChunkMode::Binary).into_function();
+    }
+    let function = lua.load(source).set_name(format!("=ngx.{name}")).into_function()?;
+    // With line numbers: errors name them.
+    compiled().insert(name, function.dump(false).into());
+    Ok(function)
 }
 
 /// `folder` from the root on, with a slash at its end; where the process runs if it is empty.

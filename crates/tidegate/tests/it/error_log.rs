@@ -47,7 +47,8 @@ fn an_error_of_a_script_is_told_as_openresty_does() {
     http::get(tidegate.addr(), "/fail");
     http::get(tidegate.addr(), "/filter");
     let thread = "lua entry thread aborted: runtime error: content_by_lua(nginx.conf:50):2: attempt to index";
-    let filter = "failed to run header_filter_by_lua*: header_filter_by_lua(nginx.conf:60):1: no\nstack traceback:";
+    let filter =
+        "failed to run header_filter_by_lua*: header_filter_by_lua(nginx.conf:60):1: no\nstack traceback:";
     eventually(PATIENCE, "both", || tidegate.log().contains(thread) && tidegate.log().contains(filter));
     let log = tidegate.log();
     assert!(log.contains("\nstack traceback:\ncoroutine 0:\n\t"), "{log}");
