@@ -55,7 +55,7 @@ const RECORDED: [(&str, &str, Kind, Use); 7] = [
     ("azure_functions_500_total_60s.csv", "Azure 500", Kind::Smooth, Use::Developed),
     ("nab_nyc_taxi_1800s.csv", "Taxi", Kind::Smooth, Use::HeldOut),
     ("nab_twitter_aapl_300s.csv", "Twitter", Kind::Bursty, Use::HeldOut),
-    ("azure_llm_code_2023_tokens_1s.csv", "Azure LLM", Kind::Silent, Use::HeldOut),
+    ("azure_llm_code_2023_tokens_1s.csv", "Azure LLM", Kind::Silent, Use::Developed),
 ];
 
 /// What `folder` has of the recordings, and the generated demands; only those whose names contain `only`.

@@ -1,8 +1,7 @@
-//! How good the default scaling policy is: beside HPA, the tuned loop and what is possible.
+//! How good the default scaling policy is: beside HPA and the tuned loop.
 
 mod demands;
 mod generated;
-mod limit;
 mod runs;
 mod table;
 

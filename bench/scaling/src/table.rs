@@ -4,10 +4,7 @@ use std::io::{self, Write};
 
 use tidegate_sim::{Conditions, Figures, Report, Run, report::OBJECTIVE};
 
-use crate::{
-    demands::{Kind, Known, Use},
-    limit,
-};
+use crate::demands::{Kind, Known, Use};
 
 /// Of the tuned loop's actions.
 const ACTIONS: f64 = 1.0 / 3.0;
@@ -113,20 +110,15 @@ impl<'a> Row<'a> {
             .into_iter()
             .map(|(goal, hit)| format!("{goal} {}", if hit { "hit" } else { "missed" }))
             .collect();
-        let limit = (own.violated_requests > OBJECTIVE && buffer == 0).then(|| {
-            let least = limit::violated_at(&known.demand, start_up, own.instance_hours * 3_600.0);
-            format!("; at this cost at least {} are violated", share(least))
-        });
         writeln!(
             output,
-            "| {} | {start_up} | {buffer} | {:.3} | {} | {:.0} | {tuned} | {} | {}{} |",
+            "| {} | {start_up} | {buffer} | {:.3} | {} | {:.0} | {tuned} | {} | {} |",
             known.name,
             own.cost_over_floor,
             share(own.violated_requests),
             own.actions_per_day,
             self.hpa_at_cost.map_or("–".to_owned(), share),
             goals.join(", "),
-            limit.unwrap_or_default(),
         )
     }
 }
