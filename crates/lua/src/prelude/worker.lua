@@ -16,6 +16,15 @@ function worker.pid()
     return pid
 end
 
+-- One for each worker: all of them are threads of one process.
+function worker.pids()
+    local pids = {}
+    for index = 1, count do
+        pids[index] = pid
+    end
+    return pids
+end
+
 function worker.exiting()
     return block.exiting ~= 0
 end
@@ -31,5 +40,5 @@ function config.prefix()
 end
 
 function config.nginx_configure()
-    return ""
+    return "--with-tidegate"
 end
