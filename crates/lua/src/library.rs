@@ -10,7 +10,9 @@ macro_rules! modules {
 }
 
 modules! {
+    "ngx.errlog": "errlog",
     "ngx.ocsp": "ssl_missing",
+    "ngx.process": "process",
     "ngx.ssl": "ssl",
     "ngx.ssl.clienthello": "ssl_missing",
     "ngx.ssl.proxysslcert": "ssl_missing",

@@ -18,5 +18,7 @@ type Function = unsafe extern "C" fn();
 pub(crate) fn address(name: &[u8]) -> Option<usize> {
     // The list of nginx's is looked at first so that it is in every program that has a VM.
     let found = nginx::FUNCTIONS.iter().chain(openssl::FUNCTIONS).find(|(own, _)| own.as_bytes() == name);
-    found.map(|(_, function)| *function as usize)
+    found
+        .map(|(_, function)| *function as usize)
+        .or_else(|| (name == b"EVP_PKEY_CTX_ctrl").then_some(openssl::OWN as usize))
 }

@@ -3,8 +3,10 @@
 //! `cargo xtask tidy` checks what neither the compiler nor clippy can: which crate may know which,
 //! that the lower floors stay pure, and that files and functions stay small. It also runs as a test.
 //!
-//! `cargo xtask ngx-suite` runs the tests of others, converted, against the gateway.
+//! `cargo xtask ngx-suite` runs the tests of others, converted, against the gateway; `cargo xtask lua-libraries` puts
+//! Lua libraries of others to work in it.
 
+mod lua_libraries;
 mod ngx_suite;
 mod source;
 mod tidy;
@@ -14,7 +16,7 @@ use std::{path::Path, process::ExitCode};
 use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
 
-use crate::ngx_suite::NgxSuite;
+use crate::{lua_libraries::LuaLibraries, ngx_suite::NgxSuite};
 
 /// Chores of this repository.
 #[derive(Debug, Parser)]
@@ -29,6 +31,7 @@ enum Chore {
     /// Check what neither the compiler nor clippy can.
     Tidy,
     NgxSuite(Box<NgxSuite>),
+    LuaLibraries(LuaLibraries),
 }
 
 fn main() -> ExitCode {
@@ -52,6 +55,7 @@ fn run(chore: &Chore) -> Result<bool> {
             Ok(findings.is_empty())
         }
         Chore::NgxSuite(suite) => suite.run(repository()?),
+        Chore::LuaLibraries(libraries) => libraries.run(repository()?),
     }
 }
 

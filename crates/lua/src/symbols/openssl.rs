@@ -2,9 +2,46 @@
 //!
 //! Each is one jump, so it takes and answers whatever the function behind it does.
 
-use std::arch::naked_asm;
+use std::{arch::naked_asm, ffi::c_void};
 
 use super::Function;
+
+/// Sets an option of a key's context by its number, which AWS-LC does by functions only: those of RSA's padding.
+// SAFETY: no other function of the program has this name.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn EVP_PKEY_CTX_ctrl(
+    context: *mut aws_lc_sys::EVP_PKEY_CTX,
+    _key_type: i32,
+    _operation: i32,
+    option: i32,
+    number: i32,
+    pointer: *mut c_void,
+) -> i32 {
+    const PADDING: i32 = 0x1001;
+    const SALT_LENGTH: i32 = 0x1002;
+    const MASK_DIGEST: i32 = 0x1005;
+    const OAEP_DIGEST: i32 = 0x1009;
+    // SAFETY: as in OpenSSL, the context is one, and the pointer what its option takes.
+    unsafe {
+        match option {
+            PADDING => aws_lc_sys::EVP_PKEY_CTX_set_rsa_padding(context, number),
+            SALT_LENGTH => aws_lc_sys::EVP_PKEY_CTX_set_rsa_pss_saltlen(context, number),
+            MASK_DIGEST => aws_lc_sys::EVP_PKEY_CTX_set_rsa_mgf1_md(context, pointer.cast()),
+            OAEP_DIGEST => aws_lc_sys::EVP_PKEY_CTX_set_rsa_oaep_md(context, pointer.cast()),
+            _ => -2,
+        }
+    }
+}
+
+/// Keeps functions of this file that are no jumps in every program that has a VM.
+pub(super) static OWN: unsafe extern "C" fn(
+    *mut aws_lc_sys::EVP_PKEY_CTX,
+    i32,
+    i32,
+    i32,
+    i32,
+    *mut c_void,
+) -> i32 = EVP_PKEY_CTX_ctrl;
 
 macro_rules! forward {
     ($($name:ident)*) => {

@@ -60,6 +60,25 @@ fn a_line_goes_to_the_log_as_it_is() {
     );
 }
 
+#[test]
+fn options_of_keys_are_set_by_number() {
+    assert_eq!(
+        run(r#"ffi.cdef [[
+                typedef struct evp_pkey_ctx_st EVP_PKEY_CTX; typedef struct engine_st ENGINE;
+                EVP_PKEY_CTX *EVP_PKEY_CTX_new(EVP_PKEY *, ENGINE *); int EVP_PKEY_encrypt_init(EVP_PKEY_CTX *);
+                int EVP_PKEY_CTX_ctrl(EVP_PKEY_CTX *, int, int, int, int, void *); void EVP_PKEY_CTX_free(EVP_PKEY_CTX *);
+            ]]
+            local key = require("resty.openssl.pkey").new()
+            local context = C.EVP_PKEY_CTX_new(key.ctx, nil)
+            C.EVP_PKEY_encrypt_init(context)
+            ngx.print(C.EVP_PKEY_CTX_ctrl(context, 6, -1, 0x1001, 4, nil), C.EVP_PKEY_CTX_ctrl(context, 6, -1, 0x1fff, 4, nil))
+            C.EVP_PKEY_CTX_free(context)"#
+            .replacen("ffi.cdef", "require 'resty.openssl' ffi.cdef", 1)
+            .as_str()),
+        "1-2"
+    );
+}
+
 /// As lua-resty-string and lua-resty-jwt use them.
 #[test]
 fn functions_of_openssl_are_found() {

@@ -79,3 +79,58 @@ fn libraries_find_resty_core() {
         "0truetrue0"
     );
 }
+
+#[test]
+fn the_log_has_lines_as_they_are_and_a_level_that_scripts_lower() {
+    let host = Host::new();
+    assert_eq!(
+        host.say(
+            "local e = require 'ngx.errlog' e.raw_log(ngx.WARN, 'raw')
+            ngx.print(e.set_filter_level(ngx.ERR)) ngx.log(ngx.WARN, 'dropped') ngx.log(ngx.ERR, 'kept')
+            ngx.print(e.get_sys_filter_level() == ngx.DEBUG, e.set_filter_level(99)) ngx.print(e.get_logs())"
+        ),
+        "truetruenilbad log level: 99nildirective \"lua_capture_error_log\" is not set"
+    );
+    let lines: Vec<_> = host.take_log().into_iter().map(|(_, line)| line).collect();
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    assert_eq!(lines[0], "raw");
+    assert!(lines[1].ends_with("kept"), "{lines:?}");
+    assert!(
+        host.failure("require('ngx.errlog').raw_log('x')")
+            .ends_with("bad argument #1 to 'raw_log' (must be a number)")
+    );
+    assert!(
+        host.failure("require('ngx.errlog').raw_log(1)")
+            .ends_with("bad argument #2 to 'raw_log' (must be a string)")
+    );
+}
+
+#[test]
+fn a_process_is_a_worker() {
+    assert_eq!(
+        run(
+            "local p = require 'ngx.process' ngx.print(p.type(), p.get_master_pid() == ngx.worker.pid(), (p.enable_privileged_agent()))"
+        ),
+        "workertruenil"
+    );
+}
+
+#[test]
+fn certificates_are_parsed_and_what_needs_tls_with_clients_says_so() {
+    let pem = include_str!("openssl/certificate.pem");
+    assert_eq!(
+        run(&format!(
+            "local ssl = require 'ngx.ssl' local pem = [[{pem}]]
+            local der = ssl.cert_pem_to_der(pem .. pem)
+            ngx.print(#der == 2 * #ssl.cert_pem_to_der(pem), type(ssl.parse_der_cert(der)), type(ssl.parse_pem_cert(pem)), ' ')
+            local key = require('resty.openssl.pkey').new {{ type = 'EC' }}
+            local private = key:to_PEM 'private'
+            ngx.print(type(ssl.parse_pem_priv_key(private)), type(ssl.parse_der_priv_key(ssl.priv_key_pem_to_der(private))), ' ')
+            ngx.print(ssl.parse_pem_cert 'x') ngx.print(ssl.parse_pem_priv_key 'x') ngx.print(ssl.parse_der_cert 'x') ngx.print(' ', ssl.server_name())
+            ngx.print((require('ngx.ocsp').create_ocsp_request()), (require('ngx.ssl.session').get_session_id()),
+                (require('ngx.ssl.clienthello').get_supported_versions()))"
+        )),
+        "truecdatacdata cdatacdata nilPEM_read_bio_X509_AUX() failednilPEM_read_bio_PrivateKey() failednild2i_X509() failed \
+         nilbad ssl conn: listeners of Tidegate do not speak TLS yetnilnilnil"
+    );
+}

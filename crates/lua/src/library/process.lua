@@ -1,0 +1,24 @@
+-- ngx.process: what kind of process this is. Workers are threads of one process.
+
+local kit = ...
+local ngx = kit.ngx
+
+local module = { version = "0.1.31" }
+
+function module.type()
+    return ngx.get_phase() == "init" and "master" or "worker"
+end
+
+function module.get_master_pid()
+    return ngx.worker.pid()
+end
+
+function module.enable_privileged_agent()
+    return nil, "there is no privileged agent: workers are threads of one process"
+end
+
+function module.signal_graceful_exit()
+    return nil, "a worker does not end by itself: send SIGTERM to the process"
+end
+
+return module
