@@ -190,16 +190,21 @@ impl Writer<'_> {
         let Some(path) = &case.main_config.package_path else { return ";;".into() };
         let path = self.scene.fill_text(path).replace("${prefix}", "$prefix/");
         let brought = ["../lua-resty-core/lib/?.lua", "../lua-resty-lrucache/lib/?.lua"];
+        // In its own checkout, that is the library itself.
+        let is_core = |entry: &str| {
+            case.id.starts_with("lua-resty-core/") && matches!(entry, "./lib/?.lua" | "lib/?.lua")
+        };
         let root = self.scene.root.display();
-        let entries = path.split(';').filter(|entry| !brought.contains(entry)).map(|entry| {
-            match entry.strip_prefix("./") {
-                Some(rest) => format!("{root}/{rest}"),
-                None if ["../", "lib/", "t/"].iter().any(|start| entry.starts_with(start)) => {
-                    format!("{root}/{entry}")
+        let entries =
+            path.split(';').filter(|entry| !brought.contains(entry) && !is_core(entry)).map(|entry| {
+                match entry.strip_prefix("./") {
+                    Some(rest) => format!("{root}/{rest}"),
+                    None if ["../", "lib/", "t/"].iter().any(|start| entry.starts_with(start)) => {
+                        format!("{root}/{entry}")
+                    }
+                    None => entry.to_owned(),
                 }
-                None => entry.to_owned(),
-            }
-        });
+            });
         entries.collect::<Vec<_>>().join(";")
     }
 
