@@ -11,6 +11,7 @@ fn a_worker_knows_which_it_is() {
     assert_eq!(eval("ngx.worker.id(), ' ', ngx.worker.count()"), "1 4");
     assert_eq!(eval("ngx.worker.pid()"), std::process::id().to_string());
     assert_eq!(eval("#ngx.worker.pids(), ' ', ngx.worker.pids()[4] == ngx.worker.pid()"), "4 true");
+    assert_eq!(eval("require('jit.v').on('/dev/null')"), "");
     let host = Host::new();
     host.vm.set_exiting(true);
     assert_eq!(host.say("ngx.print(ngx.worker.exiting())"), "true");
