@@ -24,12 +24,13 @@ mod yaml;
 use std::{io, path::Path};
 
 use schemars::generate::SchemaSettings;
-use tidegate_core::Snapshot;
+use tidegate_core::{Scenario, Snapshot};
 
 use crate::{decode::Decode, report::Report};
 pub use crate::{
     diagnostic::{Diagnostic, Severity},
     reference::reference,
+    resolve::bands::RunBands,
 };
 
 /// Parses one configuration.
@@ -48,6 +49,28 @@ pub fn parse(
     let snapshot = raw.and_then(|raw| resolve::snapshot(&raw, file, read, &mut report));
     let snapshot = snapshot.filter(|_| !report.has_errors());
     (snapshot, report.finish())
+}
+
+/// Parses one scenario, as [`parse`] does a configuration.
+pub fn parse_scenario(file: &str, text: &str) -> (Option<Scenario>, Vec<Diagnostic>) {
+    parse_other(file, text, resolve::scenario::scenario)
+}
+
+/// Parses bands for simulated runs, as [`parse`] does a configuration.
+pub fn parse_bands(file: &str, text: &str) -> (Option<Vec<RunBands>>, Vec<Diagnostic>) {
+    parse_other(file, text, resolve::bands::bands)
+}
+
+fn parse_other<R: Decode, T>(
+    file: &str,
+    text: &str,
+    resolve: fn(&R, &mut Report<'_>) -> Option<T>,
+) -> (Option<T>, Vec<Diagnostic>) {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mut report = Report::new(file, text);
+    let raw = yaml::read(text, &mut report).and_then(|root| R::decode(&root, &mut report));
+    let value = raw.and_then(|raw| resolve(&raw, &mut report)).filter(|_| !report.has_errors());
+    (value, report.finish())
 }
 
 /// The JSON Schema (draft 2020-12) of the file, for editors.

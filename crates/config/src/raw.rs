@@ -20,9 +20,11 @@ use crate::{
     yaml::node::{Kind, Node},
 };
 
+pub(crate) mod bands;
 pub(crate) mod fleet;
 pub(crate) mod lua;
 pub(crate) mod route;
+pub(crate) mod scenario;
 
 pub(crate) use {
     fleet::Fleet,

@@ -25,10 +25,12 @@ use crate::{
     resolve::{regexes::Regexes, scripts::Scripts},
 };
 
+pub(crate) mod bands;
 mod fleet;
 mod lua;
 mod regexes;
 mod route;
+pub(crate) mod scenario;
 mod scripts;
 mod unused;
 

@@ -8,6 +8,7 @@ pub mod histogram;
 pub mod name;
 pub mod policy;
 pub mod roster;
+pub mod scenario;
 pub mod snapshot;
 pub mod telemetry;
 pub mod time;
@@ -16,6 +17,7 @@ pub mod trace;
 pub use crate::{
     name::{DictName, FleetId, InstanceId, RouteId, SourceId, UpstreamId},
     roster::{Endpoint, Roster},
+    scenario::Scenario,
     snapshot::Snapshot,
     telemetry::Telemetry,
     time::Timestamp,

@@ -8,7 +8,7 @@ use std::{collections::VecDeque, time::Duration};
 
 use tidegate_core::Trace;
 
-use crate::{CAPACITY, random::Random};
+use crate::random::Random;
 
 /// Requests per second of the largest row.
 pub const PEAK: f64 = 4_000.0;
@@ -55,34 +55,37 @@ impl Demand {
         let first = &self.arrivals[..seconds.min(self.arrivals.len())];
         first.iter().map(|&arrivals| f64::from(arrivals)).sum::<f64>() / first.len().max(1) as f64
     }
-
-    /// Instance-seconds of the cheapest fleet that serves every second in full, with instances
-    /// that start in `start_up` seconds and perfect foresight.
-    pub fn floor(&self, start_up: u32) -> u64 {
-        let mut window: VecDeque<(usize, u32)> = VecDeque::new();
-        let (mut sum, mut next) = (0, 0);
-        for second in 0..self.arrivals.len() {
-            let end = (second + start_up as usize).min(self.arrivals.len() - 1);
-            while next <= end {
-                let needed = needed(self.arrivals[next]);
-                while window.back().is_some_and(|&(_, other)| other <= needed) {
-                    window.pop_back();
-                }
-                window.push_back((next, needed));
-                next += 1;
-            }
-            while window.front().is_some_and(|&(at, _)| at < second) {
-                window.pop_front();
-            }
-            sum += window.front().map_or(0, |&(_, needed)| u64::from(needed));
-        }
-        sum
-    }
 }
 
-/// Instances that serve `arrivals` within their second: at least one is always there.
-pub(crate) fn needed(arrivals: u32) -> u32 {
-    arrivals.div_ceil(CAPACITY).max(1)
+/// Instance-seconds of the cheapest fleet that has what each second needs, with instances that start in
+/// `start_up` seconds and perfect foresight.
+pub(crate) fn floor(seconds: usize, start_up: u32, needed: impl Fn(usize) -> u32) -> u64 {
+    let mut window: VecDeque<(usize, u32)> = VecDeque::new();
+    let (mut sum, mut next) = (0, 0);
+    for second in 0..seconds {
+        let end = (second + start_up as usize).min(seconds - 1);
+        while next <= end {
+            let needed = needed(next);
+            while window.back().is_some_and(|&(_, other)| other <= needed) {
+                window.pop_back();
+            }
+            window.push_back((next, needed));
+            next += 1;
+        }
+        while window.front().is_some_and(|&(at, _)| at < second) {
+            window.pop_front();
+        }
+        sum += window.front().map_or(0, |&(_, needed)| u64::from(needed));
+    }
+    sum
+}
+
+/// Instances that serve `arrivals` within their second, each `capacity`: at least one is always there.
+pub(crate) fn needed(arrivals: u32, capacity: f64) -> u32 {
+    // Where an instance serves a little less than a whole part, it is not one more that is needed.
+    let needed = f64::from(arrivals) / capacity - 1e-9;
+    let whole = needed as u32;
+    (whole + u32::from(f64::from(whole) < needed)).max(1)
 }
 
 /// The mean rate of the rows that lie in one second.
@@ -129,7 +132,8 @@ mod tests {
                 arrivals[second..=end].iter().map(|&a| u64::from(a.div_ceil(100).max(1))).max().unwrap()
             };
             let naive: u64 = (0..arrivals.len()).map(window).sum();
-            prop_assert_eq!(Demand::new(arrivals.clone()).floor(start_up), naive);
+            let floor = floor(arrivals.len(), start_up, |second| needed(arrivals[second], 100.0));
+            prop_assert_eq!(floor, naive);
         }
     }
 }

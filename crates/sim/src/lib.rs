@@ -17,16 +17,19 @@ pub mod tuned;
 
 pub mod recorded;
 pub mod report;
+pub mod scenario;
 
 mod fleet;
 mod gate;
+mod latency;
 mod random;
+mod weather;
 
 pub use crate::{
     demand::Demand,
     figures::Figures,
     report::{Contender, Report, Run},
-    world::{Autoscaler, Conditions},
+    world::{Autoscaler, Conditions, World},
 };
 
 /// Requests per second that one instance serves.

@@ -1,27 +1,32 @@
 //! The live scaler as a policy of the simulated world.
 //!
 //! It runs the very step that the control plane runs, on the observations that the gateway would
-//! make. Left out are latencies, error causes, memory: the modelled instances have none, so a
-//! trigger on them is blind here as it would be in a fleet that does not report them.
+//! make. Latency is [modelled](crate::latency) for the policies that look at it. Left out are error
+//! causes, memory, network and single routes: the modelled instances have none, so a trigger on them
+//! is blind here as it would be in a fleet that does not report them.
+//!
+//! A policy that does not look at latency is not shown any, because the instances of the benchmark either have
+//! capacity for a request or have not, and how busy they may be would be learned from it.
 
 use std::time::Duration;
 
 use tidegate_core::{
     Timestamp,
-    policy::{Policy, TargetMetric, Trigger},
+    policy::{Formula, Metric, Policy, Signal, TargetMetric, Trigger, Variable},
 };
 use tidegate_scaler::{
-    Observed, Scaler,
+    Learned, Observed, Scaler,
     observed::{Instances, Metrics},
 };
 
 use crate::{
     CAPACITY,
+    latency::{self, Load},
     world::{Autoscaler, Before, Seen},
 };
 
 /// When simulated worlds begin: a Monday, at midnight in UTC.
-const BEGIN: Timestamp = Timestamp::from_secs(1_767_571_200);
+const BEGIN_SECONDS: u64 = 1_767_571_200;
 /// What a policy without a utilization target is taken to aim at.
 const USUAL_TARGET: f64 = 0.8;
 
@@ -29,21 +34,51 @@ const USUAL_TARGET: f64 = 0.8;
 #[derive(Debug, Clone)]
 pub struct Live {
     scaler: Scaler,
-    start_up: Duration,
+    looks_at_latency: bool,
 }
 
 impl Live {
-    /// `start_up` is what the fleet reports of its instances, in seconds.
-    pub fn new(policy: Policy, start_up: u32) -> Self {
-        Self { scaler: Scaler::new(policy), start_up: Duration::from_secs(start_up.into()) }
+    pub fn new(policy: Policy) -> Self {
+        Self { looks_at_latency: looks_at_latency(&policy), scaler: Scaler::new(policy) }
+    }
+
+    /// What the scaler knows of its instances.
+    pub fn learned(&self) -> Learned {
+        self.scaler.learned()
     }
 
     fn observed(&self, seen: &Seen) -> Observed {
-        let metrics = seen.before.as_ref().map(metrics).unwrap_or_default();
+        let before = seen.before.as_ref().filter(|_| !seen.lost);
+        let mut metrics = before.map(metrics).unwrap_or_default();
+        if let Some(before) = before.filter(|_| self.looks_at_latency) {
+            metrics.latency_p50 = answered_within(before, 0.5);
+            metrics.latency_p99 = answered_within(before, 0.99);
+        }
         let instances = Instances { starting: seen.starting, ready: seen.ready, ..Instances::default() };
-        let started = vec![self.start_up; seen.became_ready as usize];
-        Observed { metrics, instances, started, generation: 0 }
+        let took = Duration::from_secs(seen.started.took.into());
+        let started = vec![took; seen.started.count as usize];
+        Observed { metrics, instances, started, generation: seen.generation }
     }
+}
+
+/// Whether `policy` decides on latency.
+fn looks_at_latency(policy: &Policy) -> bool {
+    let latency = |signal: &Signal| matches!(signal, Signal::Fleet(Metric::LatencyP50 | Metric::LatencyP99));
+    let looks = |trigger: &Trigger| match trigger {
+        Trigger::Threshold(threshold) => threshold.conditions.iter().any(|one| latency(&one.signal)),
+        Trigger::Formula(Formula { variables, .. }) => {
+            variables.values().filter_map(Variable::signal).any(latency)
+        }
+        _ => false,
+    };
+    policy.slo.latency_p99.is_some() || policy.triggers.iter().any(looks)
+}
+
+/// As a gateway would measure it; where nothing was answered there is nothing to measure.
+fn answered_within(before: &Before, share: f64) -> Option<f64> {
+    let Before { ready, capacity, queued: held, .. } = *before;
+    let load = Load { ready, capacity, utilization: before.utilization(), held };
+    latency::quantile(load, share).filter(|_| before.served > 0)
 }
 
 impl Autoscaler for Live {
@@ -64,7 +99,8 @@ impl Autoscaler for Live {
     }
 
     fn desired(&mut self, seen: &Seen) -> u32 {
-        let now = BEGIN + Duration::from_secs(seen.second as u64);
+        let lived = BEGIN_SECONDS + seen.second as u64;
+        let now = Timestamp::from_secs(lived.saturating_add_signed(seen.clock));
         let observed = self.observed(seen);
         self.scaler.step_unspoken(now, &observed).desired
     }
@@ -72,7 +108,7 @@ impl Autoscaler for Live {
 
 /// What the gateway would have measured.
 fn metrics(before: &Before) -> Metrics {
-    let busy = f64::from(before.served) / f64::from(CAPACITY);
+    let busy = before.busy();
     let queued = before.queued as f64;
     let arrivals = f64::from(before.arrivals);
     Metrics {
@@ -115,7 +151,7 @@ mod tests {
         let arrivals = [[200; 300].as_slice(), &[2_000; 300], &[200; 300]].concat();
         let mut changes: Vec<(usize, u32)> = Vec::new();
         let conditions = Conditions { start_up: 30, buffer: 0 };
-        run_watched(&Demand::new(arrivals), conditions, &mut Live::new(policy(60), 30), |second, moment| {
+        run_watched(&Demand::new(arrivals), conditions, &mut Live::new(policy(60)), |second, moment| {
             if changes.last().is_none_or(|&(_, count)| count != moment.launched) {
                 changes.push((second, moment.launched));
             }
@@ -128,7 +164,7 @@ mod tests {
     #[test]
     fn the_same_demand_gives_the_same_figures() {
         let demand = Demand::new((0..2_000_u32).map(|second| 500 + 300 * (second / 100 % 7)).collect());
-        let figures = || run(&demand, Conditions { start_up: 5, buffer: 0 }, &mut Live::new(policy(60), 5));
+        let figures = || run(&demand, Conditions { start_up: 5, buffer: 0 }, &mut Live::new(policy(60)));
         assert_eq!(figures(), figures());
         assert!(figures().violated_requests > 0.0);
     }

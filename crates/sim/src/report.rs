@@ -81,7 +81,7 @@ impl Report {
                 }
             }
             Contender::Policy { name, policy } => {
-                let mut live = Live::new((**policy).clone(), conditions.start_up);
+                let mut live = Live::new((**policy).clone());
                 push(name, None, None, run(demand, conditions, &mut live));
             }
         }

@@ -1,18 +1,22 @@
 //! The world: seconds go by, requests arrive, a policy decides, a fleet follows.
 //!
-//! Within a second: instances become ready, the policy sees what happened *before* this second and
-//! names a count, the fleet launches or stops, then the arrivals of this second are served.
+//! Within a second: what the weather brings happens, instances become ready, the policy sees what happened *before*
+//! this second and names a count, the fleet launches or stops, then the arrivals of this second are served. So
+//! what is launched in a second is billed from it on, and serves in the second that is a start-up time later.
+
+use tidegate_core::scenario::Event;
 
 use crate::{
     CAPACITY,
-    demand::{Demand, needed},
+    demand::{Demand, floor, needed},
     figures::{Figures, Second, Tally},
-    fleet::Fleet,
+    fleet::{Fleet, Started},
     gate::Gate,
+    weather::{Gust, Weather},
 };
 
 /// What a policy may know at the beginning of a second.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Seen {
     /// Seconds since the start.
     pub second: usize,
@@ -21,17 +25,25 @@ pub struct Seen {
     /// The fleet now.
     pub ready: u32,
     pub starting: u32,
-    /// How many instances became ready just now.
-    pub became_ready: u32,
+    /// The instances that became ready just now.
+    pub started: Started,
+    /// Counts the deployments so far.
+    pub generation: u64,
+    /// Seconds that the wall clock is ahead of the time that passed.
+    pub clock: i64,
+    /// Whether no metric can be read.
+    pub lost: bool,
 }
 
 /// What happened in the second before.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Before {
     pub arrivals: u32,
     pub served: u32,
     /// Instances that were ready in it.
     pub ready: u32,
+    /// Requests per second that each of them serves.
+    pub capacity: f64,
     /// Requests that wait since.
     pub queued: u64,
     pub violated: u32,
@@ -40,7 +52,12 @@ pub struct Before {
 impl Before {
     /// Share of capacity that was used, 0 to 1.
     pub fn utilization(&self) -> f64 {
-        f64::from(self.served) / f64::from((self.ready * CAPACITY).max(1))
+        (self.busy() / f64::from(self.ready.max(1))).min(1.0)
+    }
+
+    /// Instances' worth of work.
+    pub fn busy(&self) -> f64 {
+        f64::from(self.served) / self.capacity
     }
 }
 
@@ -65,11 +82,6 @@ pub struct Conditions {
     pub buffer: u32,
 }
 
-/// Runs `autoscaler` through `demand`.
-pub fn run<A: Autoscaler>(demand: &Demand, conditions: Conditions, autoscaler: &mut A) -> Figures {
-    run_watched(demand, conditions, autoscaler, |_, _| {})
-}
-
 /// A second for whoever watches a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Moment {
@@ -78,6 +90,15 @@ pub struct Moment {
     pub ready: u32,
     /// Ready and starting.
     pub launched: u32,
+    /// What the policy asks for.
+    pub desired: u32,
+    /// What the arrivals of the second need.
+    pub needed: u32,
+}
+
+/// Runs `autoscaler` through `demand`.
+pub fn run<A: Autoscaler>(demand: &Demand, conditions: Conditions, autoscaler: &mut A) -> Figures {
+    run_watched(demand, conditions, autoscaler, |_, _| {})
 }
 
 /// As [`run`], and calls `watch` with the number of each second and how it went.
@@ -87,28 +108,104 @@ pub fn run_watched<A: Autoscaler>(
     autoscaler: &mut A,
     mut watch: impl FnMut(usize, Moment),
 ) -> Figures {
-    let first = demand.mean_of_first(60) / (f64::from(CAPACITY) * autoscaler.target());
-    let mut fleet = Fleet::new(conditions.start_up, (first.ceil() as u32).max(1));
-    autoscaler.start(fleet.ready());
-    let (mut gate, mut tally, mut before) = (Gate::new(conditions.buffer), Tally::default(), None);
-    for (second, &arrivals) in demand.arrivals().iter().enumerate() {
-        let became_ready = fleet.advance(second);
-        let (ready, starting, launched) = (fleet.ready(), fleet.starting(), fleet.launched());
-        let desired = autoscaler.desired(&Seen { second, before, ready, starting, became_ready }).max(1);
-        if desired != launched {
-            tally.act(launched, desired);
-            fleet.resize(second, desired);
-        }
-        let ready = fleet.ready();
-        let outcome = gate.serve(second, arrivals, ready.saturating_mul(CAPACITY));
-        let (served, violated) = (outcome.served, outcome.violated);
-        before = Some(Before { arrivals, served, ready, queued: gate.held(), violated });
-        let launched = fleet.launched();
-        tally.add(Second { arrivals, violated, needed: needed(arrivals), ready, launched });
-        watch(second, Moment { arrivals, violated, ready, launched });
+    World::of(demand, conditions).run(autoscaler, |second, moment, _| watch(second, moment))
+}
+
+/// Demand and what it meets.
+#[derive(Debug, Clone, Copy)]
+pub struct World<'a> {
+    pub demand: &'a Demand,
+    pub conditions: Conditions,
+    /// Requests per second that an instance serves at first.
+    pub capacity: f64,
+    /// In order of their time.
+    pub events: &'a [Event],
+    /// Decides which starts fail.
+    pub seed: u64,
+}
+
+impl<'a> World<'a> {
+    /// The world of the benchmark, in which nothing happens but demand.
+    pub fn of(demand: &'a Demand, conditions: Conditions) -> Self {
+        Self { demand, conditions, capacity: f64::from(CAPACITY), events: &[], seed: 0 }
     }
-    tally.strand(gate.close());
-    tally.figures(demand.floor(conditions.start_up))
+
+    /// Runs `autoscaler`, and calls `watch` after each second.
+    pub fn run<A: Autoscaler>(
+        &self,
+        autoscaler: &mut A,
+        mut watch: impl FnMut(usize, Moment, &A),
+    ) -> Figures {
+        let Conditions { start_up, buffer } = self.conditions;
+        let first = self.demand.mean_of_first(60) / (self.capacity * autoscaler.target());
+        let mut fleet = Fleet::new(start_up, (first.ceil() as u32).max(1), self.seed);
+        autoscaler.start(fleet.ready());
+        let mut weather = Weather::new(self.capacity, start_up, self.events);
+        let (mut gate, mut tally, mut before) = (Gate::new(buffer), Tally::default(), None);
+        let mut wanted = fleet.ready();
+        for (second, &arrivals) in self.demand.arrivals().iter().enumerate() {
+            if !weather.is_calm(second) {
+                strike(&mut fleet, weather.turn(second));
+            }
+            let started = fleet.advance(second);
+            let (ready, starting) = (fleet.ready(), fleet.starting());
+            let Weather { generation, clock, lost, capacity, .. } = weather;
+            let seen = Seen { second, before, ready, starting, started, generation, clock, lost };
+            let desired = autoscaler.desired(&seen).max(1);
+            if desired != wanted {
+                tally.act(wanted, desired);
+                wanted = desired;
+            }
+            // Also where nothing was decided: what died or failed is replaced.
+            if desired != fleet.launched() {
+                fleet.resize(second, desired);
+            }
+            let ready = fleet.ready();
+            let outcome = gate.serve(second, arrivals, served(ready, capacity));
+            let (served, violated) = (outcome.served, outcome.violated);
+            before = Some(Before { arrivals, served, ready, capacity, queued: gate.held(), violated });
+            let (launched, needed) = (fleet.launched(), needed(arrivals, capacity));
+            tally.add(Second { arrivals, violated, needed, ready, launched });
+            watch(second, Moment { arrivals, violated, ready, launched, desired, needed }, autoscaler);
+        }
+        tally.strand(gate.close());
+        tally.figures(self.floor())
+    }
+
+    /// Instance-seconds of the cheapest fleet that serves every second in full here.
+    pub(crate) fn floor(&self) -> u64 {
+        if self.events.is_empty() {
+            let needed = |second: usize| needed(self.demand.arrivals()[second], self.capacity);
+            return floor(self.demand.seconds(), self.conditions.start_up, needed);
+        }
+        let mut weather = Weather::new(self.capacity, self.conditions.start_up, self.events);
+        let arrivals = self.demand.arrivals().iter().enumerate();
+        let needed: Vec<u32> = arrivals
+            .map(|(second, &arrivals)| {
+                weather.turn(second);
+                needed(arrivals, weather.capacity)
+            })
+            .collect();
+        floor(needed.len(), self.conditions.start_up, |second| needed[second])
+    }
+}
+
+/// Requests that `ready` instances serve in a second.
+fn served(ready: u32, capacity: f64) -> u32 {
+    (f64::from(ready) * capacity) as u32
+}
+
+/// What the weather does to the fleet.
+fn strike(fleet: &mut Fleet, gust: Gust) {
+    if let Some(start_up) = gust.start_up {
+        fleet.set_start_up(start_up);
+    }
+    if let Some(share) = gust.failing {
+        fleet.set_failing(share);
+    }
+    if let Some(amount) = gust.kill {
+        fleet.kill(amount.of(fleet.ready()));
+    }
 }
 
 #[cfg(test)]
@@ -152,6 +249,34 @@ mod tests {
     }
 
     #[test]
+    fn instances_that_die_or_never_start_are_replaced() {
+        use tidegate_core::{policy::Amount, scenario::Happening};
+        let demand = Demand::new(vec![200; 12]);
+        let at = |second, what| Event { at: std::time::Duration::from_secs(second), what };
+        let two = std::num::NonZeroU32::new(2).unwrap();
+        let events = [
+            at(1, Happening::FailStarts { share: 1.0, lasts: Some(std::time::Duration::from_secs(2)) }),
+            at(2, Happening::Kill(Amount::Instances(two))),
+            at(9, Happening::Capacity(50.0)),
+        ];
+        let conditions = Conditions { start_up: 3, buffer: 0 };
+        let world = World { events: &events, ..World::of(&demand, conditions) };
+        let mut seconds = Vec::new();
+        let figures = world.run(&mut Script(vec![(0, 3)]), |_, moment, _| {
+            seconds.push((moment.ready, moment.launched, moment.needed, moment.violated));
+        });
+        // Two die in second 2. Those launched for them fail in 5, when others are launched, ready in 8.
+        let well = (3, 3, 2, 0);
+        let short = (1, 3, 2, 100);
+        let slow = (3, 3, 4, 50);
+        let expected = [[well; 2].as_slice(), &[short; 6], &[well; 1], &[slow; 3]].concat();
+        assert_eq!(seconds, expected);
+        assert!(figures.actions_per_day.abs() < 1e-9, "nothing was decided");
+        // Two are needed, four from 9 on and so from 6 on.
+        assert!((figures.floor_instance_hours * 3_600.0 - (6.0 * 2.0 + 6.0 * 4.0)).abs() < 1e-9);
+    }
+
+    #[test]
     fn a_policy_sees_only_what_was() {
         struct Spy(Vec<Option<Before>>);
         impl Autoscaler for Spy {
@@ -168,7 +293,7 @@ mod tests {
         }
         let mut spy = Spy(Vec::new());
         run(&Demand::new(vec![150, 250]), Conditions { start_up: 5, buffer: 1 }, &mut spy);
-        let before = Before { arrivals: 150, served: 150, ready: 2, queued: 0, violated: 0 };
+        let before = Before { arrivals: 150, served: 150, ready: 2, capacity: 100.0, queued: 0, violated: 0 };
         assert_eq!(spy.0, [None, Some(before)]);
         assert!((before.utilization() - 0.75).abs() < 1e-12);
     }

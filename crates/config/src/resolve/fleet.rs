@@ -122,7 +122,7 @@ impl Parts<'_> {
     }
 }
 
-fn policy(raw: &fleet::Scale, routes: Known<'_>, report: &mut Report<'_>) -> Option<Policy> {
+pub(super) fn policy(raw: &fleet::Scale, routes: Known<'_>, report: &mut Report<'_>) -> Option<Policy> {
     let bounds = bounds(raw.min.given(), raw.max.given(), report);
     let slo = raw.slo.value().and_then(slo);
     let idle = raw.idle.value().map(|idle| idle.0);
