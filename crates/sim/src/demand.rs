@@ -60,8 +60,20 @@ impl Demand {
 /// Instance-seconds of the cheapest fleet that has what each second needs, with instances that start in
 /// `start_up` seconds and perfect foresight.
 pub(crate) fn floor(seconds: usize, start_up: u32, needed: impl Fn(usize) -> u32) -> u64 {
+    let mut sum = 0;
+    each_of_floor(seconds, start_up, needed, |count| sum += u64::from(count));
+    sum
+}
+
+/// Calls `take` with the instances that the floor pays for in each second.
+pub(crate) fn each_of_floor(
+    seconds: usize,
+    start_up: u32,
+    needed: impl Fn(usize) -> u32,
+    mut take: impl FnMut(u32),
+) {
     let mut window: VecDeque<(usize, u32)> = VecDeque::new();
-    let (mut sum, mut next) = (0, 0);
+    let mut next = 0;
     for second in 0..seconds {
         let end = (second + start_up as usize).min(seconds - 1);
         while next <= end {
@@ -75,9 +87,8 @@ pub(crate) fn floor(seconds: usize, start_up: u32, needed: impl Fn(usize) -> u32
         while window.front().is_some_and(|&(at, _)| at < second) {
             window.pop_front();
         }
-        sum += window.front().map_or(0, |&(_, needed)| u64::from(needed));
+        take(window.front().map_or(0, |&(_, needed)| needed));
     }
-    sum
 }
 
 /// Instances that serve `arrivals` within their second, each `capacity`: at least one is always there.

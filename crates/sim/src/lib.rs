@@ -15,6 +15,7 @@ pub mod hpa;
 pub mod live;
 pub mod tuned;
 
+pub mod chart;
 pub mod recorded;
 pub mod report;
 pub mod scenario;

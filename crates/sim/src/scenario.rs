@@ -179,7 +179,15 @@ mod tests {
         let pace = Pace { stabilization: Duration::ZERO, limits: Vec::new() };
         let (scale_out, scale_in) = (pace.clone(), pace);
         let triggers = vec![Trigger::Target(target)];
-        Policy { min: 1, max: 100, slo: Slo::default(), triggers, scale_out, scale_in }
+        Policy {
+            min: 1,
+            max: 100,
+            slo: Slo::default(),
+            triggers,
+            scale_out,
+            scale_in,
+            idle: Duration::from_mins(5),
+        }
     }
 
     fn scenario(events: Vec<Event>, expectations: Vec<Expectation>) -> Scenario {

@@ -64,7 +64,7 @@ impl Weather {
                     lasting(Change::Failing(share), Change::Failing(0.0), lasts);
                 }
                 Happening::LoseMetrics { lasts } => {
-                    lasting(Change::Lost(true), Change::Lost(false), Some(lasts))
+                    lasting(Change::Lost(true), Change::Lost(false), Some(lasts));
                 }
                 Happening::Kill(amount) => ahead.push((at, Change::Kill(amount))),
                 Happening::Clock(by) => ahead.push((at, Change::Clock(by))),
@@ -112,7 +112,7 @@ mod tests {
         let events = [
             Event {
                 at: Duration::from_secs(5),
-                what: Happening::StartUp { takes: Duration::from_secs(60), lasts },
+                what: Happening::StartUp { takes: Duration::from_mins(1), lasts },
             },
             Event {
                 at: Duration::from_secs(5),

@@ -29,7 +29,7 @@ enum Command {
     Schema,
     /// Send load from a schedule, whatever the answers do.
     Load(Box<tidegate_load::LoadArgs>),
-    Simulate(Simulate),
+    Simulate(Box<Simulate>),
     Forecast(Forecast),
     /// Say why a fleet has as many instances as it has.
     Explain(Explain),

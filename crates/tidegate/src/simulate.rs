@@ -2,25 +2,33 @@
 //!
 //! Every trace is run under every start-up time and every buffer, by the policy and by each baseline.
 //! All input is read before the first run, so a mistake in the last file does not cost the time of the
-//! runs before it.
+//! runs before it. With bands, the runs are held against them; a scenario brings its own.
 //!
 //! Invariant: what is printed depends on the arguments and the files alone. Not here: how a world goes
 //! by, which is `tidegate_sim`'s.
 
+mod bands;
+mod drawing;
 mod history;
 pub(crate) mod input;
+mod scenarios;
 mod seconds;
 mod table;
 
 use std::{
+    fs,
     io::{self, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
+use anyhow::Context;
+
 use clap::ValueEnum;
+use serde::Serialize;
 use tidegate_sim::{Conditions, Contender, Demand, Report};
 
 use self::{
+    bands::{Bands, Finding},
     history::FromHistory,
     input::{Source, Subject},
     seconds::Seconds,
@@ -30,6 +38,9 @@ use crate::{cli::Format, exit::Failure};
 const EXAMPLES: &str = "Examples:
   tidegate simulate --trace day.csv
   tidegate simulate --trace day.csv --policy tidegate.yaml#orders --vs hpa,loop --start-up 5s,30s --buffer 0s,1s
+  tidegate simulate --trace day.csv --vs hpa --plot day.svg
+  tidegate simulate --trace day.csv --check bands.yaml
+  tidegate simulate --scenario scenarios/metrics-lost.yaml
   tidegate simulate --from-history 7d --policy tidegate.yaml#orders --vs hpa";
 
 /// Run scaling policies through recorded demand: what they cost, whom they hurt
@@ -40,13 +51,20 @@ const EXAMPLES: &str = "Examples:
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Simulate {
     /// Recorded demand: a CSV file of seconds and requests per second; may be repeated
-    #[arg(long = "trace", value_name = "FILE", required_unless_present = "from_history")]
+    #[arg(long = "trace", value_name = "FILE", required_unless_present_any = ["scenarios", "from_history"])]
     traces: Vec<PathBuf>,
     #[command(flatten)]
     history: FromHistory,
-    /// Whose policy: FILE#FLEET, or the one that needs no file
-    #[arg(long, value_name = "FILE#FLEET|default", default_value = "default")]
-    policy: Source,
+    /// A made-up world with what is expected of a policy there; may be repeated
+    #[arg(
+        long = "scenario",
+        value_name = "FILE",
+        conflicts_with_all = ["traces", "vs", "start_up", "buffer", "check", "from_history"]
+    )]
+    scenarios: Vec<PathBuf>,
+    /// Whose policy: FILE#FLEET, or the one that needs no file. Unless given: default, or what a scenario brings
+    #[arg(long, value_name = "FILE#FLEET|default")]
+    policy: Option<Source>,
     /// What to compare with, at every setting of its sweep
     #[arg(long, value_enum, value_name = "BASELINE", value_delimiter = ',')]
     vs: Vec<Baseline>,
@@ -57,12 +75,23 @@ pub(crate) struct Simulate {
     #[arg(long, value_name = "TIME", value_delimiter = ',', default_value = "0s")]
     buffer: Vec<Seconds>,
     /// Decides the arrivals within rows longer than a second: the same seed, the same arrivals
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    seed: u64,
+    ///
+    /// Unless given: 1, or what a scenario brings
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Bands that figures have to stay within, for automated checks: else the exit code is 1
+    #[arg(long, value_name = "FILE")]
+    check: Option<PathBuf>,
+    /// Draw demand, capacity, violations and cost into this SVG file; with several worlds, one file for each
+    #[arg(long, value_name = "FILE.svg")]
+    plot: Option<PathBuf>,
     /// How to print the figures
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }
+
+/// The seed of arrivals, unless given.
+const SEED: u64 = 1;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Baseline {
@@ -72,12 +101,26 @@ enum Baseline {
     Loop,
 }
 
+/// What is printed for programs.
+#[derive(Debug, Serialize)]
+struct Told<'a> {
+    #[serde(flatten)]
+    report: &'a Report,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bands: Option<&'a [Finding]>,
+}
+
 impl Simulate {
     pub(crate) fn run(&self) -> Result<(), Failure> {
-        let subject = self.policy.load(self.format)?;
+        let source = self.policy.clone().unwrap_or(Source::Default);
+        let subject = source.load(self.format)?;
+        if !self.scenarios.is_empty() {
+            return self.play(&subject);
+        }
         if self.history.is_given() {
             return self.look_back(&subject);
         }
+        let bands = self.check.as_deref().map(|file| Bands::load(file, self.format)).transpose()?;
         let demands = self.demands()?;
         let mut report = Report::default();
         for (trace, demand) in &demands {
@@ -87,13 +130,60 @@ impl Simulate {
                 }
             }
         }
-        self.print(&report, &subject).map_err(Failure::environment)
+        let findings = bands.as_ref().map(|bands| bands.check(&report)).transpose()?;
+        self.print(&report, &subject, findings.as_deref()).map_err(Failure::environment)?;
+        if let Some(file) = &self.plot {
+            self.draw(file, &demands, &report, &subject)?;
+        }
+        let held = findings.is_none_or(|findings| findings.iter().all(|finding| finding.holds));
+        if held { Ok(()) } else { Err(Failure::Reported(1)) }
+    }
+
+    /// Plays the scenarios.
+    fn play(&self, subject: &Subject) -> Result<(), Failure> {
+        let load = |file: &PathBuf| {
+            let mut scenario = scenarios::load(file, self.format)?;
+            scenario.seed = self.seed.unwrap_or(scenario.seed);
+            if self.policy.is_some() {
+                scenario.policy = None;
+            }
+            Ok((file.display().to_string(), scenario))
+        };
+        let loaded = self.scenarios.iter().map(load).collect::<Result<Vec<_>, Failure>>()?;
+        let played: Vec<_> =
+            loaded.iter().map(|(name, scenario)| scenarios::play(name, scenario, subject)).collect();
+        scenarios::print(&played, self.format).map_err(Failure::environment)?;
+        if let Some(file) = &self.plot {
+            for (at, one) in played.iter().enumerate() {
+                write(&numbered(file, at, played.len()), &one.figure().svg())?;
+            }
+        }
+        if played.iter().all(|one| one.outcome.holds()) { Ok(()) } else { Err(Failure::Reported(1)) }
+    }
+
+    /// One file for each trace under each pair of conditions.
+    fn draw(
+        &self,
+        file: &Path,
+        demands: &[(String, Demand)],
+        report: &Report,
+        subject: &Subject,
+    ) -> Result<(), Failure> {
+        let worlds: Vec<_> = demands
+            .iter()
+            .flat_map(|(trace, demand)| self.conditions().map(move |conditions| (trace, demand, conditions)))
+            .collect();
+        for (at, &(trace, demand, conditions)) in worlds.iter().enumerate() {
+            let figure = drawing::replay(trace, demand, conditions, report, subject);
+            write(&numbered(file, at, worlds.len()), &figure.svg())?;
+        }
+        Ok(())
     }
 
     /// Runs what was recorded instead of a trace.
     fn look_back(&self, subject: &Subject) -> Result<(), Failure> {
         let mut report = Report::default();
-        if let Some(world) = self.history.world(subject, self.seed)? {
+        if let Some(world) = self.history.world(subject, self.seed.unwrap_or(SEED))? {
             for buffer in &self.buffer {
                 let conditions = world.conditions(buffer.0);
                 for contender in self.contenders(subject, conditions) {
@@ -107,14 +197,14 @@ impl Simulate {
                 }
             }
         }
-        self.print(&report, subject).map_err(Failure::environment)
+        self.print(&report, subject, None).map_err(Failure::environment)
     }
 
     /// Each trace under the name that it was given by.
     fn demands(&self) -> Result<Vec<(String, Demand)>, Failure> {
         let demand = |path: &PathBuf| {
             let trace = input::trace(path)?;
-            Ok((path.display().to_string(), Demand::replay(&trace, self.seed)))
+            Ok((path.display().to_string(), Demand::replay(&trace, self.seed.unwrap_or(SEED))))
         };
         self.traces.iter().map(demand).collect()
     }
@@ -136,14 +226,34 @@ impl Simulate {
         [Contender::Policy { name, policy }].into_iter().chain(baselines).collect()
     }
 
-    fn print(&self, report: &Report, subject: &Subject) -> io::Result<()> {
+    fn print(&self, report: &Report, subject: &Subject, findings: Option<&[Finding]>) -> io::Result<()> {
         let mut output = io::stdout().lock();
         match self.format {
             Format::Json => {
-                serde_json::to_writer(&mut output, report)?;
+                serde_json::to_writer(&mut output, &Told { report, bands: findings })?;
                 writeln!(output)
             }
-            Format::Text => write!(output, "{}", table::tell(report, subject)),
+            Format::Text => {
+                write!(output, "{}", table::tell(report, subject))?;
+                findings.map_or(Ok(()), |findings| write!(output, "\n{}", bands::tell(findings)))
+            }
         }
     }
+}
+
+/// `plot.svg`, or `plot-1.svg`, `plot-2.svg` where there are several.
+fn numbered(file: &Path, at: usize, of: usize) -> PathBuf {
+    if of == 1 {
+        return file.to_owned();
+    }
+    let stem = file.file_stem().unwrap_or_default().to_string_lossy();
+    let extension = file.extension().map_or_else(|| "svg".into(), |extension| extension.to_string_lossy());
+    file.with_file_name(format!("{stem}-{}.{extension}", at + 1))
+}
+
+fn write(file: &Path, text: &str) -> Result<(), Failure> {
+    let name = file.display();
+    fs::write(file, text).with_context(|| format!("cannot write {name}")).map_err(Failure::Environment)?;
+    // Beside the figures, which may be for a program.
+    writeln!(io::stderr().lock(), "{name} is written").map_err(Failure::environment)
 }

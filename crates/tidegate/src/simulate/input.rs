@@ -25,6 +25,32 @@ const MOST: u32 = 1_000;
 /// Longest trace that is replayed, as every second of it is held.
 const LONGEST: Duration = Duration::from_hours(366 * 24);
 
+/// Largest file of a scenario or of bands.
+const LARGEST: u64 = 1 << 20;
+
+/// Name and text of a file to what it says, and what is wrong with it.
+type Parse<T> = fn(&str, &str) -> (Option<T>, Vec<Diagnostic>);
+
+/// What was read with the diagnostics, each of which is printed; or how that failed.
+pub(super) fn parsed<T>(path: &Path, format: Format, parse: Parse<T>) -> Result<T, Failure> {
+    let name = path.display().to_string();
+    let failed = || format!("cannot read {name}");
+    let length = fs::metadata(path).with_context(failed).map_err(Failure::Environment)?.len();
+    if length > LARGEST {
+        return Err(Failure::Input(anyhow!("{name} has {length} bytes; at most {LARGEST} are read")));
+    }
+    let bytes = fs::read(path).with_context(failed).map_err(Failure::Environment)?;
+    let (value, diagnostics) = parse(&name, &String::from_utf8_lossy(&bytes));
+    let Some(value) = value else {
+        refuse(&name, &diagnostics, format).map_err(Failure::environment)?;
+        return Err(Failure::Reported(1));
+    };
+    for diagnostic in &diagnostics {
+        writeln!(io::stderr().lock(), "{diagnostic}\n").map_err(Failure::environment)?;
+    }
+    Ok(value)
+}
+
 /// Reads one trace.
 pub(super) fn trace(path: &Path) -> Result<Trace, Failure> {
     let name = path.display();
@@ -150,7 +176,7 @@ fn caveats(policy: &Policy) -> impl Iterator<Item = String> {
 }
 
 /// Says what is wrong with a configuration, in the words of `tidegate check`.
-fn refuse(name: &str, diagnostics: &[Diagnostic], format: Format) -> io::Result<()> {
+pub(super) fn refuse(name: &str, diagnostics: &[Diagnostic], format: Format) -> io::Result<()> {
     let mut output = io::stdout().lock();
     if format == Format::Json {
         return writeln!(output, "{}", serde_json::json!({"diagnostics": diagnostics}));

@@ -58,7 +58,7 @@ fn policy(file: std::path::PathBuf) -> Policy {
 fn simulated(policy: Policy, trace: &Trace) -> f64 {
     let arrivals = trace.rates().iter().map(|rate| (rate * SCALE).round() as u32).collect();
     let (mut sum, conditions) = (0_u64, Conditions { start_up: 0, buffer: 0 });
-    run_watched(&Demand::new(arrivals), conditions, &mut Live::new(policy, 0), |second, moment| {
+    run_watched(&Demand::new(arrivals), conditions, &mut Live::new(policy), |second, moment| {
         if second as u64 >= SETTLING {
             sum += u64::from(moment.launched);
         }

@@ -14,6 +14,7 @@ mod forecast;
 mod hostile;
 mod load;
 mod reload;
+mod scenarios;
 mod script;
 mod simulate;
 
