@@ -3,7 +3,7 @@
 //! The scaler is given wall-clock time, because that is what a journal and a schedule need. Its
 //! windows run on time that was *lived through*: the sum of the gaps between steps. A gap of a
 //! very different size than usual is a clock that was set, or a machine that slept, and counts as
-//! one usual gap; a clock set back counts as nothing. A real change of pace is believed within a
+//! one usual gap, and so does a clock that was set back. A real change of pace is believed within a
 //! few steps, because the usual gap at most doubles with each.
 //!
 //! Invariant: lived time never goes back, and one step never adds more than [`LEAST_JUMP`] or
@@ -40,8 +40,13 @@ impl Default for SteadyClock {
 impl SteadyClock {
     /// A step at `now`: how much time passed since the step before.
     pub(crate) fn tick(&mut self, now: Timestamp) -> Duration {
+        let set_back = self.last.is_some_and(|last| now < last);
         let gap = self.last.map_or(Duration::ZERO, |last| now.since(last));
         self.last = Some(now);
+        if set_back {
+            self.lived = self.lived.saturating_add(self.usual);
+            return self.usual;
+        }
         let passed =
             if gap <= LEAST_JUMP.max(self.usual.saturating_mul(JUMP_FACTOR)) { gap } else { self.usual };
         if !gap.is_zero() {
@@ -76,8 +81,8 @@ mod tests {
     }
 
     #[test]
-    fn a_jump_back_counts_as_nothing() {
-        assert_eq!(lived(&[9_000, 9_001, 5_401, 5_402, 5_403]), [0, 1, 1, 2, 3]);
+    fn a_jump_back_counts_as_one_step() {
+        assert_eq!(lived(&[9_000, 9_001, 5_401, 5_402, 5_403]), [0, 1, 2, 3, 4]);
     }
 
     #[test]

@@ -214,10 +214,7 @@ fn a_clock_that_jumps_an_hour_changes_no_count_by_itself() {
     let steady = counts(|second| second);
     assert_eq!(counts(|second| if second < 700 { second } else { second + 3_600 }), steady);
     assert_eq!(counts(|second| if second < 230 { second } else { second + 3_600 }), steady);
-    // Set back, the second of the jump itself is not seen to pass.
-    let back = counts(|second| if second < 700 { second } else { second - 600 });
-    let late = steady.iter().zip(&back).filter(|(one, other)| one != other).count();
-    assert!(late <= 12, "{late} of 1600 steps differ");
+    assert_eq!(counts(|second| if second < 700 { second } else { second - 600 }), steady);
 }
 
 #[test]

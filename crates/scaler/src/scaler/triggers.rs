@@ -201,10 +201,6 @@ fn a_clock_that_jumps_an_hour_changes_no_count() {
     };
     let steady = run(0);
     for jump in [3_600, -1_900] {
-        let jumped = run(jump);
-        assert_eq!(jumped[..2_002], steady[..2_002], "{jump}: nothing happens by itself");
-        let apart = jumped.iter().zip(&steady).filter(|(one, other)| one.abs_diff(**other) > 1).count();
-        // Growth comes in steps of several instances, and where a second did not count each comes one later.
-        assert!(apart <= 6, "{jump}: {apart} seconds differ by more than one");
+        assert_eq!(run(jump), steady, "{jump}");
     }
 }
