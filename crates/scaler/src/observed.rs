@@ -30,6 +30,9 @@ pub struct Observed {
 pub struct Metrics {
     /// Requests that arrived, per second.
     pub arrival_rate: Option<f64>,
+    /// Requests that instances answered, per second.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub served_rate: Option<f64>,
     /// Requests in flight, queued ones included, mean over the time.
     pub concurrency: Option<f64>,
     /// Requests held because no instance could take them.
@@ -108,6 +111,7 @@ impl Metrics {
     pub(crate) fn credible(&self) -> Self {
         Self {
             arrival_rate: sound(self.arrival_rate),
+            served_rate: sound(self.served_rate),
             concurrency: sound(self.concurrency),
             queued: sound(self.queued),
             utilization: sound(self.utilization).map(|share| share.min(1.0)),

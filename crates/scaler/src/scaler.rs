@@ -284,7 +284,7 @@ impl Scaler {
             return;
         }
         let busy = utilization * f64::from(settled);
-        self.state.work.learn(passed, utilization, busy, rate);
+        self.state.work.learn(passed, utilization, busy, rate, metrics.served_rate);
         // Requests that waited for an instance say nothing about how quick one is.
         if let Some(latency) = metrics.latency_p99
             && metrics.queued.is_none_or(|queued| queued <= 0.0)

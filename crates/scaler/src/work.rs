@@ -6,8 +6,9 @@
 //! still counts what arrives.
 //!
 //! Both sums fade with [`MEMORY`], so a change of the application is learned within a minute or two
-//! of serving it. Saturated instances serve less than arrives, so their reading is too low, but
-//! where even that is more than what was learned, requests have become heavier and it counts.
+//! of serving it. Saturated instances serve less than arrives, so for them it is what they answered that
+//! counts, and it counts sooner: it is then that a wrong figure hurts. Where that is not known their reading
+//! is too low, but where even that is more than what was learned, requests have become heavier and it counts.
 
 use std::time::Duration;
 
@@ -15,6 +16,8 @@ use serde::{Deserialize, Serialize};
 
 /// After this long, a reading weighs 37 % of a new one.
 const MEMORY: Duration = Duration::from_mins(1);
+/// The same while instances are saturated and it is known what they answer.
+const SATURATED_MEMORY: Duration = Duration::from_secs(10);
 /// Requests that must have been seen before the answer means anything.
 const FEWEST_REQUESTS: f64 = 20.0;
 /// Above this utilization, instances may be falling behind what arrives.
@@ -29,14 +32,26 @@ pub(crate) struct Work {
 }
 
 impl Work {
-    /// `busy` instances (all their shares together) served `rate` requests/s for `passed`.
-    pub(crate) fn learn(&mut self, passed: Duration, utilization: f64, busy: f64, rate: f64) {
+    /// `busy` instances (all their shares together) met `rate` requests/s for `passed`, and answered `served` of them.
+    pub(crate) fn learn(
+        &mut self,
+        passed: Duration,
+        utilization: f64,
+        busy: f64,
+        rate: f64,
+        served: Option<f64>,
+    ) {
         let seconds = passed.as_secs_f64();
         let heavier = self.per_request().is_some_and(|work| busy > rate * work);
-        if seconds <= 0.0 || (utilization > KEEPS_UP && !heavier) {
+        let (rate, memory) = match served {
+            Some(served) if utilization > KEEPS_UP && served > 0.0 => (served, SATURATED_MEMORY),
+            _ if utilization > KEEPS_UP && !heavier => return,
+            _ => (rate, MEMORY),
+        };
+        if seconds <= 0.0 {
             return;
         }
-        let kept = (-seconds / MEMORY.as_secs_f64()).exp();
+        let kept = (-seconds / memory.as_secs_f64()).exp();
         let next = Self {
             busy_seconds: self.busy_seconds * kept + busy * seconds,
             requests: self.requests * kept + rate * seconds,
@@ -71,7 +86,7 @@ mod tests {
     fn learned(readings: impl IntoIterator<Item = (f64, f64)>) -> Option<f64> {
         let mut work = Work::default();
         for (utilization, rate) in readings {
-            work.learn(SECOND, utilization, utilization * 4.0, rate);
+            work.learn(SECOND, utilization, utilization * 4.0, rate, None);
         }
         work.per_request()
     }
@@ -97,6 +112,20 @@ mod tests {
     }
 
     #[test]
+    fn what_saturated_instances_answer_tells_what_they_can() {
+        let mut work = Work::default();
+        for _ in 0..300 {
+            work.learn(SECOND, 0.5, 2.0, 200.0, Some(200.0));
+        }
+        // They can do 280/s, 400/s arrive.
+        for _ in 0..60 {
+            work.learn(SECOND, 1.0, 4.0, 400.0, Some(280.0));
+        }
+        let work = work.per_request().unwrap();
+        assert!((0.0141..0.0144).contains(&work), "{work}");
+    }
+
+    #[test]
     fn a_handful_of_requests_teaches_nothing() {
         assert_eq!(learned([(0.1, 5.0)]), None);
     }
@@ -112,12 +141,12 @@ mod tests {
     fn a_new_app_is_learned_within_seconds() {
         let mut work = Work::default();
         for _ in 0..600 {
-            work.learn(SECOND, 0.5, 2.0, 200.0);
+            work.learn(SECOND, 0.5, 2.0, 200.0, None);
         }
         work.doubt();
         assert!(work.per_request().is_some_and(|work| (0.0099..0.0101).contains(&work)), "a hint at first");
         for _ in 0..5 {
-            work.learn(SECOND, 0.25, 1.0, 200.0);
+            work.learn(SECOND, 0.25, 1.0, 200.0, None);
         }
         assert!(work.per_request().is_some_and(|work| (0.005..0.0052).contains(&work)), "{work:?}");
     }

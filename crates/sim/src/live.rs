@@ -113,6 +113,7 @@ fn metrics(before: &Before) -> Metrics {
     let arrivals = f64::from(before.arrivals);
     Metrics {
         arrival_rate: Some(arrivals),
+        served_rate: Some(f64::from(before.served)),
         // An instance works on one request at a time; those that wait are in flight too.
         concurrency: Some(busy + queued),
         queued: Some(queued),

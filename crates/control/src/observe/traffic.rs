@@ -119,6 +119,7 @@ impl Traffic {
         let quantile = |q| seen.latency.quantile(q).map(|latency| latency.as_secs_f64());
         Metrics {
             arrival_rate: Some(seen.arrived as f64 / passed.as_secs_f64()),
+            served_rate: Some(seen.ended.saturating_sub(seen.shed) as f64 / passed.as_secs_f64()),
             concurrency: Some(in_flight as f64 / f64::from(samples)),
             queued: Some(seen.waiting as f64),
             latency_p50: quantile(0.5),
@@ -168,6 +169,8 @@ struct Seen {
     arrived: u64,
     ended: u64,
     errors: u64,
+    /// Of those that ended, never given to an instance.
+    shed: u64,
     /// Now, not between.
     waiting: u64,
     latency: Counts,
@@ -177,6 +180,7 @@ impl Seen {
     fn add(&mut self, now: &Totals, before: &Totals) {
         self.arrived += now.arrived.saturating_sub(before.arrived);
         self.ended += now.ended.saturating_sub(before.ended);
+        self.shed += now.shed.saturating_sub(before.shed);
         self.errors += now.errors().saturating_sub(before.errors());
         self.waiting += now.waiting();
         self.latency += &now.latency.since(&before.latency);

@@ -36,8 +36,10 @@ scenarios! {
     clock_forward: "clock-forward";
     deaths: "deaths";
     failing_starts: "failing-starts";
+    heavier_release: "heavier-release";
     latency_threshold: "latency-threshold";
     metrics_lost: "metrics-lost";
     slow_starts: "slow-starts";
+    slower_instances: "slower-instances";
     steady: "steady";
 }
