@@ -52,6 +52,7 @@ fn main() -> anyhow::Result<()> {
         config: ConfigSource::File(config),
         program: "unused".into(),
         threads: host,
+        sources: Arc::new(tidegate_control::NoSources),
         state_dir: None,
     };
     let control = Control::load(options).context("the configuration")?;

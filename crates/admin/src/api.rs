@@ -3,6 +3,7 @@
 mod config;
 mod error;
 mod fleets;
+mod sources;
 
 use axum::{
     Router,
@@ -27,6 +28,7 @@ fn routes() -> Vec<(&'static str, MethodRouter<State>)> {
         ("/api/v1/fleets/{name}", get(fleets::one)),
         ("/api/v1/fleets/{name}/decisions", get(fleets::decisions)),
         ("/api/v1/fleets/{name}/demand", get(fleets::demand)),
+        ("/api/v1/sources", get(sources::list)),
         ("/api/v1/config", get(config::show)),
         ("/api/v1/openapi.json", get(openapi)),
     ]

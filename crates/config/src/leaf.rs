@@ -2,12 +2,12 @@
 //!
 //! [`text`]: free text, files, Lua; [`address`]: where things listen and are reached; [`pattern`]: what
 //! requests are matched against; [`lua`]: chunk names and names of variables; [`policy`]: what scaling policies
-//! have of their own; [`word`]: closed sets of words. Names are the types of
+//! have of their own; [`source`]: URLs and secrets of event sources; [`word`]: closed sets of words. Names are the types of
 //! `tidegate_core` themselves.
 
 use schemars::{Schema, json_schema};
 use tidegate_core::{
-    DictName, FleetId, RouteId, UpstreamId,
+    DictName, FleetId, RouteId, SourceId, UpstreamId,
     name::{self, MAX_LENGTH},
 };
 
@@ -22,6 +22,7 @@ pub(crate) mod auto;
 pub(crate) mod lua;
 pub(crate) mod pattern;
 pub(crate) mod policy;
+pub(crate) mod source;
 pub(crate) mod text;
 pub(crate) mod word;
 
@@ -46,6 +47,7 @@ names! {
     DictName: "the name of a dictionary", "sessions";
     FleetId: "the name of a fleet", "orders";
     RouteId: "the name of a route", "orders";
+    SourceId: "the name of a source", "orders";
     UpstreamId: "the name of an upstream", "orders";
 }
 

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use ipnet::IpNet;
 use schemars::{Schema, SchemaGenerator, json_schema};
 use tidegate_core::{
-    FleetId, UpstreamId,
+    FleetId, SourceId, UpstreamId,
     snapshot::{ErrorLevel, ErrorLogFormat, ErrorPages},
 };
 
@@ -25,11 +25,13 @@ pub(crate) mod fleet;
 pub(crate) mod lua;
 pub(crate) mod route;
 pub(crate) mod scenario;
+pub(crate) mod source;
 
 pub(crate) use {
     fleet::Fleet,
     lua::{Lua, Vars},
     route::{Route, Upstream},
+    source::Source,
 };
 
 record! {
@@ -59,6 +61,8 @@ record! {
         lua: Lua = default("{}"),
         /// Variables that every request gets, before its route's own.
         vars: Vars = default("{}"),
+        /// Where work waits that no request tells of, by name: queues, streams, queries.
+        sources: Map<SourceId, Source> = default("{}"),
         /// Sets of interchangeable instances that grow and shrink, by name.
         fleets: Map<FleetId, Fleet> = default("{}"),
         /// Groups of endpoints that serve the same thing, by name.
@@ -67,7 +71,7 @@ record! {
         /// that over the longest prefix; then more conditions win, then the order here.
         routes: List<Route> = default("[]"),
     }
-    later: ["plugins", "consumers", "sources", "pools"]
+    later: ["plugins", "consumers", "pools"]
 }
 
 record! {

@@ -13,7 +13,7 @@ use std::{
 };
 
 use tidegate_core::{
-    FleetId, RouteId, Snapshot, UpstreamId,
+    FleetId, RouteId, Snapshot, SourceId, UpstreamId,
     snapshot::{self, Answers, ErrorLog, Limits, LogOutput, StateFiles, Timeouts},
 };
 
@@ -32,6 +32,7 @@ mod regexes;
 mod route;
 pub(crate) mod scenario;
 mod scripts;
+mod source;
 mod unused;
 
 /// Access to one file by its path.
@@ -50,6 +51,7 @@ struct Resolver<'a, 'r> {
     fleets: Option<BTreeSet<&'a FleetId>>,
     upstreams: Option<BTreeSet<&'a UpstreamId>>,
     route_names: Option<BTreeSet<&'a RouteId>>,
+    source_names: Option<BTreeSet<&'a SourceId>>,
 }
 
 /// Checks everything; `None` exactly when `report` has errors.
@@ -66,6 +68,7 @@ pub(crate) fn snapshot(
         regexes: Regexes::default(),
         fleets: raw.fleets.value().map(|fleets| fleets.names().collect()),
         upstreams: raw.upstreams.value().map(|upstreams| upstreams.names().collect()),
+        source_names: raw.sources.value().map(|sources| sources.names().collect()),
         route_names: raw.routes.value().map(|routes| {
             let routes = routes.0.iter().filter_map(|route| route.value.as_ref());
             routes.filter_map(|route| route.name.value()).collect()
@@ -91,6 +94,8 @@ impl Resolver<'_, '_> {
         let trusted_proxies = raw.trusted_proxies.value().and_then(|list| list.resolve(|net, _| Some(*net)));
         let lua = raw.lua.value().and_then(|lua| self.lua(lua));
         let vars = raw.vars.value().and_then(|vars| self.vars(vars));
+        let sources = raw.sources.value();
+        let sources = sources.and_then(|all| all.resolve(|name, place, raw| self.source(name, place, raw)));
         let fleets =
             raw.fleets.value().and_then(|fleets| fleets.resolve(|name, _, raw| self.fleet(name, raw)));
         let upstreams = raw.upstreams.value();
@@ -111,6 +116,7 @@ impl Resolver<'_, '_> {
             trusted_proxies: trusted_proxies?,
             lua: lua?,
             vars: vars?,
+            sources: sources?,
             fleets: fleets?,
             upstreams: upstreams?,
             routes: routes?,
@@ -263,6 +269,14 @@ impl Name for FleetId {
 impl Name for RouteId {
     const KIND: &'static str = "route";
     const SECTION: &'static str = "routes";
+    fn text(&self) -> &str {
+        self.as_str()
+    }
+}
+
+impl Name for SourceId {
+    const KIND: &'static str = "source";
+    const SECTION: &'static str = "sources";
     fn text(&self) -> &str {
         self.as_str()
     }

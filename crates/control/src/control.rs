@@ -37,6 +37,7 @@ use crate::{
         recover::{self, Recall, Recovered},
     },
     source::ConfigSource,
+    sources::{Sources, Watched},
     template::Template,
     view::{RoundsView, View},
 };
@@ -61,6 +62,8 @@ pub struct Options {
     pub program: PathBuf,
     /// Runs an instance in a thread.
     pub threads: Arc<dyn ThreadHost>,
+    /// Asks event sources.
+    pub sources: Arc<dyn Sources>,
     /// Where the journal is kept, instead of where the configuration says.
     pub state_dir: Option<PathBuf>,
 }
@@ -80,6 +83,7 @@ pub struct Control {
     loader: Loader,
     program: PathBuf,
     threads: Arc<dyn ThreadHost>,
+    sources: Arc<dyn Sources>,
     writer: Option<Writer>,
     recalls: BTreeMap<FleetId, Recall>,
     shared: Arc<Shared>,
@@ -112,6 +116,7 @@ impl Control {
             loader,
             program: options.program,
             threads: options.threads,
+            sources: options.sources,
             writer,
             recalls,
             snapshots: watch::Sender::new(snapshot),
@@ -141,13 +146,14 @@ impl Control {
     /// Stop the data plane first, and cancel `stop` when it has drained: from then on no instance gets
     /// new requests.
     pub async fn run(self, telemetry: Arc<Telemetry>, stop: CancellationToken) {
-        let Self { mut loader, program, threads, writer, recalls, shared, snapshots, roster } = self;
+        let Self { mut loader, program, threads, sources, writer, recalls, shared, snapshots, roster } = self;
         telemetry.on_waiting({
             let shared = Arc::clone(&shared);
             move || shared.wake.notify_one()
         });
         let (mut plane, mut events) = Plane::new(
             Drivers::new(program, threads),
+            Watched::new(sources),
             telemetry,
             (writer, recalls),
             Arc::clone(&shared),
@@ -234,6 +240,7 @@ fn first_view(loader: &Loader, snapshot: &Snapshot) -> View {
         stopping: false,
         config: loader.status(),
         fleets,
+        sources: Vec::new(),
         journal_lost: 0,
         rounds: RoundsView::default(),
     }

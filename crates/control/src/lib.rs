@@ -23,6 +23,7 @@ pub mod instance;
 pub mod journal;
 mod observe;
 mod source;
+pub mod sources;
 mod template;
 pub mod usage;
 pub mod view;
@@ -34,5 +35,6 @@ pub use crate::{
     instance::{InstanceReport, InstanceSpec, bind_to_parent},
     journal::Page,
     source::ConfigSource,
+    sources::{NoSources, Sources},
     view::View,
 };

@@ -8,12 +8,12 @@ mod meter;
 mod traffic;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     mem,
     time::{Duration, Instant},
 };
 
-use tidegate_core::{FleetId, InstanceId, Snapshot, Telemetry};
+use tidegate_core::{FleetId, InstanceId, Snapshot, SourceId, Telemetry};
 use tidegate_scaler::{
     Observed,
     observed::{Instances, Metrics},
@@ -35,16 +35,27 @@ pub(crate) struct Observer {
     meters: BTreeMap<InstanceId, Meter>,
     /// How long those took to start that became ready since the last reading.
     started: Vec<Duration>,
+    /// The event sources that the policies look at.
+    sources: BTreeSet<SourceId>,
 }
 
 impl Observer {
     pub(crate) fn new(now: Instant) -> Self {
-        Self { traffic: Traffic::new(now), meters: BTreeMap::new(), started: Vec::new() }
+        Self {
+            traffic: Traffic::new(now),
+            meters: BTreeMap::new(),
+            started: Vec::new(),
+            sources: BTreeSet::new(),
+        }
     }
 
     /// Takes the upstreams that lead to the fleet from a configuration.
     pub(crate) fn configure(&mut self, fleet: &FleetId, snapshot: &Snapshot, telemetry: &Telemetry) {
         self.traffic.configure(fleet, snapshot, telemetry);
+        let fleet = snapshot.fleets.get(fleet);
+        let policies = fleet.into_iter().flat_map(|fleet| [Some(&fleet.policy), fleet.candidate.as_ref()]);
+        let triggers = policies.flatten().flat_map(|policy| &policy.triggers);
+        self.sources = triggers.flat_map(|trigger| trigger.sources()).cloned().collect();
     }
 
     /// Reads what is in flight. To be called several times between two observations.
@@ -71,20 +82,38 @@ impl Observer {
         self.traffic.waiting()
     }
 
+    /// Whether anything waits in a source that the policies look at.
+    pub(crate) fn has_backlog(&self, waiting: &BTreeMap<SourceId, f64>) -> bool {
+        self.sources.iter().any(|source| waiting.get(source).is_some_and(|&count| count > 0.0))
+    }
+
+    fn backlogs(&self, waiting: &BTreeMap<SourceId, f64>) -> BTreeMap<SourceId, f64> {
+        let known = |source: &SourceId| Some((source.clone(), *waiting.get(source)?));
+        self.sources.iter().filter_map(known).collect()
+    }
+
     /// Nothing but what waits and who is there, without ending the time over which the rest is measured.
-    pub(crate) fn glimpse(&self, fleet: &Fleet) -> Observed {
-        let metrics = Metrics { queued: Some(self.waiting() as f64), ..Metrics::default() };
+    pub(crate) fn glimpse(&self, fleet: &Fleet, waiting: &BTreeMap<SourceId, f64>) -> Observed {
+        let (queued, sources) = (Some(self.waiting() as f64), self.backlogs(waiting));
+        let metrics = Metrics { queued, sources, ..Metrics::default() };
         Observed { metrics, instances: count(fleet), generation: fleet.generation(), started: Vec::new() }
     }
 
-    pub(crate) fn observe(&mut self, fleet: &Fleet, now: Instant) -> Observed {
+    pub(crate) fn observe(
+        &mut self,
+        fleet: &Fleet,
+        waiting: &BTreeMap<SourceId, f64>,
+        now: Instant,
+    ) -> Observed {
         let traffic = self.traffic.read(now);
         self.meters.retain(|id, _| fleet.instance(id).is_some_and(Instance::runs));
         let mut busy = Mean::default();
         let (mut cpu, mut memory, mut lua_memory) = (Sum::default(), Sum::default(), Sum::default());
+        let mut served = Sum::default();
         for instance in fleet.instances().iter().filter(|instance| instance.runs()) {
             let meter = self.meters.entry(instance.id.clone()).or_default();
             let figures = meter.read(instance, now);
+            served.add(figures.served);
             cpu.add(figures.cpu);
             memory.add(figures.memory.map(|bytes| bytes as f64));
             lua_memory.add(figures.lua.map(|bytes| bytes as f64));
@@ -97,6 +126,9 @@ impl Observer {
             cpu: cpu.sum(),
             memory: memory.sum(),
             lua_memory: lua_memory.sum(),
+            // Of those that no request comes to through here: workers count for themselves.
+            served_rate: traffic.served_rate.or_else(|| served.sum()),
+            sources: self.backlogs(waiting),
             ..traffic
         };
         let (instances, started) = (count(fleet), mem::take(&mut self.started));

@@ -4,10 +4,10 @@ use std::{process, time::Duration};
 
 use tidegate_core::{
     FleetId, InstanceId, Snapshot,
-    snapshot::{Driver, Fleet, Limits, LuaSettings, ReadyCheck, Run, Script, Timeouts},
+    snapshot::{Driver, Fleet, Limits, LuaSettings, ReadyCheck, Run, Script, Timeouts, Worker},
 };
 
-use crate::instance::InstanceSpec;
+use crate::instance::{InstanceSpec, protocol::Consume};
 
 /// One way to run an instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +34,7 @@ pub(crate) struct App {
     lua: LuaSettings,
     timeouts: Timeouts,
     limits: Limits,
+    consume: Option<Consume>,
 }
 
 impl App {
@@ -46,6 +47,7 @@ impl App {
             lua: self.lua.clone(),
             timeouts: self.timeouts.clone(),
             limits: self.limits.clone(),
+            consume: self.consume.clone(),
             parent: process::id(),
             grace,
         }
@@ -54,14 +56,22 @@ impl App {
 
 impl Template {
     pub(crate) fn new(fleet: &Fleet, snapshot: &Snapshot) -> Self {
-        let program = match &fleet.run {
-            Run::Lua(app) => Program::Lua(App {
+        let app = |script: &Script, consume| {
+            Program::Lua(App {
                 driver: fleet.driver,
-                script: app.clone(),
+                script: script.clone(),
                 lua: snapshot.lua.clone(),
                 timeouts: snapshot.timeouts.clone(),
                 limits: snapshot.limits.clone(),
-            }),
+                consume,
+            })
+        };
+        let program = match &fleet.run {
+            Run::Lua(script) => app(script, None),
+            Run::Worker(Worker { script, source, settings }) => {
+                let source = snapshot.sources[source].clone();
+                app(script, Some(Consume { source, settings: settings.clone() }))
+            }
             Run::Command(command) => Program::Command(command.clone()),
         };
         Self { program, ready: fleet.ready.clone(), grace: fleet.grace }

@@ -7,7 +7,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 use serde::Serialize;
 use tidegate_config::Diagnostic;
-use tidegate_core::{FleetId, InstanceId, Timestamp, policy::Mode};
+use tidegate_core::{FleetId, InstanceId, SourceId, Timestamp, policy::Mode};
 use tidegate_scaler::{
     Decision, Learned, Observed, Outlook,
     observed::{Instances, Metrics},
@@ -25,9 +25,33 @@ pub struct View {
     pub config: ConfigView,
     /// By name.
     pub fleets: Vec<FleetView>,
+    /// By name.
+    pub sources: Vec<SourceView>,
     /// Journal entries that could not be written to disk.
     pub journal_lost: u64,
     pub rounds: RoundsView,
+}
+
+/// What is known of an event source.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SourceView {
+    pub name: SourceId,
+    /// `redis`, `nats`, …
+    pub system: &'static str,
+    /// What is asked about, and where.
+    pub of: String,
+    /// How much waits. `None`: it is not known, or was for too long.
+    pub value: Option<f64>,
+    /// `ok`; `failing`: the last reading failed and the one before counts; `unknown`; `starting`.
+    pub state: &'static str,
+    /// How old the last reading is. `None` before there was any.
+    pub age_seconds: Option<f64>,
+    /// Why the last reading failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    pub polls: u64,
+    pub failures: u64,
 }
 
 /// How the loop that decides keeps up.

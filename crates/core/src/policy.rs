@@ -20,7 +20,7 @@ pub use self::{
     formula::{BadExpression, Expression, Formula, Variable},
     metric::{Metric, Signal, TargetMetric},
     schedule::{BadCron, Cron, Schedule, UnknownZone, Zone},
-    trigger::{Backlog, Condition, Forecast, Headroom, Join, Pressure, Target, Threshold, Trigger},
+    trigger::{Backlog, Condition, Fallback, Forecast, Headroom, Join, Pressure, Target, Threshold, Trigger},
 };
 
 /// The scaling rules of one fleet.

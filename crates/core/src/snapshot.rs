@@ -11,17 +11,22 @@ use regex::Regex;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    FleetId, RouteId, UpstreamId,
+    FleetId, RouteId, SourceId, UpstreamId,
     policy::{Mode, Policy},
 };
 
 mod answer;
 mod lua;
+mod source;
 mod template;
 
 pub use self::{
     answer::{FixedAnswer, LocalAnswer, StaticFiles},
     lua::{Assignment, Budget, Hooks, LuaSettings, Script, SocketSettings, Value},
+    source::{
+        Http, Kafka, Login, Nats, Postgresql, Prometheus, Rabbitmq, Redis, RedisKey, Secret, Server, Source,
+        System, Worker, WorkerSettings,
+    },
     template::{Piece, Template},
 };
 
@@ -46,6 +51,8 @@ pub struct Snapshot {
     pub lua: LuaSettings,
     /// Set for every request before its route's own.
     pub vars: Vec<Assignment>,
+    /// Where work waits that no request tells of.
+    pub sources: BTreeMap<SourceId, Source>,
     pub fleets: BTreeMap<FleetId, Fleet>,
     pub upstreams: BTreeMap<UpstreamId, Upstream>,
     /// In the order of the file.
@@ -421,6 +428,8 @@ pub struct Fleet {
 pub enum Run {
     /// The file that is executed for each request.
     Lua(Script),
+    /// A file that is executed for each message of a source.
+    Worker(Worker),
     /// A program and its arguments; `{port}` in an argument, and the variable `PORT`, is the port to serve.
     Command(Vec<String>),
 }

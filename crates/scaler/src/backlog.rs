@@ -3,7 +3,8 @@
 //! Either so many may wait for each instance, which is the arithmetic of Kubernetes' HPA for external
 //! metrics, or everything is to be worked off within a time. For the latter the arrivals are inferred:
 //! what the instances work off while a backlog is there, plus what it grows by. So a rate that was
-//! given too high or too low is put right by the growth that it leads to.
+//! given too high or too low is put right by the growth that it leads to. Where no rate is given, that of an
+//! event source is learned from what instances finish while enough waits.
 //!
 //! The activation threshold is apart from the scaling one: up to it nothing is asked for, and what is
 //! beyond it is scaled for whole.
@@ -11,7 +12,7 @@
 use std::{collections::VecDeque, time::Duration};
 
 use serde::{Deserialize, Serialize};
-use tidegate_core::policy::{Backlog, Metric, Pressure, Signal};
+use tidegate_core::policy::{Backlog, Fallback, Metric, Pressure, Signal};
 
 use crate::{
     opinion::{Opinion, Wanted},
@@ -26,11 +27,20 @@ const TOLERANCE: f64 = 0.1;
 const GROWTH: Duration = Duration::from_secs(30);
 const READINGS: usize = 32;
 
-/// The latest readings: lived time, what waited, instances that could work.
+/// How much a new reading counts when what an instance finishes is learned: a start looks slower than what follows,
+/// so more is believed sooner than less.
+const FASTER: f64 = 0.5;
+const SLOWER: f64 = 0.1;
+
+/// What was seen of a backlog.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(rename_all = "camelCase", default)]
 pub(crate) struct Growth {
+    /// The latest: lived time, what waited, instances that could work.
     readings: VecDeque<(Duration, f64, u32)>,
+    /// What an instance finishes in a second while more waits than it can take.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rate: Option<f64>,
 }
 
 pub(crate) fn name(backlog: &Backlog) -> String {
@@ -44,9 +54,45 @@ pub(crate) fn name(backlog: &Backlog) -> String {
 impl Growth {
     pub(crate) fn opinion(&mut self, backlog: &Backlog, sight: &Sight<'_>, words: Words) -> Opinion {
         let Some(waiting) = sight.metrics.read(&backlog.signal) else {
-            return Opinion::missing(words, || format!("{} is not known", label(&backlog.signal)));
+            return self.unknown(backlog, sight, words);
         };
+        self.learn(backlog, sight, waiting);
         let worked = self.observe(sight, waiting);
+        self.known(backlog, waiting, &worked, sight, words)
+    }
+
+    /// What the backlog asks for while it is not known.
+    fn unknown(&self, backlog: &Backlog, sight: &Sight<'_>, words: Words) -> Opinion {
+        let name = || label(&backlog.signal);
+        let last = self.readings.back().filter(|_| backlog.fallback == Fallback::LastValue);
+        if let Some(&(_, waiting, ready)) = last {
+            let worked = Worked { ready: f64::from(ready), growth: 0.0 };
+            let Opinion { wanted, because } = self.known(backlog, waiting, &worked, sight, words);
+            let wanted = if let Wanted::Count(count) = wanted { Wanted::Blind(count) } else { wanted };
+            return Opinion {
+                wanted,
+                because: words.say(|| format!("{} is not known; of late, {because}", name())),
+            };
+        }
+        match backlog.fallback {
+            Fallback::Instances(count) => Opinion {
+                wanted: Wanted::Blind(count),
+                because: words.say(|| format!("{} is not known, which {} are for", name(), instances(count))),
+            },
+            Fallback::Hold | Fallback::LastValue => {
+                Opinion::missing(words, || format!("{} is not known", name()))
+            }
+        }
+    }
+
+    fn known(
+        &self,
+        backlog: &Backlog,
+        waiting: f64,
+        worked: &Worked,
+        sight: &Sight<'_>,
+        words: Words,
+    ) -> Opinion {
         if waiting <= backlog.activation {
             return Opinion {
                 wanted: Wanted::Count(0),
@@ -66,14 +112,42 @@ impl Growth {
             }
             Pressure::Drain { within, rate } => {
                 let learned = || Some(sight.safe / sight.work?);
-                match rate.or_else(|| learned().filter(|_| is_of_requests(&backlog.signal))) {
-                    Some(rate) => drain(within, rate, waiting, &worked, sight, words),
+                let learned = || if is_of_requests(&backlog.signal) { learned() } else { self.rate };
+                match rate.or_else(learned).filter(|&rate| rate > 0.0) {
+                    Some(rate) => drain(within, rate, waiting, worked, sight, words),
+                    // Somebody has to work for it to be known.
+                    None if backlog.signal.source().is_some() => Opinion {
+                        wanted: Wanted::Count(sight.instances.ready.max(1)),
+                        because: words.say(|| {
+                            format!(
+                                "{} wait, and what an instance works off is not known yet",
+                                number(waiting)
+                            )
+                        }),
+                    },
                     None => {
                         Opinion::missing(words, || "what an instance works off is not known yet".to_owned())
                     }
                 }
             }
         }
+    }
+
+    /// Takes what the instances finished, if all of them had enough to do.
+    fn learn(&mut self, backlog: &Backlog, sight: &Sight<'_>, waiting: f64) {
+        let ready = sight.instances.ready;
+        let plenty = self.readings.back().is_some_and(|&(_, before, _)| before > backlog.activation)
+            && waiting > backlog.activation.max(f64::from(ready));
+        let Some(served) =
+            sight.metrics.served_rate.filter(|_| plenty && ready > 0 && ready == sight.settled)
+        else {
+            return;
+        };
+        let new = served / f64::from(ready);
+        self.rate = Some(self.rate.map_or(new, |old| {
+            let weight = if new > old { FASTER } else { SLOWER };
+            old + weight * (new - old)
+        }));
     }
 
     /// Takes a reading and says what happened since the oldest.

@@ -65,7 +65,7 @@ fn recommended(kind: &str, others: &[(&Trigger, Option<Opinion>)]) -> Option<f64
             .as_ref()?
             .wanted
         {
-            Wanted::Count(count) => Some(f64::from(count)),
+            Wanted::Count(count) | Wanted::Blind(count) => Some(f64::from(count)),
             Wanted::Nothing | Wanted::Unknown => None,
         });
     counts.reduce(f64::max)

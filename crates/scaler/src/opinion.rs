@@ -16,6 +16,8 @@ pub(crate) enum Wanted {
     Nothing,
     /// It might ask for more if it could see: nobody may shrink the fleet.
     Unknown,
+    /// As `Unknown`, but so many are asked for meanwhile.
+    Blind(u32),
 }
 
 impl Opinion {
@@ -25,7 +27,7 @@ impl Opinion {
 
     pub(crate) fn recommendation(self, trigger: String) -> Recommendation {
         let wanted = match self.wanted {
-            Wanted::Count(count) => Some(count),
+            Wanted::Count(count) | Wanted::Blind(count) => Some(count),
             Wanted::Nothing | Wanted::Unknown => None,
         };
         Recommendation { trigger, wanted, because: self.because }

@@ -207,8 +207,10 @@ impl Scaler {
         let settled = self.state.ready.replace(ready).map_or(ready, |before| before.min(ready));
         self.learn(at, &metrics, observed, settled);
         // What cannot be seen does not count as quiet.
-        let unseen = metrics.arrival_rate.is_none() && metrics.queued.is_none() && self.state.desired > 0;
-        if metrics.is_active() || unseen {
+        let backlogs = self.backlogs(&metrics);
+        let requests = metrics.arrival_rate.is_some() || metrics.queued.is_some();
+        let unseen = if backlogs == Backlogs::None { !requests } else { backlogs == Backlogs::Unknown };
+        if metrics.is_active() || backlogs == Backlogs::Waiting || (unseen && self.state.desired > 0) {
             self.state.active = Some(self.state.clock.lived());
         }
         let previous = self.state.desired;
@@ -268,6 +270,22 @@ impl Scaler {
         }
         self.bound(at, &mut course);
         course
+    }
+
+    /// What the event sources that the policy looks at say.
+    fn backlogs(&self, metrics: &Metrics) -> Backlogs {
+        let mut all = Backlogs::None;
+        for trigger in &self.policy.triggers {
+            let least = if let Trigger::Backlog(backlog) = trigger { backlog.activation } else { 0.0 };
+            for source in trigger.sources() {
+                all = all.max(match metrics.sources.get(source) {
+                    Some(&waiting) if waiting > least => Backlogs::Waiting,
+                    Some(_) => Backlogs::Empty,
+                    None => Backlogs::Unknown,
+                });
+            }
+        }
+        all
     }
 
     fn learn(&mut self, at: Timestamp, metrics: &Metrics, observed: &Observed, settled: u32) {
@@ -411,6 +429,16 @@ impl Scaler {
     }
 }
 
+/// What event sources say, all together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Backlogs {
+    /// There are none.
+    None,
+    Empty,
+    Unknown,
+    Waiting,
+}
+
 /// A rule that may be left out, to see what it does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Rule {
@@ -440,10 +468,11 @@ fn largest<'a>(opinions: impl IntoIterator<Item = &'a Opinion>) -> (Option<usize
     let mut best: Option<(usize, u32)> = None;
     let mut blind = false;
     for (index, opinion) in opinions.into_iter().enumerate() {
-        match opinion.wanted {
-            Wanted::Count(count) if best.is_none_or(|(_, most)| count > most) => best = Some((index, count)),
-            Wanted::Count(_) | Wanted::Nothing => {}
-            Wanted::Unknown => blind = true,
+        blind |= matches!(opinion.wanted, Wanted::Unknown | Wanted::Blind(_));
+        if let Wanted::Count(count) | Wanted::Blind(count) = opinion.wanted
+            && best.is_none_or(|(_, most)| count > most)
+        {
+            best = Some((index, count));
         }
     }
     (best.map(|(index, _)| index), best.map(|(_, count)| count), blind)

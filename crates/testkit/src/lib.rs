@@ -11,6 +11,7 @@ pub mod http;
 mod message;
 mod port;
 pub mod process;
+pub mod servers;
 mod tidegate;
 pub mod upstream;
 mod wait;

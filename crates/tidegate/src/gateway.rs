@@ -40,7 +40,9 @@ pub(crate) struct Gateway {
 impl Gateway {
     pub(crate) fn start(config: ConfigSource, state_dir: Option<PathBuf>) -> Result<Self, Failure> {
         let program = env::current_exe().context("cannot find this program").map_err(Failure::Environment)?;
-        let options = Options { config, program, threads: Arc::new(Threads), state_dir };
+        let sources = tidegate_sources::Poller::start().map_err(Failure::environment)?;
+        let (threads, sources) = (Arc::new(Threads), Arc::new(sources));
+        let options = Options { config, program, threads, sources, state_dir };
         let control = Control::load(options).map_err(load_failure)?;
         let snapshot = Arc::clone(&control.snapshots().borrow());
         logging::configure(&snapshot.error_log)

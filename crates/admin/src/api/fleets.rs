@@ -31,7 +31,7 @@ const LONGEST: u64 = RINGS[1].step * RINGS[1].slots;
 
 #[derive(Debug, Serialize)]
 pub(crate) struct Items<T> {
-    items: Vec<T>,
+    pub(super) items: Vec<T>,
 }
 
 pub(crate) async fn list(extract::State(state): extract::State<State>) -> Json<Items<FleetView>> {

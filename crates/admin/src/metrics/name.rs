@@ -100,6 +100,11 @@ metrics! {
     FleetInstanceSeconds = Counter "tidegate_fleet_instance_seconds_total"
         "Time that instances ran, all together, from launch until gone.";
     FleetRestarts = Counter "tidegate_fleet_restarts_total" "Instances started in place of one that failed.";
+    SourceMessages = Gauge "tidegate_source_messages" "What waits in an event source; absent while it is not known.";
+    SourceUp = Gauge "tidegate_source_up" "1 where the last reading of an event source was answered, 0 where not.";
+    SourceAge = Gauge "tidegate_source_age_seconds" "How old the last reading of an event source is.";
+    SourcePolls = Counter "tidegate_source_polls_total" "Readings of an event source that were tried.";
+    SourceFailures = Counter "tidegate_source_failures_total" "Readings of an event source that failed.";
     FleetDecisions = Counter "tidegate_fleet_decisions_total" "Decisions that changed the number of instances.";
     FleetRecommended = Gauge "tidegate_fleet_recommended_instances"
         "Instances that the policy decided on last; with mode recommend it is not done.";

@@ -5,7 +5,10 @@ use std::{
     time::Duration,
 };
 
-use tidegate_control::{View, usage, view::FleetView};
+use tidegate_control::{
+    View, usage,
+    view::{FleetView, SourceView},
+};
 use tidegate_core::{
     Telemetry, Timestamp,
     policy::Mode,
@@ -28,6 +31,7 @@ pub(super) fn report(telemetry: &Telemetry, view: &View) -> String {
     upstreams(&mut text, telemetry);
     workers(&mut text, telemetry.workers());
     fleets(&mut text, &view.fleets);
+    sources(&mut text, &view.sources);
     config(&mut text, view);
     process(&mut text);
     text.finish()
@@ -111,6 +115,20 @@ fn workers(text: &mut Text, workers: &[WorkerSeries]) {
     each(Metric::LuaTimersRunning, &|worker| read(&worker.lua_timers_running).into());
     each(Metric::LuaTimersDropped, &|worker| read(&worker.lua_timers_dropped).into());
     each(Metric::AccessLogDropped, &|worker| read(&worker.access_log_dropped).into());
+}
+
+fn sources(text: &mut Text, sources: &[SourceView]) {
+    let mut each = |metric, value: &dyn Fn(&SourceView) -> Option<Value>| {
+        let mut family = text.family(metric);
+        for source in sources {
+            family.maybe(&[("source", source.name.as_str())], value(source));
+        }
+    };
+    each(Metric::SourceMessages, &|source| source.value.map(Value::from));
+    each(Metric::SourceUp, &|source| Some(u64::from(source.state == "ok").into()));
+    each(Metric::SourceAge, &|source| source.age_seconds.map(Value::from));
+    each(Metric::SourcePolls, &|source| Some(source.polls.into()));
+    each(Metric::SourceFailures, &|source| Some(source.failures.into()));
 }
 
 fn fleets(text: &mut Text, fleets: &[FleetView]) {

@@ -74,9 +74,14 @@ impl World {
         fs::write(folder.path().join("tidegate.yaml"), CONFIG).unwrap();
         fs::write(folder.path().join("app.lua"), "").unwrap();
         let config = ConfigSource::File(folder.path().join("tidegate.yaml"));
-        let control =
-            Control::load(Options { config, program, threads: Arc::new(NoThreads), state_dir: None })
-                .unwrap();
+        let control = Control::load(Options {
+            config,
+            program,
+            threads: Arc::new(NoThreads),
+            sources: Arc::new(tidegate_control::NoSources),
+            state_dir: None,
+        })
+        .unwrap();
         let (handle, telemetry) = (control.handle(), Telemetry::new(2));
         let loopback = "127.0.0.1:0".parse().unwrap();
         let server = Server::start(loopback, handle.clone(), Arc::clone(&telemetry)).unwrap();

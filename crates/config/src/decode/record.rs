@@ -24,7 +24,7 @@ const MAX_MISSPELT: usize = 16;
 /// `record! { Name { field: Type = kind, … } later: ["key", …] exactly: one }`
 ///
 /// `later` lists keys that are part of the contract and not served yet; `exactly: one` is for
-/// mappings of which one key must be chosen.
+/// mappings of which one key must be chosen, `one_of: ["key", …]` for those of which one of these must be.
 macro_rules! record {
     (
         $(#[doc = $doc:literal])*
@@ -34,6 +34,7 @@ macro_rules! record {
         )*}
         $(later: [$($later:literal),*])?
         $(exactly: $one:ident)?
+        $(one_of: [$($choice:literal),*])?
     ) => {
         $(#[doc = $doc])*
         #[derive(Debug)]
@@ -48,6 +49,7 @@ macro_rules! record {
                 let entries = $crate::decode::Entries::open(node, keys, report)?;
                 entries.refuse_unknown(&[$($($later),*)?], report);
                 $(entries.$one(report);)?
+                $(entries.one_of(&[$($choice),*], report);)?
                 Some(Self {$($field: entries.$kind(stringify!($field), $($text,)? report),)*})
             }
 
@@ -66,6 +68,7 @@ macro_rules! record {
                 let mut object = $crate::decode::Object::new(concat!($($doc, "\n"),*), generator);
                 $(object.$kind::<$type>(stringify!($field), concat!($($field_doc, "\n"),*), $($text)?);)*
                 $(object.$one();)?
+                $(object.one_of(&[$($choice),*]);)?
                 object.finish()
             }
         }
@@ -122,10 +125,17 @@ impl<'a> Entries<'a> {
 
     /// Reports when not exactly one of the known keys is given. Unknown ones alone have been reported.
     pub(crate) fn one(&self, report: &mut Report<'_>) {
-        let mut chosen = self.given.iter().filter(|entry| self.known.contains(&entry.key.text));
-        let keys = list(self.known.iter().map(String::as_str));
+        self.one_of(&self.known, report);
+    }
+
+    /// Reports when not exactly one of these keys is given. What is misspelt has been reported.
+    pub(crate) fn one_of<K: AsRef<str>>(&self, choices: &[K], report: &mut Report<'_>) {
+        let is_choice = |key: &str| choices.iter().any(|choice| choice.as_ref() == key);
+        let mut chosen = self.given.iter().filter(|entry| is_choice(&entry.key.text));
+        let keys = list(choices.iter().map(K::as_ref));
+        let all_known = self.given.iter().all(|entry| self.known.contains(&entry.key.text));
         match (chosen.next(), chosen.next()) {
-            (None, _) if self.given.is_empty() => {
+            (None, _) if all_known => {
                 report.error(self.node.owner(), format!("one of {keys} is needed"), "add one of them");
             }
             (Some(first), Some(second)) => {
@@ -195,12 +205,20 @@ pub(crate) struct Object<'a> {
     properties: serde_json::Map<String, Value>,
     required: Vec<Value>,
     one: bool,
+    choices: Vec<String>,
 }
 
 impl<'a> Object<'a> {
     pub(crate) fn new(doc: &str, generator: &'a mut SchemaGenerator) -> Self {
         let description = paragraph(doc);
-        Self { generator, description, properties: serde_json::Map::new(), required: Vec::new(), one: false }
+        Self {
+            generator,
+            description,
+            properties: serde_json::Map::new(),
+            required: Vec::new(),
+            one: false,
+            choices: Vec::new(),
+        }
     }
 
     pub(crate) fn required<T: Decode>(&mut self, field: &str, doc: &str, example: &str) {
@@ -225,6 +243,10 @@ impl<'a> Object<'a> {
         self.one = true;
     }
 
+    pub(crate) fn one_of(&mut self, choices: &[&str]) {
+        self.choices.extend(choices.iter().map(|&choice| choice.to_owned()));
+    }
+
     pub(crate) fn finish(self) -> Schema {
         let mut schema = json_schema!({
             "description": self.description,
@@ -238,6 +260,10 @@ impl<'a> Object<'a> {
         if self.one {
             schema.insert("minProperties".into(), 1.into());
             schema.insert("maxProperties".into(), 1.into());
+        }
+        if !self.choices.is_empty() {
+            let choices = self.choices.iter().map(|key| json!({ "required": [key] }));
+            schema.insert("oneOf".into(), choices.collect());
         }
         schema
     }

@@ -1,11 +1,11 @@
 //! `fleets`: what runs, and how far it scales.
 
-use tidegate_core::{policy::Mode, snapshot::Driver};
+use tidegate_core::{SourceId, policy::Mode, snapshot::Driver};
 
 use crate::{
     decode::{List, record},
     leaf::text,
-    raw::{Hold, Period},
+    raw::{Hold, Period, source::Worker},
     units::{Count, DAY, HOUR, Instances, Number, Percent, SECOND, Share, Span},
 };
 
@@ -21,6 +21,8 @@ record! {
         /// Who starts, watches and stops instances. `process`: child processes of Tidegate; `thread`: threads of
         /// Tidegate with a Lua VM each, which start in milliseconds.
         driver: Driver = default("process"),
+        /// How messages are worked on, where `run` has `consume`.
+        worker: Worker = optional,
         /// How it is found out that an instance can serve.
         ready: Ready = default("{}"),
         /// How long a draining instance may finish its requests before it is killed.
@@ -32,15 +34,17 @@ record! {
 }
 
 record! {
-    /// What an instance executes: one of the two.
+    /// What an instance executes: `lua` or `command`.
     Run {
-        /// Lua file that is executed for each request, relative to the folder of the configuration.
+        /// Lua file that is executed for each request, or with `consume` for each message, relative to the folder of
+        /// the configuration.
         lua: text::File = optional,
+        /// The source whose messages the Lua file works on: one of Redis, NATS or RabbitMQ.
+        consume: SourceId = optional,
         /// Program and arguments. `{port}` in an argument, and the variable `PORT`, is the port to serve.
         command: List<text::Text> = optional,
     }
-    later: ["consume"]
-    exactly: one
+    one_of: ["lua", "command"]
 }
 
 record! {
@@ -66,7 +70,8 @@ record! {
         /// What is owed to those who send requests. It is all that the default policy needs.
         slo: Slo = default("{}"),
         /// Each recommends a number of instances; the largest counts. Without this key, `headroom` with the
-        /// objective of `slo`. An empty list keeps the number at `min`.
+        /// objective of `slo`, or for a fleet with `consume` a `backlog` that is worked off within a minute. An empty
+        /// list keeps the number at `min`.
         triggers: List<Trigger> = optional,
         /// How fast the number may change.
         behavior: Behavior = default("{}"),

@@ -3,16 +3,16 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use tidegate_core::{
-    FleetId, RouteId,
-    policy::{Amount, Headroom, Pace, PaceLimit, Policy, Slo, Trigger},
-    snapshot::{Driver, Fleet, ReadyCheck, Run},
+    FleetId, RouteId, SourceId,
+    policy::{Amount, Backlog, Fallback, Headroom, Pace, PaceLimit, Policy, Pressure, Signal, Slo, Trigger},
+    snapshot::{Driver, Fleet, ReadyCheck, Run, Worker, WorkerSettings},
 };
 
 use crate::{
     decode::{Field, List, Located},
     raw::{self, fleet},
     report::{Place, Report},
-    resolve::{Resolver, exclude},
+    resolve::{Resolver, exclude, look_up},
     units::Instances,
 };
 
@@ -23,12 +23,21 @@ use trigger::Triggers;
 /// How long shrinking waits, unless said otherwise.
 const STABILIZATION: Duration = Duration::from_mins(1);
 
-/// The routes that triggers may look at; `None` when there is no telling.
-type Known<'a> = Option<&'a BTreeSet<&'a RouteId>>;
+/// Within which time the backlog of a fleet of workers is worked off, unless said otherwise.
+const DRAIN: Duration = Duration::from_mins(1);
+
+/// What triggers may look at; `None` when there is no telling.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Known<'a> {
+    routes: Option<&'a BTreeSet<&'a RouteId>>,
+    sources: Option<&'a BTreeSet<&'a SourceId>>,
+    /// What the fleet itself works on.
+    consumed: Option<&'a SourceId>,
+}
 
 impl Resolver<'_, '_> {
     pub(super) fn fleet(&mut self, name: &FleetId, raw: &raw::Fleet) -> Option<Fleet> {
-        let run = raw.run.value().and_then(|run| self.run(run));
+        let run = raw.run.value().and_then(|run| self.run(run, &raw.worker));
         if let (Some(Located { value: Driver::Thread, place }), Some(Run::Command(_))) =
             (raw.driver.given(), &run)
         {
@@ -36,9 +45,11 @@ impl Resolver<'_, '_> {
             self.report.error(*place, message, "use `driver: process`, or `run: { lua: app.lua }`");
         }
         let scale = raw.scale.value();
-        let routes = self.route_names.as_ref();
-        let policy = scale.and_then(|scale| policy(scale, routes, self.report));
-        let candidate = scale.and_then(|scale| candidate(scale, routes, self.report));
+        let consumed = raw.run.value().and_then(|run| run.consume.value());
+        let known =
+            Known { routes: self.route_names.as_ref(), sources: self.source_names.as_ref(), consumed };
+        let policy = scale.and_then(|scale| policy(scale, known, self.report));
+        let candidate = scale.and_then(|scale| candidate(scale, known, self.report));
         let ready = raw.ready.value().and_then(ready);
         Some(Fleet {
             name: name.clone(),
@@ -53,9 +64,28 @@ impl Resolver<'_, '_> {
         })
     }
 
-    fn run(&mut self, raw: &fleet::Run) -> Option<Run> {
+    fn run(&mut self, raw: &fleet::Run, worker: &Field<raw::source::Worker>) -> Option<Run> {
+        exclude(("command", &raw.command), ("consume", &raw.consume), self.report);
+        if let (Some(worker), true) = (worker.given(), raw.consume.is_absent()) {
+            let help = "add `consume: SOURCE` to `run`, or remove `worker`";
+            self.report.error(worker.place, "this fleet works on no messages", help);
+        }
         if let Some(Located { value, place }) = raw.lua.given() {
-            return self.scripts.file(&value.0, *place, self.report).map(Run::Lua);
+            let script = self.scripts.file(&value.0, *place, self.report);
+            let Some(Located { value: source, .. }) = raw.consume.optional()? else {
+                return script.map(Run::Lua);
+            };
+            let checked = raw.consume.given().and_then(|source| self.queue(source));
+            let settings = match worker.optional()? {
+                Some(worker) => settings(&worker.value),
+                None => Some(WorkerSettings::default()),
+            };
+            checked?;
+            return Some(Run::Worker(Worker {
+                script: script?,
+                source: source.clone(),
+                settings: settings?,
+            }));
         }
         let Located { value: command, place } = raw.command.given()?;
         let command: Vec<String> = command.resolve(|part, _| Some(part.0.clone()))?;
@@ -69,6 +99,34 @@ impl Resolver<'_, '_> {
         }
         Some(Run::Command(command))
     }
+}
+
+impl Resolver<'_, '_> {
+    /// A source that exists and whose messages can be taken.
+    fn queue(&mut self, source: &Located<SourceId>) -> Option<()> {
+        look_up(source, self.source_names.as_ref(), self.report);
+        let sources = self.raw.sources.value()?;
+        let entry = sources.0.iter().find(|entry| entry.name.as_ref() == Some(&source.value))?;
+        let raw = entry.value.as_ref()?;
+        if raw.redis.is_absent() && raw.nats.is_absent() && raw.rabbitmq.is_absent() {
+            let message = format!("`{}` has no messages that a worker could take", source.value);
+            let help = "consume a source of `redis`, `nats` or `rabbitmq`";
+            self.report.error(source.place, message, help);
+            return None;
+        }
+        Some(())
+    }
+}
+
+fn settings(raw: &raw::source::Worker) -> Option<WorkerSettings> {
+    Some(WorkerSettings {
+        concurrency: raw.concurrency.value()?.as_u32(),
+        attempts: raw.attempts.value()?.as_u32(),
+        back_off: raw.back_off.value()?.0,
+        back_off_max: raw.back_off_max.value()?.0,
+        timeout: raw.timeout.value()?.0,
+        dead_letter: raw.dead_letter.optional()?.map(|name| name.value.0.clone()),
+    })
 }
 
 fn ready(raw: &fleet::Ready) -> Option<ReadyCheck> {
@@ -87,7 +145,7 @@ struct Parts<'a> {
 }
 
 impl Parts<'_> {
-    fn resolve(&self, routes: Known<'_>, report: &mut Report<'_>) -> Option<Policy> {
+    fn resolve(&self, known: Known<'_>, report: &mut Report<'_>) -> Option<Policy> {
         let default = self.triggers.is_absent();
         let behavior = self.behavior.value();
         let scale_out = behavior
@@ -103,9 +161,17 @@ impl Parts<'_> {
         let slo = self.slo.unwrap_or_default();
         let bounds = self.bounds.unwrap_or((1, u32::MAX));
         let triggers = match self.triggers.optional()? {
-            None => Some(vec![Trigger::Headroom(Headroom { overload: slo.overload, wait: slo.wait })]),
+            None => Some(vec![match known.consumed {
+                Some(source) => Trigger::Backlog(Backlog {
+                    signal: Signal::Source(source.clone()),
+                    pressure: Pressure::Drain { within: DRAIN, rate: None },
+                    activation: 0.0,
+                    fallback: Fallback::Hold,
+                }),
+                None => Trigger::Headroom(Headroom { overload: slo.overload, wait: slo.wait }),
+            }]),
             Some(list) => {
-                let mut triggers = Triggers { bounds, slo, routes, report };
+                let mut triggers = Triggers { bounds, slo, known, report };
                 list.value.resolve(|raw, place| triggers.resolve(raw, place))
             }
         };
@@ -122,16 +188,16 @@ impl Parts<'_> {
     }
 }
 
-pub(super) fn policy(raw: &fleet::Scale, routes: Known<'_>, report: &mut Report<'_>) -> Option<Policy> {
+pub(super) fn policy(raw: &fleet::Scale, known: Known<'_>, report: &mut Report<'_>) -> Option<Policy> {
     let bounds = bounds(raw.min.given(), raw.max.given(), report);
     let slo = raw.slo.value().and_then(slo);
     let idle = raw.idle.value().map(|idle| idle.0);
-    Parts { bounds, idle, slo, triggers: &raw.triggers, behavior: &raw.behavior }.resolve(routes, report)
+    Parts { bounds, idle, slo, triggers: &raw.triggers, behavior: &raw.behavior }.resolve(known, report)
 }
 
 /// The candidate of `scale`, if there is one.
 #[expect(clippy::option_option, reason = "no candidate differs from a broken one")]
-fn candidate(raw: &fleet::Scale, routes: Known<'_>, report: &mut Report<'_>) -> Option<Option<Policy>> {
+fn candidate(raw: &fleet::Scale, known: Known<'_>, report: &mut Report<'_>) -> Option<Option<Policy>> {
     let Some(Located { value: candidate, .. }) = raw.candidate.optional()? else {
         return Some(None);
     };
@@ -142,7 +208,7 @@ fn candidate(raw: &fleet::Scale, routes: Known<'_>, report: &mut Report<'_>) -> 
     let idle = idle.map(|idle| idle.0);
     let slo = candidate.slo.optional()?.map(|given| &given.value).or_else(|| raw.slo.value()).and_then(slo);
     let parts = Parts { bounds, idle, slo, triggers: &candidate.triggers, behavior: &candidate.behavior };
-    parts.resolve(routes, report).map(Some)
+    parts.resolve(known, report).map(Some)
 }
 
 fn slo(raw: &fleet::Slo) -> Option<Slo> {

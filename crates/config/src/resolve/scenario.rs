@@ -21,7 +21,7 @@ const KINDS: &str =
 /// Checks everything; `None` exactly when `report` has errors.
 pub(crate) fn scenario(raw: &raw::Scenario, report: &mut Report<'_>) -> Option<Scenario> {
     let policy = match raw.scale.optional() {
-        Some(Some(scale)) => fleet::policy(&scale.value, None, report).map(Some),
+        Some(Some(scale)) => fleet::policy(&scale.value, fleet::Known::default(), report).map(Some),
         Some(None) => Some(None),
         None => None,
     };

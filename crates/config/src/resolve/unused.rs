@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use tidegate_core::{
     Snapshot,
-    snapshot::{HostMatch, LuaSettings, Match, PathMatch, Upstream, UpstreamTarget},
+    snapshot::{HostMatch, LuaSettings, Match, PathMatch, Run, Upstream, UpstreamTarget},
 };
 
 use crate::{
@@ -23,7 +23,8 @@ pub(crate) fn warn(raw: &raw::File, snapshot: &Snapshot, report: &mut Report<'_>
     unused_fleets(raw, snapshot, report);
     unused_upstreams(raw, snapshot, report);
     hidden_routes(raw, snapshot, report);
-    if snapshot.routes.is_empty() {
+    let works = snapshot.fleets.values().any(|fleet| matches!(fleet.run, Run::Worker(_)));
+    if snapshot.routes.is_empty() && !works {
         report.warning(
             Place::START,
             "there are no routes",
@@ -66,7 +67,13 @@ fn unused_fleets(raw: &raw::File, snapshot: &Snapshot, report: &mut Report<'_>) 
     let used: BTreeSet<_> = snapshot.upstreams.values().filter_map(fleet_of).collect();
     let fleets = raw.fleets.value().into_iter().flat_map(|fleets| &fleets.0);
     for entry in fleets {
-        if let Some(name) = entry.name.as_ref().filter(|name| !used.contains(name)) {
+        // Workers get their work from elsewhere, and others may be there for a source alone.
+        let by_source = |name| {
+            let fleet = &snapshot.fleets[name];
+            let looks = fleet.policy.triggers.iter().any(|trigger| !trigger.sources().is_empty());
+            looks || matches!(fleet.run, Run::Worker(_))
+        };
+        if let Some(name) = entry.name.as_ref().filter(|name| !used.contains(name) && !by_source(*name)) {
             let help = format!("add an upstream with `fleet: {name}`, or remove the fleet");
             report.warning(entry.place, format!("no upstream uses the fleet `{name}`"), help);
         }

@@ -9,6 +9,7 @@ mod golden;
 mod lua;
 mod mistakes;
 mod snapshot;
+mod sources;
 mod validator;
 mod warnings;
 

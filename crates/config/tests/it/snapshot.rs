@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, num::NonZeroU32, time::Duration};
 use tidegate_core::{
     DictName, FleetId, RouteId, Snapshot, UpstreamId,
     policy::{
-        Amount, Backlog, Condition, DEFAULT_IDLE, Forecast, Headroom, Join, Metric, Mode, Pace, PaceLimit,
-        Policy, Pressure, Signal, Slo, Target, TargetMetric, Threshold, Trigger, Variable,
+        Amount, Backlog, Condition, DEFAULT_IDLE, Fallback, Forecast, Headroom, Join, Metric, Mode, Pace,
+        PaceLimit, Policy, Pressure, Signal, Slo, Target, TargetMetric, Threshold, Trigger, Variable,
     },
     snapshot::{
         AccessLog, Admin, Answers, Balance, Driver, ErrorLog, Fleet, HeaderMatch, Hooks, HostMatch, Limits,
@@ -156,6 +156,7 @@ fn the_example_becomes_what_it_says_without_a_warning() {
             ..LuaSettings::default()
         },
         vars: vec![],
+        sources: BTreeMap::new(),
         fleets: [orders()].map(|fleet| (fleet.name.clone(), fleet)).into(),
         upstreams: upstreams().map(|upstream| (upstream.name.clone(), upstream)).into(),
         routes: routes(),
@@ -318,13 +319,14 @@ fn every_trigger_becomes_what_it_says() {
         Trigger::Backlog(Backlog {
             signal: signal.clone(),
             pressure: Pressure::PerInstance(20.0),
-            activation: 5.0
+            activation: 5.0,
+            fallback: Fallback::Hold,
         })
     );
     let pressure = Pressure::Drain { within: secs(30), rate: Some(20.0) };
     assert_eq!(
         trigger("backlog: { drain: 30s, rate: 1200/1m }"),
-        Trigger::Backlog(Backlog { signal, pressure, activation: 0.0 })
+        Trigger::Backlog(Backlog { signal, pressure, activation: 0.0, fallback: Fallback::Hold })
     );
     assert_eq!(
         trigger("headroom: { overload: 1%, wait: 2s }"),

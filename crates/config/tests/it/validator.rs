@@ -16,6 +16,10 @@ pub(crate) fn check(schema: &Value, root: &Value, value: &Value, path: &str) -> 
                 true
             }
             "anyOf" => rule.as_array().unwrap().iter().any(|rule| check(rule, root, value, path).is_empty()),
+            "oneOf" => {
+                let fits = |rule: &&Value| check(rule, root, value, path).is_empty();
+                rule.as_array().unwrap().iter().filter(fits).count() == 1
+            }
             "allOf" => rule.as_array().unwrap().iter().all(|rule| check(rule, root, value, path).is_empty()),
             "const" => rule == value,
             "enum" => rule.as_array().unwrap().contains(value),

@@ -1,9 +1,9 @@
 //! One fleet and those who look after it: those who decide, its observer, and what it shows.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use tidegate_core::{
-    FleetId, Timestamp,
+    FleetId, SourceId, Timestamp,
     policy::{Mode, Policy},
     snapshot,
 };
@@ -139,16 +139,29 @@ impl Member {
     }
 
     /// Observes and decides. `fleets` is how many there are, `gaps` how often the journal lost something.
-    pub(super) fn step(&mut self, now: Moment, fleets: usize, gaps: u64) -> Step {
-        let observed = self.observer.observe(&self.fleet, now.instant);
+    pub(super) fn step(
+        &mut self,
+        now: Moment,
+        waiting: &BTreeMap<SourceId, f64>,
+        fleets: usize,
+        gaps: u64,
+    ) -> Step {
+        let observed = self.observer.observe(&self.fleet, waiting, now.instant);
         self.metrics.clone_from(&observed.metrics);
         self.decide(now, observed, fleets, gaps)
     }
 
-    /// Decides at once, if there is no instance and a request waits for one.
-    pub(super) fn wake(&mut self, now: Moment, fleets: usize, gaps: u64) -> Option<Step> {
-        let asleep = self.fleet.desired == 0 && !self.fleet.is_removed() && self.observer.waiting() > 0;
-        asleep.then(|| self.decide(now, self.observer.glimpse(&self.fleet), fleets, gaps))
+    /// Decides at once, if there is no instance and something waits for one.
+    pub(super) fn wake(
+        &mut self,
+        now: Moment,
+        waiting: &BTreeMap<SourceId, f64>,
+        fleets: usize,
+        gaps: u64,
+    ) -> Option<Step> {
+        let asleep = self.fleet.desired == 0 && !self.fleet.is_removed();
+        let wanted = asleep && (self.observer.waiting() > 0 || self.observer.has_backlog(waiting));
+        wanted.then(|| self.decide(now, self.observer.glimpse(&self.fleet, waiting), fleets, gaps))
     }
 
     fn decide(&mut self, now: Moment, observed: Observed, fleets: usize, gaps: u64) -> Step {

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tidegate_core::{Endpoint, FleetId, InstanceId, Roster, Snapshot, Telemetry};
+use tidegate_core::{Endpoint, FleetId, InstanceId, Roster, Snapshot, SourceId, Telemetry};
 use tokio::sync::{mpsc, watch};
 use tokio_util::task::TaskTracker;
 
@@ -21,6 +21,7 @@ use crate::{
     fleet::{Action, Instance},
     handle::Shared,
     journal::{Entry, Writer, file::Round, history::Demand, recover::Recall},
+    sources::Watched,
     template::Template,
     view::{RoundsView, View},
 };
@@ -37,6 +38,9 @@ const FLEET_IN_ID: usize = 40;
 #[derive(Debug)]
 pub(super) struct Plane {
     drivers: Drivers,
+    sources: Watched,
+    /// How much waits in them, as read last.
+    waiting: BTreeMap<SourceId, f64>,
     telemetry: Arc<Telemetry>,
     writer: Option<Writer>,
     shared: Arc<Shared>,
@@ -57,6 +61,7 @@ pub(super) struct Plane {
 impl Plane {
     pub(super) fn new(
         drivers: Drivers,
+        sources: Watched,
         telemetry: Arc<Telemetry>,
         (writer, recalls): (Option<Writer>, BTreeMap<FleetId, Recall>),
         shared: Arc<Shared>,
@@ -65,6 +70,8 @@ impl Plane {
         let (events, receiver) = mpsc::channel(EVENTS);
         let plane = Self {
             drivers,
+            sources,
+            waiting: BTreeMap::new(),
             telemetry,
             writer,
             shared,
@@ -84,6 +91,8 @@ impl Plane {
     /// Takes over a configuration: fleets appear, change, and leave.
     pub(super) fn configure(&mut self, snapshot: &Snapshot) {
         let now = Moment::now();
+        let shared = Arc::clone(&self.shared);
+        self.sources.configure(&snapshot.sources, Arc::new(move || shared.wake.notify_one()));
         for (name, fleet) in &snapshot.fleets {
             let template = Template::new(fleet, snapshot);
             let recalls = &mut self.recalls;
@@ -157,19 +166,26 @@ impl Plane {
         };
     }
 
-    /// Decides at once upon fleets for which requests wait and which have no instance.
+    /// Decides at once upon fleets for which work waits and which have no instance.
     pub(super) fn wake(&mut self) {
         let now = Moment::now();
-        self.decide_with(|member, fleets, gaps| member.wake(now, fleets, gaps));
+        self.waiting = self.sources.waiting(now.instant);
+        self.decide_with(|member, waiting, fleets, gaps| member.wake(now, waiting, fleets, gaps));
         self.dirty = true;
     }
 
     fn decide(&mut self) {
-        self.decide_with(|member, fleets, gaps| Some(member.step(Moment::now(), fleets, gaps)));
+        self.waiting = self.sources.waiting(Instant::now());
+        self.decide_with(|member, waiting, fleets, gaps| {
+            Some(member.step(Moment::now(), waiting, fleets, gaps))
+        });
     }
 
     /// Takes each fleet's step, if it takes one, and keeps what came of it.
-    fn decide_with(&mut self, step: impl Fn(&mut Member, usize, u64) -> Option<Step>) {
+    fn decide_with(
+        &mut self,
+        step: impl Fn(&mut Member, &BTreeMap<SourceId, f64>, usize, u64) -> Option<Step>,
+    ) {
         let (fleets, gaps) = (self.fleets.len(), self.writer.as_ref().map_or(0, Writer::gaps));
         let mut journal = self.shared.journal();
         let mut round = Round::default();
@@ -177,7 +193,8 @@ impl Plane {
             if member.fleet.is_removed() {
                 continue;
             }
-            let Some(Step { record, page }) = step(member, fleets, gaps) else { continue };
+            let taken = step(member, &self.waiting, fleets, gaps);
+            let Some(Step { record, page }) = taken else { continue };
             if page.decision.changes() {
                 let (desired, previous) = (page.decision.desired, page.decision.previous);
                 let reason = page.decision.reasons().into_iter().next().unwrap_or_default();
@@ -328,6 +345,7 @@ impl Plane {
             stopping: self.stopping,
             config: loader.status(),
             fleets: self.fleets.values().map(|member| member.view(now)).collect(),
+            sources: self.sources.view(now.instant),
             journal_lost: self.writer.as_ref().map_or(0, Writer::lost),
             rounds: self.rounds,
         });

@@ -9,7 +9,7 @@ use std::{net::SocketAddr, time::Duration};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tidegate_core::{
     FleetId, InstanceId,
-    snapshot::{Limits, LuaSettings, Script, Timeouts},
+    snapshot::{Limits, LuaSettings, Script, Source, Timeouts, WorkerSettings},
 };
 
 /// Longest line with an [`InstanceSpec`], in bytes; the script is in it.
@@ -29,10 +29,21 @@ pub struct InstanceSpec {
     pub lua: LuaSettings,
     pub timeouts: Timeouts,
     pub limits: Limits,
+    /// Where the messages come from that the app is executed for, instead of requests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consume: Option<Consume>,
     /// Process id of the parent, for [`bind_to_parent`](super::bind_to_parent).
     pub parent: u32,
     /// How long requests may go on after `SIGTERM`.
     pub grace: Duration,
+}
+
+/// What a worker takes messages from, and how.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Consume {
+    pub source: Source,
+    pub settings: WorkerSettings,
 }
 
 /// What an instance says of itself.
@@ -112,6 +123,7 @@ mod tests {
             lua: LuaSettings::default(),
             timeouts: Timeouts::default(),
             limits: Limits::default(),
+            consume: None,
             parent: 1,
             grace: Duration::from_millis(1_500),
         };

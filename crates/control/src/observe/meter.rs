@@ -33,6 +33,8 @@ pub(super) struct Meter {
 pub(crate) struct Figures {
     /// Share of time that it was busy, 0 to 1.
     pub(crate) utilization: Option<f64>,
+    /// What it finished in a second.
+    pub(crate) served: Option<f64>,
     /// Cores in use.
     pub(crate) cpu: Option<f64>,
     /// Bytes resident.
@@ -70,15 +72,25 @@ impl Meter {
             share(usage.cpu.saturating_sub(before), now.saturating_duration_since(since))
         });
         let utilization = if reports { self.reported(now) } else { cpu.map(|cores| cores.min(1.0)) };
+        let served = if reports { self.served(now) } else { None };
         let lua = self.reports.back().map(|(_, status)| status.lua_bytes);
-        Figures { utilization, cpu, memory: usage.map(|usage| usage.memory), lua }
+        Figures { utilization, served, cpu, memory: usage.map(|usage| usage.memory), lua }
+    }
+
+    /// The oldest and the newest report, unless that is stale.
+    fn span(&self, now: Instant) -> Option<(Status, Status)> {
+        let (&(_, old), &(at, new)) = (self.reports.front()?, self.reports.back()?);
+        (now.saturating_duration_since(at) <= STALE_AFTER).then_some((old, new))
+    }
+
+    fn served(&self, now: Instant) -> Option<f64> {
+        let (old, new) = self.span(now)?;
+        let up = Duration::from_micros(new.up_micros.saturating_sub(old.up_micros));
+        (!up.is_zero()).then(|| new.served.saturating_sub(old.served) as f64 / up.as_secs_f64())
     }
 
     fn reported(&self, now: Instant) -> Option<f64> {
-        let ((_, old), (at, new)) = (self.reports.front()?, self.reports.back()?);
-        if now.saturating_duration_since(*at) > STALE_AFTER {
-            return None;
-        }
+        let (old, new) = self.span(now)?;
         let busy = Duration::from_micros(new.busy_micros.saturating_sub(old.busy_micros));
         let up = Duration::from_micros(new.up_micros.saturating_sub(old.up_micros));
         share(busy, up).map(|share| share.min(1.0))

@@ -23,6 +23,7 @@ pub(super) fn check(snapshot: &Snapshot) -> Vec<Diagnostic> {
     let hooks = snapshot.routes.iter().flat_map(Route::scripts);
     let apps = snapshot.fleets.values().filter_map(|fleet| match &fleet.run {
         Run::Lua(app) => Some(app),
+        Run::Worker(worker) => Some(&worker.script),
         Run::Command(_) => None,
     });
     let scripts: Vec<&Script> = whole.chain(vars).chain(hooks).chain(apps).collect();

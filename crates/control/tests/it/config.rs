@@ -16,6 +16,7 @@ fn a_first_configuration_must_be_right() {
         config,
         program: PROGRAM.into(),
         threads: Arc::new(Threads),
+        sources: Arc::new(tidegate_control::NoSources),
         state_dir: None,
     })
     .unwrap_err();
@@ -34,6 +35,7 @@ fn a_configuration_can_be_built_in() {
         config,
         program: PROGRAM.into(),
         threads: Arc::new(Threads),
+        sources: Arc::new(tidegate_control::NoSources),
         state_dir: None,
     })
     .unwrap();

@@ -99,6 +99,7 @@ pub(crate) fn run_in<T>(folder: Folder, test: impl AsyncFnOnce(&World) -> T) -> 
         config: ConfigSource::File(folder.config()),
         program: PROGRAM.into(),
         threads: Arc::new(Threads),
+        sources: Arc::new(tidegate_control::NoSources),
         state_dir: Some(folder.path().join("state")),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

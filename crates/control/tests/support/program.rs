@@ -162,6 +162,7 @@ async fn parent(config: &str) -> ExitCode {
         config: ConfigSource::File(config.into()),
         program,
         threads: Arc::new(Threads),
+        sources: Arc::new(tidegate_control::NoSources),
         state_dir: None,
     };
     let control = Control::load(options).unwrap();

@@ -129,4 +129,11 @@ impl Signal {
             Self::Fleet(_) | Self::Source(_) => None,
         }
     }
+
+    pub const fn source(&self) -> Option<&SourceId> {
+        match self {
+            Self::Source(source) => Some(source),
+            Self::Fleet(_) | Self::Route(..) => None,
+        }
+    }
 }

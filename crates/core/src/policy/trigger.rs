@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{Amount, Formula, Schedule, Signal, TargetMetric};
-use crate::RouteId;
+use crate::{RouteId, SourceId};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -33,6 +33,20 @@ impl Trigger {
                 formula.variables.values().filter_map(|one| one.signal()?.route()).collect()
             }
             Self::Schedule(_) | Self::Forecast(_) | Self::Headroom(_) => Vec::new(),
+        }
+    }
+
+    /// The event sources that it looks at.
+    pub fn sources(&self) -> Vec<&SourceId> {
+        match self {
+            Self::Threshold(threshold) => {
+                threshold.conditions.iter().filter_map(|one| one.signal.source()).collect()
+            }
+            Self::Backlog(backlog) => backlog.signal.source().into_iter().collect(),
+            Self::Formula(formula) => {
+                formula.variables.values().filter_map(|one| one.signal()?.source()).collect()
+            }
+            Self::Target(_) | Self::Schedule(_) | Self::Forecast(_) | Self::Headroom(_) => Vec::new(),
         }
     }
 
@@ -117,6 +131,22 @@ pub struct Backlog {
     pub pressure: Pressure,
     /// Up to this many, nothing is asked for.
     pub activation: f64,
+    /// What counts while it is not known how many wait.
+    #[serde(default)]
+    pub fallback: Fallback,
+}
+
+/// What counts while a backlog is not known. None of these ever shrinks a fleet.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Fallback {
+    /// The count stays.
+    #[default]
+    Hold,
+    /// What waited when it was known last.
+    LastValue,
+    /// At least so many instances.
+    Instances(u32),
 }
 
 /// How a backlog becomes a count.

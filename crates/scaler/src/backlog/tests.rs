@@ -2,7 +2,7 @@ use super::*;
 use crate::observed::Metrics;
 
 fn backlog(pressure: Pressure, activation: f64) -> Backlog {
-    Backlog { signal: Signal::Fleet(Metric::Queued), pressure, activation }
+    Backlog { signal: Signal::Fleet(Metric::Queued), pressure, activation, fallback: Fallback::Hold }
 }
 
 fn waiting(count: f64) -> Metrics {
@@ -86,4 +86,68 @@ fn a_wrong_rate_is_put_right_by_what_it_leads_to() {
         let minutes = run(said, 10.0, 300.0, 5_000.0);
         assert!(minutes[3..].iter().all(|&(_, waits)| waits < 3_000), "{said}: {minutes:?}");
     }
+}
+
+/// A backlog in a source, and a reading of it.
+fn of_source(
+    pressure: Pressure,
+    fallback: Fallback,
+) -> (Backlog, impl Fn(Option<f64>, Option<f64>) -> Metrics) {
+    let source = tidegate_core::SourceId::new("orders").unwrap();
+    let signal = Signal::Source(source.clone());
+    let metrics = move |waiting: Option<f64>, served_rate: Option<f64>| Metrics {
+        sources: waiting.map(|waiting| (source.clone(), waiting)).into_iter().collect(),
+        served_rate,
+        ..Metrics::default()
+    };
+    (Backlog { signal, pressure, activation: 0.0, fallback }, metrics)
+}
+
+#[test]
+fn a_source_that_fails_is_met_as_was_chosen() {
+    let cases = [
+        (Fallback::Hold, Wanted::Unknown, "source orders is not known"),
+        (
+            Fallback::LastValue,
+            Wanted::Blind(5),
+            "source orders is not known; of late, 50 wait, which are 5 instances at 10 each",
+        ),
+        (Fallback::Instances(3), Wanted::Blind(3), "source orders is not known, which 3 instances are for"),
+    ];
+    for (fallback, wanted, because) in cases {
+        let (backlog, metrics) = of_source(Pressure::PerInstance(10.0), fallback);
+        let mut growth = Growth::default();
+        let mut ask = |waiting| {
+            let metrics = metrics(waiting, None);
+            growth.opinion(&backlog, &Sight::of(&metrics, 2), Words::Spoken)
+        };
+        assert_eq!(ask(Some(50.0)).wanted, Wanted::Count(5));
+        assert_eq!(ask(None), Opinion { wanted, because: because.to_owned() });
+    }
+}
+
+#[test]
+fn before_any_reading_the_last_value_is_none() {
+    let (backlog, metrics) = of_source(Pressure::PerInstance(10.0), Fallback::LastValue);
+    assert_eq!(ask(&backlog, &metrics(None, None), 2).0, Wanted::Unknown);
+}
+
+#[test]
+fn what_an_instance_works_off_of_a_source_is_learned_while_enough_waits() {
+    let drain = Pressure::Drain { within: Duration::from_secs(10), rate: None };
+    let (backlog, metrics) = of_source(drain, Fallback::Hold);
+    let mut growth = Growth::default();
+    let mut ask = |second: u64, waiting: f64, served: f64, ready: u32| {
+        let metrics = metrics(Some(waiting), Some(served));
+        let sight = Sight { now: Duration::from_secs(second), ..Sight::of(&metrics, ready) };
+        growth.opinion(&backlog, &sight, Words::Spoken)
+    };
+    let first = ask(1, 1_000.0, 0.0, 0);
+    assert_eq!(first.wanted, Wanted::Count(1), "one finds out");
+    assert_eq!(first.because, "1000 wait, and what an instance works off is not known yet");
+    // 20 a second each: 980 are to go within 10 s, at the rate that one instance has.
+    assert_eq!(ask(2, 980.0, 20.0, 1).wanted, Wanted::Count(5));
+    // Nearly nothing waits, so that little was finished says nothing.
+    assert!(ask(40, 2.0, 1.0, 5).because.ends_with("at 20/s each, 5 instances can"));
+    assert_eq!(ask(80, 0.0, 0.0, 5).wanted, Wanted::Count(0));
 }

@@ -395,7 +395,12 @@ fn any_trigger() -> impl Strategy<Value = Trigger> {
             .prop_map(|(seconds, rate)| Pressure::Drain { within: Duration::from_secs(seconds), rate }),
     ];
     let backlog = (pressure, 0.0..20.0).prop_map(|(pressure, activation)| {
-        Trigger::Backlog(Backlog { signal: Signal::Fleet(Metric::Queued), pressure, activation })
+        Trigger::Backlog(Backlog {
+            signal: Signal::Fleet(Metric::Queued),
+            pressure,
+            activation,
+            fallback: tidegate_core::policy::Fallback::default(),
+        })
     });
     let always = any::<bool>().prop_map(|always| Trigger::Schedule(schedule(always, Some(7), None)));
     let formula =

@@ -204,3 +204,51 @@ fn a_clock_that_jumps_an_hour_changes_no_count() {
         assert_eq!(run(jump), steady, "{jump}");
     }
 }
+
+/// A fleet that works on what waits in a source, and nobody sends it requests.
+fn worker(fallback: tidegate_core::policy::Fallback) -> (Scaler, impl Fn(Option<f64>) -> Observed) {
+    let source = tidegate_core::SourceId::new("orders").unwrap();
+    let backlog = Trigger::Backlog(tidegate_core::policy::Backlog {
+        signal: tidegate_core::policy::Signal::Source(source.clone()),
+        pressure: tidegate_core::policy::Pressure::PerInstance(100.0),
+        activation: 5.0,
+        fallback,
+    });
+    let idle = Duration::from_secs(10);
+    let scaler = Scaler::starting_at(Policy { min: 0, idle, ..policy(vec![backlog]) }, 0);
+    let seen = move |waiting: Option<f64>| {
+        let sources = waiting.map(|waiting| (source.clone(), waiting)).into_iter().collect();
+        Observed { metrics: Metrics { sources, ..Metrics::default() }, ..Observed::default() }
+    };
+    (scaler, seen)
+}
+
+#[test]
+fn a_backlog_wakes_a_fleet_of_workers_and_an_empty_one_sends_it_to_rest() {
+    let (mut scaler, seen) = worker(tidegate_core::policy::Fallback::Hold);
+    assert_eq!(scaler.step(at(1), &seen(Some(0.0))).desired, 0);
+    assert_eq!(scaler.step(at(2), &seen(Some(5.0))).desired, 0, "not above the activation threshold");
+    assert_eq!(scaler.step(at(3), &seen(Some(420.0))).desired, 5);
+    let decision = scaler.step(at(4), &seen(Some(0.0)));
+    assert_eq!(decision.desired, 1, "the last one stays for a while: {:?}", decision.reasons());
+    for second in 5..13 {
+        assert_eq!(scaler.step(at(second), &seen(Some(0.0))).desired, 1, "{second}");
+    }
+    assert_eq!(scaler.step(at(13), &seen(Some(0.0))).desired, 0);
+}
+
+#[test]
+fn a_source_that_is_lost_never_shrinks_a_fleet() {
+    use tidegate_core::policy::Fallback;
+    for (fallback, meanwhile) in [(Fallback::Hold, 5), (Fallback::LastValue, 5), (Fallback::Instances(8), 8)]
+    {
+        let (mut scaler, seen) = worker(fallback);
+        scaler.step(at(1), &seen(Some(420.0)));
+        for second in 2..600 {
+            assert_eq!(scaler.step(at(second), &seen(None)).desired, meanwhile, "{fallback:?} {second}");
+        }
+        assert_eq!(scaler.step(at(600), &seen(Some(120.0))).desired, 2, "it is seen again");
+    }
+    let (mut scaler, seen) = worker(Fallback::Hold);
+    assert_eq!(scaler.step(at(1), &seen(None)).desired, 0, "what is not there stays away");
+}

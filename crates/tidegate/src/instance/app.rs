@@ -101,6 +101,7 @@ fn snapshot(spec: &InstanceSpec) -> anyhow::Result<Snapshot> {
         trusted_proxies: vec![IpAddr::V4(Ipv4Addr::LOCALHOST).into()],
         lua: spec.lua.clone(),
         vars: Vec::new(),
+        sources: BTreeMap::new(),
         fleets: BTreeMap::new(),
         upstreams: BTreeMap::new(),
         routes: vec![route],

@@ -17,6 +17,7 @@ mod reload;
 mod scenarios;
 mod script;
 mod simulate;
+mod sources;
 
 /// The program under test.
 const TIDEGATE: &str = env!("CARGO_BIN_EXE_tidegate");

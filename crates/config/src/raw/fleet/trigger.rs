@@ -1,7 +1,7 @@
 //! `triggers`: what turns observations into recommended numbers of instances.
 
 use tidegate_core::{
-    RouteId,
+    RouteId, SourceId,
     policy::{Cron, Metric, TargetMetric, Zone},
 };
 
@@ -10,6 +10,7 @@ use crate::{
     leaf::{
         auto::Auto,
         policy::{BacklogMetric, Date, Expression},
+        source::Fallback,
         text,
     },
     raw::Hold,
@@ -141,16 +142,22 @@ record! {
 record! {
     /// Works off what waits: `perInstance` or `drain`.
     Backlog {
-        /// `queued`: requests that wait for an instance; `concurrency`: requests in flight and waiting.
-        metric: BacklogMetric = default("queued"),
+        /// What waits in this source.
+        source: SourceId = optional,
+        /// Without `source`, `queued`: requests that wait for an instance; `concurrency`: requests in flight and
+        /// waiting. Without either, `queued`.
+        metric: BacklogMetric = optional,
         /// So many may wait for each instance.
         per_instance: Positive = optional,
         /// All is to be worked off within this time, while more arrives.
         drain: Span<SECOND, DAY> = optional,
-        /// What one instance works off, with `drain`. Without it, as learned from the fleet's requests.
+        /// What one instance works off, with `drain`. Without it, as learned from what the fleet works off.
         rate: Rate = optional,
         /// Up to this many, nothing is asked for.
         activation: Number = default("0"),
+        /// What counts while it is not known how many wait: `hold` (the number stays), `lastValue`, or at least so many
+        /// instances. Whatever it is, the fleet does not shrink then.
+        fallback: Fallback = default("hold"),
     }
 }
 
@@ -159,7 +166,7 @@ record! {
     Formula {
         /// Numbers, `+ - * / % ^`, comparisons (1 or 0), `&&`, `||`, `min`, `max`, `ceil`, `floor`, `round`, `abs`,
         /// `log`, and names: the metrics of `threshold` in seconds, bytes, shares (0 to 1) and numbers per second;
-        /// `route_NAME_METRIC`; `ready`, `starting`, `desired`, `minInstances`, `maxInstances`, `startUp` (seconds), `work`
+        /// `route_NAME_METRIC`; `source_NAME`; `ready`, `starting`, `desired`, `minInstances`, `maxInstances`, `startUp` (seconds), `work`
         /// (busy seconds of a request); and what other triggers recommend: `target`, `threshold`, `schedule`,
         /// `forecast`, `backlog`, `headroom`. At most 1,000 characters.
         expression: Expression = required("\"ceil(arrivalRate / 60) + 1\""),

@@ -1,7 +1,7 @@
 //! Triggers: values in the unit of their metric, names that exist, keys that go together.
 
 use tidegate_core::{
-    RouteId,
+    RouteId, SourceId,
     policy::{
         Backlog, Condition, Forecast, Formula, Headroom, Join, Metric, Pressure, Schedule, Signal, Slo,
         Target, Threshold, Trigger, Variable,
@@ -27,7 +27,7 @@ pub(super) struct Triggers<'a, 'r> {
     /// Fewest and most instances of the policy.
     pub(super) bounds: (u32, u32),
     pub(super) slo: Slo,
-    pub(super) routes: Known<'a>,
+    pub(super) known: Known<'a>,
     pub(super) report: &'a mut Report<'r>,
 }
 
@@ -194,6 +194,7 @@ impl Triggers<'_, '_> {
     }
 
     fn backlog(&mut self, raw: &trigger::Backlog, place: Place) -> Option<Backlog> {
+        exclude(("source", &raw.source), ("metric", &raw.metric), self.report);
         exclude(("perInstance", &raw.per_instance), ("drain", &raw.drain), self.report);
         exclude(("perInstance", &raw.per_instance), ("rate", &raw.rate), self.report);
         if raw.per_instance.is_absent() && raw.drain.is_absent() {
@@ -205,10 +206,18 @@ impl Triggers<'_, '_> {
         let rate = raw.rate.optional()?.map(|rate| rate.value.0);
         let drain = raw.drain.value().map(|span| Pressure::Drain { within: span.0, rate });
         let per_instance = raw.per_instance.value().map(|count| Pressure::PerInstance(count.0));
+        let signal = match raw.source.optional()? {
+            Some(source) => {
+                look_up(source, self.known.sources, self.report);
+                Signal::Source(source.value.clone())
+            }
+            None => Signal::Fleet(raw.metric.optional()?.map_or(Metric::Queued, |metric| metric.value.0)),
+        };
         Some(Backlog {
-            signal: Signal::Fleet(raw.metric.value()?.0),
+            signal,
             pressure: per_instance.or(drain)?,
             activation: raw.activation.value()?.0,
+            fallback: raw.fallback.value()?.0,
         })
     }
 
@@ -254,29 +263,38 @@ impl Triggers<'_, '_> {
         if RECOMMENDED.contains(&name) {
             return Some(Variable::Recommended(name.to_owned()));
         }
+        if let Some(name) = name.strip_prefix("source_") {
+            let source = self.known.sources?.iter().find(|known| spelled(known.as_str()) == name)?;
+            return Some(Variable::Signal(Signal::Source(SourceId::clone(source))));
+        }
         let (route, metric) = name.strip_prefix("route_")?.rsplit_once('_')?;
         let metric = Metric::ALL.into_iter().find(|one| one.of_routes() && one.name() == metric)?;
-        let route = self.routes?.iter().find(|known| spelled(known) == route)?;
+        let route = self.known.routes?.iter().find(|known| spelled(known.as_str()) == route)?;
         Some(Variable::Signal(Signal::Route((*route).clone(), metric)))
     }
 
     fn unknown_variable(&mut self, name: &str, place: Place) {
-        if name.starts_with("route_") && self.routes.is_none() {
+        let known = self.known;
+        if (name.starts_with("route_") && known.routes.is_none())
+            || (name.starts_with("source_") && known.sources.is_none())
+        {
             return;
         }
         let routes: Vec<String> =
-            self.routes.iter().flat_map(|routes| routes.iter()).map(|route| spelled(route)).collect();
+            known.routes.into_iter().flatten().map(|route| spelled(route.as_str())).collect();
         let of_routes = routes.iter().flat_map(|route| {
             let metrics = Metric::ALL.into_iter().filter(|metric| metric.of_routes());
             metrics.map(move |metric| format!("route_{route}_{}", metric.name()))
         });
-        let of_routes: Vec<String> = of_routes.collect();
+        let of_sources = known.sources.into_iter().flatten();
+        let of_sources = of_sources.map(|source| format!("source_{}", spelled(source.as_str())));
+        let of_routes: Vec<String> = of_routes.chain(of_sources).collect();
         let names = Metric::ALL.iter().map(|metric| metric.name());
         let names = names.chain(FLEET.iter().map(|(name, _)| *name)).chain(RECOMMENDED);
         let names = names.chain(of_routes.iter().map(String::as_str));
         let message = format!("{} is nothing that a formula can see{}", quote(name), suggestion(name, names));
-        let help = "use a metric like `arrivalRate`, `ready`, `desired`, `startUp`, another trigger like `target`, or \
-                    `route_NAME_METRIC`";
+        let help = "use a metric like `arrivalRate`, `ready`, `desired`, `startUp`, another trigger like `target`, \
+                    `route_NAME_METRIC`, or `source_NAME`";
         self.report.error(place, message, help);
     }
 
@@ -286,7 +304,7 @@ impl Triggers<'_, '_> {
         let Some(route) = raw.optional()? else {
             return Some(None);
         };
-        look_up(route, self.routes, self.report);
+        look_up(route, self.known.routes, self.report);
         if !metric.of_routes() {
             let message = format!("`{}` is not known of a route", metric.name());
             let help = "remove `route`, or choose a metric that is counted at the gateway, like `latencyP99`";
@@ -326,7 +344,7 @@ const FLEET: [(&str, Variable); 7] = [
 /// The triggers whose recommendations a formula sees.
 const RECOMMENDED: [&str; 6] = ["target", "threshold", "schedule", "forecast", "backlog", "headroom"];
 
-/// A route as a formula spells it: names there have no `-` and no `.`.
-fn spelled(route: &RouteId) -> String {
-    route.as_str().replace(['-', '.'], "_")
+/// A route or a source as a formula spells it: names there have no `-` and no `.`.
+fn spelled(name: &str) -> String {
+    name.replace(['-', '.'], "_")
 }

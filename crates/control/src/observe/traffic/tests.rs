@@ -37,6 +37,7 @@ fn snapshot(upstreams: &[(&str, &str)]) -> Snapshot {
         trusted_proxies: Vec::new(),
         lua: LuaSettings::default(),
         vars: Vec::new(),
+        sources: BTreeMap::new(),
         fleets: BTreeMap::new(),
         upstreams: upstreams.iter().map(upstream).collect(),
         routes: Vec::new(),

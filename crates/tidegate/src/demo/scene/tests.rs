@@ -90,6 +90,7 @@ fn view() -> View {
         needs_restart: Vec::new(),
     };
     View {
+        sources: Vec::new(),
         at: Timestamp::default(),
         stopping: false,
         config,

@@ -1,0 +1,118 @@
+//! Connections, with TLS or without.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use rustls::{
+    ClientConfig, RootCertStore,
+    pki_types::{CertificateDer, ServerName, pem::PemObject},
+};
+use tidegate_core::snapshot::Server;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+};
+use tokio_rustls::{TlsConnector, client::TlsStream};
+
+use crate::error::{Error, Result};
+
+/// Where systems keep the certificates that they trust.
+const SYSTEM: [&str; 3] =
+    ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
+
+/// A connection to a server.
+#[derive(Debug)]
+pub(crate) enum Stream {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+/// Connects as the server's address says.
+pub(crate) async fn connect(server: &Server, certificates: Option<&Path>) -> Result<Stream> {
+    let stream = tcp(server).await?;
+    if server.tls { tls(stream, server, certificates).await } else { Ok(Stream::Plain(stream)) }
+}
+
+pub(crate) async fn tcp(server: &Server) -> Result<TcpStream> {
+    let failed = |source| Error::Connect { server: name(server), source };
+    let stream = TcpStream::connect((server.host.as_str(), server.port)).await.map_err(failed)?;
+    stream.set_nodelay(true).map_err(failed)?;
+    Ok(stream)
+}
+
+/// TLS on a connection that stands.
+pub(crate) async fn tls(stream: TcpStream, server: &Server, certificates: Option<&Path>) -> Result<Stream> {
+    let failed = |source| Error::Connect { server: name(server), source };
+    let host = ServerName::try_from(server.host.clone())
+        .map_err(|_| failed(io::Error::other("its name cannot be in a certificate")))?;
+    let connector = TlsConnector::from(config(certificates)?);
+    let stream = connector.connect(host, stream).await.map_err(failed)?;
+    Ok(Stream::Tls(Box::new(stream)))
+}
+
+fn config(certificates: Option<&Path>) -> Result<Arc<ClientConfig>> {
+    let path = match certificates {
+        Some(path) => path.to_owned(),
+        None => SYSTEM.iter().map(PathBuf::from).find(|path| path.exists()).unwrap_or_default(),
+    };
+    let wrong = |reason: String| Error::Certificates { path: path.display().to_string(), reason };
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_file_iter(&path).map_err(|error| wrong(error.to_string()))? {
+        let certificate = certificate.map_err(|error| wrong(error.to_string()))?;
+        // One that cannot be used is no reason not to use the others.
+        let _ = roots.add(certificate);
+    }
+    if roots.is_empty() {
+        return Err(wrong("there are none".to_owned()));
+    }
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let builder = builder.map_err(|error| wrong(error.to_string()))?;
+    Ok(Arc::new(builder.with_root_certificates(roots).with_no_client_auth()))
+}
+
+/// As errors have it.
+pub(crate) fn name(server: &Server) -> String {
+    format!("{}:{}", server.host, server.port)
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        ctx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_read(ctx, buffer),
+            Self::Tls(stream) => Pin::new(stream).poll_read(ctx, buffer),
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(self: Pin<&mut Self>, ctx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_write(ctx, bytes),
+            Self::Tls(stream) => Pin::new(stream).poll_write(ctx, bytes),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, ctx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_flush(ctx),
+            Self::Tls(stream) => Pin::new(stream).poll_flush(ctx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, ctx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_shutdown(ctx),
+            Self::Tls(stream) => Pin::new(stream).poll_shutdown(ctx),
+        }
+    }
+}
