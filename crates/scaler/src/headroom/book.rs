@@ -53,7 +53,10 @@ impl Recipe {
 
 /// Whole instances, one at least. Less than a thousandth is rounding, not demand.
 fn whole(needed: f32) -> f32 {
-    (needed - 1e-3).ceil().max(1.0)
+    let needed = needed - 1e-3;
+    // Rounding up by hand: the target's instruction for it may not be assumed, and the library's function is slow.
+    let below = needed as u32 as f32;
+    (if below < needed { below + 1.0 } else { below }).max(1.0)
 }
 
 /// All loops, a column for each figure, as they are charged together.

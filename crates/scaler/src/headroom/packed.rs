@@ -8,8 +8,11 @@ use serde::{Deserialize, Deserializer, Serializer, de::Error};
 /// Most numbers that are believed.
 const MOST: usize = 4_096;
 
-#[expect(clippy::ptr_arg, reason = "serde calls it with the field's type")]
-pub(super) fn serialize<S: Serializer>(numbers: &Vec<f32>, serializer: S) -> Result<S::Ok, S::Error> {
+pub(super) fn serialize<S: Serializer>(
+    numbers: &impl AsRef<[f32]>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let numbers = numbers.as_ref();
     if numbers.iter().all(|number| number.to_bits() == 0) {
         return serializer.serialize_str(&format!("0*{}", numbers.len()));
     }
@@ -17,7 +20,16 @@ pub(super) fn serialize<S: Serializer>(numbers: &Vec<f32>, serializer: S) -> Res
     serializer.serialize_str(&STANDARD_NO_PAD.encode(bytes))
 }
 
-pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<f32>, D::Error> {
+pub(super) fn deserialize<'de, D: Deserializer<'de>, N: TryFrom<Vec<f32>>>(
+    deserializer: D,
+) -> Result<N, D::Error> {
+    let numbers = unpacked(deserializer)?;
+    let count = numbers.len();
+    N::try_from(numbers)
+        .map_err(|_| D::Error::custom(format_args!("{count} numbers are not as many as belong here")))
+}
+
+fn unpacked<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<f32>, D::Error> {
     let text = String::deserialize(deserializer)?;
     if let Some(count) = text.strip_prefix("0*") {
         let count: usize = count.parse().map_err(D::Error::custom)?;
@@ -48,6 +60,15 @@ mod tests {
             let bits = |numbers: &[f32]| numbers.iter().map(|number| number.to_bits()).collect::<Vec<_>>();
             assert_eq!(bits(&again), bits(&numbers), "{json}");
         }
+    }
+
+    #[test]
+    fn a_ring_of_another_length_is_refused() {
+        #[derive(Deserialize)]
+        struct Four(#[serde(with = "super")] [f32; 4]);
+        let Four(four) = serde_json::from_str("\"0*4\"").unwrap();
+        assert_eq!(four.len(), 4);
+        assert!(serde_json::from_str::<Four>("\"0*5\"").is_err());
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! The largest or smallest of a span of time, in a handful of numbers.
 //!
 //! The span is divided into parts and each keeps its extreme, so an hour costs as much as ten seconds. What
-//! is held is held for at most one part longer than asked.
+//! is held is held for at most one part longer than asked. Until the next part begins the extreme of all can only
+//! become more so, so the parts are gone through once for each part and not once for each step.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,20 +11,33 @@ use super::packed;
 /// Parts that a span is divided into, the one that is being filled included.
 const PARTS: usize = 16;
 
+/// Either the largest or the smallest is asked for, of one window always the same.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Window {
-    /// Extremes of the parts, a ring. As long as [`PARTS`].
+    /// Extremes of the parts, a ring.
     #[serde(with = "packed")]
-    parts: Vec<f32>,
+    parts: [f32; PARTS],
     at: usize,
     /// Seconds until the next part begins.
     left: f32,
+    #[serde(skip)]
+    held: Held,
+}
+
+/// The extreme of all parts, where it is known. It follows from them and is no memory.
+#[derive(Debug, Clone, Copy, Default)]
+struct Held(Option<f32>);
+
+impl PartialEq for Held {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
 }
 
 impl Window {
     /// As if it had always been `value`.
     pub(super) fn new(value: f32) -> Self {
-        Self { parts: vec![value; PARTS], at: 0, left: 0.0 }
+        Self { parts: [value; PARTS], at: 0, left: 0.0, held: Held::default() }
     }
 
     /// The largest of the last `span` seconds, where `value` is the newest and `passed` the time since the one before.
@@ -35,21 +49,29 @@ impl Window {
         self.hold(passed, span, value, f32::min)
     }
 
+    #[inline]
     fn hold(&mut self, passed: f32, span: f32, value: f32, extreme: impl Fn(f32, f32) -> f32) -> f32 {
         self.left -= passed;
         if self.left <= 0.0 {
             self.left = (self.left + span / (PARTS - 1) as f32).max(0.0);
             self.at = (self.at + 1) % PARTS;
             self.parts[self.at] = value;
+            self.held = Held(None);
         }
-        self.parts[self.at] = extreme(self.parts[self.at], value);
+        let at = self.at % PARTS;
+        self.parts[at] = extreme(self.parts[at], value);
         // Where steps are longer than parts, there is a part for each step and some are older than the span.
-        let young =
-            if passed * (PARTS - 1) as f32 > span { (span / passed).ceil() as usize + 1 } else { PARTS };
-        if young >= PARTS {
-            return self.parts.iter().copied().fold(value, extreme);
+        if passed * (PARTS - 1) as f32 > span {
+            let young = ((span / passed).ceil() as usize + 1).min(PARTS);
+            let parts = (0..young).map(|back| self.parts[(at + PARTS - back) % PARTS]);
+            return parts.fold(value, extreme);
         }
-        (0..young).map(|back| self.parts[(self.at + PARTS - back) % PARTS]).fold(value, extreme)
+        let held = match self.held {
+            Held(Some(held)) => extreme(held, value),
+            Held(None) => self.parts.iter().copied().fold(value, extreme),
+        };
+        self.held = Held(Some(held));
+        held
     }
 }
 
