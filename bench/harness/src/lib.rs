@@ -7,6 +7,10 @@
 //!
 //! Not here: how a server behaves under more than it can serve, which needs an open loop.
 
+use std::process::ExitCode;
+
+use clap::Parser;
+
 mod cores;
 mod load;
 mod options;
@@ -20,3 +24,14 @@ mod usage;
 pub use cores::pinned;
 pub use options::{Options, binary};
 pub use rounds::Cell;
+
+/// A benchmark from its arguments to its exit code.
+pub fn main<Args: Parser>(run: impl FnOnce(&Args) -> anyhow::Result<()>) -> ExitCode {
+    match run(&Args::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -25,8 +25,8 @@ pub struct Dot {
     pub ready: f64,
     /// Instances that are paid for, mean.
     pub launched: f64,
-    /// Requests per second without capacity, mean.
-    pub violated: f64,
+    /// Requests without capacity so far, as a share of all that come.
+    pub lost: f64,
     /// Instance-hours so far: of the run, and of the floor.
     pub paid: f64,
     pub floor: f64,
@@ -38,12 +38,14 @@ impl Chart {
         let mut floor = Vec::with_capacity(moments.len());
         each_of_floor(moments.len(), start_up, |second| moments[second].needed, |count| floor.push(count));
         let width = moments.len().div_ceil(DOTS).max(1);
-        let (mut paid, mut least) = (0.0, 0.0);
+        let requests = moments.iter().map(|one| f64::from(one.arrivals)).sum::<f64>().max(1.0);
+        let (mut paid, mut least, mut violated) = (0.0, 0.0, 0.0);
         let dot = |(at, (moments, floor)): (usize, (&[Moment], &[u32]))| {
             let sum = |of: fn(&Moment) -> u32| moments.iter().map(|one| f64::from(of(one))).sum::<f64>();
             let seconds = moments.len() as f64;
             let arrivals = || moments.iter().map(|one| f64::from(one.arrivals));
             paid += sum(|one| one.launched) / 3_600.0;
+            violated += sum(|one| one.violated);
             least += floor.iter().map(|&count| f64::from(count)).sum::<f64>() / 3_600.0;
             Dot {
                 second: (at * width) as f64,
@@ -54,7 +56,7 @@ impl Chart {
                 ),
                 ready: sum(|one| one.ready) / seconds,
                 launched: sum(|one| one.launched) / seconds,
-                violated: sum(|one| one.violated) / seconds,
+                lost: violated / requests,
                 paid,
                 floor: least,
             }
@@ -91,7 +93,8 @@ mod tests {
         assert!((last.paid - 6.0).abs() < 1e-9 && (last.floor - 4.0).abs() < 1e-3, "{last:?}");
         assert!((last.arrivals.0 - 100.0).abs() < 1e-9);
         assert!((last.arrivals.2 - 200.0).abs() < 1e-9);
-        assert!(chart.dots.iter().map(|dot| dot.violated).fold(0.0, f64::max) > 5.0);
+        assert!((last.lost - 60.0 / (150.0 * 7_200.0)).abs() < 1e-12, "{last:?}");
+        assert!(chart.dots[0].lost.abs() < 1e-12);
         assert_eq!(Chart::of(&moments[..10], 1).dots.len(), 10);
         assert_eq!(Chart::of(&[], 1), Chart::default());
     }

@@ -15,6 +15,7 @@ mod replay;
 mod schema;
 mod script;
 mod simulate;
+mod span;
 mod up;
 
 use std::process::ExitCode;

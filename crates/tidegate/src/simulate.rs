@@ -12,7 +12,6 @@ mod drawing;
 mod history;
 pub(crate) mod input;
 mod scenarios;
-mod seconds;
 mod table;
 
 use std::{
@@ -25,15 +24,15 @@ use anyhow::Context;
 
 use clap::ValueEnum;
 use serde::Serialize;
+use tidegate_core::policy::Policy;
 use tidegate_sim::{Conditions, Contender, Demand, Report};
 
 use self::{
     bands::{Bands, Finding},
     history::FromHistory,
     input::{Source, Subject},
-    seconds::Seconds,
 };
-use crate::{cli::Format, exit::Failure};
+use crate::{cli::Format, exit::Failure, span::Span};
 
 const EXAMPLES: &str = "Examples:
   tidegate simulate --trace day.csv
@@ -42,6 +41,9 @@ const EXAMPLES: &str = "Examples:
   tidegate simulate --trace day.csv --check bands.yaml
   tidegate simulate --scenario scenarios/metrics-lost.yaml
   tidegate simulate --from-history 7d --policy tidegate.yaml#orders --vs hpa";
+
+/// A time in a simulated world, which has whole seconds: up to an hour.
+type Seconds = Span<0, 3_600>;
 
 /// Run scaling policies through recorded demand: what they cost, whom they hurt
 ///
@@ -69,7 +71,15 @@ pub(crate) struct Simulate {
     #[arg(long, value_enum, value_name = "BASELINE", value_delimiter = ',')]
     vs: Vec<Baseline>,
     /// From launch until an instance serves
-    #[arg(long, value_name = "TIME", value_delimiter = ',', default_value = "30s")]
+    ///
+    /// A recorded history has its own.
+    #[arg(
+        long,
+        value_name = "TIME",
+        value_delimiter = ',',
+        default_value = "30s",
+        conflicts_with = "from_history"
+    )]
     start_up: Vec<Seconds>,
     /// How long the gateway holds a request that finds no capacity
     #[arg(long, value_name = "TIME", value_delimiter = ',', default_value = "0s")]
@@ -110,6 +120,16 @@ struct Told<'a> {
     bands: Option<&'a [Finding]>,
 }
 
+/// Demand and conditions, and the policy for them.
+struct Case<'a> {
+    trace: &'a str,
+    /// What it is called in a picture.
+    title: &'a str,
+    demand: &'a Demand,
+    conditions: Conditions,
+    policy: Policy,
+}
+
 impl Simulate {
     pub(crate) fn run(&self) -> Result<(), Failure> {
         let source = self.policy.clone().unwrap_or(Source::Default);
@@ -117,23 +137,48 @@ impl Simulate {
         if !self.scenarios.is_empty() {
             return self.play(&subject);
         }
-        if self.history.is_given() {
-            return self.look_back(&subject);
-        }
         let bands = self.check.as_deref().map(|file| Bands::load(file, self.format)).transpose()?;
+        if let Some(world) = self.history.world(&subject, self.seed.unwrap_or(SEED))? {
+            let case = |buffer: &Seconds| {
+                let buffer = buffer.seconds() as u32;
+                let (conditions, policy) = (world.conditions(buffer), world.policy(&subject, buffer)?);
+                Ok(Case { trace: &world.name, title: &world.name, demand: &world.demand, conditions, policy })
+            };
+            let cases = self.buffer.iter().map(case).collect::<Result<Vec<_>, Failure>>()?;
+            return self.replay(&subject, &cases, bands.as_ref());
+        }
         let demands = self.demands()?;
+        let case = |(trace, demand), conditions: Conditions| Case {
+            trace,
+            title: drawing::file_name(trace),
+            demand,
+            conditions,
+            policy: subject.policy(conditions.buffer),
+        };
+        let cases: Vec<_> = demands
+            .iter()
+            .flat_map(|(trace, demand)| {
+                self.conditions().map(move |conditions| case((trace.as_str(), demand), conditions))
+            })
+            .collect();
+        self.replay(&subject, &cases, bands.as_ref())
+    }
+
+    /// Runs all contenders through each case, and prints, checks and draws what came of it.
+    fn replay(&self, subject: &Subject, cases: &[Case<'_>], bands: Option<&Bands>) -> Result<(), Failure> {
         let mut report = Report::default();
-        for (trace, demand) in &demands {
-            for conditions in self.conditions() {
-                for contender in self.contenders(&subject, conditions) {
-                    report.add(trace, demand, conditions, &contender);
-                }
+        for case in cases {
+            for contender in self.contenders(subject.name(), &case.policy) {
+                report.add(case.trace, case.demand, case.conditions, &contender);
             }
         }
-        let findings = bands.as_ref().map(|bands| bands.check(&report)).transpose()?;
-        self.print(&report, &subject, findings.as_deref()).map_err(Failure::environment)?;
+        let findings = bands.map(|bands| bands.check(&report)).transpose()?;
+        self.print(&report, subject, findings.as_deref()).map_err(Failure::environment)?;
         if let Some(file) = &self.plot {
-            self.draw(file, &demands, &report, &subject)?;
+            for (at, case) in cases.iter().enumerate() {
+                let figure = drawing::replay(case, &report, subject.name());
+                write(&numbered(file, at, cases.len()), &figure.svg())?;
+            }
         }
         let held = findings.is_none_or(|findings| findings.iter().all(|finding| finding.holds));
         if held { Ok(()) } else { Err(Failure::Reported(1)) }
@@ -161,45 +206,6 @@ impl Simulate {
         if played.iter().all(|one| one.outcome.holds()) { Ok(()) } else { Err(Failure::Reported(1)) }
     }
 
-    /// One file for each trace under each pair of conditions.
-    fn draw(
-        &self,
-        file: &Path,
-        demands: &[(String, Demand)],
-        report: &Report,
-        subject: &Subject,
-    ) -> Result<(), Failure> {
-        let worlds: Vec<_> = demands
-            .iter()
-            .flat_map(|(trace, demand)| self.conditions().map(move |conditions| (trace, demand, conditions)))
-            .collect();
-        for (at, &(trace, demand, conditions)) in worlds.iter().enumerate() {
-            let figure = drawing::replay(trace, demand, conditions, report, subject);
-            write(&numbered(file, at, worlds.len()), &figure.svg())?;
-        }
-        Ok(())
-    }
-
-    /// Runs what was recorded instead of a trace.
-    fn look_back(&self, subject: &Subject) -> Result<(), Failure> {
-        let mut report = Report::default();
-        if let Some(world) = self.history.world(subject, self.seed.unwrap_or(SEED))? {
-            for buffer in &self.buffer {
-                let conditions = world.conditions(buffer.0);
-                for contender in self.contenders(subject, conditions) {
-                    let contender = match contender {
-                        Contender::Policy { name, .. } => {
-                            Contender::Policy { name, policy: Box::new(world.policy(subject, buffer.0)?) }
-                        }
-                        other => other,
-                    };
-                    report.add(&world.name, &world.demand, conditions, &contender);
-                }
-            }
-        }
-        self.print(&report, subject, None).map_err(Failure::environment)
-    }
-
     /// Each trace under the name that it was given by.
     fn demands(&self) -> Result<Vec<(String, Demand)>, Failure> {
         let demand = |path: &PathBuf| {
@@ -210,20 +216,22 @@ impl Simulate {
     }
 
     fn conditions(&self) -> impl Iterator<Item = Conditions> {
-        let under =
-            |start_up: Seconds, buffer: Seconds| Conditions { start_up: start_up.0, buffer: buffer.0 };
+        let under = |start_up: Seconds, buffer: Seconds| Conditions {
+            start_up: start_up.seconds() as u32,
+            buffer: buffer.seconds() as u32,
+        };
         self.start_up
             .iter()
             .flat_map(move |&start_up| self.buffer.iter().map(move |&buffer| under(start_up, buffer)))
     }
 
-    fn contenders(&self, subject: &Subject, conditions: Conditions) -> Vec<Contender> {
-        let (name, policy) = (subject.name().to_owned(), Box::new(subject.policy(conditions.buffer)));
+    fn contenders(&self, name: &str, policy: &Policy) -> Vec<Contender> {
+        let own = Contender::Policy { name: name.to_owned(), policy: Box::new(policy.clone()) };
         let baselines = self.vs.iter().map(|baseline| match baseline {
             Baseline::Hpa => Contender::Hpa,
             Baseline::Loop => Contender::Loop,
         });
-        [Contender::Policy { name, policy }].into_iter().chain(baselines).collect()
+        [own].into_iter().chain(baselines).collect()
     }
 
     fn print(&self, report: &Report, subject: &Subject, findings: Option<&[Finding]>) -> io::Result<()> {

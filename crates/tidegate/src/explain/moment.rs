@@ -5,6 +5,11 @@ use std::str::FromStr;
 use jiff::{ToSpan as _, ZonedDateTime, civil};
 use tidegate_core::Timestamp;
 
+use crate::span;
+
+/// Nothing was decided longer ago, in seconds: some fifty years.
+const LONGEST_AGO: u64 = 50 * 366 * 86_400;
+
 /// A moment as it was written, to be understood when the clock and the time zone are known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Moment {
@@ -27,7 +32,7 @@ impl FromStr for Moment {
 
     fn from_str(text: &str) -> Result<Self, Error> {
         if let Some(ago) = text.strip_prefix('-') {
-            return seconds(ago).map(Self::Ago).ok_or(Error);
+            return span::seconds(ago).filter(|&ago| ago <= LONGEST_AGO).map(Self::Ago).ok_or(Error);
         }
         if let Ok(at) = text.parse::<jiff::Timestamp>() {
             let micros = u64::try_from(at.as_microsecond()).map_err(|_| Error)?;
@@ -41,25 +46,6 @@ impl FromStr for Moment {
         let clock = text.contains(':').then(|| text.parse().ok()).flatten();
         clock.map(Self::Clock).ok_or(Error)
     }
-}
-
-/// `90s`, `10m`, `2h`, `7d`, and several of them: `1h30m`.
-pub(crate) fn seconds(text: &str) -> Option<u64> {
-    let (mut rest, mut seconds) = (text, 0_u64);
-    while !rest.is_empty() {
-        let end = rest.find(|c: char| !c.is_ascii_digit())?;
-        let number: u64 = rest[..end].parse().ok()?;
-        let scale = match rest[end..].chars().next()? {
-            's' => 1,
-            'm' => 60,
-            'h' => 3_600,
-            'd' => 86_400,
-            _ => return None,
-        };
-        seconds = seconds.checked_add(number.checked_mul(scale)?)?;
-        rest = &rest[end + 1..];
-    }
-    (!text.is_empty()).then_some(seconds)
 }
 
 impl Moment {
@@ -118,9 +104,18 @@ mod tests {
         ] {
             assert_eq!(resolved(text), at, "{text}");
         }
-        for text in
-            ["", "14", "noon", "-", "-10", "-10x", "25:00", "2026-13-01T00:00", "-99999999999999999999d"]
-        {
+        for text in [
+            "",
+            "14",
+            "noon",
+            "-",
+            "-10",
+            "-10x",
+            "25:00",
+            "2026-13-01T00:00",
+            "-99999999999999999999d",
+            "-99999999999999s",
+        ] {
             assert_eq!(resolved(text), "no", "{text}");
         }
     }

@@ -110,7 +110,7 @@ impl Report {
     pub(super) fn add(&mut self, name: &str, recording: &Recording, course: &Course<'_>) -> Option<Sketch> {
         let (step, values) = (recording.step(), recording.values());
         let day = steps(DAY, step);
-        let warm_up = match steps(course.warm_up.0, step) {
+        let warm_up = match steps(course.warm_up.duration(), step) {
             long if 2 * long > values.len() => values.len() / 4,
             warm_up => warm_up,
         };
@@ -118,11 +118,11 @@ impl Report {
         let mut history = History::default();
         let mut repeats = Vec::new();
         let mut found = Vec::new();
-        let ahead: Vec<_> = course.horizons.iter().map(|horizon| steps(horizon.0, step)).collect();
+        let ahead: Vec<_> = course.horizons.iter().map(|horizon| steps(horizon.duration(), step)).collect();
         let plan =
             Plan { values, seasons: &seasons, horizons: &ahead, from: warm_up, fits: course.fits as usize };
         let mut verdicts = tidegate_referee::forecast(&plan).said.into_iter();
-        for &Span(horizon) in course.horizons {
+        for horizon in course.horizons.iter().map(|horizon| horizon.duration()) {
             let verdict = verdicts.next().unwrap_or_default();
             let steps = steps(horizon, step);
             if let Some(same) = found.iter().find(|other: &&Ahead| other.steps == steps) {
@@ -152,7 +152,7 @@ impl Report {
             warm_up_seconds: warm_up as f64 * step.as_secs_f64(),
             horizons: found,
         });
-        let horizon = course.drawn?.0;
+        let horizon = course.drawn?.duration();
         let test = Backtest { values, horizon: steps(horizon, step), season: day, warm_up };
         Some(Sketch { horizon, said: test.run(&seasons, &Kind::ALL).quantiles })
     }

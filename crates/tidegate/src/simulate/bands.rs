@@ -127,7 +127,7 @@ fn runs(report: &Report) -> String {
 pub(super) fn tell(findings: &[Finding]) -> String {
     let mut text = String::new();
     for finding in findings.iter().filter(|finding| !finding.holds) {
-        let Finding { trace, policy, start_up_seconds, buffer_seconds, figure, value, .. } = finding;
+        let Finding { line, trace, policy, start_up_seconds, buffer_seconds, figure, value, .. } = finding;
         let knob = match (finding.target, finding.hold_seconds) {
             (Some(target), Some(hold)) => format!(" at {:.0}%, hold {hold}s,", target * 100.0),
             (Some(target), None) => format!(" at {:.0}%", target * 100.0),
@@ -136,7 +136,7 @@ pub(super) fn tell(findings: &[Finding]) -> String {
         let share = figure.starts_with("violated");
         writeln!(
             text,
-            "out of its band: {policy}{knob} on {trace}, start-up {start_up_seconds}s, buffer {buffer_seconds}s: {figure} is \
+            "out of its band in line {line}: {policy}{knob} on {trace}, start-up {start_up_seconds}s, buffer {buffer_seconds}s: {figure} is \
              {}, {}",
             number(*value, share),
             wanted(finding.at_least, finding.at_most, share)

@@ -1,6 +1,6 @@
-//! A run as a picture: demand and capacity, violations, instances, cost over time.
+//! A run as a picture: demand and capacity, instances, violations, cost over time.
 
-use std::time::Duration;
+use std::{ffi::OsStr, path::Path, time::Duration};
 
 use tidegate_core::{
     policy::Amount,
@@ -8,7 +8,7 @@ use tidegate_core::{
 };
 use tidegate_plot::{Axis, Colour, Figure, Mark, Panel, Row, Shape};
 use tidegate_sim::{
-    CAPACITY, Conditions, Demand, Report, Run, World,
+    CAPACITY, Conditions, Report, Run, World,
     chart::{Chart, Dot},
     hpa::Hpa,
     live::Live,
@@ -17,7 +17,7 @@ use tidegate_sim::{
     tuned::TunedLoop,
 };
 
-use super::{bands::number, input::Subject};
+use super::{Case, bands::number};
 
 /// Heights of the panels.
 const TALL: f64 = 260.0;
@@ -33,22 +33,16 @@ struct Series {
 }
 
 /// The policy on a trace, with the best run of each baseline beside it.
-pub(super) fn replay(
-    trace: &str,
-    demand: &Demand,
-    conditions: Conditions,
-    report: &Report,
-    subject: &Subject,
-) -> Figure {
+pub(super) fn replay(case: &Case<'_>, report: &Report, policy: &str) -> Figure {
+    let &Case { trace, title, demand, conditions, .. } = case;
     let world = World::of(demand, conditions);
-    let mut policy = Live::new(subject.policy(conditions.buffer));
     let own = Series {
-        name: subject.name().to_owned(),
+        name: policy.to_owned(),
         colour: Colour::Blue,
-        chart: Chart::record(&world, &mut policy),
+        chart: Chart::record(&world, &mut Live::new(case.policy.clone())),
     };
     let mut series = vec![own];
-    let mut told: Vec<_> = run_of(report, trace, conditions, subject.name()).map(story).into_iter().collect();
+    let mut told: Vec<_> = run_of(report, trace, conditions, policy).map(story).into_iter().collect();
     for (name, colour) in [("hpa", Colour::Orange), ("loop", Colour::Violet)] {
         let Some(run) = best(report, trace, conditions, name) else { continue };
         let target = run.target.unwrap_or(1.0);
@@ -63,7 +57,7 @@ pub(super) fn replay(
     let capacity = f64::from(CAPACITY);
     let mut figure = figure(&series, |dot| dot.ready * capacity, &[]);
     let Conditions { start_up, buffer } = conditions;
-    figure.title = format!("{} on {trace}", subject.name());
+    figure.title = format!("{policy} on {title}");
     figure.subtitle = format!("start-up {start_up} s, buffer {buffer} s  ·  {}", told.join("  ·  "));
     figure
 }
@@ -76,7 +70,7 @@ pub(super) fn scenario(name: &str, scenario: &Scenario, outcome: &Outcome) -> Fi
     let events: Vec<_> = scenario.events.iter().map(|event| (event.at.as_secs_f64(), label(event))).collect();
     let capacity = |dot: &Dot| dot.ready * capacity_at(scenario, dot.second);
     let mut figure = figure(&series, capacity, &events);
-    name.clone_into(&mut figure.title);
+    file_name(name).clone_into(&mut figure.title);
     let figures = &outcome.figures;
     figure.subtitle = format!(
         "start-up {start_up} s, buffer {} s, seed {}  ·  cost {:.2}x of the floor, {} of the requests violated",
@@ -86,6 +80,11 @@ pub(super) fn scenario(name: &str, scenario: &Scenario, outcome: &Outcome) -> Fi
         number(figures.violated_requests, true)
     );
     figure
+}
+
+/// A path without its folders.
+pub(super) fn file_name(path: &str) -> &str {
+    Path::new(path).file_name().and_then(OsStr::to_str).unwrap_or(path)
 }
 
 fn figure(series: &[Series], capacity: impl Fn(&Dot) -> f64, events: &[(f64, String)]) -> Figure {
@@ -99,7 +98,8 @@ fn figure(series: &[Series], capacity: impl Fn(&Dot) -> f64, events: &[(f64, Str
         Mark::new("demand, fewest to most of a second", Colour::Grey, Shape::Band(range)),
         Mark::new("demand, mean", Colour::Ink, Shape::Line(mean)),
     ];
-    let mut violated = Vec::new();
+    let objective = format!("{} allowed", number(OBJECTIVE, true));
+    let mut violated = vec![Mark::new(&objective, Colour::Grey, Shape::Level(OBJECTIVE))];
     let mut cost = vec![Mark::new(
         "the floor",
         Colour::Grey,
@@ -111,13 +111,10 @@ fn figure(series: &[Series], capacity: impl Fn(&Dot) -> f64, events: &[(f64, Str
         let ready = line(one, &capacity);
         let shape = if at == 0 { Shape::Bold(ready) } else { Shape::Line(ready) };
         demand.push(Mark::new(&format!("capacity, {}", one.name), one.colour, shape));
-        let colour = if at == 0 { Colour::Red } else { one.colour };
-        let lost = line(one, &|dot| dot.violated);
-        violated.push(Mark::new(
-            &one.name,
-            colour,
-            if at == 0 { Shape::Area(lost) } else { Shape::Line(lost) },
-        ));
+        // Added up, because moments without capacity are too short to be compared by eye, and hide each other.
+        let lost = line(one, &|dot| dot.lost);
+        let shape = if at == 0 { Shape::Bold(lost) } else { Shape::Line(lost) };
+        violated.push(Mark::new(&one.name, one.colour, shape));
         let paid = line(one, &|dot| dot.paid);
         cost.push(Mark::new(
             &one.name,
@@ -127,16 +124,16 @@ fn figure(series: &[Series], capacity: impl Fn(&Dot) -> f64, events: &[(f64, Str
         instances.push(Mark::new(&one.name, one.colour, Shape::Steps(line(one, &|dot| dot.launched))));
     }
     demand.push(Mark::new("", Colour::Grey, Shape::Events(events.to_vec())));
-    let row = |height, title: &str, marks| Row {
+    let row = |height, title: &str, y, marks| Row {
         height,
-        panels: vec![Panel { title: title.to_owned(), x: Axis::Time, y: Axis::Number, marks }],
+        panels: vec![Panel { title: title.to_owned(), x: Axis::Time, y, marks }],
     };
     Figure {
         rows: vec![
-            row(TALL, "Demand and capacity (requests/s)", demand),
-            row(LOW, "Requests without capacity (per second)", violated),
-            row(MIDDLE, "Instances paid for", instances),
-            row(MIDDLE, "Cost so far (instance-hours)", cost),
+            row(TALL, "Demand and capacity (requests/s)", Axis::Number, demand),
+            row(MIDDLE, "Instances paid for", Axis::Number, instances),
+            row(LOW, "Requests without capacity so far, of all requests", Axis::Share, violated),
+            row(MIDDLE, "Cost so far (instance-hours)", Axis::Number, cost),
         ],
         ..Figure::default()
     }

@@ -7,7 +7,6 @@ use std::{
     io::{self, Write},
     net::SocketAddr,
     path::{Path, PathBuf},
-    str::FromStr,
 };
 
 use anyhow::{Context, anyhow};
@@ -18,14 +17,10 @@ use tidegate_scaler::record::Chain;
 use tidegate_sim::{Conditions, Demand, recorded};
 
 use super::input::Subject;
-use crate::{
-    api,
-    exit::Failure,
-    explain::{encode, moment},
-};
+use crate::{api, exit::Failure, explain::encode, span::Span};
 
-/// Longest history there may be, in seconds: 35 days.
-const LONGEST: u64 = 35 * 86_400;
+/// How far back there may be a history, in seconds: 35 days.
+type Past = Span<60, { 35 * 86_400 }>;
 
 /// How long instances are taken to start while that is not known.
 const UNKNOWN_START_UP: f64 = 30.0;
@@ -36,7 +31,7 @@ pub(super) struct FromHistory {
     ///
     /// Asked of a running gateway, or read from its state directory. Instances are as the gateway measured them.
     #[arg(long = "from-history", id = "from_history", value_name = "TIME", conflicts_with = "traces")]
-    span: Option<Span>,
+    span: Option<Past>,
     /// Whose history, unless that is the fleet of --policy
     #[arg(long, value_name = "NAME", requires = "from_history")]
     fleet: Option<String>,
@@ -51,21 +46,8 @@ pub(super) struct FromHistory {
     capacity: Option<f64>,
 }
 
-/// How far back, in seconds.
-#[derive(Debug, Clone, Copy)]
-struct Span(u64);
-
-impl FromStr for Span {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let seconds = moment::seconds(text).filter(|seconds| (60..=LONGEST).contains(seconds));
-        seconds.map(Self).ok_or_else(|| "write a time from 1m to 35d, like 12h or 7d".to_owned())
-    }
-}
-
 /// What is known of a fleet's past.
-struct Past {
+struct Recorded {
     step: u64,
     rates: Vec<Option<f64>>,
     capacity: Option<f64>,
@@ -100,13 +82,9 @@ impl World {
 }
 
 impl FromHistory {
-    pub(super) fn is_given(&self) -> bool {
-        self.span.is_some()
-    }
-
     /// The recorded world, if that is asked for.
     pub(super) fn world(&self, subject: &Subject, seed: u64) -> Result<Option<World>, Failure> {
-        let Some(Span(span)) = self.span else { return Ok(None) };
+        let Some(span) = self.span.map(Span::seconds) else { return Ok(None) };
         let fleet = match (&self.fleet, subject) {
             (Some(name), _) | (None, Subject::Fleet { name, .. }) => {
                 FleetId::new(name).map_err(Failure::input)?
@@ -148,7 +126,7 @@ fn note(text: &str) -> Result<(), Failure> {
 }
 
 /// From the state directory of a gateway.
-fn read(state: &Path, fleet: &FleetId, span: u64) -> Result<Past, Failure> {
+fn read(state: &Path, fleet: &FleetId, span: u64) -> Result<Recorded, Failure> {
     let name = || format!("the state directory {}", state.display());
     let now = jiff::Timestamp::now().as_second();
     let now = Timestamp::from_secs(u64::try_from(now).unwrap_or_default());
@@ -164,7 +142,7 @@ fn read(state: &Path, fleet: &FleetId, span: u64) -> Result<Past, Failure> {
         }
     }
     let scaler = chain.known().map(tidegate_scaler::Panel::acting);
-    Ok(Past {
+    Ok(Recorded {
         step: demand.step_seconds,
         rates: demand.rates.into_iter().map(|rate| rate.map(f64::from)).collect(),
         capacity: scaler.and_then(|scaler| scaler.learned().rate),
@@ -173,7 +151,7 @@ fn read(state: &Path, fleet: &FleetId, span: u64) -> Result<Past, Failure> {
 }
 
 /// From a gateway.
-fn ask(admin: SocketAddr, fleet: &FleetId, span: u64) -> Result<Past, Failure> {
+fn ask(admin: SocketAddr, fleet: &FleetId, span: u64) -> Result<Recorded, Failure> {
     let path = format!("/api/v1/fleets/{}", encode(fleet.as_str()));
     let shown = api::get(admin, &path)?;
     let demand = api::get(admin, &format!("{path}/demand?seconds={span}"))?;
@@ -183,5 +161,5 @@ fn ask(admin: SocketAddr, fleet: &FleetId, span: u64) -> Result<Past, Failure> {
         return Err(Failure::Environment(anyhow!("the gateway's answer is none of a Tidegate")));
     };
     let (capacity, start_up) = (shown["learned"]["rate"].as_f64(), shown["startUpSeconds"].as_f64());
-    Ok(Past { step, rates, capacity, start_up })
+    Ok(Recorded { step, rates, capacity, start_up })
 }

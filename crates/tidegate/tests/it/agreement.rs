@@ -126,6 +126,17 @@ fn recorded_demand_is_simulated_with_instances_as_they_were() {
     // Ten instances for most of five seconds are about a hundredth of an hour.
     let hours = runs[0]["instanceHours"].as_f64().unwrap();
     assert!((0.004..0.03).contains(&hours), "{told}");
+    // Bands and a plot are for these runs as for those of a trace.
+    let (bands, plot) = (tidegate.dir().join("bands.yaml"), tidegate.dir().join("past.svg"));
+    std::fs::write(&bands, "runs:\n  - { policy: odds, costOverFloor: { atMost: 0.01 } }\n").unwrap();
+    let (bands, drawn) = (bands.display().to_string(), plot.display().to_string());
+    let told =
+        ["--policy", &policy, "--state", &state, "--capacity", "10", "--check", &bands, "--plot", &drawn];
+    let output = simulate(&told);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let svg = std::fs::read_to_string(&plot).unwrap();
+    assert!(svg.contains("<title>odds on odds, the last 0.0 hours"), "{}", &svg[..400]);
+    assert!(svg.contains("Instances paid for"), "{}", &svg[..400]);
     let output = simulate(&["--fleet", "evens", "--state", &state]);
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.code() == Some(1) && said.contains("no demand of evens"), "{said}");

@@ -117,7 +117,7 @@ fn mistakes_are_named_with_their_place() {
         ("wave.csv --horizons 5", 2, "write a time in whole numbers as 30s, 5m, 1h30m or 1d"),
         ("wave.csv --referee 0 --plot absent/out.svg", 3, "cannot write absent/out.svg"),
         ("wave.csv --plot-horizon 5m", 2, "--plot <FILE>"),
-        ("wave.csv --warm-up 0s", 2, "must be from a second to 366 days"),
+        ("wave.csv --warm-up 0s", 2, "must be from 1s to 366d"),
     ];
     for (line, code, message) in cases {
         let output = forecast(folder.path(), line);

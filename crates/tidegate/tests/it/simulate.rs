@@ -244,10 +244,13 @@ fn arguments_that_make_no_sense_are_a_matter_of_usage() {
     let folder = folder();
     let cases = [
         ("--start-up 30s", "--trace"),
-        ("--trace day.csv --start-up 30", "write a time in whole seconds"),
-        ("--trace day.csv --start-up 5s,,30s", "write a time in whole seconds"),
-        ("--trace day.csv --buffer 500ms", "write a time in whole seconds"),
-        ("--trace day.csv --buffer 2h", "must not be over an hour"),
+        ("--trace day.csv --start-up 30", "write a time in whole numbers"),
+        ("--trace day.csv --start-up 5s,,30s", "write a time in whole numbers"),
+        ("--trace day.csv --buffer 500ms", "write a time in whole numbers"),
+        ("--trace day.csv --buffer 2h", "must be from 0s to 1h"),
+        ("--from-history 1h --start-up 5s", "cannot be used with"),
+        ("--from-history 1h --trace day.csv", "cannot be used with"),
+        ("--scenario day.yaml --check bands.yaml", "cannot be used with"),
         ("--trace day.csv --vs hpa,kpa", "possible values: hpa, loop"),
         ("--trace day.csv --policy tidegate.yaml", "write FILE#FLEET"),
         ("--trace day.csv --policy tidegate.yaml#a/b", "no fleet can have this name"),
@@ -258,6 +261,88 @@ fn arguments_that_make_no_sense_are_a_matter_of_usage() {
         assert_eq!(code, Some(2), "{line}: {said}");
         assert!(said.contains(expected), "{line}: {said}");
     }
+}
+
+#[test]
+fn a_figure_in_its_band_is_success_and_one_outside_is_named() {
+    let folder = folder();
+    let check = |bands: &str| {
+        write(&folder, "bands.yaml", bands);
+        refusal(folder.path(), "--trace day.csv --policy tidegate.yaml#orders --vs hpa --check bands.yaml")
+    };
+    let (code, said) = check(
+        "runs:\n  - { policy: orders, trace: day.csv, costOverFloor: { atLeast: 1.5, atMost: 2.5 } }\n  \
+         - { policy: hpa, target: 30%, violatedRequests: { atMost: 5% } }\n",
+    );
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("2 of 2 figures are within their bands"), "{said}");
+    let (code, said) = check("runs:\n  - { policy: orders, costOverFloor: { atMost: 1.01 } }\n");
+    assert_eq!(code, Some(1), "{said}");
+    let line = said
+        .lines()
+        .find(|line| line.starts_with("out of its band in line 2"))
+        .unwrap_or_else(|| panic!("{said}"));
+    for expected in ["day.csv", "orders", "costOverFloor", "wanted at most 1.01"] {
+        assert!(line.contains(expected), "{expected}: {line}");
+    }
+    let (code, said) = check("runs:\n  - { policy: nobody, costOverFloor: { atMost: 9 } }\n");
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("bands.yaml:2: these bands are for none of the runs"), "{said}");
+    let (code, said) = check("runs:\n  - { policy: orders, costAboveFloor: { atMost: 9 } }\n");
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("bands.yaml:2:23: error: unknown key"), "{said}");
+}
+
+#[test]
+fn for_programs_bands_are_beside_the_runs() {
+    let folder = folder();
+    write(&folder, "bands.yaml", "runs:\n  - { policy: default, costOverFloor: { atMost: 1.01 } }\n");
+    let output = simulate(folder.path(), "--trace day.csv --start-up 2m --check bands.yaml --format json");
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let band = &told["bands"][0];
+    assert_eq!((&band["figure"], &band["holds"]), (&"costOverFloor".into(), &false.into()), "{told}");
+    assert_eq!(band["value"], told["runs"][0]["costOverFloor"]);
+}
+
+#[test]
+fn a_plot_has_a_panel_for_demand_instances_violations_and_cost() {
+    let folder = folder();
+    std::fs::create_dir(folder.path().join("traces")).unwrap();
+    std::fs::rename(folder.path().join("day.csv"), folder.path().join("traces/day.csv")).unwrap();
+    let output = simulate(folder.path(), "--trace traces/day.csv --vs hpa,loop --plot out.svg");
+    assert!(output.status.success(), "{output:?}");
+    let svg = std::fs::read_to_string(folder.path().join("out.svg")).unwrap();
+    assert!(svg.starts_with("<svg xmlns=\"http://www.w3.org/2000/svg\"") && svg.ends_with("</svg>\n"));
+    for expected in [
+        "<title>default on day.csv</title>",
+        "Demand and capacity (requests/s)",
+        "Instances paid for",
+        "Requests without capacity so far, of all requests",
+        "Cost so far (instance-hours)",
+        "0.1% allowed",
+        ">capacity, default<",
+        ">capacity, hpa at ",
+        ">capacity, loop at ",
+    ] {
+        assert!(svg.contains(expected), "{expected}");
+    }
+    assert!(!svg.contains("traces/"), "a title is no place for a path");
+    // Every mark that has a name is drawn, the policy above its baselines: blue comes last.
+    let colours = |class: &str| {
+        svg.split("<path class=\"")
+            .filter_map(|path| path.split('"').next()?.strip_prefix(class).map(str::to_owned))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(colours("bold "), ["blue", "blue", "blue"]);
+    assert!(svg.len() < 200_000, "{} bytes", svg.len());
+    assert!(
+        simulate(folder.path(), "--trace traces/day.csv --start-up 5s,30s --plot two.svg").status.success()
+    );
+    assert!(["two-1.svg", "two-2.svg"].iter().all(|name| folder.path().join(name).exists()));
+    let (code, said) = refusal(folder.path(), "--trace traces/day.csv --plot absent/out.svg");
+    assert_eq!(code, Some(3), "{said}");
+    assert!(said.contains("cannot write absent/out.svg"), "{said}");
 }
 
 #[test]
