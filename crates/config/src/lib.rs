@@ -42,13 +42,32 @@ pub fn parse(
     text: &str,
     read: &dyn Fn(&Path) -> io::Result<String>,
 ) -> (Option<Snapshot>, Vec<Diagnostic>) {
+    let (snapshot, report) = read_whole(file, text, read);
+    (snapshot.filter(|_| !report.has_flaws()), report.finish())
+}
+
+/// The same, except that a script which is needed by some requests only and cannot be read does not cost the snapshot: it is an
+/// error all the same, and the snapshot has a [`Script`](tidegate_core::snapshot::Script) that says so.
+pub fn parse_despite_scripts(
+    file: &str,
+    text: &str,
+    read: &dyn Fn(&Path) -> io::Result<String>,
+) -> (Option<Snapshot>, Vec<Diagnostic>) {
+    let (snapshot, report) = read_whole(file, text, read);
+    (snapshot, report.finish())
+}
+
+fn read_whole<'a>(
+    file: &'a str,
+    text: &'a str,
+    read: &dyn Fn(&Path) -> io::Result<String>,
+) -> (Option<Snapshot>, Report<'a>) {
     // A byte order mark has no column.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut report = Report::new(file, text);
     let raw = yaml::read(text, &mut report).and_then(|root| raw::File::decode(&root, &mut report));
     let snapshot = raw.and_then(|raw| resolve::snapshot(&raw, file, read, &mut report));
-    let snapshot = snapshot.filter(|_| !report.has_errors());
-    (snapshot, report.finish())
+    (snapshot.filter(|_| !report.has_errors()), report)
 }
 
 /// Parses one scenario, as [`parse`] does a configuration.

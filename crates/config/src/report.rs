@@ -39,6 +39,8 @@ pub(crate) struct Report<'a> {
     text: &'a str,
     shown: Vec<Diagnostic>,
     errors: usize,
+    /// Errors that spoil a part and not the whole.
+    flaws: usize,
     /// How many more there are, and where the first of them is.
     hidden: usize,
     first_hidden: Place,
@@ -46,7 +48,7 @@ pub(crate) struct Report<'a> {
 
 impl<'a> Report<'a> {
     pub(crate) fn new(file: &'a str, text: &'a str) -> Self {
-        Self { file, text, shown: Vec::new(), errors: 0, hidden: 0, first_hidden: Place::START }
+        Self { file, text, shown: Vec::new(), errors: 0, flaws: 0, hidden: 0, first_hidden: Place::START }
     }
 
     pub(crate) fn error(&mut self, place: Place, message: impl Display, help: impl Display) {
@@ -59,6 +61,12 @@ impl<'a> Report<'a> {
         self.add(Severity::Error, place, describe);
     }
 
+    /// An error that spoils what it is in, while the rest can be used.
+    pub(crate) fn flaw(&mut self, place: Place, message: impl Display, help: impl Display) {
+        self.flaws += 1;
+        self.add(Severity::Error, place, || (message.to_string(), help.to_string()));
+    }
+
     pub(crate) fn warning(&mut self, place: Place, message: impl Display, help: impl Display) {
         self.add(Severity::Warning, place, || (message.to_string(), help.to_string()));
     }
@@ -67,12 +75,17 @@ impl<'a> Report<'a> {
         self.errors > 0
     }
 
+    pub(crate) const fn has_flaws(&self) -> bool {
+        self.flaws > 0
+    }
+
     /// In the order of the text. What an alias repeats is told once.
     pub(crate) fn finish(mut self) -> Vec<Diagnostic> {
         self.shown.sort_by(|a, b| (a.line, a.column, &a.message).cmp(&(b.line, b.column, &b.message)));
         self.shown.dedup();
         if self.hidden > 0 {
-            let severity = if self.has_errors() { Severity::Error } else { Severity::Warning };
+            let severity =
+                if self.has_errors() || self.has_flaws() { Severity::Error } else { Severity::Warning };
             let message = format!("{} more are not shown", self.hidden);
             let rest = self.locate(severity, self.first_hidden, &message, "fix the others first");
             self.shown.push(rest);

@@ -17,6 +17,9 @@ use std::{
 use tidegate_config::{Diagnostic, Severity};
 use tidegate_core::Snapshot;
 
+pub(crate) use self::scripts::Broken;
+use self::scripts::Verdict;
+
 /// Where to read the configuration.
 #[derive(Debug, Clone)]
 pub enum ConfigSource {
@@ -32,8 +35,19 @@ pub enum ConfigSource {
 impl ConfigSource {
     /// Reads and checks everything, Lua included. There is a snapshot exactly when nothing is wrong.
     pub fn load(self) -> (Option<Snapshot>, Vec<Diagnostic>) {
-        Source::new(self).load()
+        let Loaded { snapshot, diagnostics, broken } = Source::new(self).load();
+        (snapshot.filter(|_| broken.is_empty()), diagnostics)
     }
+}
+
+/// What came of reading everything.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    /// There is one if nothing is wrong but scripts that only some requests need.
+    pub(crate) snapshot: Option<Snapshot>,
+    pub(crate) diagnostics: Vec<Diagnostic>,
+    /// Those scripts.
+    pub(crate) broken: Broken,
 }
 
 /// What tells one content of a file from another. `None`: there is no file.
@@ -55,15 +69,15 @@ impl Source {
     }
 
     /// Reads and checks everything.
-    pub(crate) fn load(&mut self) -> (Option<Snapshot>, Vec<Diagnostic>) {
+    pub(crate) fn load(&mut self) -> Loaded {
         let (path, name) = match &self.origin {
             ConfigSource::Text { name, text, scripts } => {
                 let read =
                     |path: &Path| scripts.get(path).cloned().ok_or_else(|| io::ErrorKind::NotFound.into());
-                let (snapshot, diagnostics) = parse(name, text, &read);
+                let loaded = parse(name, text, &read);
                 // What is built in has no folder to keep anything in.
-                let snapshot = snapshot.map(|snapshot| Snapshot { state: None, ..snapshot });
-                return (snapshot, diagnostics);
+                let snapshot = loaded.snapshot.map(|snapshot| Snapshot { state: None, ..snapshot });
+                return Loaded { snapshot, ..loaded };
             }
             ConfigSource::File(path) => (path, path.display().to_string()),
         };
@@ -74,7 +88,9 @@ impl Source {
         };
         let result = match fs::read_to_string(path) {
             Ok(text) => parse(&name, &text, &read),
-            Err(error) => (None, vec![unreadable(name, &error)]),
+            Err(error) => {
+                Loaded { snapshot: None, diagnostics: vec![unreadable(name, &error)], broken: Broken::new() }
+            }
         };
         self.loaded = marks.into_inner();
         self.seen.clone_from(&self.loaded);
@@ -90,16 +106,11 @@ impl Source {
     }
 }
 
-fn parse(
-    name: &str,
-    text: &str,
-    read: &dyn Fn(&Path) -> io::Result<String>,
-) -> (Option<Snapshot>, Vec<Diagnostic>) {
-    let (snapshot, mut diagnostics) = tidegate_config::parse(name, text, read);
-    let mistakes = snapshot.as_ref().map(scripts::check).unwrap_or_default();
-    let sound = snapshot.filter(|_| mistakes.is_empty());
+fn parse(name: &str, text: &str, read: &dyn Fn(&Path) -> io::Result<String>) -> Loaded {
+    let (snapshot, mut diagnostics) = tidegate_config::parse_despite_scripts(name, text, read);
+    let Verdict { mistakes, broken, is_fatal } = snapshot.as_ref().map(scripts::check).unwrap_or_default();
     diagnostics.extend(mistakes);
-    (sound, diagnostics)
+    Loaded { snapshot: snapshot.filter(|_| !is_fatal), diagnostics, broken }
 }
 
 fn mark(path: &Path) -> Mark {

@@ -22,7 +22,7 @@ mod template;
 
 pub use self::{
     answer::{FixedAnswer, LocalAnswer, StaticFiles},
-    lua::{Assignment, Budget, Hooks, LuaSettings, Script, SocketSettings, Value},
+    lua::{Assignment, Budget, Hooks, LuaSettings, Script, SocketSettings, Unreadable, Value},
     source::{
         Http, Kafka, Login, Nats, Postgresql, Prometheus, Rabbitmq, Redis, RedisKey, Secret, Server, Source,
         System, Worker, WorkerSettings,

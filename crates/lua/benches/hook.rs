@@ -86,12 +86,12 @@ impl Bench {
         let dicts = Dicts::new(&settings.shared_dicts);
         let vm = Vm::new(&settings, dicts, WorkerIdentity { id: 0, count: 1 }, Arc::new(|_| ())).unwrap();
         vm.set_now(Timestamp::from_secs(1_777_636_800));
-        let handler = vm.load(&Script { name: "hook.lua".into(), source: source.into() }).unwrap();
+        let handler = vm.load(&Script::new("hook.lua", source)).unwrap();
         Self { vm, handler }
     }
 
     fn load(&self, source: &str) -> Handler {
-        self.vm.load(&Script { name: "bench.lua".into(), source: source.into() }).unwrap()
+        self.vm.load(&Script::new("bench.lua", source)).unwrap()
     }
 
     /// Nanoseconds per hook.

@@ -11,6 +11,9 @@ pub enum Error {
     /// The text does not compile. Names the chunk and the line.
     #[error("{0}")]
     Syntax(String),
+    /// The file was not to be had.
+    #[error("{0}")]
+    Unreadable(String),
     /// What prepares the VM failed.
     #[error("init: {0}")]
     Init(ScriptError),
@@ -26,11 +29,32 @@ pub enum Error {
 pub struct ScriptError {
     message: String,
     traceback: String,
+    unloaded: Option<Unloaded>,
+}
+
+/// Why a script that was to run is not there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unloaded {
+    /// There is no such file.
+    Missing,
+    /// The file cannot be read.
+    Unreadable,
+    /// It does not compile.
+    Invalid,
 }
 
 impl ScriptError {
     pub(crate) const fn new(message: String, traceback: String) -> Self {
-        Self { message, traceback }
+        Self { message, traceback, unloaded: None }
+    }
+
+    pub(crate) const fn unloaded(message: String, why: Unloaded) -> Self {
+        Self { message, traceback: String::new(), unloaded: Some(why) }
+    }
+
+    /// Set if it is not the script that failed, but loading it.
+    pub const fn why_unloaded(&self) -> Option<Unloaded> {
+        self.unloaded
     }
 
     /// What was raised, as it was raised.

@@ -53,7 +53,7 @@ mod vm;
 pub use crate::{
     arguments::Arguments,
     dict::Dicts,
-    error::{Error, ScriptError},
+    error::{Error, ScriptError, Unloaded},
     exchange::{AnswerEnd, BodyState, Exchange, InvalidHeader, Jump},
     host::WorkerIdentity,
     level::{Level, Line, Log},

@@ -12,10 +12,10 @@ use std::{
     rc::Rc,
 };
 
-use mlua::ffi::lua_State;
+use mlua::ffi::{self, lua_State};
 
 use crate::{
-    Arguments, Jump, Lent, Op, Order, Phase, Ticket,
+    Arguments, Jump, Lent, Op, Order, Phase, ScriptError, Ticket,
     api::{body::Draft, capture::Captures},
     crew::Crew,
     socket::Owner,
@@ -41,19 +41,36 @@ impl Retired {
 
 /// A loaded script. Clones are the same one; it is unloaded when the last is dropped.
 #[derive(Clone)]
-pub struct Handler(Rc<Reference>);
+pub struct Handler(Rc<Loaded>);
+
+struct Loaded {
+    reference: Reference,
+    /// Why it cannot run, if it cannot.
+    failure: Option<ScriptError>,
+}
 
 impl Handler {
     pub(crate) fn new(number: c_int, retired: &Rc<Retired>) -> Self {
-        Self(Rc::new(Reference { number, retired: Rc::clone(retired) }))
+        let reference = Reference { number, retired: Rc::clone(retired) };
+        Self(Rc::new(Loaded { reference, failure: None }))
+    }
+
+    /// One that fails whenever it is started.
+    pub(crate) fn failing(failure: ScriptError, retired: &Rc<Retired>) -> Self {
+        let reference = Reference { number: ffi::LUA_NOREF, retired: Rc::clone(retired) };
+        Self(Rc::new(Loaded { reference, failure: Some(failure) }))
     }
 
     pub(crate) fn reference(&self) -> c_int {
-        self.0.number
+        self.0.reference.number
+    }
+
+    pub(crate) fn failure(&self) -> Option<&ScriptError> {
+        self.0.failure.as_ref()
     }
 
     pub(crate) fn belongs_to(&self, retired: &Rc<Retired>) -> bool {
-        Rc::ptr_eq(&self.0.retired, retired)
+        Rc::ptr_eq(&self.0.reference.retired, retired)
     }
 }
 

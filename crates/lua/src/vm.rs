@@ -23,13 +23,14 @@ use std::{
 use mlua::{LightUserData, Lua, LuaOptions, StdLib, Table, ffi};
 use tidegate_core::{
     DictName, Timestamp,
-    snapshot::{LuaSettings, Script},
+    snapshot::{LuaSettings, Script, Unreadable},
 };
 
 use crate::{
     Dicts, Error, Handler, Level, Log, RequestState, ScriptError, WorkerIdentity,
     budget::Watch,
     dict::SharedDict,
+    error::Unloaded,
     host::Host,
     jobs::Jobs,
     prelude::{self, Prelude},
@@ -211,11 +212,33 @@ impl Vm {
         self.compile(script, true, false)
     }
 
+    /// A handler for a script that cannot be had: starting it fails, in OpenResty's words.
+    pub fn load_failing(&self, script: &Script, error: &Error) -> Handler {
+        let (why, kind) = match &script.unreadable {
+            Some(Unreadable { why, is_missing: true }) => {
+                (format!("cannot open {}: {why}", script.name), Unloaded::Missing)
+            }
+            Some(Unreadable { why, .. }) => {
+                (format!("cannot open {}: {why}", script.name), Unloaded::Unreadable)
+            }
+            None => (error.to_string(), Unloaded::Invalid),
+        };
+        let message = if script.is_file() {
+            format!("failed to load external Lua file \"{}\": {why}", script.name)
+        } else {
+            format!("failed to load inlined Lua code: {why}")
+        };
+        Handler::failing(ScriptError::unloaded(message, kind), &self.host.retired)
+    }
+
     fn compile(&self, script: &Script, computed: bool, shares: bool) -> Result<Handler, Error> {
         if self.running.get() {
             return Err(Error::Busy);
         }
         self.sweep();
+        if let Some(Unreadable { why, .. }) = &script.unreadable {
+            return Err(Error::Unreadable(format!("cannot open {}: {why}", script.name)));
+        }
         let name = match script.name.as_bytes() {
             [b'@' | b'=', ..] => script.name.to_string(),
             _ => format!("@{}", script.name),

@@ -1,5 +1,7 @@
 //! Why a request was not served, said so that answer, retry and blame follow from it.
 
+use tidegate_lua::Unloaded;
+
 use crate::{http::body, wait::Fault};
 
 /// What went wrong with one exchange.
@@ -33,6 +35,8 @@ pub(crate) enum Error {
     Spool(std::io::Error),
     #[error("lua failed")]
     Lua,
+    #[error("a script is not there")]
+    Unloaded(Unloaded),
     #[error("a header filter answers {0} instead")]
     Replaced(u16),
 }
@@ -53,12 +57,13 @@ impl Error {
         match self {
             Self::Connect(_) | Self::Unsent | Self::NoAnswer | Self::BadAnswer(_) => 502,
             Self::ConnectTimeout | Self::AnswerTimeout | Self::UpstreamStalled => 504,
-            Self::NoInstance | Self::QueueFull => 503,
+            Self::NoInstance | Self::QueueFull | Self::Unloaded(Unloaded::Unreadable) => 503,
             Self::ClientGone => 499,
             Self::ClientStalled => 408,
             Self::RequestBody(body::Error::TooLarge) => 413,
             Self::RequestBody(_) => 400,
-            Self::Spool(_) | Self::Lua => 500,
+            Self::Spool(_) | Self::Lua | Self::Unloaded(Unloaded::Invalid) => 500,
+            Self::Unloaded(Unloaded::Missing) => 404,
             Self::Replaced(code) => *code,
         }
     }
@@ -74,7 +79,7 @@ impl Error {
             Self::ClientStalled => "the request takes too long",
             Self::RequestBody(body::Error::TooLarge) => "the request body is too large",
             Self::RequestBody(_) => "the request body is malformed",
-            Self::ClientGone | Self::Spool(_) | Self::Lua | Self::Replaced(_) => "",
+            Self::ClientGone | Self::Spool(_) | Self::Lua | Self::Unloaded(_) | Self::Replaced(_) => "",
         }
     }
 

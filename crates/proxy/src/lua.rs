@@ -47,7 +47,10 @@ pub(crate) async fn run(
             Step::Failed(error) => {
                 route.series.shard(worker.index).lua_error();
                 worker.log.failure(route, phase, exchange, &error);
-                return Err(Error::Lua);
+                return Err(match error.why_unloaded() {
+                    Some(why) if MAY_BE_ABORTED.contains(&phase) => Error::Unloaded(why),
+                    _ => Error::Lua,
+                });
             }
             Step::Wait(mut task) => {
                 let (ticket, reply) = match task.sole_op() {

@@ -9,7 +9,7 @@ use std::{
     sync::atomic::{AtomicU64, Ordering::Relaxed},
 };
 
-use tidegate_core::snapshot::{ErrorLevel, ErrorLog, ErrorLogFormat};
+use tidegate_core::snapshot::{ErrorLevel, ErrorLog, ErrorLogFormat, Script};
 use tidegate_lua::{Exchange, Level, Line, Phase, ScriptError};
 
 use crate::{exchange, site::Route};
@@ -74,9 +74,24 @@ impl ScriptLog {
     }
 }
 
+/// A script did not load that was to run for no request.
+pub(crate) fn unloaded_alone(log: ScriptLog, phase: Phase, script: &Script, error: &tidegate_lua::Error) {
+    match log.format {
+        ErrorLogFormat::Json => tracing::error!(phase = phase.name(), "lua: {error}"),
+        ErrorLogFormat::Nginx => {
+            let context = phase.context().trim_end_matches('*');
+            let kind = if script.is_file() { "_file" } else { "" };
+            shaped(Level::Error, 0, &format!("{context}{kind} error: {error}"), "");
+        }
+    }
+}
+
 /// The error in OpenResty's words.
 fn failure(phase: Phase, error: &ScriptError) -> String {
     let message = error.message();
+    if error.why_unloaded().is_some() {
+        return message.to_owned();
+    }
     match phase {
         Phase::ServerRewrite
         | Phase::Rewrite

@@ -157,8 +157,8 @@ impl Site {
         }
         let handler = match (previous.and_then(|site| site.handlers.get(&key)), purpose) {
             (Some(known), _) => known.clone(),
-            (None, Use::Phase) => vm.load(script)?,
-            (None, Use::Variable) => vm.load_computed(script)?,
+            (None, Use::Phase) => working(vm.load(script), script, vm)?,
+            (None, Use::Variable) => working(vm.load_computed(script), script, vm)?,
         };
         self.handlers.insert(key, handler.clone());
         Ok(handler)
@@ -183,6 +183,20 @@ impl Site {
     pub(crate) fn trusts(&self, peer: IpAddr) -> bool {
         let peer = peer.to_canonical();
         self.snapshot.trusted_proxies.iter().any(|network| network.contains(&peer))
+    }
+}
+
+/// A script that cannot be had fails when it is to run, and costs only the requests that need it.
+fn working(
+    loaded: Result<Handler, tidegate_lua::Error>,
+    script: &Script,
+    vm: &Vm,
+) -> Result<Handler, tidegate_lua::Error> {
+    match loaded {
+        Err(error @ (tidegate_lua::Error::Syntax(_) | tidegate_lua::Error::Unreadable(_))) => {
+            Ok(vm.load_failing(script, &error))
+        }
+        other => other,
     }
 }
 

@@ -159,7 +159,7 @@ impl Stage {
                 let sender = sender.clone();
                 scope.spawn(move || {
                     while let Some((at, case)) = next() {
-                        let folder = self.scratch.join(format!("servroot_{at}"));
+                        let folder = self.scratch.join(format!("t/servroot_{at}"));
                         if sender.send((at, self.outcome(case, &folder))).is_err() {
                             return;
                         }

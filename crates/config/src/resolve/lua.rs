@@ -8,6 +8,7 @@ use tidegate_core::snapshot::{
 
 use crate::{
     decode::{Field, Located},
+    leaf::text::Code,
     raw::{
         self,
         lua::{Chunk, Var},
@@ -18,7 +19,7 @@ use crate::{
 
 impl Resolver<'_, '_> {
     pub(super) fn lua(&mut self, raw: &raw::Lua) -> Option<LuaSettings> {
-        let init = self.chunk(&raw.init);
+        let init = self.needed(&raw.init);
         let init_worker = self.chunk(&raw.init_worker);
         let exit_worker = self.chunk(&raw.exit_worker);
         let server_rewrite = self.chunk(&raw.server_rewrite);
@@ -98,6 +99,17 @@ impl Resolver<'_, '_> {
         match raw.optional()? {
             Some(Located { value, place }) => self.scripts.chunk(value, *place, self.report).map(Some),
             None => Some(None),
+        }
+    }
+
+    /// A script without which no worker can begin.
+    #[expect(clippy::option_option, reason = "no script differs from a broken one")]
+    fn needed(&mut self, raw: &Field<Chunk>) -> Option<Option<Script>> {
+        match raw.optional()? {
+            Some(Located { value: Chunk::Plain(Code::File(path)), place }) => {
+                self.scripts.file(path, *place, self.report).map(Some)
+            }
+            _ => self.chunk(raw),
         }
     }
 

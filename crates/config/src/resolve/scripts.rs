@@ -7,11 +7,11 @@
 
 use std::{
     collections::HashMap,
+    io,
     path::{Path, PathBuf},
-    sync::Arc,
 };
 
-use tidegate_core::snapshot::Script;
+use tidegate_core::snapshot::{Script, Unreadable};
 
 use crate::{
     leaf::text::Code,
@@ -31,8 +31,8 @@ pub(crate) struct Scripts<'a> {
     /// Of the configuration, as diagnostics show it.
     file: &'a str,
     read: Read<'a>,
-    /// By path; `Err` is why it could not be read.
-    loaded: HashMap<PathBuf, Result<Script, String>>,
+    /// By path.
+    loaded: HashMap<PathBuf, Script>,
     inline_bytes: usize,
 }
 
@@ -48,27 +48,45 @@ impl<'a> Scripts<'a> {
 
     pub(crate) fn chunk(&mut self, chunk: &Chunk, place: Place, report: &mut Report<'_>) -> Option<Script> {
         match chunk {
-            Chunk::Plain(Code::File(path)) => self.file(path, place, report),
+            Chunk::Plain(Code::File(path)) => {
+                let script = self.read(path);
+                if let Some(Unreadable { why, .. }) = &script.unreadable {
+                    let (message, help) = self.unread(path, why);
+                    report.flaw(place, message, help);
+                }
+                Some(script)
+            }
             Chunk::Plain(Code::Inline { source, line }) => self.inline(source, *line, place, report),
             Chunk::Named(named) => {
                 let (name, source) = (named.name.value()?, named.source.value()?);
-                Some(Script { name: Arc::from(&*name.0), source: Arc::from(&*source.0) })
+                Some(Script::new(&*name.0, &*source.0))
             }
         }
     }
 
+    /// A file without which nothing can begin.
     pub(crate) fn file(&mut self, path: &Path, place: Place, report: &mut Report<'_>) -> Option<Script> {
+        let script = self.read(path);
+        if let Some(Unreadable { why, .. }) = &script.unreadable {
+            let (message, help) = self.unread(path, why);
+            report.error(place, message, help);
+        }
+        Some(script).filter(|script| script.unreadable.is_none())
+    }
+
+    fn read(&mut self, path: &Path) -> Script {
         let full = self.locate(path);
         let read = self.read;
-        let script = self.loaded.entry(full).or_insert_with_key(|full| load(full, read));
-        let problem = match script {
-            Ok(script) => return Some(script.clone()),
-            Err(problem) => &*problem,
-        };
-        let message = format!("cannot read {}: {problem}", quote(&path.to_string_lossy()));
+        self.loaded.entry(full).or_insert_with_key(|full| load(full, read)).clone()
+    }
+
+    /// That a file cannot be read, and where it is not.
+    fn unread(&self, path: &Path, why: &str) -> (String, String) {
         let looked = self.locate(path);
-        report.error(place, message, format!("it was looked for at {}", quote(&looked.to_string_lossy())));
-        None
+        (
+            format!("cannot read {}: {why}", quote(&path.to_string_lossy())),
+            format!("it was looked for at {}", quote(&looked.to_string_lossy())),
+        )
     }
 
     fn inline(&mut self, source: &str, line: usize, place: Place, report: &mut Report<'_>) -> Option<Script> {
@@ -78,14 +96,16 @@ impl<'a> Scripts<'a> {
             report.error(place, "too much inline Lua", "move code to `.lua` files");
             return None;
         }
-        Some(Script { name: self.file.into(), source: ("\n".repeat(above) + source).into() })
+        Some(Script::new(self.file, "\n".repeat(above) + source))
     }
 }
 
-fn load(path: &Path, read: Read<'_>) -> Result<Script, String> {
-    let source = read(path).map_err(|error| error.to_string())?;
-    if source.len() > MAX_SCRIPT {
-        return Err(format!("{} bytes are more than 4 MiB", source.len()));
-    }
-    Ok(Script { name: Arc::from(path.to_string_lossy()), source: source.into() })
+fn load(path: &Path, read: Read<'_>) -> Script {
+    let (why, is_missing) = match read(path) {
+        Ok(source) if source.len() <= MAX_SCRIPT => return Script::new(&*path.to_string_lossy(), source),
+        Ok(source) => (format!("{} bytes are more than 4 MiB", source.len()), false),
+        Err(error) => (error.to_string(), error.kind() == io::ErrorKind::NotFound),
+    };
+    let unreadable = Some(Unreadable { why: why.into(), is_missing });
+    Script { unreadable, ..Script::new(&*path.to_string_lossy(), "") }
 }

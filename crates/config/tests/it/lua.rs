@@ -13,7 +13,7 @@ use tidegate_core::{
 use crate::{LISTENERS, messages, parse, valid};
 
 fn script(name: &str, source: &str) -> Script {
-    Script { name: name.into(), source: source.into() }
+    Script::new(name, source)
 }
 
 /// The snapshot of `text` behind listeners.

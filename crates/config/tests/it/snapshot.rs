@@ -22,7 +22,7 @@ fn secs(seconds: u64) -> Duration {
 }
 
 fn script(name: &str, source: &str) -> Script {
-    Script { name: name.into(), source: source.into() }
+    Script::new(name, source)
 }
 
 fn endpoint(host: &str, port: u16, weight: u32) -> StaticEndpoint {

@@ -10,7 +10,7 @@ use tidegate_core::{
 
 use crate::{
     clock::Moment,
-    source::{ConfigSource, Source},
+    source::{Broken, ConfigSource, Loaded, Source},
     view::{ConfigView, ReloadView, Reloads},
 };
 
@@ -18,6 +18,8 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Loader {
     source: Source,
+    /// Scripts of the running configuration that do not work.
+    broken: Broken,
     /// What the process was started with and cannot change while it runs.
     fixed: Fixed,
     status: ConfigView,
@@ -51,14 +53,16 @@ impl Fixed {
 }
 
 impl Loader {
-    /// The first configuration; it has to be right.
+    /// The first configuration. It has to be right, but for scripts that only some requests need: these requests are
+    /// refused, while a gateway that does not start would refuse all of them.
     pub(super) fn load(origin: ConfigSource) -> Result<(Self, Arc<Snapshot>), Vec<Diagnostic>> {
         let mut source = Source::new(origin);
-        let (snapshot, diagnostics) = source.load();
+        let Loaded { snapshot, diagnostics, broken } = source.load();
         let Some(mut snapshot) = snapshot else {
             return Err(diagnostics);
         };
         log(&diagnostics);
+        warn(&broken);
         snapshot.generation = 1;
         let status = ConfigView {
             generation: 1,
@@ -68,7 +72,7 @@ impl Loader {
             last_reload: None,
             needs_restart: Vec::new(),
         };
-        Ok((Self { source, fixed: Fixed::of(&snapshot), status }, Arc::new(snapshot)))
+        Ok((Self { source, broken, fixed: Fixed::of(&snapshot), status }, Arc::new(snapshot)))
     }
 
     /// Whether the files have changed since they were loaded.
@@ -76,10 +80,12 @@ impl Loader {
         self.source.changed()
     }
 
-    /// Loads again. `None`: what there is cannot be used, and `running` stays.
+    /// Loads again. `None`: what there is cannot be used, and `running` stays. So it does when a script does not work that
+    /// is not among those which did not work before.
     pub(super) fn reload(&mut self, running: &Snapshot) -> Option<Arc<Snapshot>> {
-        let (snapshot, diagnostics) = self.source.load();
+        let Loaded { snapshot, diagnostics, broken } = self.source.load();
         log(&diagnostics);
+        let snapshot = snapshot.filter(|_| broken.is_subset(&self.broken));
         let at = Moment::now().time;
         let diagnostics = diagnostics.into();
         self.status.last_reload = Some(ReloadView { at, ok: snapshot.is_some(), diagnostics });
@@ -89,6 +95,8 @@ impl Loader {
             tracing::error!(generation = running.generation, "configuration refused; the running one stays");
             return None;
         };
+        warn(&broken);
+        self.broken = broken;
         snapshot.generation = running.generation + 1;
         self.status.reloads.ok += 1;
         self.status.generation = snapshot.generation;
@@ -103,6 +111,13 @@ impl Loader {
 
     pub(super) fn status(&self) -> ConfigView {
         self.status.clone()
+    }
+}
+
+fn warn(broken: &Broken) {
+    if !broken.is_empty() {
+        let count = broken.len();
+        tracing::error!("{count} scripts do not work; requests that need one are refused until it does");
     }
 }
 

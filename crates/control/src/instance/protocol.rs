@@ -119,7 +119,7 @@ mod tests {
         let spec = InstanceSpec {
             fleet: FleetId::new("orders").unwrap(),
             id: InstanceId::new("orders-1").unwrap(),
-            app: Script { name: "a.lua".into(), source: "-- ä\r\nngx.say('\u{2028}')\n".into() },
+            app: Script::new("a.lua", "-- ä\r\nngx.say('\u{2028}')\n"),
             lua: LuaSettings::default(),
             timeouts: Timeouts::default(),
             limits: Limits::default(),

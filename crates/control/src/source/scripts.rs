@@ -3,7 +3,10 @@
 //! Every script is compiled once by a VM that runs none of them, so a slip in a hook is found where
 //! slips in the file are found: before anything is served with it.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use tidegate_config::{Diagnostic, Severity};
 use tidegate_core::{
@@ -15,26 +18,54 @@ use tidegate_lua::{Dicts, Vm, WorkerIdentity};
 /// Longest line, in bytes, that a diagnostic shows.
 const SHOWN: usize = 160;
 
-/// What is wrong with the scripts of `snapshot`, a mistake for each.
-pub(super) fn check(snapshot: &Snapshot) -> Vec<Diagnostic> {
+/// Scripts that do not work, by name and text. Empty lines before the text do not count: they move with whatever
+/// stands above it.
+pub(crate) type Broken = BTreeSet<(String, String)>;
+
+/// What came of all scripts of a configuration.
+#[derive(Debug, Default)]
+pub(super) struct Verdict {
+    /// A mistake for each that does not compile.
+    pub(super) mistakes: Vec<Diagnostic>,
+    /// Those that only some requests need.
+    pub(super) broken: Broken,
+    /// Nothing can begin without the others.
+    pub(super) is_fatal: bool,
+}
+
+pub(super) fn check(snapshot: &Snapshot) -> Verdict {
     let lua = &snapshot.lua;
-    let whole = [&lua.init, &lua.init_worker, &lua.exit_worker, &lua.server_rewrite].into_iter().flatten();
-    let vars = scripts_of(&snapshot.vars);
-    let hooks = snapshot.routes.iter().flat_map(Route::scripts);
     let apps = snapshot.fleets.values().filter_map(|fleet| match &fleet.run {
         Run::Lua(app) => Some(app),
         Run::Worker(worker) => Some(&worker.script),
         Run::Command(_) => None,
     });
-    let scripts: Vec<&Script> = whole.chain(vars).chain(hooks).chain(apps).collect();
-    if scripts.is_empty() {
-        return Vec::new();
+    let needed: Vec<&Script> = apps.chain(&lua.init).collect();
+    let whole = [&lua.init_worker, &lua.exit_worker, &lua.server_rewrite].into_iter().flatten();
+    let hooks = snapshot.routes.iter().flat_map(Route::scripts);
+    let others: Vec<&Script> = whole.chain(scripts_of(&snapshot.vars)).chain(hooks).collect();
+    let mut verdict = Verdict::default();
+    if needed.is_empty() && others.is_empty() {
+        return verdict;
     }
     let (dicts, identity) = (Dicts::new(&BTreeMap::new()), WorkerIdentity { id: 0, count: 1 });
-    match Vm::new(&LuaSettings::default(), dicts, identity, Arc::new(|_| ())) {
-        Ok(vm) => scripts.into_iter().filter_map(|script| mistake(&vm, script)).collect(),
-        Err(error) => vec![diagnostic("lua", 1, error.to_string())],
+    let vm = match Vm::new(&LuaSettings::default(), dicts, identity, Arc::new(|_| ())) {
+        Ok(vm) => vm,
+        Err(error) => {
+            let mistakes = vec![diagnostic("lua", 1, error.to_string())];
+            return Verdict { mistakes, is_fatal: true, ..verdict };
+        }
+    };
+    verdict.mistakes.extend(needed.into_iter().filter_map(|script| mistake(&vm, script)));
+    verdict.is_fatal = !verdict.mistakes.is_empty();
+    for script in others {
+        let mistake = if script.unreadable.is_some() { None } else { mistake(&vm, script) };
+        if mistake.is_some() || script.unreadable.is_some() {
+            verdict.broken.insert((script.name.to_string(), script.source.trim_start().to_owned()));
+        }
+        verdict.mistakes.extend(mistake);
     }
+    verdict
 }
 
 fn mistake(vm: &Vm, script: &Script) -> Option<Diagnostic> {

@@ -13,7 +13,7 @@ fn source(files: &[(&str, &str)]) -> (tempfile::TempDir, Source) {
 #[test]
 fn a_file_that_is_not_there_is_a_diagnostic() {
     let (_directory, mut source) = source(&[]);
-    let (snapshot, diagnostics) = source.load();
+    let Loaded { snapshot, diagnostics, .. } = source.load();
     assert!(snapshot.is_none());
     assert!(diagnostics[0].message.starts_with("cannot read the configuration"), "{diagnostics:?}");
 }
@@ -47,11 +47,36 @@ fn a_file_that_goes_and_comes_back_the_same_counts() {
 fn lua_that_does_not_compile_is_a_mistake_at_its_place() {
     let config = "listeners: [{ address: 127.0.0.1:0 }]\nroutes:\n  - match: { path: /a }\n    lua:\n      content: |\n        ngx.say('fine')\n        local x = = 1\n  - match: { path: /b }\n    lua: { content: b.lua }\n";
     let (directory, mut source) = source(&[("tidegate.yaml", config), ("b.lua", "ngx.say(\n")]);
-    let (snapshot, diagnostics) = source.load();
-    assert!(snapshot.is_none());
+    let Loaded { snapshot, diagnostics, broken } = source.load();
+    assert!(snapshot.is_some() && broken.len() == 2, "routes need them, not the gateway");
     let [inline, file] = &diagnostics[..] else { panic!("{diagnostics:#?}") };
     assert!(inline.file.ends_with("tidegate.yaml"), "{inline}");
     assert_eq!((inline.line, inline.column, inline.excerpt.as_deref()), (7, 1, Some("local x = = 1")));
     assert_eq!(file.file, directory.path().join("b.lua").display().to_string());
     assert!(file.message.starts_with("this Lua does not compile: "), "{file}");
+}
+
+#[test]
+fn what_everything_needs_has_to_work() {
+    let config = "listeners: [{ address: 127.0.0.1:0 }]\nlua: { init: init.lua }\n";
+    let (directory, mut source) = source(&[("tidegate.yaml", config)]);
+    assert!(source.load().snapshot.is_none(), "it is not there");
+    fs::write(directory.path().join("init.lua"), "x = = 1").unwrap();
+    assert!(source.load().snapshot.is_none(), "it does not compile");
+    fs::write(directory.path().join("init.lua"), "x = 1").unwrap();
+    let loaded = source.load();
+    assert!(loaded.snapshot.is_some() && loaded.broken.is_empty());
+}
+
+#[test]
+fn a_broken_script_is_the_same_one_wherever_it_stands() {
+    let route = "routes: [{ match: { path: /a }, lua: { content: a.lua, log: 'x = = 1' } }]\n";
+    let head = "listeners: [{ address: 127.0.0.1:0 }]\n";
+    let (directory, mut source) = source(&[("tidegate.yaml", &format!("{head}{route}"))]);
+    let before = source.load().broken;
+    assert_eq!(before.len(), 2);
+    fs::write(directory.path().join("tidegate.yaml"), format!("{head}\n# more\n{route}")).unwrap();
+    assert_eq!(source.load().broken, before);
+    fs::write(directory.path().join("a.lua"), "y = = 1").unwrap();
+    assert!(!source.load().broken.is_subset(&before), "broken in another way");
 }

@@ -147,6 +147,29 @@ pub struct Script {
     /// configuration's own.
     pub name: Arc<str>,
     pub source: Arc<str>,
+    /// It is a file that could not be read; whatever needs it fails when it is to run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unreadable: Option<Unreadable>,
+}
+
+/// Why a script is not there.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Unreadable {
+    pub why: Arc<str>,
+    /// There is no such file, rather than one that may not be read.
+    pub is_missing: bool,
+}
+
+impl Script {
+    pub fn new(name: impl Into<Arc<str>>, source: impl Into<Arc<str>>) -> Self {
+        Self { name: name.into(), source: source.into(), unreadable: None }
+    }
+
+    /// Whether it stands in a file of its own.
+    pub fn is_file(&self) -> bool {
+        self.name.ends_with(".lua") && !self.name.starts_with('=')
+    }
 }
 
 /// The Lua of one route, by phase.

@@ -50,6 +50,9 @@ impl Vm {
         if self.running.get() || !handler.belongs_to(&self.host.retired) {
             return misuse();
         }
+        if let Some(failure) = handler.failure() {
+            return Step::Failed(failure.clone());
+        }
         self.sweep();
         let thread = self.idle_thread();
         // SAFETY: a pooled thread is idle with an empty stack, which has room for one value.

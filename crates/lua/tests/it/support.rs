@@ -349,7 +349,7 @@ impl Host {
 }
 
 pub(crate) fn script(name: &str, source: &str) -> Script {
-    Script { name: name.into(), source: source.into() }
+    Script::new(name, source)
 }
 
 pub(crate) fn dict_settings(dicts: &[(&str, u64)]) -> BTreeMap<DictName, u64> {

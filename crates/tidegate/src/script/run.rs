@@ -14,7 +14,7 @@ use crate::exit::Failure;
 const FRAME: &str = include_str!("frame.lua");
 
 pub(super) async fn to_its_end(vm: &Vm, source: &Source) -> Result<(), Failure> {
-    let frame = Script { name: "=tidegate".into(), source: frame(source).into() };
+    let frame = Script::new("=tidegate", frame(source));
     let handler = vm.load(&frame).map_err(|error| failure(source, &error))?;
     let mut state = RequestState::default();
     let mut step = vm.start_alone(&handler, PHASE, &mut state);

@@ -38,6 +38,54 @@ fn a_bad_file_changes_nothing_and_is_reported() {
     eventually(PATIENCE, "the good file is served", || http::get(tidegate.addr(), "/").text() == "three\n");
 }
 
+const BROKEN: &str = "listeners: [{ address: \"{listen}\" }]
+admin: { address: \"{admin}\" }
+errorLog: { format: nginx, level: info }
+routes:
+  - { match: { path: /good }, lua: { content: ngx.say('one') } }
+  - { match: { path: /missing }, lua: { content: missing.lua } }
+  - { match: { path: /broken }, lua: { access: broken.lua, content: ngx.say('no') } }
+  - { match: { path: /log }, lua: { content: ngx.say('yes'), log: ngx.say( } }
+";
+
+#[test]
+fn a_script_that_does_not_work_costs_only_the_requests_that_need_it() {
+    let tidegate = Tidegate::setup(TIDEGATE).file("broken.lua", "return 1 +").start(BROKEN);
+    let status = |path: &str| http::get(tidegate.addr(), path).status;
+    assert_eq!(
+        [status("/good"), status("/missing"), status("/broken"), status("/log")],
+        [200, 404, 500, 200]
+    );
+    eventually(PATIENCE, "the reasons", || {
+        let log = tidegate.log();
+        [
+            "missing.lua\": cannot open ",
+            "failed to load external Lua file \"",
+            "broken.lua:1: unexpected symbol near '<eof>', client: 127.0.0.1",
+            "failed to load inlined Lua code: ",
+        ]
+        .iter()
+        .all(|reason| log.contains(reason))
+    });
+    assert!(tidegate.log().contains("3 scripts do not work"), "{}", tidegate.log());
+    let checked =
+        std::process::Command::new(TIDEGATE).arg("check").arg(tidegate.config_path()).output().unwrap();
+    assert_eq!(checked.status.code(), Some(1), "it is a mistake all the same");
+    // What did not work before keeps nothing else from being changed, or from being mended.
+    tidegate.rewrite_config(&BROKEN.replace("'one'", "'two'"));
+    eventually(PATIENCE, "the new answer", || http::get(tidegate.addr(), "/good").text() == "two\n");
+    tidegate.rewrite_config(&BROKEN.replace("'one'", "'three'").replace("broken.lua", "ngx.ctx.a = 1"));
+    eventually(PATIENCE, "the mended route", || status("/broken") == 200);
+    // But what worked goes on to work.
+    let failed = metric(&tidegate, "tidegate_config_reloads_total");
+    tidegate.rewrite_config(&BROKEN.replace("'one'", "'four'"));
+    tidegate.signal(Signal::HUP);
+    eventually(PATIENCE, "the attempt is counted", || {
+        metric(&tidegate, "tidegate_config_reloads_total") > failed
+    });
+    assert_eq!(http::get(tidegate.addr(), "/good").text(), "three\n");
+}
+
 #[test]
 fn a_second_gateway_on_the_same_file_is_told_so() {
     let tidegate = Tidegate::start(TIDEGATE, &config("ngx.say('one')"));

@@ -147,8 +147,15 @@ impl Writer<'_> {
         }
     }
 
-    /// Scripts are files when their name ends so.
+    /// Scripts are files when their name ends so. Which one it is that has variables in its name, is known when it runs.
     fn file(&self, path: &str) -> Value {
+        if path.contains('$') {
+            let folder = format!("{}/", self.scene.folder.display());
+            let source = format!(
+                "local path = ({path:?}):gsub('%$(%w+)', ngx.var)\nreturn assert(loadfile({folder:?} .. path))()"
+            );
+            return json!({ "source": source, "name": format!("={path}") });
+        }
         if Path::new(path).extension().is_some_and(|ending| ending == "lua") {
             return path.into();
         }
@@ -393,6 +400,14 @@ mod tests {
             json!({ "source": "return", "name": "=header_filter_by_lua(nginx.conf:21)" })
         );
         assert_eq!(lua["content"], "html/a.lua");
+    }
+
+    #[test]
+    fn a_file_with_variables_in_its_name_is_found_when_it_runs() {
+        let phases = json!({ "content": { "file": "html/$arg_a.lua" } });
+        let lua = route(&json!({ "match": "/", "phases": phases }))["lua"].clone();
+        let source = lua["content"]["source"].as_str().unwrap();
+        assert!(source.contains("ngx.var") && source.contains("\"/scratch/\""), "{source}");
     }
 
     #[test]
