@@ -7,7 +7,7 @@
 
 use schemars::{Schema, json_schema};
 use tidegate_core::{
-    DictName, FleetId, RouteId, SourceId, UpstreamId,
+    DictName, FleetId, OwnerId, RouteId, SettingName, SourceId, UpstreamId,
     name::{self, MAX_LENGTH},
 };
 
@@ -45,6 +45,8 @@ macro_rules! names {
 
 names! {
     DictName: "the name of a dictionary", "sessions";
+    OwnerId: "the name of an owner", "gateway-1";
+    SettingName: "the name of a setting", "image";
     FleetId: "the name of a fleet", "orders";
     RouteId: "the name of a route", "orders";
     SourceId: "the name of a source", "orders";

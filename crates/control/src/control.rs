@@ -20,7 +20,7 @@ use std::{
 };
 
 use tidegate_config::Diagnostic;
-use tidegate_core::{FleetId, Roster, Snapshot, Telemetry, snapshot::StateFiles};
+use tidegate_core::{FleetId, OwnerId, Roster, Snapshot, Telemetry, snapshot::StateFiles};
 use tokio::{
     sync::watch,
     time::{Instant, Interval, MissedTickBehavior, interval_at},
@@ -30,7 +30,7 @@ use tokio_util::sync::CancellationToken;
 use self::{member::Member, plane::Plane, reload::Loader};
 use crate::{
     clock::Moment,
-    driver::{Drivers, Event, thread::ThreadHost},
+    driver::{Drivers, Event, exec::fnv, thread::ThreadHost},
     handle::{Handle, Shared},
     journal::{
         Writer,
@@ -53,6 +53,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Events that are taken before anything else is done.
 const EVENTS_AT_ONCE: usize = 256;
+
+/// Longest part of the host's name in the name of an owner.
+const HOST_IN_OWNER: usize = 40;
 
 /// How a control plane is set up.
 #[derive(Debug, Clone)]
@@ -84,6 +87,7 @@ pub struct Control {
     program: PathBuf,
     threads: Arc<dyn ThreadHost>,
     sources: Arc<dyn Sources>,
+    owner: OwnerId,
     writer: Option<Writer>,
     recalls: BTreeMap<FleetId, Recall>,
     shared: Arc<Shared>,
@@ -106,6 +110,7 @@ enum Turn {
 impl Control {
     /// Reads the configuration. Nothing is started yet.
     pub fn load(options: Options) -> Result<Self, LoadError> {
+        let owner = owner(&options.config);
         let (loader, snapshot) = Loader::load(options.config).map_err(LoadError::Config)?;
         let (writer, state, recovered) = keep(options.state_dir, &snapshot)?;
         recovered.say();
@@ -117,6 +122,7 @@ impl Control {
             program: options.program,
             threads: options.threads,
             sources: options.sources,
+            owner,
             writer,
             recalls,
             snapshots: watch::Sender::new(snapshot),
@@ -146,13 +152,14 @@ impl Control {
     /// Stop the data plane first, and cancel `stop` when it has drained: from then on no instance gets
     /// new requests.
     pub async fn run(self, telemetry: Arc<Telemetry>, stop: CancellationToken) {
-        let Self { mut loader, program, threads, sources, writer, recalls, shared, snapshots, roster } = self;
+        let Self { mut loader, program, threads, sources, owner, writer, recalls, shared, snapshots, roster } =
+            self;
         telemetry.on_waiting({
             let shared = Arc::clone(&shared);
             move || shared.wake.notify_one()
         });
         let (mut plane, mut events) = Plane::new(
-            Drivers::new(program, threads),
+            Drivers::new(program, threads, owner),
             Watched::new(sources),
             telemetry,
             (writer, recalls),
@@ -228,6 +235,20 @@ fn keep(
             Ok((None, None, Recovered::default()))
         }
     }
+}
+
+/// Whose instances are those that outlive this process, unless the file says so: they are of this host and this file.
+fn owner(config: &ConfigSource) -> OwnerId {
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let tidy = |c: char| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' };
+    let short: String = host.chars().take(HOST_IN_OWNER).map(tidy).collect();
+    let path = match config {
+        ConfigSource::File(path) => std::path::absolute(path).unwrap_or_else(|_| path.clone()),
+        ConfigSource::Text { .. } => PathBuf::new(),
+    };
+    let path = path.canonicalize().unwrap_or(path);
+    let mark = fnv([host.as_str(), &path.to_string_lossy()].into_iter());
+    OwnerId::new(&format!("{short}-{mark:016x}")).expect("letters, digits, '.' and '-', and few of them")
 }
 
 /// What there is to see before anything runs: fleets without instances.

@@ -1,19 +1,26 @@
-//! Starts, watches and ends instances, each in its way: [`process`], [`thread`].
+//! Starts, watches and ends instances, each in its way: [`process`], [`thread`], [`exec`].
 //!
 //! One task for each instance: it waits for readiness, passes on what the instance says, drains it when told
 //! to, and notices its end at once, whatever it was doing. It reports [`Event`]s and decides nothing
 //! about the fleet.
 
+pub(crate) mod exec;
 pub(crate) mod process;
 mod ready;
 pub(crate) mod thread;
 
-use std::{io, net::SocketAddr, path::PathBuf, pin::Pin, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, io, net::SocketAddr, path::PathBuf, pin::Pin, sync::Arc, time::Duration};
 
-use tidegate_core::{FleetId, InstanceId, roster::Load, snapshot::Driver};
+use tidegate_core::{
+    FleetId, InstanceId, OwnerId,
+    roster::Load,
+    snapshot::{Driver, Exec},
+};
 use tokio::sync::mpsc;
+use tokio_util::task::TaskTracker;
 
 use self::{
+    exec::{Listed, Origin, Remote},
     process::{Launcher, Life},
     thread::ThreadHost,
 };
@@ -52,6 +59,17 @@ pub(crate) enum Event {
         id: InstanceId,
         reason: String,
     },
+    /// What there is of the fleet, as its `exec` driver lists it, and what instances are started with now.
+    Listed {
+        fleet: FleetId,
+        revision: String,
+        instances: Vec<Listed>,
+    },
+    /// It could not be listed, for that reason.
+    Unlisted {
+        fleet: FleetId,
+        reason: String,
+    },
 }
 
 /// What the task of an instance has to know.
@@ -70,6 +88,9 @@ pub(crate) struct Duties {
 pub(crate) struct Drivers {
     processes: Launcher,
     threads: Arc<dyn ThreadHost>,
+    /// Of whom instances are that name no other owner.
+    owner: OwnerId,
+    remotes: BTreeMap<FleetId, Arc<Remote>>,
 }
 
 /// An instance that has been started.
@@ -85,8 +106,49 @@ pub(crate) struct Started {
 }
 
 impl Drivers {
-    pub(crate) fn new(program: PathBuf, threads: Arc<dyn ThreadHost>) -> Self {
-        Self { processes: Launcher::new(program), threads }
+    pub(crate) fn new(program: PathBuf, threads: Arc<dyn ThreadHost>, owner: OwnerId) -> Self {
+        Self { processes: Launcher::new(program), threads, owner, remotes: BTreeMap::new() }
+    }
+
+    /// Begins to list the instances of a fleet that commands drive, or does so by other commands from now on. True: it begins.
+    pub(crate) fn attend(
+        &mut self,
+        fleet: &FleetId,
+        exec: &Exec,
+        events: &mpsc::Sender<Event>,
+        tasks: &TaskTracker,
+    ) -> bool {
+        if let Some(remote) = self.remotes.get(fleet) {
+            remote.configure(exec);
+            return false;
+        }
+        let owner = exec.owner.clone().unwrap_or_else(|| self.owner.clone());
+        let remote = Remote::new(fleet.clone(), owner, exec.clone(), tasks.clone());
+        tasks.spawn(Arc::clone(&remote).survey(events.clone()));
+        self.remotes.insert(fleet.clone(), remote);
+        true
+    }
+
+    /// The fleet is gone.
+    pub(crate) fn forget(&mut self, fleet: &FleetId) {
+        if let Some(remote) = self.remotes.remove(fleet) {
+            remote.over.cancel();
+        }
+    }
+
+    /// Tidegate ends: instances that outlive it are left as they are.
+    pub(crate) fn leave(&self) {
+        for remote in self.remotes.values() {
+            remote.leave();
+        }
+    }
+
+    /// Takes over an instance that was there already.
+    pub(crate) fn take_over(&self, duties: Duties, found: Listed) -> Option<Started> {
+        let remote = Arc::clone(self.remotes.get(&duties.fleet)?);
+        let address = found.endpoint;
+        let life = Box::pin(exec::live(remote, Origin::Found(found), duties));
+        Some(Started { pid: None, address, reports_status: false, life })
     }
 
     /// Starts an instance in the way that its template says. `taken` are ports that other instances have been given.
@@ -98,6 +160,12 @@ impl Drivers {
             let spec = lua.spec(fleet, id, template.grace);
             let life = Box::pin(thread::live(Arc::clone(&self.threads), spec, duties));
             return Ok(Started { pid: None, address: None, reports_status: true, life });
+        }
+        if let Program::Exec(exec) = &template.program {
+            let remote =
+                self.remotes.get(fleet).map(Arc::clone).ok_or_else(|| io::Error::other("nobody lists it"))?;
+            let life = Box::pin(exec::live(remote, Origin::New(Arc::clone(exec)), duties));
+            return Ok(Started { pid: None, address: None, reports_status: false, life });
         }
         let process = self.processes.start(fleet, id, template, taken)?;
         Ok(Started {

@@ -30,7 +30,11 @@ use tidegate_core::{Endpoint, FleetId, InstanceId, Timestamp};
 
 pub(crate) use self::instance::{Instance, State};
 use self::trouble::{Trouble, back_off};
-use crate::{clock::Moment, template::Template};
+use crate::{
+    clock::Moment,
+    driver::exec::Listed,
+    template::{Program, Template},
+};
 
 /// An instance that was ready for so long is healthy: its next failure counts as its first.
 const HEALTHY_AFTER: Duration = Duration::from_mins(1);
@@ -69,6 +73,8 @@ pub(crate) struct Fleet {
     /// In the order of their start.
     instances: Vec<Instance>,
     removed: Option<Instant>,
+    /// Nothing is started before it is known what there is.
+    unknown: bool,
     pub(crate) restarts: u64,
     pub(crate) last_failure: Option<Failure>,
     /// Time that instances ran which are gone now.
@@ -94,6 +100,7 @@ impl Fleet {
             revisions: 1,
             instances: Vec::new(),
             removed: None,
+            unknown: false,
             restarts: 0,
             last_failure: None,
             past: Duration::ZERO,
@@ -103,12 +110,12 @@ impl Fleet {
     /// Takes what a reload made of this fleet.
     pub(crate) fn configure(&mut self, template: Template) {
         self.removed = None;
-        if template.program == self.current.template.program {
+        if template.program.is_same(&self.current.template.program) {
             self.trial = None;
             self.current.template = Arc::new(template);
             return;
         }
-        let newest = self.trial.as_mut().filter(|trial| trial.template.program == template.program);
+        let newest = self.trial.as_mut().filter(|trial| trial.template.program.is_same(&template.program));
         if let Some(trial) = newest {
             trial.template = Arc::new(template);
             return;
@@ -132,6 +139,11 @@ impl Fleet {
         self.desired = 0;
         self.trial = None;
         self.surplus(0)
+    }
+
+    /// Whether commands of the user drive its instances.
+    pub(crate) fn is_driven(&self) -> bool {
+        matches!(self.current.template.program, Program::Exec(_))
     }
 
     pub(crate) fn is_removed(&self) -> bool {
@@ -159,11 +171,63 @@ impl Fleet {
         {
             self.current = trial;
         }
+        if self.unknown {
+            return Vec::new();
+        }
         let mut actions = self.surplus(self.desired);
         self.take_back();
         self.try_out(now, &mut new_id, &mut actions);
         self.fill_up(now, &mut new_id, &mut actions);
         actions
+    }
+
+    /// Instances may be there that this process did not start: they have to be listed first.
+    pub(crate) const fn await_list(&mut self) {
+        self.unknown = true;
+    }
+
+    /// What there is is known, or need not be.
+    pub(crate) const fn need_no_list(&mut self) {
+        self.unknown = false;
+    }
+
+    /// Nobody could say what there is.
+    pub(crate) fn failed_to_list(&mut self, reason: String, now: Moment) {
+        let id = InstanceId::new(self.name.as_str()).expect("what names a fleet names an instance");
+        self.last_failure = Some(Failure { at: now.time, id, reason });
+    }
+
+    /// Takes what a list shows: those are returned that were not known, and are members from now on. `revision` is what
+    /// instances of the current revision say they are of.
+    pub(crate) fn listed(
+        &mut self,
+        listed: Vec<Listed>,
+        revision: &str,
+        now: Moment,
+    ) -> (Vec<Listed>, Vec<Action>) {
+        self.unknown = false;
+        let (mut found, mut actions) = (Vec::new(), Vec::new());
+        for one in listed {
+            let known = self.instances.iter_mut().find(|instance| instance.id == one.id);
+            match known {
+                Some(instance) if one.leaving && !instance.doomed => {
+                    instance.doomed = true;
+                    if instance.is_ready() || instance.state == State::Starting {
+                        actions.push(instance.drain());
+                    }
+                }
+                Some(_) => {}
+                None => {
+                    let current = one.revision.as_deref().is_none_or(|of| of == revision);
+                    let number = if current { self.current.number } else { 0 };
+                    let mut instance = Instance::new(one.id.clone(), number, 0, now);
+                    instance.found = true;
+                    self.instances.push(instance);
+                    found.push(one);
+                }
+            }
+        }
+        (found, actions)
     }
 
     /// The instance passed its check. Returns how long it took, or `None` if it was not awaited.
@@ -271,7 +335,8 @@ impl Fleet {
         let mut actions = Vec::new();
         // What is not of use even if it becomes ready.
         self.instances.retain(|instance| !(is_old(instance) && instance.is_failed()));
-        for instance in self.instances.iter_mut().filter(|one| is_old(one) && one.state == State::Starting) {
+        let of_no_use = |one: &Instance| is_old(one) && one.state == State::Starting && !one.found;
+        for instance in self.instances.iter_mut().filter(|one| of_no_use(one)) {
             actions.push(instance.drain());
         }
         // What others can stand in for: the old before the new.

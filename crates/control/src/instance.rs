@@ -5,13 +5,15 @@
 //! output; a command is started as `PROGRAM instance --exec -- COMMAND…` and needs to know none of this.
 //!
 //! Invariant: an instance never outlives its parent. The kernel kills it when the parent dies
-//! ([`bind_to_parent`]), and a Lua instance also leaves when its standard input ends. Both ends of the
+//! ([`bind_to_parent`]), and a Lua instance also leaves when its standard input ends; what it started is
+//! ended by a [keeper](keep). Both ends of the
 //! agreement live here; the program that runs as an instance calls [`receive`] and [`report`], or
 //! [`exec`](exec::exec).
 
 mod bind;
 mod child;
 pub mod exec;
+pub mod keep;
 pub mod lines;
 pub mod protocol;
 

@@ -1,10 +1,10 @@
 //! What the instances of a fleet are started from.
 
-use std::{process, time::Duration};
+use std::{process, sync::Arc, time::Duration};
 
 use tidegate_core::{
     FleetId, InstanceId, Snapshot,
-    snapshot::{Driver, Fleet, Limits, LuaSettings, ReadyCheck, Run, Script, Timeouts, Worker},
+    snapshot::{Driver, Exec, Fleet, Limits, LuaSettings, ReadyCheck, Run, Script, Timeouts, Worker},
 };
 
 use crate::instance::{InstanceSpec, protocol::Consume};
@@ -24,6 +24,20 @@ pub(crate) struct Template {
 pub(crate) enum Program {
     Lua(App),
     Command(Vec<String>),
+    Exec(Arc<Exec>),
+}
+
+impl Program {
+    /// Whether an instance of the one may stand for one of the other: how it is stopped and listed, and how often,
+    /// does not matter.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Exec(one), Self::Exec(other)) => {
+                (&one.start, &one.settings) == (&other.start, &other.settings)
+            }
+            _ => self == other,
+        }
+    }
 }
 
 /// An app, and what it runs under.
@@ -73,6 +87,7 @@ impl Template {
                 app(script, Some(Consume { source, settings: settings.clone() }))
             }
             Run::Command(command) => Program::Command(command.clone()),
+            Run::Exec(exec) => Program::Exec(Arc::new(exec.clone())),
         };
         Self { program, ready: fleet.ready.clone(), grace: fleet.grace }
     }

@@ -73,6 +73,10 @@ names! {
     SourceId;
     /// A shared dictionary.
     DictName;
+    /// One of the settings that commands are given.
+    SettingName;
+    /// Whoever instances belong to.
+    OwnerId;
     /// One instance of a fleet, or one static endpoint; unique over the life of a control plane.
     InstanceId;
 }

@@ -11,7 +11,7 @@ use regex::Regex;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    FleetId, RouteId, SourceId, UpstreamId,
+    FleetId, OwnerId, RouteId, SettingName, SourceId, UpstreamId,
     policy::{Mode, Policy},
 };
 
@@ -432,6 +432,38 @@ pub enum Run {
     Worker(Worker),
     /// A program and its arguments; `{port}` in an argument, and the variable `PORT`, is the port to serve.
     Command(Vec<String>),
+    /// Whatever the user's commands start.
+    Exec(Exec),
+}
+
+/// Commands that start, stop and list the instances of a fleet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exec {
+    /// Program and arguments, never empty; so are the others.
+    pub start: Vec<String>,
+    pub stop: Vec<String>,
+    pub list: Vec<String>,
+    /// How often it is asked what there is. Default 5 s.
+    pub interval: Duration,
+    /// How long a command may take. Default 30 s.
+    pub timeout: Duration,
+    /// Commands that run at a time. Default 4.
+    pub parallel: NonZeroU32,
+    /// Whose instances these are; `None`: those of this host and this file.
+    pub owner: Option<OwnerId>,
+    /// Passed on to `start`.
+    pub settings: BTreeMap<SettingName, String>,
+    /// Whether instances stay when Tidegate ends.
+    pub on_exit: OnExit,
+}
+
+/// What becomes of instances when Tidegate ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnExit {
+    /// They serve on, and the next Tidegate finds them.
+    #[default]
+    Keep,
+    Stop,
 }
 
 /// Who starts, watches and stops instances.
@@ -443,6 +475,8 @@ pub enum Driver {
     Process,
     /// A thread of the node, with a Lua VM of its own.
     Thread,
+    /// Something that the user's commands drive.
+    Exec,
 }
 
 /// How it is found out that an instance can serve.

@@ -76,8 +76,14 @@ impl Setup {
     pub fn spawn(self, config: &str) -> Tidegate {
         let path = self.dir.path().join(CONFIG);
         write(&path, &self.fill_in(config));
+        let child = self.run();
+        Tidegate { child, setup: self }
+    }
+
+    fn run(&self) -> Child {
+        let path = self.dir.path().join(CONFIG);
         let output = |name| File::create(self.dir.path().join(name)).expect("an output file can be made");
-        let child = Command::new(&self.binary)
+        Command::new(&self.binary)
             .arg("up")
             .arg(&path)
             .args(&self.args)
@@ -87,8 +93,7 @@ impl Setup {
             .stdout(output("stdout"))
             .stderr(output("stderr"))
             .spawn()
-            .unwrap_or_else(|error| panic!("{}: {error}", self.binary.display()));
-        Tidegate { child, setup: self }
+            .unwrap_or_else(|error| panic!("{}: {error}", self.binary.display()))
     }
 
     fn fill_in(&self, config: &str) -> String {
@@ -163,6 +168,14 @@ impl Tidegate {
         let fresh = target.with_extension("fresh");
         write(&fresh, text);
         fs::rename(&fresh, &target).unwrap_or_else(|error| panic!("{}: {error}", target.display()));
+    }
+
+    /// Kills the process as `kill -9` does, and runs it anew with the same files and addresses.
+    pub fn kill_and_restart(&mut self) {
+        self.child.kill().expect("a child can be killed");
+        self.child.wait().expect("a child can be waited for");
+        self.child = self.setup.run();
+        self.wait_ready();
     }
 
     pub fn signal(&self, signal: Signal) {

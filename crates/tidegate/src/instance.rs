@@ -1,7 +1,7 @@
 //! `tidegate instance`: one member of a fleet, started by the control plane and by nobody else.
 //!
 //! A Lua instance gets its orders as one line on standard input, reports on standard output, and lives no
-//! longer than its parent. A command instance (`--exec`) becomes the command.
+//! longer than its parent. A command instance (`--exec`) becomes the command. A keeper (`--keep`) ends what both left behind.
 
 mod app;
 pub(crate) mod threads;
@@ -9,7 +9,7 @@ pub(crate) mod threads;
 use std::{ffi::OsString, io, process, thread};
 
 use tidegate_control::instance::{
-    InstanceReport, bind_to_parent, exec::exec, protocol::STATUS_EVERY, receive, report,
+    InstanceReport, bind_to_parent, exec::exec, keep::keep, protocol::STATUS_EVERY, receive, report,
 };
 
 use self::app::{App, Meter};
@@ -20,6 +20,9 @@ pub(crate) struct Instance {
     /// Become the program that follows, bound to the life of the parent.
     #[arg(long, requires = "command")]
     exec: bool,
+    /// End what instances leave behind when the gateway has ended.
+    #[arg(long, conflicts_with = "exec")]
+    keep: bool,
     /// The program and its arguments.
     #[arg(last = true)]
     command: Vec<OsString>,
@@ -29,6 +32,9 @@ impl Instance {
     pub(crate) fn run(self) -> Result<(), Failure> {
         if self.exec {
             return Err(Failure::environment(exec(&self.command)));
+        }
+        if self.keep {
+            return keep().map_err(Failure::environment);
         }
         logging::start("info");
         match serve() {

@@ -3,7 +3,7 @@
 use schemars::{Schema, json_schema};
 use tidegate_core::{
     policy::{Metric, Mode, TargetMetric},
-    snapshot::{Balance, Driver, ErrorLevel, ErrorLogFormat, ErrorPages},
+    snapshot::{Balance, Driver, ErrorLevel, ErrorLogFormat, ErrorPages, OnExit},
 };
 
 use crate::{
@@ -37,7 +37,10 @@ macro_rules! words {
 const BALANCES: Words<Balance> =
     &[("roundRobin", Balance::RoundRobin), ("leastConnections", Balance::LeastConnections)];
 
-const DRIVERS: Words<Driver> = &[("process", Driver::Process), ("thread", Driver::Thread)];
+const DRIVERS: Words<Driver> =
+    &[("process", Driver::Process), ("thread", Driver::Thread), ("exec", Driver::Exec)];
+
+const ON_EXIT: Words<OnExit> = &[("keep", OnExit::Keep), ("stop", OnExit::Stop)];
 
 const TARGET_METRICS: Words<TargetMetric> = &[
     ("utilization", TargetMetric::Utilization),
@@ -83,6 +86,7 @@ const ERROR_PAGES: Words<ErrorPages> = &[("json", ErrorPages::Json), ("html", Er
 words! {
     Balance: "a way to balance", "roundRobin", BALANCES, later: &[];
     Driver: "a driver", "process", DRIVERS, later: &["inline", "kubernetes"];
+    OnExit: "what becomes of instances", "keep", ON_EXIT, later: &[];
     Mode: "a mode", "recommend", MODES, later: &[];
     TargetMetric: "a metric for targets", "utilization", TARGET_METRICS, later: &[];
     Metric: "a metric", "utilization", METRICS, later: &[];

@@ -1,9 +1,13 @@
 //! `fleets`: what runs, and how far it scales.
 
-use tidegate_core::{SourceId, policy::Mode, snapshot::Driver};
+use tidegate_core::{
+    OwnerId, SettingName, SourceId,
+    policy::Mode,
+    snapshot::{Driver, OnExit},
+};
 
 use crate::{
-    decode::{List, record},
+    decode::{List, Map, record},
     leaf::text,
     raw::{Hold, Period, source::Worker},
     units::{Count, DAY, HOUR, Instances, Number, Percent, SECOND, Share, Span},
@@ -19,8 +23,9 @@ record! {
         /// What an instance executes.
         run: Run = required("{ lua: app.lua }"),
         /// Who starts, watches and stops instances. `process`: child processes of Tidegate; `thread`: threads of
-        /// Tidegate with a Lua VM each, which start in milliseconds.
-        driver: Driver = default("process"),
+        /// Tidegate with a Lua VM each, which start in milliseconds; `exec`: whatever the commands of `run.exec` drive.
+        /// Without it: `exec` where `run.exec` is, else `process`.
+        driver: Driver = optional,
         /// How messages are worked on, where `run` has `consume`.
         worker: Worker = optional,
         /// How it is found out that an instance can serve.
@@ -34,7 +39,7 @@ record! {
 }
 
 record! {
-    /// What an instance executes: `lua` or `command`.
+    /// What an instance executes: `lua`, `command` or `exec`.
     Run {
         /// Lua file that is executed for each request, or with `consume` for each message, relative to the folder of
         /// the configuration.
@@ -43,8 +48,36 @@ record! {
         consume: SourceId = optional,
         /// Program and arguments. `{port}` in an argument, and the variable `PORT`, is the port to serve.
         command: List<text::Text> = optional,
+        /// Commands that start, stop and list instances: containers, virtual machines, units, jobs.
+        exec: Exec = optional,
     }
-    one_of: ["lua", "command"]
+    one_of: ["lua", "command", "exec"]
+}
+
+record! {
+    /// Commands that drive instances. Each is a program with its arguments, run in the folder that Tidegate was started in, gets
+    /// one JSON object on its standard input and answers with one on its standard output.
+    Exec {
+        /// Starts an instance. Started twice, it is still one.
+        start: List<text::Text> = required("[./start.sh]"),
+        /// Stops an instance. That it is gone already is no failure.
+        stop: List<text::Text> = required("[./stop.sh]"),
+        /// Lists the instances there are.
+        list: List<text::Text> = required("[./list.sh]"),
+        /// How often instances are listed.
+        interval: Span<100, { 10 * 60 * SECOND }> = default("5s"),
+        /// How long a command may take before it is killed.
+        timeout: Span<100, HOUR> = default("30s"),
+        /// Commands that run at a time.
+        parallel: Count<1, 64> = default("4"),
+        /// Whose instances these are: instances of others are never touched. Without it, a name made of this host and the path
+        /// of the configuration.
+        owner: OwnerId = optional,
+        /// Passed on to `start`: an image, a size, a zone. Instances are replaced when it changes.
+        settings: Map<SettingName, text::Text> = default("{}"),
+        /// What becomes of instances when Tidegate ends. `keep`: they serve on and are found again; `stop`: they drain and stop.
+        on_exit: OnExit = default("keep"),
+    }
 }
 
 record! {

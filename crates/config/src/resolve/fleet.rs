@@ -1,15 +1,16 @@
 //! Fleets and the policies they scale by.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, num::NonZeroU32, time::Duration};
 
 use tidegate_core::{
     FleetId, RouteId, SourceId,
     policy::{Amount, Backlog, Fallback, Headroom, Pace, PaceLimit, Policy, Pressure, Signal, Slo, Trigger},
-    snapshot::{Driver, Fleet, ReadyCheck, Run, Worker, WorkerSettings},
+    snapshot::{Driver, Exec, Fleet, ReadyCheck, Run, Worker, WorkerSettings},
 };
 
 use crate::{
     decode::{Field, List, Located},
+    leaf::text::Text,
     raw::{self, fleet},
     report::{Place, Report},
     resolve::{Resolver, exclude, look_up},
@@ -38,12 +39,7 @@ pub(super) struct Known<'a> {
 impl Resolver<'_, '_> {
     pub(super) fn fleet(&mut self, name: &FleetId, raw: &raw::Fleet) -> Option<Fleet> {
         let run = raw.run.value().and_then(|run| self.run(run, &raw.worker));
-        if let (Some(Located { value: Driver::Thread, place }), Some(Run::Command(_))) =
-            (raw.driver.given(), &run)
-        {
-            let message = "a thread runs Lua, not a command";
-            self.report.error(*place, message, "use `driver: process`, or `run: { lua: app.lua }`");
-        }
+        let driver = self.driver(raw, run.as_ref());
         let scale = raw.scale.value();
         let consumed = raw.run.value().and_then(|run| run.consume.value());
         let known =
@@ -54,7 +50,7 @@ impl Resolver<'_, '_> {
         Some(Fleet {
             name: name.clone(),
             run: run?,
-            driver: *raw.driver.value()?,
+            driver: driver?,
             ready: ready?,
             grace: raw.grace.value()?.0,
             policy: policy?,
@@ -64,8 +60,31 @@ impl Resolver<'_, '_> {
         })
     }
 
+    /// Who starts instances: what is not said follows from what they are.
+    fn driver(&mut self, raw: &raw::Fleet, run: Option<&Run>) -> Option<Driver> {
+        let Some(Located { value: driver, place }) = raw.driver.optional()? else {
+            return Some(if matches!(run, Some(Run::Exec(_))) { Driver::Exec } else { Driver::Process });
+        };
+        let (message, help) = match (run, driver) {
+            (Some(Run::Command(_)), Driver::Thread) => {
+                ("a thread runs Lua, not a command", "use `driver: process`, or `run: { lua: app.lua }`")
+            }
+            (Some(Run::Exec(_)), Driver::Process | Driver::Thread) => {
+                ("commands of `run.exec` are driven by `exec` alone", "write `driver: exec`, or leave it out")
+            }
+            (Some(Run::Lua(_) | Run::Command(_) | Run::Worker(_)), Driver::Exec) => (
+                "`exec` has no commands to drive instances with",
+                "write `run: { exec: { start: [./start.sh], stop: [./stop.sh], list: [./list.sh] } }`",
+            ),
+            _ => return Some(*driver),
+        };
+        self.report.error(*place, message, help);
+        None
+    }
+
     fn run(&mut self, raw: &fleet::Run, worker: &Field<raw::source::Worker>) -> Option<Run> {
         exclude(("command", &raw.command), ("consume", &raw.consume), self.report);
+        exclude(("exec", &raw.exec), ("consume", &raw.consume), self.report);
         if let (Some(worker), true) = (worker.given(), raw.consume.is_absent()) {
             let help = "add `consume: SOURCE` to `run`, or remove `worker`";
             self.report.error(worker.place, "this fleet works on no messages", help);
@@ -87,17 +106,38 @@ impl Resolver<'_, '_> {
                 settings: settings?,
             }));
         }
-        let Located { value: command, place } = raw.command.given()?;
-        let command: Vec<String> = command.resolve(|part, _| Some(part.0.clone()))?;
+        if let Some(Located { value, .. }) = raw.exec.given() {
+            return self.exec(value).map(Run::Exec);
+        }
+        self.command(raw.command.given()?, "write it like `[./server, --port, \"{port}\"]`").map(Run::Command)
+    }
+
+    fn exec(&mut self, raw: &fleet::Exec) -> Option<Exec> {
+        let mut command = |field: &Field<List<Text>>| {
+            field.given().and_then(|given| self.command(given, "write it like `[./start.sh, --fast]`"))
+        };
+        let (start, stop, list) = (command(&raw.start), command(&raw.stop), command(&raw.list));
+        Some(Exec {
+            start: start?,
+            stop: stop?,
+            list: list?,
+            interval: raw.interval.value()?.0,
+            timeout: raw.timeout.value()?.0,
+            parallel: NonZeroU32::new(raw.parallel.value()?.as_u32())?,
+            owner: raw.owner.optional()?.map(|owner| owner.value.clone()),
+            settings: raw.settings.value()?.resolve(|_, _, text| Some(text.0.clone()))?,
+            on_exit: *raw.on_exit.value()?,
+        })
+    }
+
+    /// Program and arguments.
+    fn command(&mut self, given: &Located<List<Text>>, help: &str) -> Option<Vec<String>> {
+        let command: Vec<String> = given.value.resolve(|part, _| Some(part.0.clone()))?;
         if command.first().is_none_or(String::is_empty) {
-            self.report.error(
-                *place,
-                "the command has no program",
-                "write it like `[./server, --port, \"{port}\"]`",
-            );
+            self.report.error(given.place, "the command has no program", help.to_owned());
             return None;
         }
-        Some(Run::Command(command))
+        Some(command)
     }
 }
 

@@ -7,7 +7,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tidegate_core::{Endpoint, FleetId, InstanceId, Roster, Snapshot, SourceId, Telemetry};
+use tidegate_core::{
+    Endpoint, FleetId, InstanceId, Roster, Snapshot, SourceId, Telemetry, Timestamp, snapshot,
+};
 use tokio::sync::{mpsc, watch};
 use tokio_util::task::TaskTracker;
 
@@ -17,7 +19,7 @@ use super::{
 };
 use crate::{
     clock::Moment,
-    driver::{Drivers, Duties, Event},
+    driver::{Drivers, Duties, Event, Started, exec::Listed},
     fleet::{Action, Instance},
     handle::Shared,
     journal::{Entry, Writer, file::Round, history::Demand, recover::Recall},
@@ -53,6 +55,8 @@ pub(super) struct Plane {
     rounds: RoundsView,
     /// Instances started so far, all fleets together.
     launched: u64,
+    /// Tells names that outlive this process from those of the next.
+    began: Timestamp,
     stopping: bool,
     /// What is shown is out of date.
     dirty: bool,
@@ -82,6 +86,7 @@ impl Plane {
             recalls,
             rounds: RoundsView::default(),
             launched: 0,
+            began: Moment::now().time,
             stopping: false,
             dirty: true,
         };
@@ -101,6 +106,16 @@ impl Plane {
                 .entry(name.clone())
                 .or_insert_with(|| Member::new(name, fleet, template.clone(), now, recalls.remove(name)));
             member.configure(fleet, template);
+            match &fleet.run {
+                snapshot::Run::Exec(exec) => {
+                    if self.drivers.attend(name, exec, &self.events, &self.tasks) {
+                        member.fleet.await_list();
+                    }
+                }
+                snapshot::Run::Lua(_) | snapshot::Run::Command(_) | snapshot::Run::Worker(_) => {
+                    member.fleet.need_no_list();
+                }
+            }
             member.observer.configure(name, snapshot, &self.telemetry);
         }
         for (name, member) in &mut self.fleets {
@@ -131,6 +146,38 @@ impl Plane {
                 }
             }
             Event::Exited { fleet, id, reason } => self.exited(&fleet, &id, reason, now),
+            Event::Listed { fleet, revision, instances } => self.listed(&fleet, &revision, instances, now),
+            Event::Unlisted { fleet, reason } => {
+                if let Some(member) = self.fleets.get_mut(&fleet) {
+                    member.fleet.failed_to_list(reason, now);
+                }
+                self.dirty = true;
+            }
+        }
+    }
+
+    /// Takes over what is there and was not known, and drains what will be taken away.
+    fn listed(&mut self, name: &FleetId, revision: &str, listed: Vec<Listed>, now: Moment) {
+        if self.stopping {
+            return;
+        }
+        let Some(member) = self.fleets.get_mut(name) else {
+            return;
+        };
+        let (found, actions) = member.fleet.listed(listed, revision, now);
+        self.dirty |= !found.is_empty() || !actions.is_empty();
+        self.publish();
+        for one in found {
+            let id = one.id.clone();
+            tracing::info!(fleet = %name, instance = %id, endpoint = ?one.endpoint, "found");
+            let started = self.duties(name, &id).and_then(|duties| self.drivers.take_over(duties, one));
+            self.begin(name, &id, started);
+        }
+        for action in actions {
+            if let Action::Drain(id) = action {
+                tracing::info!(fleet = %name, instance = %id, "will be taken away; it drains");
+                self.drain(name, &id);
+            }
         }
     }
 
@@ -218,10 +265,10 @@ impl Plane {
         let now = Moment::now();
         let mut actions = Vec::new();
         for (name, member) in &mut self.fleets {
-            let launched = &mut self.launched;
+            let (launched, driven) = (&mut self.launched, member.fleet.is_driven());
             let todo = member.fleet.reconcile(now, |fleet| {
                 *launched += 1;
-                instance_id(fleet, *launched)
+                if driven { lasting_id(fleet, self.began, *launched) } else { instance_id(fleet, *launched) }
             });
             actions.extend(todo.into_iter().map(|action| (name.clone(), action)));
         }
@@ -242,6 +289,7 @@ impl Plane {
     /// Drains everything; [`is_empty`](Self::is_empty) when that is done.
     pub(super) fn stop(&mut self, loader: &Loader) {
         self.stopping = true;
+        self.drivers.leave();
         // The next process goes on from here.
         self.fleets.values_mut().for_each(Member::will_end);
         self.decide();
@@ -275,28 +323,33 @@ impl Plane {
             .flat_map(|member| member.fleet.instances())
             .filter_map(|instance| instance.address)
             .collect();
-        let Some(member) = self.fleets.get_mut(name) else {
+        let Some(duties) = self.duties(name, id) else {
             return;
         };
-        let Some(instance) = member.fleet.instance(id) else {
-            return;
-        };
-        let duties = Duties {
+        match self.drivers.start(duties, &taken) {
+            Ok(started) => self.begin(name, id, Some(started)),
+            Err(error) => self.exited(name, id, format!("cannot be started: {error}"), Moment::now()),
+        }
+    }
+
+    /// What whoever looks after an instance has to know.
+    fn duties(&self, name: &FleetId, id: &InstanceId) -> Option<Duties> {
+        let fleet = &self.fleets.get(name)?.fleet;
+        let instance = fleet.instance(id)?;
+        Some(Duties {
             fleet: name.clone(),
             id: id.clone(),
-            template: member.fleet.template(instance),
+            template: fleet.template(instance),
             load: Arc::clone(&instance.load),
             departure: instance.departure.clone(),
             events: self.events.clone(),
-        };
-        let started = match self.drivers.start(duties, &taken) {
-            Ok(started) => started,
-            Err(error) => {
-                let reason = format!("cannot be started: {error}");
-                return self.exited(name, id, reason, Moment::now());
-            }
-        };
-        if let Some(instance) = member.fleet.instance_mut(id) {
+        })
+    }
+
+    fn begin(&mut self, name: &FleetId, id: &InstanceId, started: Option<Started>) {
+        let Some(started) = started else { return };
+        let instance = self.fleets.get_mut(name).and_then(|member| member.fleet.instance_mut(id));
+        if let Some(instance) = instance {
             instance.pid = started.pid;
             instance.address = started.address;
             instance.reports_status = started.reports_status;
@@ -311,12 +364,13 @@ impl Plane {
     }
 
     fn forget_gone(&mut self) {
-        let shared = &self.shared;
+        let (shared, drivers) = (&self.shared, &mut self.drivers);
         self.fleets.retain(|name, member| {
             let gone = member.fleet.gone();
             if gone {
                 tracing::info!(fleet = %name, "removed");
                 shared.journal().remove(name);
+                drivers.forget(name);
             }
             !gone
         });
@@ -364,6 +418,14 @@ fn same(old: &Roster, new: &Roster) -> bool {
         roster.fleets.iter().map(|(name, endpoints)| (name.clone(), ids(endpoints))).collect()
     };
     pairs(old) == pairs(new)
+}
+
+/// `orders-19ac0e4f2b1-17`, with the millisecond in which this process began: such names are seen by others, and by the next
+/// gateway.
+fn lasting_id(fleet: &FleetId, began: Timestamp, number: u64) -> InstanceId {
+    let name: String = fleet.as_str().chars().take(FLEET_IN_ID).collect();
+    InstanceId::new(&format!("{name}-{:x}-{number}", began.as_micros() / 1_000))
+        .expect("a part of a name, '-' and digits are a name")
 }
 
 /// `orders-17`. The number alone is unique already.

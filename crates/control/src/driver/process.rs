@@ -7,6 +7,7 @@
 //! Each child leads a process group of its own, so that a stop reaches what it started in turn, and
 //! an interrupt from a terminal reaches the parent alone.
 
+mod keeper;
 mod life;
 mod output;
 mod port;
@@ -24,7 +25,8 @@ use tidegate_core::{FleetId, InstanceId};
 use tokio::process::{Child, Command};
 
 pub(crate) use self::life::Life;
-use self::output::Output;
+pub(super) use self::life::describe;
+use self::{keeper::Keeper, output::Output};
 use crate::{
     instance::{exec, protocol},
     template::{Program, Template},
@@ -35,6 +37,7 @@ use crate::{
 pub(crate) struct Launcher {
     /// The program that runs as an instance: Tidegate itself.
     program: PathBuf,
+    keeper: Keeper,
     not_send: PhantomData<*const ()>,
 }
 
@@ -48,11 +51,12 @@ pub(crate) struct Process {
     spec: Option<Vec<u8>>,
     /// Where it will listen, if the parent chose that.
     address: Option<SocketAddr>,
+    keeper: Keeper,
 }
 
 impl Launcher {
     pub(crate) fn new(program: PathBuf) -> Self {
-        Self { program, not_send: PhantomData }
+        Self { keeper: Keeper::new(program.clone()), program, not_send: PhantomData }
     }
 
     /// Starts an instance. `taken` are ports that other instances have been given.
@@ -67,6 +71,8 @@ impl Launcher {
         let mut command = Command::new(&self.program);
         command.arg("instance").process_group(0).kill_on_drop(true);
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let (variable, mark) = self.keeper.mark();
+        command.env(variable, mark);
         let (spec, address) = match &template.program {
             Program::Lua(lua) => {
                 command.stdin(Stdio::piped());
@@ -80,11 +86,13 @@ impl Launcher {
                 command.env("PORT", text).env(exec::PARENT_VARIABLE, parent.to_string());
                 (None, Some(SocketAddr::from((Ipv4Addr::LOCALHOST, port))))
             }
+            Program::Exec(_) => return Err(io::Error::other("it is no process of ours")),
         };
         let mut child = command.spawn()?;
         let pid = child.id().ok_or_else(|| io::Error::other("it ended at once"))?;
+        self.keeper.add(pid);
         let output = Output::new(child.stdout.take(), child.stderr.take());
-        Ok(Process { child, pid, output, spec, address })
+        Ok(Process { child, pid, output, spec, address, keeper: self.keeper.clone() })
     }
 }
 
@@ -93,13 +101,19 @@ impl Process {
         self.pid
     }
 
+    /// Nothing of it is left.
+    fn over(&self) {
+        signal_group(self.pid, Signal::KILL);
+        self.keeper.remove(self.pid);
+    }
+
     pub(crate) const fn address(&self) -> Option<SocketAddr> {
         self.address
     }
 }
 
 /// Signals the process group that `leader` leads. That it is gone already is no error.
-fn signal_group(leader: u32, signal: Signal) {
+pub(super) fn signal_group(leader: u32, signal: Signal) {
     let group = i32::try_from(leader).ok().and_then(Pid::from_raw);
     if let Some(group) = group
         && let Err(error) = kill_process_group(group, signal)

@@ -22,6 +22,10 @@ pub(crate) struct Instance {
     pub(crate) load: Arc<Load>,
     /// Tells whoever runs the process to drain it.
     pub(crate) departure: Departure,
+    /// It was there before this process was; it may serve already, whatever it was started from.
+    pub(super) found: bool,
+    /// It will be taken away, so it is not taken back.
+    pub(super) doomed: bool,
     /// Since when it could serve, if it ever could.
     pub(super) served: Option<Instant>,
     /// How often it, and those that it was started in place of, failed in a row.
@@ -68,6 +72,8 @@ impl Instance {
             address: None,
             load: Arc::default(),
             departure: Departure::new(),
+            found: false,
+            doomed: false,
             served: None,
             failures,
             reason: None,
@@ -81,7 +87,8 @@ impl Instance {
 
     /// Makes an instance that is leaving serve on, if it still can.
     pub(super) fn take_back(&mut self) -> bool {
-        let served = self.served.filter(|_| self.state == State::Draining && self.departure.call_off());
+        let may = self.state == State::Draining && !self.doomed;
+        let served = self.served.filter(|_| may && self.departure.call_off());
         self.state = served.map_or(self.state, |since| State::Ready { since });
         served.is_some()
     }

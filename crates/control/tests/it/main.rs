@@ -8,6 +8,7 @@ mod world;
 
 mod config;
 mod crash;
+mod exec;
 mod fleet;
 mod journal;
 mod parent;

@@ -12,7 +12,7 @@ use std::{ffi::OsString, process::ExitCode, sync::Arc, time::Duration};
 
 use tidegate_control::{
     ConfigSource, Control, InstanceReport, Options,
-    instance::{exec, protocol, receive, report},
+    instance::{exec, keep, protocol, receive, report},
 };
 use tidegate_core::Telemetry;
 use tokio::{
@@ -35,12 +35,17 @@ fn main() -> ExitCode {
             eprintln!("{error}");
             ExitCode::from(3)
         }
+        ["instance", "--keep"] => {
+            keep::keep().unwrap();
+            ExitCode::SUCCESS
+        }
         ["instance"] => runtime.block_on(instance()),
         ["serve", port, orders @ ..] => {
             let listener = runtime.block_on(TcpListener::bind(format!("127.0.0.1:{port}"))).unwrap();
             runtime.block_on(serve(listener, Orders::parse(&orders.join("\n"))))
         }
         ["family", port] => family(port),
+        ["estranged", port] => estranged(port),
         ["parent", config] => runtime.block_on(parent(config)),
         _ => panic!("unknown orders {texts:?}"),
     }
@@ -154,6 +159,15 @@ fn family(port: &str) -> ExitCode {
     ExitCode::SUCCESS
 }
 
+/// A server that has left the group of the program that started it, and that program's life.
+fn estranged(port: &str) -> ExitCode {
+    let this = std::env::current_exe().unwrap();
+    let mut child =
+        std::process::Command::new("setsid").arg(this).args(["serve", port, "pid"]).spawn().unwrap();
+    _ = child.wait();
+    ExitCode::SUCCESS
+}
+
 /// Runs a control plane, and prints the process ids of its instances.
 #[expect(clippy::print_stdout, reason = "what the test waits for")]
 async fn parent(config: &str) -> ExitCode {
@@ -174,7 +188,10 @@ async fn parent(config: &str) -> ExitCode {
         let view = handle.view();
         let pids: Vec<u32> =
             view.fleets.iter().flat_map(|fleet| fleet.instances.iter().filter_map(|one| one.pid)).collect();
-        println!("{}", serde_json::json!({ "pids": pids }));
+        let instances = view.fleets.iter().flat_map(|fleet| &fleet.instances);
+        let ready = instances.filter(|one| one.state == "ready");
+        let endpoints: Vec<_> = ready.filter_map(|one| Some(one.endpoint?.to_string())).collect();
+        println!("{}", serde_json::json!({ "pids": pids, "endpoints": endpoints }));
         std::future::pending::<()>().await;
     };
     tokio::join!(control.run(Telemetry::new(1), stop.clone()), show);

@@ -6,11 +6,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tidegate_testkit::Tidegate;
+use tidegate_testkit::{Tidegate, eventually};
 
-use crate::{TIDEGATE, fleets, pids};
+use crate::{PATIENCE, TIDEGATE, fleets, instances, pids};
 
-fn examples() -> PathBuf {
+pub(crate) fn examples() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples")
 }
 
@@ -72,4 +72,41 @@ fn the_match_day_is_followed_by_the_fleet_without_a_failure() {
     let used = fleets(&tidegate)["items"][0]["instanceSeconds"].as_f64().unwrap();
     let fixed = peak as f64 * began.elapsed().as_secs_f64();
     assert!(used <= 0.6 * fixed, "{used} instance-seconds of {fixed} that a fixed fleet would have used");
+}
+
+#[test]
+fn shell_scripts_drive_a_fleet_that_outlives_the_gateway() {
+    if tidegate_testkit::component("python3").is_none() {
+        return;
+    }
+    let state = tempfile::tempdir().unwrap();
+    let config = std::fs::read_to_string(examples().join("exec.yaml")).unwrap();
+    let config = config
+        .replace("127.0.0.1:8000", "{listen}")
+        .replace("127.0.0.1:9000", "{admin}")
+        .replace("examples/exec", "{scripts}");
+    let start = || {
+        Tidegate::setup(TIDEGATE)
+            .set("scripts", &examples().canonicalize().unwrap().join("exec").display())
+            .env("TIDEGATE_EXAMPLE_STATE", state.path().to_str().unwrap())
+    };
+    // Another folder is another owner, unless it is said who that is.
+    let config = config.replace("        interval: 2s", "        owner: example\n        interval: 300ms");
+    let names = |tidegate: &Tidegate| -> std::collections::BTreeSet<String> {
+        instances(tidegate, "ready").iter().map(|one| one["id"].to_string()).collect()
+    };
+    let mut first = start().start(&config);
+    eventually(PATIENCE, "two are ready", || names(&first).len() == 2);
+    let known = names(&first);
+    let answer = tidegate_testkit::http::get(first.addr(), "/");
+    assert!(answer.text().starts_with("process "), "{answer:?}");
+    first.signal(tidegate_testkit::process::Signal::TERM);
+    assert_eq!(first.wait_exit(PATIENCE).code(), Some(0));
+    let second = start().start(&config);
+    eventually(PATIENCE, "they are found again", || names(&second) == known);
+    let empty = "listeners: [{ address: \"{listen}\" }]\nadmin: { address: \"{admin}\" }\n";
+    second.rewrite_config(empty);
+    second.signal(tidegate_testkit::process::Signal::HUP);
+    let left = || std::fs::read_dir(state.path()).unwrap().count();
+    eventually(PATIENCE, "nothing is left", || left() == 0);
 }

@@ -24,6 +24,12 @@ impl Load {
         Self(child.unwrap())
     }
 
+    /// Ends it, whatever came of it.
+    pub(crate) fn abandon(mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+
     pub(crate) fn is_running(&mut self) -> bool {
         self.0.try_wait().unwrap().is_none()
     }

@@ -12,6 +12,7 @@ mod examples;
 mod fleets;
 mod forecast;
 mod hostile;
+mod killed;
 mod load;
 mod reload;
 mod scenarios;

@@ -53,7 +53,7 @@ impl Life {
     pub(crate) async fn live(mut self) {
         let reason = self.until_gone().await;
         // Whatever the child left behind in its group.
-        signal_group(self.process.pid, Signal::KILL);
+        self.process.over();
         self.duties.exited(reason).await;
     }
 
@@ -229,7 +229,7 @@ async fn introduce(stdin: &mut Option<ChildStdin>, spec: Option<Vec<u8>>) {
 }
 
 /// How a process ended.
-fn describe(status: ExitStatus) -> String {
+pub(in crate::driver) fn describe(status: ExitStatus) -> String {
     match (status.code(), status.signal()) {
         (Some(code), _) => format!("exited with status {code}"),
         (None, Some(signal)) => format!("killed by signal {}", signal_name(signal)),
