@@ -25,7 +25,7 @@ use self::{
 };
 use crate::{
     fleet::{Fleet, Instance, State},
-    instance::protocol::Status,
+    instance::protocol::{MessageCounts, Status},
 };
 
 /// Reads one fleet, again and again.
@@ -37,6 +37,8 @@ pub(crate) struct Observer {
     started: Vec<Duration>,
     /// The event sources that the policies look at.
     sources: BTreeSet<SourceId>,
+    /// What became of messages, of all instances that there were.
+    messages: Option<MessageCounts>,
 }
 
 impl Observer {
@@ -46,6 +48,7 @@ impl Observer {
             meters: BTreeMap::new(),
             started: Vec::new(),
             sources: BTreeSet::new(),
+            messages: None,
         }
     }
 
@@ -69,7 +72,21 @@ impl Observer {
     }
 
     pub(crate) fn reported(&mut self, id: &InstanceId, status: Status, now: Instant) {
-        self.meters.entry(id.clone()).or_default().report(status, now);
+        let meter = self.meters.entry(id.clone()).or_default();
+        if let Some(new) = status.messages {
+            let old = meter.latest().and_then(|status| status.messages).unwrap_or_default();
+            let all = self.messages.get_or_insert_default();
+            all.done += new.done.saturating_sub(old.done);
+            all.failed += new.failed.saturating_sub(old.failed);
+            all.dead += new.dead.saturating_sub(old.dead);
+            all.lost += new.lost.saturating_sub(old.lost);
+        }
+        meter.report(status, now);
+    }
+
+    /// What became of messages so far, of a fleet that works on some.
+    pub(crate) const fn messages(&self) -> Option<MessageCounts> {
+        self.messages
     }
 
     /// What was last read of an instance.

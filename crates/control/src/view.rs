@@ -14,7 +14,7 @@ use tidegate_scaler::{
     record::Account,
 };
 
-use crate::journal::Page;
+use crate::{instance::protocol::MessageCounts, journal::Page};
 
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -133,6 +133,9 @@ pub struct FleetView {
     pub instance_seconds: f64,
     /// Decisions that changed the count.
     pub changes: u64,
+    /// What became of messages, of a fleet that works on some.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub messages: Option<MessageCounts>,
     /// Instances that were started in place of one that failed.
     pub restarts: u64,
     pub last_failure: Option<FailureView>,

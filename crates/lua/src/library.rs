@@ -41,6 +41,8 @@ modules! {
     "resty.sha384": "digest",
     "resty.sha512": "digest",
     "resty.string": "string",
+    "tidegate.idempotency": "idempotency",
+    "tidegate.message": "message",
     "tidegate.openssl": "openssl/base",
     "tidegate.openssl.jwk": "openssl/jwk",
 }

@@ -105,6 +105,8 @@ metrics! {
     SourceAge = Gauge "tidegate_source_age_seconds" "How old the last reading of an event source is.";
     SourcePolls = Counter "tidegate_source_polls_total" "Readings of an event source that were tried.";
     SourceFailures = Counter "tidegate_source_failures_total" "Readings of an event source that failed.";
+    FleetMessages = Counter "tidegate_fleet_messages_total"
+        "Messages that a fleet worked on, by what became of them; lost: settled, but the source could not be told.";
     FleetDecisions = Counter "tidegate_fleet_decisions_total" "Decisions that changed the number of instances.";
     FleetRecommended = Gauge "tidegate_fleet_recommended_instances"
         "Instances that the policy decided on last; with mode recommend it is not done.";

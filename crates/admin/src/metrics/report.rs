@@ -144,6 +144,15 @@ fn fleets(text: &mut Text, fleets: &[FleetView]) {
             instances.sample(&[("fleet", name.as_str()), ("state", state)], count);
         }
     }
+    let mut messages = text.family(Metric::FleetMessages);
+    for fleet in fleets {
+        let Some(counts) = fleet.messages else { continue };
+        let outcomes =
+            [("done", counts.done), ("failed", counts.failed), ("dead", counts.dead), ("lost", counts.lost)];
+        for (outcome, count) in outcomes {
+            messages.sample(&[("fleet", fleet.name.as_str()), ("outcome", outcome)], count);
+        }
+    }
     let mut each = |metric, value: &dyn Fn(&FleetView) -> Option<Value>| {
         let mut family = text.family(metric);
         for fleet in fleets {

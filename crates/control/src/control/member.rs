@@ -255,6 +255,7 @@ impl Member {
             start_up_seconds: scaler.start_up().map(|span| span.as_secs_f64()),
             instance_seconds: fleet.instance_time(now.instant).as_secs_f64(),
             changes: self.changes,
+            messages: self.observer.messages(),
             restarts: fleet.restarts,
             last_failure: fleet.last_failure.as_ref().map(|failure| FailureView {
                 at: failure.at,

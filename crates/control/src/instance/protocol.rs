@@ -72,6 +72,23 @@ pub struct Status {
     pub served: u64,
     /// In use by the Lua VM.
     pub lua_bytes: u64,
+    /// What became of messages, where it works on some.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub messages: Option<MessageCounts>,
+}
+
+/// Messages by what became of them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MessageCounts {
+    /// Worked on with success.
+    pub done: u64,
+    /// Failed, and to be delivered again.
+    pub failed: u64,
+    /// Put among the dead letters.
+    pub dead: u64,
+    /// Settled in vain: the source could not be told, and will deliver them again.
+    pub lost: u64,
 }
 
 /// Why a line is not what it should be.
@@ -103,7 +120,8 @@ mod tests {
     fn reports_keep_their_form() {
         let address = "127.0.0.1:40001".parse().unwrap();
         check(&InstanceReport::Listening { address }, r#"{"listening":{"address":"127.0.0.1:40001"}}"#);
-        let status = Status { busy_micros: 5, up_micros: 9, in_flight: 1, served: 7, lua_bytes: 4096 };
+        let status =
+            Status { busy_micros: 5, up_micros: 9, in_flight: 1, served: 7, lua_bytes: 4096, messages: None };
         check(
             &InstanceReport::Status(status),
             r#"{"status":{"busyMicros":5,"upMicros":9,"inFlight":1,"served":7,"luaBytes":4096}}"#,

@@ -55,6 +55,11 @@ impl Meter {
         self.reports.push_back((now, status));
     }
 
+    /// What it reported last.
+    pub(super) fn latest(&self) -> Option<Status> {
+        self.reports.back().map(|&(_, status)| status)
+    }
+
     pub(super) fn read(&mut self, instance: &Instance, now: Instant) -> Figures {
         let usage = instance.pid.and_then(usage::read);
         self.last = self.figures(usage, instance.reports_status, instance.launched, now);

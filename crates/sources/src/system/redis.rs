@@ -1,6 +1,8 @@
 //! Redis: the length of a list, and what a consumer group of a stream has yet to acknowledge.
 
+pub(crate) mod list;
 pub(crate) mod resp;
+pub(crate) mod stream;
 
 use std::path::PathBuf;
 
@@ -58,12 +60,12 @@ impl Gauge {
                 let taken = connection.command(["ZCARD", &taken(key)]).await?.integer()?;
                 Ok((waiting + taken) as f64)
             }
-            RedisKey::Stream { key, group } => stream(connection, key, group).await,
+            RedisKey::Stream { key, group } => unsettled(connection, key, group).await,
         }
     }
 }
 
-async fn stream(connection: &mut Connection, key: &str, group: &str) -> Result<f64> {
+async fn unsettled(connection: &mut Connection, key: &str, group: &str) -> Result<f64> {
     let groups = match connection.command(["XINFO", "GROUPS", key]).await {
         Ok(groups) => groups.list()?,
         // Nobody has written to it.

@@ -2,7 +2,10 @@
 
 use std::{
     collections::BTreeMap,
+    fs::File,
+    io::Read as _,
     net::{IpAddr, Ipv4Addr, SocketAddr},
+    process,
     sync::{Arc, atomic::Ordering::Relaxed},
     time::Instant,
 };
@@ -10,14 +13,17 @@ use std::{
 use tidegate_control::{InstanceSpec, instance::protocol::Status};
 use tidegate_core::{
     Roster, RouteId, Snapshot, Telemetry,
-    snapshot::{Admin, Answers, ErrorLog, Hooks, Listener, Route, Timeouts, Workers},
+    snapshot::{Admin, Answers, ErrorLog, Hooks, Limits, Listener, Route, Script, Timeouts, Workers},
 };
 use tidegate_proxy::Node;
+use tidegate_sources::{Counter, Worker};
 use tokio::sync::watch;
 
 pub(super) struct App {
     node: Node,
     meter: Meter,
+    /// Takes messages, if the app works on some.
+    worker: Option<Worker>,
     /// The node keeps serving what these hold last.
     _snapshots: watch::Sender<Arc<Snapshot>>,
     _roster: watch::Sender<Arc<Roster>>,
@@ -28,17 +34,25 @@ pub(super) struct App {
 pub(super) struct Meter {
     telemetry: Arc<Telemetry>,
     began: Instant,
+    messages: Option<Counter>,
 }
 
 impl App {
     /// Returns when it accepts requests.
     pub(super) fn start(spec: &InstanceSpec) -> anyhow::Result<Self> {
         let telemetry = Telemetry::new(1);
-        let (snapshots, receiver) = watch::channel(Arc::new(snapshot(spec)?));
+        let token = token()?;
+        let (snapshots, receiver) = watch::channel(Arc::new(snapshot(spec, &token)?));
         let (roster, nobody) = watch::channel(Arc::new(Roster::default()));
         let node = Node::start(&receiver, &nobody, Arc::clone(&telemetry))?;
-        let meter = Meter { telemetry, began: Instant::now() };
-        Ok(Self { node, meter, _snapshots: snapshots, _roster: roster })
+        let start = |consume| {
+            let identity = format!("{}@{}", spec.id, process::id());
+            Worker::start(consume, &identity, node.addresses()[0], &token)
+        };
+        let worker = spec.consume.as_ref().map(start).transpose()?;
+        let messages = worker.as_ref().map(Worker::counter);
+        let meter = Meter { telemetry, began: Instant::now(), messages };
+        Ok(Self { node, meter, worker, _snapshots: snapshots, _roster: roster })
     }
 
     pub(super) fn address(&self) -> SocketAddr {
@@ -55,6 +69,9 @@ impl App {
 
     /// Lets requests finish, and returns when none is left.
     pub(super) fn end(self) {
+        if let Some(worker) = self.worker {
+            worker.end();
+        }
         self.node.drain();
         self.node.join();
     }
@@ -70,15 +87,39 @@ impl Meter {
             in_flight: u32::try_from(totals.in_flight()).unwrap_or(u32::MAX),
             served: totals.ended,
             lua_bytes: worker.lua_bytes.load(Relaxed),
+            messages: self.messages.as_ref().map(Counter::read),
         }
     }
 }
 
+/// What only this instance knows: who has it may send messages.
+fn token() -> anyhow::Result<String> {
+    let mut bytes = [0; 16];
+    File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(format!("{:032x}", u128::from_ne_bytes(bytes)))
+}
+
+/// The app as it is executed: for a request as it is, for a message as a function of it. Lines keep their numbers.
+fn script(spec: &InstanceSpec, token: &str) -> Script {
+    if spec.consume.is_none() {
+        return spec.app.clone();
+    }
+    let source = format!(
+        "local message = require('tidegate.message').take('{token}') if not message then return end \
+         local function run(...) {}\nend \
+         require('tidegate.message').settle(message, xpcall(run, debug.traceback, message))",
+        spec.app.source
+    );
+    Script { source: source.into(), ..spec.app.clone() }
+}
+
 /// Everything goes to the app.
-fn snapshot(spec: &InstanceSpec) -> anyhow::Result<Snapshot> {
+fn snapshot(spec: &InstanceSpec, token: &str) -> anyhow::Result<Snapshot> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let route = Route {
-        hooks: Hooks { content: Some(spec.app.clone()), ..Hooks::default() },
+        hooks: Hooks { content: Some(script(spec, token)), ..Hooks::default() },
+        // Of a message that takes too long: nobody waits for it any more.
+        check_client_abort: spec.consume.is_some(),
         ..Route::new(RouteId::new("app")?)
     };
     Ok(Snapshot {
@@ -97,7 +138,11 @@ fn snapshot(spec: &InstanceSpec) -> anyhow::Result<Snapshot> {
             keep_alive: spec.timeouts.upstream_keep_alive * 2,
             ..spec.timeouts.clone()
         },
-        limits: spec.limits.clone(),
+        // A message is in memory anyway.
+        limits: match spec.consume {
+            Some(_) => Limits { client_body_buffer: spec.limits.lua_body_bytes, ..spec.limits.clone() },
+            None => spec.limits.clone(),
+        },
         trusted_proxies: vec![IpAddr::V4(Ipv4Addr::LOCALHOST).into()],
         lua: spec.lua.clone(),
         vars: Vec::new(),

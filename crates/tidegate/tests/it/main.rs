@@ -19,6 +19,7 @@ mod scenarios;
 mod script;
 mod simulate;
 mod sources;
+mod workers;
 
 /// The program under test.
 const TIDEGATE: &str = env!("CARGO_BIN_EXE_tidegate");

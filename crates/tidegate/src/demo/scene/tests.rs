@@ -60,6 +60,7 @@ impl Day {
 
 fn view() -> View {
     let fleet = FleetView {
+        messages: None,
         name: FleetId::new(FLEET).unwrap(),
         mode: Mode::Act,
         desired: 1,
