@@ -7,7 +7,7 @@
 
 use schemars::{Schema, json_schema};
 use tidegate_core::{
-    DictName, FleetId, OwnerId, RouteId, SettingName, SourceId, UpstreamId,
+    DictName, FleetId, OwnerId, PoolId, RouteId, SettingName, SourceId, UpstreamId,
     name::{self, MAX_LENGTH},
 };
 
@@ -48,6 +48,7 @@ names! {
     OwnerId: "the name of an owner", "gateway-1";
     SettingName: "the name of a setting", "image";
     FleetId: "the name of a fleet", "orders";
+    PoolId: "the name of a pool", "spot-a";
     RouteId: "the name of a route", "orders";
     SourceId: "the name of a source", "orders";
     UpstreamId: "the name of an upstream", "orders";

@@ -113,7 +113,8 @@ impl Observer {
     pub(crate) fn glimpse(&self, fleet: &Fleet, waiting: &BTreeMap<SourceId, f64>) -> Observed {
         let (queued, sources) = (Some(self.waiting() as f64), self.backlogs(waiting));
         let metrics = Metrics { queued, sources, ..Metrics::default() };
-        Observed { metrics, instances: count(fleet), generation: fleet.generation(), started: Vec::new() }
+        let (instances, generation) = (count(fleet), fleet.generation());
+        Observed { metrics, instances, generation, ..Observed::default() }
     }
 
     pub(crate) fn observe(
@@ -149,7 +150,7 @@ impl Observer {
             ..traffic
         };
         let (instances, started) = (count(fleet), mem::take(&mut self.started));
-        Observed { metrics, instances, started, generation: fleet.generation() }
+        Observed { metrics, instances, started, generation: fleet.generation(), ..Observed::default() }
     }
 }
 

@@ -15,7 +15,7 @@ pub mod time;
 pub mod trace;
 
 pub use crate::{
-    name::{DictName, FleetId, InstanceId, OwnerId, RouteId, SettingName, SourceId, UpstreamId},
+    name::{DictName, FleetId, InstanceId, OwnerId, PoolId, RouteId, SettingName, SourceId, UpstreamId},
     roster::{Endpoint, Roster},
     scenario::Scenario,
     snapshot::Snapshot,

@@ -69,6 +69,8 @@ names! {
     UpstreamId;
     /// A route.
     RouteId;
+    /// A source of instances of a fleet.
+    PoolId;
     /// An event source.
     SourceId;
     /// A shared dictionary.

@@ -13,12 +13,14 @@ pub use jiff::civil::Date;
 
 mod formula;
 mod metric;
+mod pool;
 mod schedule;
 mod trigger;
 
 pub use self::{
     formula::{BadExpression, Expression, Formula, Variable},
     metric::{Metric, Signal, TargetMetric},
+    pool::{Budget, Pool, PoolKind, Supply, WhenSpent},
     schedule::{BadCron, Cron, Schedule, UnknownZone, Zone},
     trigger::{Backlog, Condition, Fallback, Forecast, Headroom, Join, Pressure, Target, Threshold, Trigger},
 };
@@ -40,6 +42,8 @@ pub struct Policy {
     pub triggers: Vec<Trigger>,
     pub scale_out: Pace,
     pub scale_in: Pace,
+    #[serde(default)]
+    pub supply: Supply,
 }
 
 /// What the fleet owes those who send it requests.
@@ -96,6 +100,7 @@ impl Policy {
             triggers: vec![Trigger::Headroom(headroom)],
             scale_out: free.clone(),
             scale_in: free,
+            supply: Supply::default(),
         }
     }
 }

@@ -62,6 +62,8 @@ pub enum Happening {
     Kill(Amount),
     /// The wall clock jumps by so many seconds.
     Clock(i64),
+    /// All instances of a spot pool are taken back so much later: of that number in the policy, or of all.
+    Reclaim { pool: Option<usize>, notice: Duration },
 }
 
 /// What has to hold in a stretch of a scenario.
@@ -92,6 +94,8 @@ pub enum Gauge {
     LearnedRate,
     /// Seconds in which the count is not what it is in the same world without its events.
     Differs,
+    /// By how much what was paid is below the price on demand, as a share of that.
+    Saving,
 }
 
 impl Gauge {
@@ -106,12 +110,13 @@ impl Gauge {
             Self::Shrinks => "shrinks",
             Self::LearnedRate => "learnedRate",
             Self::Differs => "differs",
+            Self::Saving => "saving",
         }
     }
 
     /// Whether it is a share of something.
     pub const fn is_share(self) -> bool {
-        matches!(self, Self::ViolatedRequests | Self::ViolatedTime)
+        matches!(self, Self::ViolatedRequests | Self::ViolatedTime | Self::Saving)
     }
 }
 

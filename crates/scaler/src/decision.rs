@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::supply::Mix;
+
 /// The count to act on, with everything that led to it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -19,6 +21,12 @@ pub struct Decision {
     /// What would have been decided in other cases. Only of steps that explain themselves.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub otherwise: Vec<Otherwise>,
+    /// Of which pools the instances are, where the policy has pools.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mix: Option<Mix>,
+    /// What has to be known before a limit is reached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warning: Option<String>,
 }
 
 /// What one trigger asked for.
@@ -37,7 +45,7 @@ pub struct Recommendation {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Adjustment {
-    /// `bounds`, `stabilization`, `pace`, `missing metric`.
+    /// `bounds`, `stabilization`, `pace`, `missing metric`, `schedule`, `activity`, `budget`.
     pub rule: String,
     pub from: u32,
     pub to: u32,
@@ -54,8 +62,9 @@ pub struct Otherwise {
 }
 
 impl Decision {
-    pub const fn changes(&self) -> bool {
-        self.desired != self.previous
+    /// Whether the count is another than before, or the pools that it is made of.
+    pub fn changes(&self) -> bool {
+        self.desired != self.previous || self.mix.as_ref().is_some_and(|mix| mix.moved)
     }
 
     /// The decision as short sentences, most important first.
@@ -70,6 +79,8 @@ impl Decision {
             .map(|rule| format!("{}: {} instead of {}, {}", rule.rule, rule.to, rule.from, rule.because));
         let silent = self.recommendations.iter().filter(|one| one.wanted.is_none());
         let silent = silent.map(|one| format!("{}: {}", one.trigger, one.because));
-        winner.into_iter().chain(adjustments).chain(silent).collect()
+        let mix = self.mix.iter().map(|mix| format!("pools: {}", mix.because));
+        let warning = self.warning.iter().map(|warning| format!("budget: {warning}"));
+        winner.into_iter().chain(adjustments).chain(mix).chain(warning).chain(silent).collect()
     }
 }

@@ -22,6 +22,9 @@ mod threshold;
 mod pace;
 mod stabilize;
 
+pub mod mix;
+pub mod supply;
+
 mod capacity;
 mod clock;
 mod startup;
@@ -37,4 +40,5 @@ pub use crate::{
     panel::Panel,
     record::Record,
     scaler::{Learned, Outlook, Scaler, State},
+    supply::{Mix, PoolShare},
 };

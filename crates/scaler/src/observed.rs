@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use tidegate_core::{
-    RouteId, SourceId,
+    PoolId, RouteId, SourceId,
     policy::{Metric, Signal},
 };
 
@@ -22,6 +22,28 @@ pub struct Observed {
     /// Counts up when what the instances run is replaced: what was learned of the old is a hint only.
     #[serde(default)]
     pub generation: u64,
+    /// Of each pool that the fleet has instances of, or lost some.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub pools: BTreeMap<PoolId, PoolSeen>,
+    /// US dollars that the fleet has cost in this calendar month, where it has a budget.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spent: Option<f64>,
+}
+
+/// Instances of one pool.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct PoolSeen {
+    pub starting: u32,
+    pub ready: u32,
+    /// Those of which it was learned since the last step that they are taken back. They count no more.
+    #[serde(skip_serializing_if = "none")]
+    pub reclaimed: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn none(count: &u32) -> bool {
+    *count == 0
 }
 
 /// Measured over the last second or so, whole fleet unless it says otherwise.

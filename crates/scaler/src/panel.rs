@@ -11,7 +11,7 @@ use std::{num::NonZeroU32, time::Duration};
 use serde::{Deserialize, Serialize};
 use tidegate_core::{
     Timestamp,
-    policy::{Amount, Pace, PaceLimit, Policy, Slo, Target, TargetMetric, Trigger},
+    policy::{Amount, Pace, PaceLimit, Policy, Slo, Supply, Target, TargetMetric, Trigger},
 };
 
 use crate::{
@@ -164,5 +164,6 @@ fn hpa(policy: &Policy) -> Policy {
             limits: vec![limit(Amount::Share(1.0)), limit(Amount::Instances(four))],
         },
         scale_in: Pace { stabilization: Duration::from_mins(5), limits: vec![limit(Amount::Share(1.0))] },
+        supply: Supply::default(),
     }
 }

@@ -115,6 +115,11 @@ impl Digest {
             digest.text(&one.case);
             digest.count(Some(one.desired));
         }
+        if let Some(mix) = &decision.mix {
+            mix.shares.iter().for_each(|share| digest.count(Some(share.count)));
+            digest.text(&mix.because);
+        }
+        decision.warning.iter().for_each(|warning| digest.text(warning));
         digest
     }
 

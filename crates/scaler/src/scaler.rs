@@ -33,6 +33,7 @@ use crate::{
     sight::Sight,
     stabilize::{Holds, Stabilizer},
     startup::StartUps,
+    supply::{self, Pools},
     target, threshold,
     words::{Words, instances, span},
     work::Work,
@@ -72,6 +73,11 @@ pub struct State {
     /// What shrinking waits for.
     largest: Stabilizer,
     history: History,
+    #[serde(default, skip_serializing_if = "Pools::is_empty")]
+    pools: Pools,
+    /// As last observed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    spent: Option<f64>,
 }
 
 /// What is known of the instances of a fleet.
@@ -110,6 +116,8 @@ impl State {
             smallest: Stabilizer::new(Holds::Smallest, desired),
             largest: Stabilizer::new(Holds::Largest, desired),
             history: History::new(desired),
+            pools: Pools::default(),
+            spent: None,
         }
     }
 }
@@ -230,9 +238,14 @@ impl Scaler {
         let opinions = self.opinions(&sight, words);
         let (winner, wanted, blind) = largest(&opinions);
         let holds = (words == Words::Spoken).then(|| self.holds());
+        self.state.spent = observed.spent;
         let course = self.moderate(at, (wanted, blind), None, words);
         let otherwise = holds.map_or_else(Vec::new, |holds| self.otherwise(at, &opinions, &course, &holds));
         self.settle(course.count);
+        let (now, start_up) = (self.state.clock.lived(), self.start_up());
+        let supply = &self.policy.supply;
+        let mix = self.state.pools.choose(supply, course.count, &observed.pools, (now, start_up), words);
+        let warning = supply.budget.and_then(|budget| supply::warning(&budget, observed.spent));
         let named = self.policy.triggers.iter().zip(opinions);
         let recommendation =
             |(trigger, opinion): (&Trigger, Opinion)| opinion.recommendation(words.say(|| name(trigger)));
@@ -243,6 +256,8 @@ impl Scaler {
             winner,
             adjustments: course.adjustments,
             otherwise,
+            mix,
+            warning,
         }
     }
 
@@ -354,6 +369,11 @@ impl Scaler {
         if let Some((ceiling, end)) = schedule::ceiling(&self.policy, at) {
             let because = || format!("at most {} until {}", instances(ceiling), schedule::minute(end));
             course.adjust("schedule", course.count.min(ceiling), because);
+        }
+        if let Some(budget) = self.policy.supply.budget
+            && let Some((most, because)) = supply::ceiling(&budget, self.state.spent, self.state.desired, min)
+        {
+            course.adjust("budget", course.count.min(most), || because);
         }
         // Not `clamp`, which panics where a policy contradicts itself.
         let count = course.count.min(max).max(min);

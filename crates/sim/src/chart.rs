@@ -75,6 +75,7 @@ impl Chart {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::supply::Bill;
 
     #[test]
     fn seconds_are_drawn_together_and_nothing_is_lost() {
@@ -85,6 +86,7 @@ mod tests {
             launched: 3,
             desired: 3,
             needed: 1 + second % 2,
+            bill: Bill::default(),
         };
         let moments: Vec<_> = (0..7_200).map(moment).collect();
         let chart = Chart::of(&moments, 1);

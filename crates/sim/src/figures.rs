@@ -5,6 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::supply::Bill;
+
 /// An action against the previous one within this many seconds is a reversal.
 const REVERSAL_SECONDS: usize = 600;
 const SECONDS_PER_DAY: f64 = 86_400.0;
@@ -36,6 +38,12 @@ pub struct Figures {
     pub tau_o: f64,
     /// Share of time in which demand and ready instances move in different directions.
     pub upsilon: f64,
+    /// In US dollars, at the prices of pools, where there are some.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usd: Option<f64>,
+    /// What as many instances as were wanted would have cost on demand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_demand_usd: Option<f64>,
 }
 
 /// One second as it went.
@@ -66,6 +74,8 @@ pub(crate) struct Tally {
     under: u64,
     over: u64,
     apart: u64,
+    paid: f64,
+    on_demand: f64,
 }
 
 impl Tally {
@@ -84,6 +94,12 @@ impl Tally {
             self.apart += u64::from(second.needed.cmp(&last.needed) != second.ready.cmp(&last.ready));
         }
         self.last = Some(second);
+    }
+
+    /// What the second that was added last costs.
+    pub(crate) fn charge(&mut self, bill: Bill) {
+        self.paid += bill.paid / 3_600.0;
+        self.on_demand += bill.on_demand / 3_600.0;
     }
 
     /// The count became `to` at the beginning of the second that is added next.
@@ -118,6 +134,8 @@ impl Tally {
             tau_u: share(self.under),
             tau_o: share(self.over),
             upsilon: self.apart as f64 / (seconds - 1.0).max(1.0),
+            usd: (self.on_demand > 0.0).then_some(self.paid),
+            on_demand_usd: (self.on_demand > 0.0).then_some(self.on_demand),
         }
     }
 }

@@ -81,6 +81,12 @@ impl Fleet {
         self.ready -= count.min(self.ready);
     }
 
+    /// So many are no more, those that still start first.
+    pub(crate) fn take(&mut self, count: u32) {
+        let count = self.launched().saturating_sub(count);
+        self.shrink(count);
+    }
+
     /// Begins `second`: what was launched long enough ago is ready, or has failed.
     pub(crate) fn advance(&mut self, second: usize) -> Started {
         let mut started = Started::default();
@@ -109,6 +115,10 @@ impl Fleet {
         if count > self.launched() {
             self.launch(second, count - self.launched());
         }
+        self.shrink(count);
+    }
+
+    fn shrink(&mut self, count: u32) {
         while count < self.launched() {
             let surplus = self.launched() - count;
             let Some(youngest) = self.launches.back_mut() else {

@@ -24,12 +24,14 @@ mod fleet;
 mod gate;
 mod latency;
 mod random;
+mod supply;
 mod weather;
 
 pub use crate::{
     demand::Demand,
     figures::Figures,
     report::{Contender, Report, Run},
+    supply::Bill,
     world::{Autoscaler, Conditions, World},
 };
 

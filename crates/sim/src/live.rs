@@ -8,15 +8,15 @@
 //! A policy that does not look at latency is not shown any, because the instances of the benchmark either have
 //! capacity for a request or have not, and how busy they may be would be learned from it.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use tidegate_core::{
-    Timestamp,
+    PoolId, Timestamp,
     policy::{Formula, Metric, Policy, Signal, TargetMetric, Trigger, Variable},
 };
 use tidegate_scaler::{
-    Learned, Observed, Scaler,
-    observed::{Instances, Metrics},
+    Learned, Observed, PoolShare, Scaler,
+    observed::{Instances, Metrics, PoolSeen},
 };
 
 use crate::{
@@ -35,11 +35,19 @@ const USUAL_TARGET: f64 = 0.8;
 pub struct Live {
     scaler: Scaler,
     looks_at_latency: bool,
+    /// What was seen of each pool, and what was chosen.
+    pools: BTreeMap<PoolId, PoolSeen>,
+    shares: Vec<PoolShare>,
 }
 
 impl Live {
     pub fn new(policy: Policy) -> Self {
-        Self { looks_at_latency: looks_at_latency(&policy), scaler: Scaler::new(policy) }
+        Self {
+            looks_at_latency: looks_at_latency(&policy),
+            scaler: Scaler::new(policy),
+            pools: BTreeMap::new(),
+            shares: Vec::new(),
+        }
     }
 
     /// What the scaler knows of its instances.
@@ -57,7 +65,8 @@ impl Live {
         let instances = Instances { starting: seen.starting, ready: seen.ready, ..Instances::default() };
         let took = Duration::from_secs(seen.started.took.into());
         let started = vec![took; seen.started.count as usize];
-        Observed { metrics, instances, started, generation: seen.generation }
+        let pools = self.pools.clone();
+        Observed { metrics, instances, started, generation: seen.generation, pools, spent: None }
     }
 }
 
@@ -102,7 +111,18 @@ impl Autoscaler for Live {
         let lived = BEGIN_SECONDS + seen.second as u64;
         let now = Timestamp::from_secs(lived.saturating_add_signed(seen.clock));
         let observed = self.observed(seen);
-        self.scaler.step_unspoken(now, &observed).desired
+        let decision = self.scaler.step_unspoken(now, &observed);
+        self.shares = decision.mix.map(|mix| mix.shares).unwrap_or_default();
+        decision.desired
+    }
+
+    fn see(&mut self, pools: &[PoolSeen]) {
+        let names = self.scaler.policy().supply.pools.iter().map(|pool| pool.name.clone());
+        self.pools = names.zip(pools.iter().copied()).collect();
+    }
+
+    fn shares(&self) -> &[PoolShare] {
+        &self.shares
     }
 }
 
@@ -126,7 +146,7 @@ fn metrics(before: &Before) -> Metrics {
 
 #[cfg(test)]
 mod tests {
-    use tidegate_core::policy::{DEFAULT_IDLE, Pace, Slo, Target};
+    use tidegate_core::policy::{DEFAULT_IDLE, Pace, Slo, Supply, Target};
 
     use super::*;
     use crate::{
@@ -144,6 +164,7 @@ mod tests {
             triggers: vec![Trigger::Target(target)],
             scale_out: Pace { stabilization: Duration::ZERO, limits: Vec::new() },
             scale_in: Pace { stabilization: Duration::from_secs(stabilization), limits: Vec::new() },
+            supply: Supply::default(),
         }
     }
 

@@ -9,7 +9,7 @@ use crate::{
     hpa::{self, Hpa},
     live::Live,
     tuned::{self, TunedLoop},
-    world::{Conditions, run},
+    world::{Conditions, World, run},
 };
 
 /// Largest share of requests that may be violated by a run that counts as holding the objective.
@@ -82,7 +82,8 @@ impl Report {
             }
             Contender::Policy { name, policy } => {
                 let mut live = Live::new((**policy).clone());
-                push(name, None, None, run(demand, conditions, &mut live));
+                let world = World { supply: &policy.supply, ..World::of(demand, conditions) };
+                push(name, None, None, world.run(&mut live, |_, _, _| {}));
             }
         }
     }

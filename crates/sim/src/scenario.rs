@@ -56,8 +56,9 @@ pub fn play(scenario: &Scenario, policy: &Policy) -> Outcome {
     let conditions =
         Conditions { start_up: scenario.start_up.as_secs() as u32, buffer: scenario.buffer.as_secs() as u32 };
     let Scenario { capacity, seed, .. } = *scenario;
-    let world = World { demand: &demand, conditions, capacity, events: &scenario.events, seed };
     let policy = scenario.policy.as_ref().unwrap_or(policy);
+    let supply = &policy.supply;
+    let world = World { demand: &demand, conditions, capacity, events: &scenario.events, seed, supply };
     let (figures, seconds) = record(&world, policy);
     let looks = |one: &Expectation| one.bands.iter().any(|(gauge, _)| *gauge == Gauge::Differs);
     let uneventful = if scenario.expectations.iter().any(looks) {
@@ -137,6 +138,10 @@ impl Course<'_> {
                 sum(|moment| moment.launched) / (floor(to - from, self.start_up, needed) as f64).max(1.0)
             }
             Gauge::Instances => furthest(band, moments().map(|moment| f64::from(moment.desired))),
+            Gauge::Saving => {
+                let all = |of: fn(Moment) -> f64| moments().map(of).sum::<f64>();
+                1.0 - all(|moment| moment.bill.paid) / all(|moment| moment.bill.on_demand)
+            }
             Gauge::Actions => self.changes(from, to, |before, after| before != after),
             Gauge::Shrinks => self.changes(from, to, |before, after| before > after),
             Gauge::LearnedRate => self.seconds[..to].last().and_then(|last| last.learned).unwrap_or(f64::NAN),
@@ -169,7 +174,7 @@ fn furthest(band: Band, values: impl Iterator<Item = f64>) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use tidegate_core::policy::{Headroom, Pace, Slo, Target, TargetMetric, Trigger};
+    use tidegate_core::policy::{Headroom, Pace, Slo, Supply, Target, TargetMetric, Trigger};
     use tidegate_core::scenario::{Event, Happening};
 
     use super::*;
@@ -187,6 +192,7 @@ mod tests {
             scale_out,
             scale_in,
             idle: Duration::from_mins(5),
+            supply: Supply::default(),
         }
     }
 

@@ -20,6 +20,7 @@ enum Change {
     Lost(bool),
     Kill(Amount),
     Clock(i64),
+    Reclaim { pools: u64, notice: u32 },
 }
 
 /// What is to come, and what has come to pass.
@@ -42,6 +43,15 @@ pub(crate) struct Gust {
     pub(crate) start_up: Option<u32>,
     pub(crate) failing: Option<f64>,
     pub(crate) kill: Option<Amount>,
+    /// A bit for each pool that takes its instances back, and in how many seconds.
+    pub(crate) reclaim: u64,
+    pub(crate) notice: u32,
+}
+
+impl Gust {
+    pub(crate) fn reclaims(self, pool: usize) -> bool {
+        self.reclaim.checked_shr(pool as u32).is_some_and(|bits| bits & 1 == 1)
+    }
 }
 
 impl Weather {
@@ -68,6 +78,11 @@ impl Weather {
                 }
                 Happening::Kill(amount) => ahead.push((at, Change::Kill(amount))),
                 Happening::Clock(by) => ahead.push((at, Change::Clock(by))),
+                Happening::Reclaim { pool, notice } => {
+                    let pools =
+                        pool.map_or(u64::MAX, |pool| 1_u64.checked_shl(pool as u32).unwrap_or_default());
+                    ahead.push((at, Change::Reclaim { pools, notice: notice.as_secs() as u32 }));
+                }
             }
         }
         ahead.sort_by_key(|&(at, _)| at);
@@ -93,6 +108,9 @@ impl Weather {
                 Change::Failing(share) => gust.failing = Some(share),
                 Change::Lost(lost) => self.lost = lost,
                 Change::Kill(amount) => gust.kill = Some(amount),
+                Change::Reclaim { pools, notice } => {
+                    (gust.reclaim, gust.notice) = (gust.reclaim | pools, notice);
+                }
                 Change::Clock(by) => self.clock += by,
             }
         }

@@ -4,15 +4,17 @@
 //! this second and names a count, the fleet launches or stops, then the arrivals of this second are served. So
 //! what is launched in a second is billed from it on, and serves in the second that is a start-up time later.
 
-use tidegate_core::scenario::Event;
+use tidegate_core::{policy::Supply as Terms, scenario::Event};
+use tidegate_scaler::{PoolShare, observed::PoolSeen};
 
 use crate::{
     CAPACITY,
     demand::{Demand, floor, needed},
     figures::{Figures, Second, Tally},
-    fleet::{Fleet, Started},
+    fleet::Started,
     gate::Gate,
-    weather::{Gust, Weather},
+    supply::{Bill, Supply},
+    weather::Weather,
 };
 
 /// What a policy may know at the beginning of a second.
@@ -71,6 +73,14 @@ pub trait Autoscaler {
 
     /// The count from this second on. Asked once a second.
     fn desired(&mut self, seen: &Seen) -> u32;
+
+    /// What is seen of each pool of the world. Told before [`desired`](Self::desired) is asked.
+    fn see(&mut self, _pools: &[PoolSeen]) {}
+
+    /// How many of each pool the last answer means. Empty: pools do not matter.
+    fn shares(&self) -> &[PoolShare] {
+        &[]
+    }
 }
 
 /// What a fleet is run under.
@@ -83,7 +93,7 @@ pub struct Conditions {
 }
 
 /// A second for whoever watches a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Moment {
     pub arrivals: u32,
     pub violated: u32,
@@ -94,6 +104,8 @@ pub struct Moment {
     pub desired: u32,
     /// What the arrivals of the second need.
     pub needed: u32,
+    /// At the prices of the pools, where there are some.
+    pub bill: Bill,
 }
 
 /// Runs `autoscaler` through `demand`.
@@ -122,12 +134,17 @@ pub struct World<'a> {
     pub events: &'a [Event],
     /// Decides which starts fail.
     pub seed: u64,
+    /// What instances can be had.
+    pub supply: &'a Terms,
 }
+
+/// Instances that are all alike.
+static ALIKE: Terms = Terms { pools: Vec::new(), budget: None };
 
 impl<'a> World<'a> {
     /// The world of the benchmark, in which nothing happens but demand.
     pub fn of(demand: &'a Demand, conditions: Conditions) -> Self {
-        Self { demand, conditions, capacity: f64::from(CAPACITY), events: &[], seed: 0 }
+        Self { demand, conditions, capacity: f64::from(CAPACITY), events: &[], seed: 0, supply: &ALIKE }
     }
 
     /// Runs `autoscaler`, and calls `watch` after each second.
@@ -138,35 +155,39 @@ impl<'a> World<'a> {
     ) -> Figures {
         let Conditions { start_up, buffer } = self.conditions;
         let first = self.demand.mean_of_first(60) / (self.capacity * autoscaler.target());
-        let mut fleet = Fleet::new(start_up, (first.ceil() as u32).max(1), self.seed);
+        let mut fleet = Supply::new(self.supply, start_up, (first.ceil() as u32).max(1), self.seed);
+        let has_pools = !self.supply.pools.is_empty();
         autoscaler.start(fleet.ready());
         let mut weather = Weather::new(self.capacity, start_up, self.events);
         let (mut gate, mut tally, mut before) = (Gate::new(buffer), Tally::default(), None);
         let mut wanted = fleet.ready();
         for (second, &arrivals) in self.demand.arrivals().iter().enumerate() {
             if !weather.is_calm(second) {
-                strike(&mut fleet, weather.turn(second));
+                fleet.strike(second, weather.turn(second));
             }
             let started = fleet.advance(second);
             let (ready, starting) = (fleet.ready(), fleet.starting());
             let Weather { generation, clock, lost, capacity, .. } = weather;
             let seen = Seen { second, before, ready, starting, started, generation, clock, lost };
+            if has_pools {
+                autoscaler.see(&fleet.seen());
+            }
             let desired = autoscaler.desired(&seen).max(1);
             if desired != wanted {
                 tally.act(wanted, desired);
                 wanted = desired;
             }
             // Also where nothing was decided: what died or failed is replaced.
-            if desired != fleet.launched() {
-                fleet.resize(second, desired);
-            }
+            fleet.resize(second, desired, autoscaler.shares());
             let ready = fleet.ready();
-            let outcome = gate.serve(second, arrivals, served(ready, capacity));
+            let outcome = gate.serve(second, arrivals, served(fleet.strength(), capacity));
             let (served, violated) = (outcome.served, outcome.violated);
             before = Some(Before { arrivals, served, ready, capacity, queued: gate.held(), violated });
             let (launched, needed) = (fleet.launched(), needed(arrivals, capacity));
+            let bill = if has_pools { fleet.bill(desired) } else { Bill::default() };
             tally.add(Second { arrivals, violated, needed, ready, launched });
-            watch(second, Moment { arrivals, violated, ready, launched, desired, needed }, autoscaler);
+            tally.charge(bill);
+            watch(second, Moment { arrivals, violated, ready, launched, desired, needed, bill }, autoscaler);
         }
         tally.strand(gate.close());
         tally.figures(self.floor())
@@ -191,21 +212,8 @@ impl<'a> World<'a> {
 }
 
 /// Requests that `ready` instances serve in a second.
-fn served(ready: u32, capacity: f64) -> u32 {
-    (f64::from(ready) * capacity) as u32
-}
-
-/// What the weather does to the fleet.
-fn strike(fleet: &mut Fleet, gust: Gust) {
-    if let Some(start_up) = gust.start_up {
-        fleet.set_start_up(start_up);
-    }
-    if let Some(share) = gust.failing {
-        fleet.set_failing(share);
-    }
-    if let Some(amount) = gust.kill {
-        fleet.kill(amount.of(fleet.ready()));
-    }
+fn served(ready: f64, capacity: f64) -> u32 {
+    (ready * capacity) as u32
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use schemars::{Schema, json_schema};
 use tidegate_core::{
-    policy::{Metric, Mode, TargetMetric},
+    policy::{Metric, Mode, PoolKind, TargetMetric, WhenSpent},
     snapshot::{Balance, Driver, ErrorLevel, ErrorLogFormat, ErrorPages, OnExit},
 };
 
@@ -53,6 +53,12 @@ const TARGET_METRICS: Words<TargetMetric> = &[
 
 const MODES: Words<Mode> = &[("act", Mode::Act), ("recommend", Mode::Recommend)];
 
+const POOL_KINDS: Words<PoolKind> =
+    &[("onDemand", PoolKind::OnDemand), ("spot", PoolKind::Spot), ("reserved", PoolKind::Reserved)];
+
+const WHEN_SPENT: Words<WhenSpent> =
+    &[("hold", WhenSpent::Hold), ("min", WhenSpent::Min), ("alarm", WhenSpent::Alarm)];
+
 const METRICS: Words<Metric> = &[
     ("utilization", Metric::Utilization),
     ("concurrency", Metric::Concurrency),
@@ -88,6 +94,8 @@ words! {
     Driver: "a driver", "process", DRIVERS, later: &["inline", "kubernetes"];
     OnExit: "what becomes of instances", "keep", ON_EXIT, later: &[];
     Mode: "a mode", "recommend", MODES, later: &[];
+    PoolKind: "a kind of pool", "spot", POOL_KINDS, later: &[];
+    WhenSpent: "a way to keep to a budget", "hold", WHEN_SPENT, later: &[];
     TargetMetric: "a metric for targets", "utilization", TARGET_METRICS, later: &[];
     Metric: "a metric", "utilization", METRICS, later: &[];
     ErrorLogFormat: "a format", "json", LOG_FORMATS, later: &[];

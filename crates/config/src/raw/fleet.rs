@@ -1,7 +1,7 @@
 //! `fleets`: what runs, and how far it scales.
 
 use tidegate_core::{
-    OwnerId, SettingName, SourceId,
+    OwnerId, PoolId, SettingName, SourceId,
     policy::Mode,
     snapshot::{Driver, OnExit},
 };
@@ -13,8 +13,10 @@ use crate::{
     units::{Count, DAY, HOUR, Instances, Number, Percent, SECOND, Share, Span},
 };
 
+pub(crate) mod pool;
 pub(crate) mod trigger;
 
+pub(crate) use pool::{Budget, Pool};
 pub(crate) use trigger::Trigger;
 
 record! {
@@ -35,7 +37,6 @@ record! {
         /// How far, on what grounds and how fast the number of instances changes.
         scale: Scale = default("{}"),
     }
-    later: ["pools", "budget"]
 }
 
 record! {
@@ -112,10 +113,15 @@ record! {
         mode: Mode = default("act"),
         /// What an instance costs in an hour, in US dollars. Without it, cost is told in instance-hours alone.
         price: Number = optional,
+        /// Where instances come from, if that differs. Of these the cheapest are taken that are as much as is
+        /// wanted even when the largest spot pool vanishes at once.
+        pools: Map<PoolId, Pool> = optional,
+        /// What the fleet may cost. Needs `price` or `pools`.
+        budget: Budget = optional,
         /// A second policy, whose decisions are recorded beside those of the first and not acted upon.
         candidate: Candidate = optional,
     }
-    later: ["budget", "pools", "standby"]
+    later: ["standby"]
 }
 
 record! {

@@ -65,6 +65,10 @@ record! {
         lose_metrics: bool = optional,
         /// So many ready instances die.
         kill: Amount = optional,
+        /// A spot pool of the policy takes all of its instances back, or `all` do.
+        reclaim: Text = optional,
+        /// How long before that it is said, for `reclaim`. Without it, not before.
+        notice: Span<0, HOUR> = optional,
         /// The wall clock jumps ahead by this much.
         clock_forward: Span<SECOND, { 31 * DAY }> = optional,
         /// The wall clock jumps back by this much.
@@ -95,6 +99,8 @@ record! {
         learned_rate: Numbers = optional,
         /// Seconds in which the number is not what it is in the same world without the events.
         differs: Numbers = optional,
+        /// By how much what was paid is below the price on demand, as a share of that.
+        saving: Shares = optional,
     }
 }
 

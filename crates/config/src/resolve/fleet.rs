@@ -4,7 +4,9 @@ use std::{collections::BTreeSet, num::NonZeroU32, time::Duration};
 
 use tidegate_core::{
     FleetId, RouteId, SourceId,
-    policy::{Amount, Backlog, Fallback, Headroom, Pace, PaceLimit, Policy, Pressure, Signal, Slo, Trigger},
+    policy::{
+        Amount, Backlog, Fallback, Headroom, Pace, PaceLimit, Policy, Pressure, Signal, Slo, Supply, Trigger,
+    },
     snapshot::{Driver, Exec, Fleet, ReadyCheck, Run, Worker, WorkerSettings},
 };
 
@@ -17,8 +19,10 @@ use crate::{
     units::Instances,
 };
 
+mod supply;
 mod trigger;
 
+use supply::supply;
 use trigger::Triggers;
 
 /// How long shrinking waits, unless said otherwise.
@@ -224,6 +228,7 @@ impl Parts<'_> {
             triggers: triggers?,
             scale_out: scale_out?,
             scale_in: scale_in?,
+            supply: Supply::default(),
         })
     }
 }
@@ -232,7 +237,9 @@ pub(super) fn policy(raw: &fleet::Scale, known: Known<'_>, report: &mut Report<'
     let bounds = bounds(raw.min.given(), raw.max.given(), report);
     let slo = raw.slo.value().and_then(slo);
     let idle = raw.idle.value().map(|idle| idle.0);
-    Parts { bounds, idle, slo, triggers: &raw.triggers, behavior: &raw.behavior }.resolve(known, report)
+    let parts = Parts { bounds, idle, slo, triggers: &raw.triggers, behavior: &raw.behavior };
+    let (policy, supply) = (parts.resolve(known, report), supply(raw, report));
+    Some(Policy { supply: supply?, ..policy? })
 }
 
 /// The candidate of `scale`, if there is one.

@@ -2,10 +2,14 @@
 
 use std::time::Duration;
 
-use tidegate_core::scenario::{Band, Event, Expectation, Gauge, Happening, Leg, Scenario};
+use tidegate_core::{
+    PoolId,
+    scenario::{Band, Event, Expectation, Gauge, Happening, Leg, Scenario},
+};
 
 use crate::{
     decode::{Field, Located},
+    leaf::text::Text,
     raw::scenario as raw,
     report::{Place, Report},
     resolve::{bands, fleet},
@@ -15,8 +19,8 @@ use crate::{
 /// Longest scenario.
 const LONGEST: Duration = Duration::from_hours(31 * 24);
 /// The kinds of events, for help.
-const KINDS: &str =
-    "`capacity`, `deploy`, `startUp`, `failStarts`, `loseMetrics`, `kill`, `clockForward` or `clockBack`";
+const KINDS: &str = "`capacity`, `deploy`, `startUp`, `failStarts`, `loseMetrics`, `kill`, `reclaim`, `clockForward` or \
+     `clockBack`";
 
 /// Checks everything; `None` exactly when `report` has errors.
 pub(crate) fn scenario(raw: &raw::Scenario, report: &mut Report<'_>) -> Option<Scenario> {
@@ -27,8 +31,12 @@ pub(crate) fn scenario(raw: &raw::Scenario, report: &mut Report<'_>) -> Option<S
     };
     let demand = demand(raw, report);
     let lasts: Option<Duration> = demand.as_ref().map(|legs| legs.iter().map(|leg| leg.lasts).sum());
-    let events =
-        raw.events.value().and_then(|all| all.resolve(|event, place| check(event, place, lasts, report)));
+    let pools = policy.iter().flatten().flat_map(|policy| &policy.supply.pools);
+    let pools: Vec<PoolId> = pools.map(|pool| pool.name.clone()).collect();
+    let events = raw
+        .events
+        .value()
+        .and_then(|all| all.resolve(|event, place| check(event, place, (lasts, &pools), report)));
     let expected = raw.expect.given().and_then(|all| {
         if all.value.is_empty() {
             report.error(
@@ -85,12 +93,18 @@ fn demand(raw: &raw::Scenario, report: &mut Report<'_>) -> Option<Vec<Leg>> {
     Some(legs)
 }
 
-fn check(raw: &raw::Event, place: Place, lasts: Option<Duration>, report: &mut Report<'_>) -> Option<Event> {
+fn check(
+    raw: &raw::Event,
+    place: Place,
+    (lasts, pools): (Option<Duration>, &[PoolId]),
+    report: &mut Report<'_>,
+) -> Option<Event> {
     let at = raw.at.given()?;
     if lasts.is_some_and(|end| at.value.0 >= end) {
         report.error(at.place, "this is after the end of the demand", "choose an earlier time, or add a leg");
     }
-    let kinds = happenings(raw)?;
+    let mut kinds = happenings(raw)?;
+    kinds.extend(reclaim(raw, pools, report)?);
     if kinds.len() != 1 {
         let message = if kinds.is_empty() { "nothing happens" } else { "this is more than one event" };
         report.error(place, message, format!("write one of {KINDS} for each event"));
@@ -103,7 +117,11 @@ fn check(raw: &raw::Event, place: Place, lasts: Option<Duration>, report: &mut R
     }
     let momentary = matches!(
         what,
-        Happening::Capacity(_) | Happening::Deploy(_) | Happening::Kill(_) | Happening::Clock(_)
+        Happening::Capacity(_)
+            | Happening::Deploy(_)
+            | Happening::Kill(_)
+            | Happening::Clock(_)
+            | Happening::Reclaim { .. }
     );
     if let (true, Some(given)) = (momentary, raw.r#for.given()) {
         report.error(
@@ -139,6 +157,26 @@ fn happenings(raw: &raw::Event) -> Option<Vec<Happening>> {
     Some(all.into_iter().flatten().collect())
 }
 
+/// Whose instances are taken back, if any are; `None` when that is wrong.
+#[expect(clippy::option_option, reason = "no such event differs from a broken one")]
+fn reclaim(raw: &raw::Event, pools: &[PoolId], report: &mut Report<'_>) -> Option<Option<Happening>> {
+    let notice = raw.notice.optional()?;
+    let Some(Located { value: Text(whose), place }) = raw.reclaim.optional()? else {
+        if let Some(notice) = notice {
+            report.error(notice.place, "`notice` has no effect here", "remove it; it belongs to `reclaim`");
+        }
+        return Some(None);
+    };
+    let pool = pools.iter().position(|pool| pool.as_str() == whose);
+    if pools.is_empty() || (pool.is_none() && whose != "all") {
+        let names: Vec<_> = pools.iter().map(PoolId::as_str).collect();
+        let help = format!("name one of the pools of `scale`, or `all`; there are {}", names.join(", "));
+        report.error(*place, format!("`{whose}` is no pool"), help);
+        return None;
+    }
+    Some(Some(Happening::Reclaim { pool, notice: notice.map_or(Duration::ZERO, |notice| notice.value.0) }))
+}
+
 fn expectation(
     raw: &raw::Expectation,
     place: Place,
@@ -151,8 +189,11 @@ fn expectation(
     if lasts.is_some_and(|lasts| end > lasts) {
         report.error(from.place, "this stretch is beyond the end of the demand", "shorten it, or add a leg");
     }
-    let shares =
-        [(Gauge::ViolatedRequests, &raw.violated_requests), (Gauge::ViolatedTime, &raw.violated_time)];
+    let shares = [
+        (Gauge::ViolatedRequests, &raw.violated_requests),
+        (Gauge::ViolatedTime, &raw.violated_time),
+        (Gauge::Saving, &raw.saving),
+    ];
     let numbers = [
         (Gauge::CostOverFloor, &raw.cost_over_floor),
         (Gauge::Instances, &raw.instances),

@@ -3,10 +3,11 @@
 use std::{collections::BTreeMap, num::NonZeroU32, time::Duration};
 
 use tidegate_core::{
-    DictName, FleetId, RouteId, Snapshot, UpstreamId,
+    DictName, FleetId, PoolId, RouteId, Snapshot, UpstreamId,
     policy::{
-        Amount, Backlog, Condition, DEFAULT_IDLE, Fallback, Forecast, Headroom, Join, Metric, Mode, Pace,
-        PaceLimit, Policy, Pressure, Signal, Slo, Target, TargetMetric, Threshold, Trigger, Variable,
+        Amount, Backlog, Budget, Condition, DEFAULT_IDLE, Fallback, Forecast, Headroom, Join, Metric, Mode,
+        Pace, PaceLimit, Policy, Pool, PoolKind, Pressure, Signal, Slo, Supply, Target, TargetMetric,
+        Threshold, Trigger, Variable, WhenSpent,
     },
     snapshot::{
         AccessLog, Admin, Answers, Balance, Driver, ErrorLog, Fleet, HeaderMatch, Hooks, HostMatch, Limits,
@@ -68,6 +69,7 @@ fn orders() -> Fleet {
                 ],
             },
             scale_in: Pace { stabilization: secs(120), limits: vec![] },
+            supply: Supply::default(),
         },
         mode: Mode::Act,
         candidate: None,
@@ -195,6 +197,7 @@ fn a_fleet_has_defaults_down_to_its_trigger() {
         triggers: vec![Trigger::Headroom(headroom.clone())],
         scale_out: pace(0),
         scale_in: pace(0),
+        supply: Supply::default(),
     };
     assert_eq!(fleet.policy, expected);
     assert_eq!(fleet.policy, Policy::keeping(1, 10, headroom), "the policy that is simulated as the default");
@@ -294,6 +297,33 @@ fn fleet(scale: &str) -> Fleet {
 fn trigger(text: &str) -> Trigger {
     let [trigger] = fleet(&format!("{{ triggers: [{text}] }}")).policy.triggers.try_into().unwrap();
     trigger
+}
+
+#[test]
+fn pools_and_a_budget_are_part_of_the_policy() {
+    let supply = fleet(
+        "{ pools: { steady: { kind: onDemand, price: 0.1 }, \
+         cheap: { kind: spot, price: 0.03, capacity: 150%, startUp: 20s, interruption: 5%, max: 8 }, \
+         paid: { kind: reserved, price: 0.06, max: 4 } }, budget: { monthly: 500, whenSpent: min } }",
+    )
+    .policy
+    .supply;
+    let pool = |name: &str, kind, price, max| {
+        let name = PoolId::new(name).unwrap();
+        Pool { name, kind, price, capacity: 1.0, start_up: None, interruption: 0.0, max }
+    };
+    let cheap = Pool {
+        capacity: 1.5,
+        start_up: Some(secs(20)),
+        interruption: 0.05,
+        ..pool("cheap", PoolKind::Spot, 0.03, 8)
+    };
+    let (paid, steady) =
+        (pool("paid", PoolKind::Reserved, 0.06, 4), pool("steady", PoolKind::OnDemand, 0.1, 1_000));
+    assert_eq!(supply.pools, [cheap, paid, steady]);
+    let budget = Budget { monthly: 500.0, alarm: 0.8, when_spent: WhenSpent::Min };
+    assert_eq!(supply.budget, Some(budget));
+    assert_eq!(supply.on_demand_price(), Some(0.1));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use tidegate_core::policy::{DEFAULT_IDLE, Pace, Policy, Slo, Target, TargetMetric, Trigger};
+use tidegate_core::policy::{DEFAULT_IDLE, Pace, Policy, Slo, Supply, Target, TargetMetric, Trigger};
 use tidegate_scaler::{
     Panel,
     observed::{Instances, Metrics},
@@ -28,6 +28,7 @@ pub(super) fn policy() -> Policy {
         triggers: vec![trigger],
         scale_out: pace.clone(),
         scale_in: pace,
+        supply: Supply::default(),
     }
 }
 
@@ -36,7 +37,8 @@ pub(super) fn step(panel: &mut Panel, second: u64, concurrency: f64, checkpoint:
     let at = Timestamp::from_micros(second * 1_000_001);
     let metrics = Metrics { concurrency: Some(concurrency), arrival_rate: Some(0.1), ..Metrics::default() };
     let instances = Instances { ready: panel.acting().desired(), ..Instances::default() };
-    let observed = Observed { metrics, instances, started: vec![Duration::from_millis(3)], generation: 0 };
+    let started = vec![Duration::from_millis(3)];
+    let observed = Observed { metrics, instances, started, ..Observed::default() };
     let checkpoint = checkpoint.then(|| Box::new(panel.checkpoint()));
     let decision = panel.step(at, &observed).acting;
     let account =

@@ -91,7 +91,7 @@ fn plausible(demand: f64, ready: u32) -> Observed {
         metrics,
         instances: Instances { ready, ..Instances::default() },
         started: vec![Duration::from_millis(700)],
-        generation: 0,
+        ..Observed::default()
     }
 }
 

@@ -3,7 +3,7 @@ use std::num::NonZeroU32;
 use proptest::prelude::*;
 use tidegate_core::policy::{
     Amount, Backlog, Condition, DEFAULT_IDLE, Forecast, Formula, Headroom, Join, Metric, Pace, PaceLimit,
-    Pressure, Schedule, Signal, Slo, Target, TargetMetric, Threshold, Variable,
+    Pressure, Schedule, Signal, Slo, Supply, Target, TargetMetric, Threshold, Variable,
 };
 
 use super::*;
@@ -41,6 +41,7 @@ pub(crate) fn policy(triggers: Vec<Trigger>) -> Policy {
         triggers,
         scale_out: free(),
         scale_in: free(),
+        supply: Supply::default(),
     }
 }
 
@@ -324,7 +325,7 @@ pub(crate) fn any_observed() -> impl Strategy<Value = Observed> {
         metrics,
         instances,
         started,
-        generation: 0,
+        ..Observed::default()
     })
 }
 
@@ -420,6 +421,7 @@ pub(crate) fn any_policy() -> impl Strategy<Value = Policy> {
             triggers,
             scale_out,
             scale_in,
+            supply: Supply::default(),
         },
     )
 }

@@ -35,7 +35,7 @@ struct Series {
 /// The policy on a trace, with the best run of each baseline beside it.
 pub(super) fn replay(case: &Case<'_>, report: &Report, policy: &str) -> Figure {
     let &Case { trace, title, demand, conditions, .. } = case;
-    let world = World::of(demand, conditions);
+    let world = World { supply: &case.policy.supply, ..World::of(demand, conditions) };
     let own = Series {
         name: policy.to_owned(),
         colour: Colour::Blue,
@@ -189,6 +189,7 @@ fn label(event: &Event) -> String {
         Happening::LoseMetrics { lasts } => format!("no metrics{}", lasting(Some(lasts))),
         Happening::Kill(Amount::Instances(count)) => format!("{count} die"),
         Happening::Kill(Amount::Share(share)) => format!("{} die", number(share, true)),
+        Happening::Reclaim { notice, .. } => format!("spot taken back, notice {}", span(notice.as_secs())),
         Happening::Clock(by) if by < 0 => format!("clock back {}", span(by.unsigned_abs())),
         Happening::Clock(by) => format!("clock ahead {}", span(by.unsigned_abs())),
     }

@@ -100,7 +100,7 @@ impl FromStr for Source {
 #[derive(Debug)]
 pub(crate) enum Subject {
     Default,
-    Fleet { name: String, policy: Policy },
+    Fleet { name: String, policy: Box<Policy> },
 }
 
 impl Source {
@@ -122,7 +122,7 @@ impl Source {
         for caveat in caveats(&found.policy) {
             writeln!(io::stderr().lock(), "note: {fleet} {caveat}\n").map_err(Failure::environment)?;
         }
-        Ok(Subject::Fleet { name: fleet.to_string(), policy: found.policy.clone() })
+        Ok(Subject::Fleet { name: fleet.to_string(), policy: Box::new(found.policy.clone()) })
     }
 }
 
@@ -141,7 +141,7 @@ impl Subject {
         let wait = Duration::from_secs(buffer.into());
         match self {
             Self::Default => Policy::keeping(1, MOST, Headroom { overload: OBJECTIVE, wait }),
-            Self::Fleet { policy, .. } => policy.clone(),
+            Self::Fleet { policy, .. } => (**policy).clone(),
         }
     }
 }

@@ -85,7 +85,7 @@ fn tell(played: &Played<'_>) -> String {
 }
 
 fn line(finding: &Finding) -> String {
-    let shares = [Gauge::ViolatedRequests, Gauge::ViolatedTime];
+    let shares = [Gauge::ViolatedRequests, Gauge::ViolatedTime, Gauge::Saving];
     let share = shares.iter().any(|gauge| gauge.name() == finding.figure);
     let mark = if finding.holds { "ok " } else { "OUT" };
     let stretch = format!("{} to {}", clock(finding.from_seconds), clock(finding.to_seconds));

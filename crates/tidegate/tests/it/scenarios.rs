@@ -41,5 +41,6 @@ scenarios! {
     metrics_lost: "metrics-lost";
     slow_starts: "slow-starts";
     slower_instances: "slower-instances";
+    spot_storm: "spot-storm";
     steady: "steady";
 }

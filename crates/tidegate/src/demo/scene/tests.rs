@@ -36,6 +36,8 @@ impl Day {
             winner: None,
             adjustments: Vec::new(),
             otherwise: Vec::new(),
+            mix: None,
+            warning: None,
         };
         let reasons = vec!["target arrival rate: 100 requests/s".into(), "pace: slowly".into()];
         let fleet = self.fleet();

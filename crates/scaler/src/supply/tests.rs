@@ -1,0 +1,94 @@
+use super::*;
+
+fn pool(name: &str, kind: PoolKind, price: f64, max: u32) -> Pool {
+    let name = PoolId::new(name).unwrap();
+    Pool { name, kind, price, capacity: 1.0, start_up: None, interruption: 0.0, max }
+}
+
+fn market() -> Supply {
+    let spot = |name| pool(name, PoolKind::Spot, 0.03, 100);
+    let (steady, paid) =
+        (pool("steady", PoolKind::OnDemand, 0.1, 100), pool("paid", PoolKind::Reserved, 0.06, 2));
+    Supply { pools: vec![steady, paid, spot("a"), spot("b"), spot("c")], budget: None }
+}
+
+/// What is chosen at `second` where `reclaimed` names pools that just took an instance back.
+fn choose(pools: &mut Pools, wanted: u32, second: u64, reclaimed: &[&str]) -> Mix {
+    let seen = |name: &&str| (PoolId::new(name).unwrap(), PoolSeen { reclaimed: 1, ..PoolSeen::default() });
+    let seen = reclaimed.iter().map(seen).collect();
+    let now = (Duration::from_secs(second), None);
+    pools.choose(&market(), wanted, &seen, now, Words::Spoken).unwrap()
+}
+
+fn counts(mix: &Mix) -> Vec<u32> {
+    mix.shares.iter().map(|share| share.count).collect()
+}
+
+#[test]
+fn a_mix_names_pools_prices_and_the_reason() {
+    let mix = choose(&mut Pools::default(), 20, 0, &[]);
+    assert_eq!(counts(&mix), [0, 2, 9, 9, 9]);
+    assert_eq!(
+        mix.because,
+        "2 of paid (reserved, 0.06 USD/h), 9 of a (spot, 0.03 USD/h), 9 of b (spot, 0.03 USD/h), \
+         9 of c (spot, 0.03 USD/h): the cheapest that is 20 instances without its largest spot pool too; \
+         0.93 USD/h, on demand 2"
+    );
+    assert!(mix.moved);
+}
+
+#[test]
+fn a_pool_that_took_an_instance_back_is_let_alone_for_ten_minutes() {
+    let mut pools = Pools::default();
+    choose(&mut pools, 20, 0, &[]);
+    let mix = choose(&mut pools, 20, 5, &["a"]);
+    assert_eq!(counts(&mix), [0, 2, 0, 18, 18]);
+    assert!(
+        mix.moved && mix.because.ends_with("; a took instances back and is let alone for a while"),
+        "{mix:?}"
+    );
+    assert_eq!(counts(&choose(&mut pools, 20, 604, &[])), [0, 2, 0, 18, 18]);
+    assert_eq!(counts(&choose(&mut pools, 20, 606, &[])), [0, 2, 9, 9, 9]);
+}
+
+#[test]
+fn all_spot_gone_is_made_up_for_on_demand() {
+    let mut pools = Pools::default();
+    choose(&mut pools, 20, 0, &[]);
+    let mix = choose(&mut pools, 20, 5, &["a", "b", "c"]);
+    assert_eq!(counts(&mix), [18, 2, 0, 0, 0]);
+}
+
+#[test]
+fn a_mix_that_is_hardly_dearer_stays() {
+    let mut pools = Pools::default();
+    let first = choose(&mut pools, 40, 0, &[]);
+    let next = choose(&mut pools, 39, 1, &[]);
+    assert_eq!((counts(&next), next.moved), (counts(&first), false));
+    assert!(choose(&mut pools, 30, 2, &[]).moved);
+    assert!(choose(&mut pools, 32, 3, &[]).moved, "more is wanted than is there");
+}
+
+#[test]
+fn an_interruption_has_a_price() {
+    let frail = Pool { interruption: 0.5, ..pool("frail", PoolKind::Spot, 0.030, 9) };
+    let firm = pool("firm", PoolKind::Spot, 0.031, 9);
+    let price = |pool: &Pool| offer(pool, 0.1, Duration::from_secs(80)).price;
+    assert!((price(&frail) - (0.03 + 0.5 * 180.0 / 3_600.0 * 0.1)).abs() < 1e-12);
+    assert!(price(&frail) > price(&firm));
+    assert!(price(&pool("paid", PoolKind::Reserved, 0.06, 2)).abs() < 1e-12, "it is paid for anyway");
+}
+
+#[test]
+fn a_budget_warns_before_it_binds_and_binds_as_it_says() {
+    let budget = |when_spent| Budget { monthly: 50.0, alarm: 0.8, when_spent };
+    let hold = budget(WhenSpent::Hold);
+    assert_eq!([warning(&hold, Some(39.0)), warning(&hold, None)], [None, None]);
+    assert_eq!(warning(&hold, Some(42.0)).as_deref(), Some("84% of this month's 50 USD are spent"));
+    let most = |when, spent| ceiling(&budget(when), Some(spent), 7, 2).map(|(most, _)| most);
+    assert_eq!(most(WhenSpent::Hold, 49.9), None);
+    let spent = [WhenSpent::Hold, WhenSpent::Min, WhenSpent::Alarm].map(|when| most(when, 50.0));
+    assert_eq!(spent, [Some(7), Some(2), None]);
+    let (_, because) = ceiling(&hold, Some(50.5), 7, 2).unwrap();
+    assert_eq!(because, "50.5 of 50 USD are spent this month, so nothing is added");
+}
