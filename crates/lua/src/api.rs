@@ -4,6 +4,7 @@
 //! block. Arguments have been checked by the prelude.
 
 mod arguments;
+mod balancer;
 pub(crate) mod body;
 pub(crate) mod capture;
 mod context;
@@ -32,6 +33,7 @@ use crate::abi::Export;
 pub(crate) fn exports() -> Vec<Export> {
     [
         arguments::exports(),
+        balancer::exports(),
         body::exports(),
         capture::exports(),
         context::exports(),

@@ -22,6 +22,7 @@ mod api;
 mod arguments;
 #[expect(unsafe_code, reason = "signals, and LuaJIT's hooks")]
 mod budget;
+mod choice;
 mod crew;
 mod date;
 pub mod dict;
@@ -52,6 +53,7 @@ mod vm;
 
 pub use crate::{
     arguments::Arguments,
+    choice::{Choice, KeepAlive},
     dict::Dicts,
     error::{Error, ScriptError, Unloaded},
     exchange::{AnswerEnd, BodyState, Exchange, InvalidHeader, Jump},

@@ -10,6 +10,7 @@ macro_rules! modules {
 }
 
 modules! {
+    "ngx.balancer": "balancer",
     "ngx.errlog": "errlog",
     "ngx.ocsp": "ssl_missing",
     "ngx.process": "process",

@@ -15,7 +15,7 @@ use std::{
 use mlua::ffi::{self, lua_State};
 
 use crate::{
-    Arguments, Jump, Lent, Op, Order, Phase, ScriptError, Ticket,
+    Arguments, Choice, Jump, Lent, Op, Order, Phase, ScriptError, Ticket,
     api::{body::Draft, capture::Captures},
     crew::Crew,
     socket::Owner,
@@ -171,6 +171,8 @@ pub struct RequestState {
     pub(crate) draft: Option<Draft>,
     /// The requests that it makes.
     pub(crate) captures: Captures,
+    /// What the balancer phase decides on; there while that is to be decided.
+    pub choice: Option<Box<Choice>>,
     /// Where the script that has just ended sends the request.
     pub jump: Option<Jump>,
 }

@@ -37,6 +37,8 @@ pub(crate) enum Error {
     Lua,
     #[error("a script is not there")]
     Unloaded(Unloaded),
+    #[error("the balancer answers {0} instead")]
+    Exit(u16),
     #[error("a header filter answers {0} instead")]
     Replaced(u16),
 }
@@ -64,7 +66,7 @@ impl Error {
             Self::RequestBody(_) => 400,
             Self::Spool(_) | Self::Lua | Self::Unloaded(Unloaded::Invalid) => 500,
             Self::Unloaded(Unloaded::Missing) => 404,
-            Self::Replaced(code) => *code,
+            Self::Exit(code) | Self::Replaced(code) => *code,
         }
     }
 
@@ -79,7 +81,12 @@ impl Error {
             Self::ClientStalled => "the request takes too long",
             Self::RequestBody(body::Error::TooLarge) => "the request body is too large",
             Self::RequestBody(_) => "the request body is malformed",
-            Self::ClientGone | Self::Spool(_) | Self::Lua | Self::Unloaded(_) | Self::Replaced(_) => "",
+            Self::ClientGone
+            | Self::Spool(_)
+            | Self::Lua
+            | Self::Unloaded(_)
+            | Self::Exit(_)
+            | Self::Replaced(_) => "",
         }
     }
 

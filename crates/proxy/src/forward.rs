@@ -26,6 +26,7 @@ use tokio::{
 
 use crate::{
     answer::{write_field, write_length},
+    balancer,
     buffer::Lease,
     connection::Connection,
     error::{Error, Retry},
@@ -40,7 +41,8 @@ use crate::{
     relay::{self, Relay},
     request_body::{Body, Pieces},
     site::{Route, Site},
-    upstream::{Member, Upstream},
+    spans::Spans,
+    upstream::{Kept, Member, Upstream},
     wait::{Fault, Limit},
 };
 
@@ -99,19 +101,22 @@ async fn try_all(
     upstream: &Upstream,
 ) -> Result<Outcome, Error> {
     let worker = Rc::clone(&connection.line.worker);
-    prepare(connection, site)?;
+    let mut head = prepare(connection, site)?;
     let most_attempts = upstream.settings.borrow().retry.attempts;
     let give_up = worker.deadlines.elapsed() + site.snapshot.timeouts.queue;
     let (mut attempts, mut tried) = (0, Vec::new());
     loop {
-        let Some(member) = upstream.pick(&tried) else {
-            if !tried.is_empty() && !upstream.is_fleet() {
-                tried.clear();
-                continue;
-            }
-            await_endpoint(connection, site, upstream, give_up).await?;
-            tried.clear();
-            continue;
+        let chosen = match &route.balancer {
+            Some(script) => balancer::choose(connection, route, upstream, script).await?,
+            None => None,
+        };
+        if connection.exchange.lua.choice.as_ref().is_some_and(|choice| choice.is_recreated) {
+            head = prepare_again(connection, site, head)?;
+        }
+        let is_chosen = chosen.is_some();
+        let member = match chosen {
+            Some(member) => member,
+            None => pick(connection, site, upstream, &mut tried, give_up).await?,
         };
         attempts += 1;
         match attempt(connection, site, route, upstream, &member).await {
@@ -125,7 +130,15 @@ async fn try_all(
                     Retry::IfRepeatable => connection.exchange.request.is_repeatable(),
                     Retry::Never => false,
                 };
-                let retry = allowed && failure.replayable && attempts < most_attempts && upstream.may_retry();
+                let choice = connection.exchange.lua.choice.as_deref_mut();
+                // Who chooses the peers says how many.
+                let retry = allowed
+                    && failure.replayable
+                    && if is_chosen {
+                        balancer::may_retry(choice, &failure.error)
+                    } else {
+                        attempts < most_attempts && upstream.may_retry()
+                    };
                 if !retry {
                     let id = &member.endpoint.id;
                     tracing::debug!(route = %route.name, endpoint = %id, error = %failure.error, "not served");
@@ -135,6 +148,25 @@ async fn try_all(
                 tried.push(member);
             }
         }
+    }
+}
+
+/// An endpoint that has not been tried, as soon as there is one.
+async fn pick(
+    connection: &Connection,
+    site: &Site,
+    upstream: &Upstream,
+    tried: &mut Vec<Rc<Member>>,
+    give_up: Duration,
+) -> Result<Rc<Member>, Error> {
+    loop {
+        if let Some(member) = upstream.pick(tried) {
+            return Ok(member);
+        }
+        if tried.is_empty() || upstream.is_fleet() {
+            await_endpoint(connection, site, upstream, give_up).await?;
+        }
+        tried.clear();
     }
 }
 
@@ -215,23 +247,29 @@ async fn attempt(
     upstream: &Upstream,
     member: &Rc<Member>,
 ) -> Result<Outcome, Failure> {
-    let timeouts = &site.snapshot.timeouts;
+    let spans = Spans::new(&site.snapshot.timeouts, connection.exchange.lua.choice.as_deref());
     let in_flight = member.endpoint.load.begin();
     connection.exchange.upstream =
         Attempt { address: Some(member.endpoint.address), began: Some(Instant::now()), ..Attempt::default() };
-    let stream = if let Some(stream) = member.reuse() {
-        Ok(stream)
+    let kept = if let Some(kept) = member.reuse() {
+        Ok(kept)
     } else {
-        let limit = Limit { deadline: &connection.line.front, span: timeouts.connect };
-        connect(member.endpoint.address, limit).await
+        let limit = Limit { deadline: &connection.line.front, span: spans.connect };
+        connect(member.endpoint.address, limit).await.map(|stream| Kept { stream, requests: 0 })
     };
-    let received = match stream {
-        Ok(stream) => exchange_on(connection, stream, site, route, upstream, member).await,
+    let received = match kept {
+        Ok(kept) => exchange_on(connection, kept, site, route, spans).await,
         Err(error) => Err(error.into()),
     };
     match received {
-        Ok(None) => Ok(Outcome::Answered),
-        Ok(Some((stream, sent))) => Ok(Outcome::Upgraded(Upgraded { stream, sent, in_flight })),
+        Ok(End::Answered(kept)) => {
+            if let Some(kept) = kept {
+                let wish = connection.exchange.lua.choice.as_ref().and_then(|choice| choice.keep_alive);
+                upstream.keep(member, kept, site.snapshot.limits.upstream_idle_connections, wish);
+            }
+            Ok(Outcome::Answered)
+        }
+        Ok(End::Upgraded(stream, sent)) => Ok(Outcome::Upgraded(Upgraded { stream, sent, in_flight })),
         Err(failure) => {
             if failure.error.is_upstream() {
                 in_flight.fail();
@@ -252,39 +290,50 @@ async fn connect(address: SocketAddr, limit: Limit<'_>) -> Result<TcpStream, Err
     Ok(stream)
 }
 
-/// Sends the request over `stream` and brings the answer back. Gives the connection back, with what
-/// was sent behind the answer, if that has switched protocols.
+/// How an exchange with an endpoint ended well.
+enum End {
+    /// With the connection, if that can carry another request.
+    Answered(Option<Kept>),
+    /// The connection now speaks another protocol, with what came behind the answer.
+    Upgraded(TcpStream, Option<Lease>),
+}
+
+/// Sends the request over a connection and brings the answer back.
 async fn exchange_on(
     connection: &mut Connection,
-    mut stream: TcpStream,
+    mut kept: Kept,
     site: &Site,
     route: &Route,
-    upstream: &Upstream,
-    member: &Rc<Member>,
-) -> Result<Option<(TcpStream, Option<Lease>)>, Failure> {
+    spans: Spans,
+) -> Result<End, Failure> {
     let timeouts = &site.snapshot.timeouts;
     let worker = Rc::clone(&connection.line.worker);
     connection.line.send_continue(timeouts).await?;
     let Connection { line, exchange } = connection;
     let Line { stream: client, input, upload, output, reader, front, back, .. } = line;
-    let (mut up_read, mut up_write) = stream.split();
+    let (mut up_read, mut up_write) = kept.stream.split();
     let (down_read, down_write) = client.split();
-    let limit = Limit { deadline: front, span: timeouts.upstream_idle };
+    let limit = Limit { deadline: front, span: spans.send };
     send_first(&mut up_write, upload, limit).await?;
 
     let writer = upload_writer(exchange.request.framing);
-    let spool = match &exchange.body {
-        Some(Body::File(spool)) => Some(Pieces::new(spool.path())),
-        _ => None,
+    let spool = exchange.body.as_ref().and_then(Body::pieces);
+    let mut receiver = Receiver {
+        worker: &worker,
+        site,
+        route,
+        exchange,
+        output,
+        deadline: front,
+        client: down_write,
+        spans,
     };
-    let mut receiver =
-        Receiver { worker: &worker, site, route, exchange, output, deadline: front, client: down_write };
     let replayable = reader.is_done();
     let uploaded = Cell::new(replayable && spool.is_none());
     let received = if let Some(mut pieces) = spool {
-        let limit = Limit { deadline: back, span: timeouts.upstream_idle };
+        let limit = Limit { deadline: back, span: spans.send };
         let uploading = upload_file(&mut pieces, &mut up_write, limit, &uploaded, || {
-            front.arm(timeouts.first_byte);
+            front.arm(spans.first_byte);
         });
         beside(uploading, receiver.receive(&mut up_read)).await
     } else if replayable {
@@ -301,24 +350,21 @@ async fn exchange_on(
                 writer,
                 output: upload,
                 sink: &mut up_write,
-                sink_limit: Limit { deadline: back, span: timeouts.upstream_idle },
+                sink_limit: Limit { deadline: back, span: spans.send },
                 pool: &worker.buffers,
             };
             // The answer is due once the request is complete, so each part of it moves that on.
-            upload_body(relay, &uploaded, || front.arm(timeouts.first_byte)).await
+            upload_body(relay, &uploaded, || front.arm(spans.first_byte)).await
         };
         beside(uploading, receiver.receive(&mut up_read)).await
     };
     match received {
         Ok(Received::Complete { reusable }) => {
-            if !uploaded.get() {
-                connection.exchange.request.keep_alive = false;
-            } else if reusable {
-                upstream.keep(member, stream, site.snapshot.limits.upstream_idle_connections);
-            }
-            Ok(None)
+            kept.requests += 1;
+            connection.exchange.request.keep_alive &= uploaded.get();
+            Ok(End::Answered((reusable && uploaded.get()).then_some(kept)))
         }
-        Ok(Received::Upgraded(sent)) => Ok(Some((stream, sent))),
+        Ok(Received::Upgraded(sent)) => Ok(End::Upgraded(kept.stream, sent)),
         Err(error) => Err(Failure { error, replayable }),
     }
 }
@@ -402,18 +448,19 @@ const fn upload_writer(framing: Framing) -> Writer {
     }
 }
 
-/// Writes the head that goes upstream, and what is already there of the body.
-fn prepare(connection: &mut Connection, site: &Site) -> Result<(), Error> {
+/// Writes the head that goes upstream, and what is already there of the body. Answers the head's length.
+fn prepare(connection: &mut Connection, site: &Site) -> Result<usize, Error> {
     let Connection { line, exchange } = connection;
     let Line { input, upload, reader, .. } = line;
     upload.clear();
     write_request(exchange, site.trusts(exchange.client.ip()), upload);
+    let head = upload.len();
     match &exchange.body {
         Some(Body::Memory(body)) => upload.extend_from_slice(body),
         Some(Body::File(_)) | None => {}
     }
     if exchange.body.is_some() {
-        return Ok(());
+        return Ok(head);
     }
     let writer = upload_writer(exchange.request.framing);
     if let Some(buffer) = input {
@@ -425,7 +472,20 @@ fn prepare(connection: &mut Connection, site: &Site) -> Result<(), Error> {
     if reader.is_done() {
         writer.finish(reader.trailers(), upload);
     }
-    Ok(())
+    Ok(head)
+}
+
+/// The same for a request that has been changed since, whose head was so long.
+fn prepare_again(connection: &mut Connection, site: &Site, head: usize) -> Result<usize, Error> {
+    let Connection { line, exchange } = connection;
+    if exchange.body.is_some() {
+        return prepare(connection, site);
+    }
+    let mut fresh = Vec::new();
+    write_request(exchange, site.trusts(exchange.client.ip()), &mut fresh);
+    let length = fresh.len();
+    line.upload.splice(..head, fresh);
+    Ok(length)
 }
 
 fn write_request(exchange: &mut Exchange, trusted: bool, output: &mut Vec<u8>) {

@@ -14,6 +14,7 @@
 
 mod access_log;
 mod answer;
+mod balancer;
 mod buffer;
 mod chores;
 mod connection;
@@ -35,6 +36,7 @@ mod respond;
 mod script_log;
 mod seat;
 mod site;
+mod spans;
 mod subrequest;
 mod tunnel;
 mod upstream;

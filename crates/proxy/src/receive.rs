@@ -19,6 +19,7 @@ use crate::{
     peer::Sink,
     relay::{self, Relay},
     site::{Route, Site},
+    spans::Spans,
     wait::{Fault, Limit},
     worker::Worker,
 };
@@ -34,6 +35,7 @@ pub(crate) struct Receiver<'a> {
     pub(crate) output: &'a mut Vec<u8>,
     pub(crate) deadline: &'a Deadline,
     pub(crate) client: Sink<'a>,
+    pub(crate) spans: Spans,
 }
 
 /// How an answer ended.
@@ -77,7 +79,6 @@ impl Receiver<'_> {
         upstream: &mut ReadHalf<'_>,
         input: &mut Option<Lease>,
     ) -> Result<(), Error> {
-        let timeouts = &self.site.snapshot.timeouts;
         let to_head = self.exchange.request.method() == b"HEAD";
         let (mut seen, mut interim, mut begun) = (0, 0, false);
         loop {
@@ -104,7 +105,7 @@ impl Receiver<'_> {
                     }
                 }
             }
-            let span = if begun { timeouts.upstream_idle } else { timeouts.first_byte };
+            let span = if begun { self.spans.idle } else { self.spans.first_byte };
             let limit = Limit { deadline: self.deadline, span };
             match limit.read(upstream, input, &self.worker.buffers).await {
                 Ok(0) | Err(Fault::Io(_)) if begun => return Err(Error::BadAnswer("head is cut off".into())),
@@ -175,16 +176,15 @@ impl Receiver<'_> {
         if let Some(filter) = &self.route.body_filter {
             return self.relay_filtered(upstream, input, reader, writer, filter).await;
         }
-        let timeouts = &self.site.snapshot.timeouts;
         let relay = Relay {
             reader: &mut reader,
             input: &mut input,
             source: upstream,
-            source_limit: Limit { deadline: self.deadline, span: timeouts.upstream_idle },
+            source_limit: Limit { deadline: self.deadline, span: self.spans.idle },
             writer,
             output: self.output,
             sink: &mut self.client,
-            sink_limit: Limit { deadline: self.deadline, span: timeouts.send },
+            sink_limit: Limit { deadline: self.deadline, span: self.site.snapshot.timeouts.send },
             pool: &self.worker.buffers,
         };
         let outcome = relay.run(|| ()).await;
@@ -207,7 +207,7 @@ impl Receiver<'_> {
         writer: Writer,
         filter: &Handler,
     ) -> Result<Received, Error> {
-        let limit = Limit { deadline: self.deadline, span: self.site.snapshot.timeouts.upstream_idle };
+        let limit = Limit { deadline: self.deadline, span: self.spans.idle };
         let (mut piece, mut passed, mut ended) = (Vec::new(), Vec::new(), false);
         while !self.exchange.body_ended {
             if let Some(buffer) = &mut input {

@@ -29,6 +29,14 @@ impl Body {
         }
     }
 
+    /// Its pieces, if it is in a file.
+    pub(crate) fn pieces(&self) -> Option<Pieces> {
+        match self {
+            Self::Memory(_) => None,
+            Self::File(spool) => Some(Pieces::new(spool.path())),
+        }
+    }
+
     /// The same body, for another request.
     pub(crate) fn share(&self) -> Self {
         match self {

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// `ngx.exit(444)`: close without an answer, as nginx does it.
-const CLOSE: u16 = 444;
+pub(crate) const CLOSE: u16 = 444;
 
 /// How often a request may be sent on to another route.
 const JUMPS: usize = 10;

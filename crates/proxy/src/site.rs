@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     net::{IpAddr, SocketAddr},
+    num::NonZeroU32,
     rc::Rc,
     sync::Arc,
 };
@@ -69,6 +70,7 @@ pub(crate) struct Route {
     pub(crate) rewrite: Option<Handler>,
     pub(crate) access: Option<Handler>,
     pub(crate) precontent: Option<Handler>,
+    pub(crate) balancer: Option<Handler>,
     pub(crate) content: Option<Handler>,
     pub(crate) header_filter: Option<Handler>,
     pub(crate) body_filter: Option<Handler>,
@@ -114,6 +116,7 @@ impl Site {
             let rewrite = load(&route.hooks.rewrite)?;
             let access = load(&route.hooks.access)?;
             let precontent = load(&route.hooks.precontent)?;
+            let balancer = load(&route.hooks.balancer)?;
             let content = load(&route.hooks.content)?;
             let header_filter = load(&route.hooks.header_filter)?;
             let body_filter = load(&route.hooks.body_filter)?;
@@ -135,6 +138,7 @@ impl Site {
                 rewrite,
                 access,
                 precontent,
+                balancer,
                 content,
                 header_filter,
                 body_filter,
@@ -257,11 +261,16 @@ pub(crate) fn static_endpoints(
             if endpoints.iter().any(|known| known.address == address) {
                 continue;
             }
-            // An address is no name (it has colons); what matters is that it stays the same.
-            let id = address.to_string().replace([':', '[', ']'], "-");
-            let id = InstanceId::new(&id).expect("an address without its colons is a name");
-            endpoints.push(Endpoint { id, address, weight: host.weight, load: load(address) });
+            endpoints.push(Endpoint { weight: host.weight, ..endpoint(address, load(address)) });
         }
     }
     endpoints
+}
+
+/// What is known of an endpoint by its address alone.
+pub(crate) fn endpoint(address: SocketAddr, load: Arc<Load>) -> Endpoint {
+    // An address is no name (it has colons); what matters is that it stays the same.
+    let id = address.to_string().replace([':', '[', ']'], "-");
+    let id = InstanceId::new(&id).expect("an address without its colons is a name");
+    Endpoint { id, address, weight: NonZeroU32::MIN, load }
 }

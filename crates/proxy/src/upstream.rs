@@ -6,6 +6,7 @@
 
 use std::{
     cell::{Cell, RefCell},
+    net::SocketAddr,
     rc::Rc,
     sync::Arc,
     time::Duration,
@@ -13,17 +14,25 @@ use std::{
 
 use tidegate_core::{
     Endpoint,
+    roster::Load,
     snapshot::{self, UpstreamTarget},
     telemetry::Series,
 };
+use tidegate_lua::KeepAlive;
 use tidegate_traffic::{Balancer, RetryBudget};
 use tokio::{net::TcpStream, sync::Notify};
 
-use crate::deadline::{Deadlines, TICK};
+use crate::{
+    deadline::{Deadlines, TICK},
+    site,
+};
 
 /// First and longest span for which a failing endpoint is passed over; it doubles in between.
 const DOWN_FIRST: Duration = Duration::from_millis(500);
 const DOWN_LONGEST: Duration = Duration::from_secs(10);
+
+/// Addresses beside the endpoints to which connections are kept.
+const MOST_GUESTS: usize = 1_000;
 
 #[derive(Debug)]
 pub(crate) struct Upstream {
@@ -44,6 +53,8 @@ struct State {
     /// In the same order.
     endpoints: Vec<Endpoint>,
     members: Vec<Rc<Member>>,
+    /// Where Lua has sent requests, besides.
+    guests: Vec<Rc<Member>>,
     balancer: Balancer,
     budget: RetryBudget,
 }
@@ -63,9 +74,18 @@ pub(crate) struct Member {
 
 #[derive(Debug)]
 struct Idle {
-    stream: TcpStream,
+    kept: Kept,
     /// Tick.
     since: u64,
+    /// Tick; none leaves it to the configuration.
+    until: Option<u64>,
+}
+
+/// A connection that has carried requests, if any.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    pub(crate) stream: TcpStream,
+    pub(crate) requests: u32,
 }
 
 impl Upstream {
@@ -78,6 +98,7 @@ impl Upstream {
         let state = State {
             endpoints: Vec::new(),
             members: Vec::new(),
+            guests: Vec::new(),
             balancer: Balancer::new(settings.balance, worker),
             budget: RetryBudget::new(&settings.retry),
         };
@@ -154,6 +175,25 @@ impl Upstream {
         Some(Rc::clone(&members[picked]))
     }
 
+    /// The endpoint of that address, or else a guest. Of guests, those give way that nobody uses.
+    pub(crate) fn at(&self, address: SocketAddr) -> Rc<Member> {
+        let State { members, guests, .. } = &mut *self.state.borrow_mut();
+        let known = members.iter().chain(&*guests).find(|member| member.endpoint.address == address);
+        if let Some(known) = known {
+            return Rc::clone(known);
+        }
+        let guest = Rc::new(Member::new(site::endpoint(address, Arc::new(Load::default()))));
+        if guests.len() >= MOST_GUESTS {
+            guests.retain(|guest| Rc::strong_count(guest) > 1);
+        }
+        if guests.len() < MOST_GUESTS {
+            guests.push(Rc::clone(&guest));
+        } else {
+            guest.gone.set(true);
+        }
+        guest
+    }
+
     /// A request was made.
     pub(crate) fn deposit(&self) {
         self.state.borrow_mut().budget.deposit();
@@ -168,27 +208,34 @@ impl Upstream {
         let failures = member.failures.get();
         let span = DOWN_FIRST.saturating_mul(1 << failures.min(10)).min(DOWN_LONGEST);
         member.failures.set(failures + 1);
-        member.down_until.set(self.deadlines.now() + (span.as_millis() / TICK.as_millis()) as u64);
+        member.down_until.set(self.deadlines.now() + ticks(span));
         member.idle.borrow_mut().clear();
     }
 
-    /// Keeps a connection for later, unless there are enough.
-    pub(crate) fn keep(&self, member: &Member, stream: TcpStream, most: usize) {
+    /// Keeps a connection for later, unless there are enough or it has served as long as it should.
+    pub(crate) fn keep(&self, member: &Member, kept: Kept, most: usize, wish: Option<KeepAlive>) {
         member.failures.set(0);
         member.down_until.set(0);
         let mut idle = member.idle.borrow_mut();
-        if !member.gone.get() && idle.len() < most {
-            idle.push(Idle { stream, since: self.deadlines.now() });
+        let spent = wish.is_some_and(|wish| wish.requests != 0 && kept.requests >= wish.requests);
+        if !spent && !member.gone.get() && idle.len() < most {
+            let since = self.deadlines.now();
+            let span = wish.map(|wish| wish.idle).filter(|idle| !idle.is_zero());
+            let until = span.map(|span| since.saturating_add(ticks(span)));
+            idle.push(Idle { kept, since, until });
         }
     }
 
     /// Closes connections that have been unused for `span` or that the other side has closed.
     pub(crate) fn reap(&self, span: Duration) {
-        let ticks = (span.as_millis() / TICK.as_millis()) as u64;
-        let oldest = self.deadlines.now().saturating_sub(ticks);
-        for member in &self.state.borrow().members {
-            member.idle.borrow_mut().retain(|idle| idle.since >= oldest && is_open(&idle.stream));
+        let now = self.deadlines.now();
+        let oldest = now.saturating_sub(ticks(span));
+        let State { members, guests, .. } = &mut *self.state.borrow_mut();
+        for member in members.iter().chain(&*guests) {
+            let wanted = |idle: &Idle| idle.until.map_or(idle.since >= oldest, |until| until >= now);
+            member.idle.borrow_mut().retain(|idle| wanted(idle) && is_open(&idle.kept.stream));
         }
+        guests.retain(|guest| Rc::strong_count(guest) > 1 || !guest.idle.borrow().is_empty());
     }
 }
 
@@ -204,10 +251,14 @@ impl Member {
     }
 
     /// The connection that was used last and still stands.
-    pub(crate) fn reuse(&self) -> Option<TcpStream> {
+    pub(crate) fn reuse(&self) -> Option<Kept> {
         let mut idle = self.idle.borrow_mut();
-        std::iter::from_fn(|| idle.pop()).map(|idle| idle.stream).find(is_open)
+        std::iter::from_fn(|| idle.pop()).map(|idle| idle.kept).find(|kept| is_open(&kept.stream))
     }
+}
+
+const fn ticks(span: Duration) -> u64 {
+    (span.as_millis() / TICK.as_millis()) as u64
 }
 
 /// Whether nothing, neither bytes nor the end, has come on a connection that should be silent. Asks

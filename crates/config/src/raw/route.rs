@@ -137,6 +137,9 @@ record! {
         precontent: Chunk = optional,
         /// Makes the answer; the route then has no `upstream`, `return` or `static`.
         content: Chunk = optional,
+        /// Before each attempt to reach the `upstream`; `ngx.balancer` chooses where it goes. What it does not choose,
+        /// the upstream does.
+        balancer: Chunk = optional,
         /// When the head of the answer is known, before it is sent.
         header_filter: Chunk = optional,
         /// For each piece of the answer's body, and once at its end: `ngx.arg[1]` is the piece, `ngx.arg[2]` whether it
@@ -153,7 +156,7 @@ record! {
         /// Overrules `lua.useDefaultType`.
         use_default_type: bool = optional,
     }
-    later: ["sslCertificate", "balancer"]
+    later: ["sslCertificate"]
 }
 
 /// An address, or a mapping with its weight.

@@ -80,6 +80,7 @@ impl Resolver<'_, '_> {
         let access = phase(&raw.access, root.map(|root| &root.access));
         let precontent = phase(&raw.precontent, root.map(|root| &root.precontent));
         let content = phase(&raw.content, None);
+        let balancer = phase(&raw.balancer, None);
         let header_filter = phase(&raw.header_filter, root.map(|root| &root.header_filter));
         let body_filter = phase(&raw.body_filter, root.map(|root| &root.body_filter));
         let log = phase(&raw.log, root.map(|root| &root.log));
@@ -88,6 +89,7 @@ impl Resolver<'_, '_> {
             access: access?,
             precontent: precontent?,
             content: content?,
+            balancer: balancer?,
             header_filter: header_filter?,
             body_filter: body_filter?,
             log: log?,

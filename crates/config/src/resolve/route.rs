@@ -147,6 +147,12 @@ impl Resolver<'_, '_> {
             let help = "add one of `upstream`, `lua.content`, `return` and `static`";
             self.report.error(place, "nothing answers the requests of the route", help);
         }
+        if let Some(balancer) = hooks.balancer.given()
+            && raw.upstream.is_absent()
+        {
+            let help = "give the route an `upstream`, or remove `balancer`";
+            self.report.error(balancer.place, "there is no upstream for which `balancer` could choose", help);
+        }
         let mut chosen = given.iter().filter_map(|(key, place, _)| place.map(|place| (key, place)));
         if let Some((first, _)) = chosen.next() {
             for (key, place) in chosen {

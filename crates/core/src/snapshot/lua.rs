@@ -178,6 +178,8 @@ pub struct Hooks {
     pub rewrite: Option<Script>,
     pub access: Option<Script>,
     pub precontent: Option<Script>,
+    /// Chooses where each attempt to reach the upstream goes.
+    pub balancer: Option<Script>,
     /// Makes the answer itself; the route then has no upstream.
     pub content: Option<Script>,
     pub header_filter: Option<Script>,
@@ -188,8 +190,10 @@ pub struct Hooks {
 impl Hooks {
     /// All scripts there are.
     pub fn scripts(&self) -> impl Iterator<Item = &Script> {
-        let Self { rewrite, access, precontent, content, header_filter, body_filter, log } = self;
-        [rewrite, access, precontent, content, header_filter, body_filter, log].into_iter().flatten()
+        let Self { rewrite, access, precontent, balancer, content, header_filter, body_filter, log } = self;
+        [rewrite, access, precontent, balancer, content, header_filter, body_filter, log]
+            .into_iter()
+            .flatten()
     }
 }
 

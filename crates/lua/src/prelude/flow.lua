@@ -12,7 +12,7 @@ local byte, find, format, gsub, sub = string.byte, string.find, string.format, s
 local YIELDABLE, ANSWERABLE = kit.YIELDABLE, kit.ANSWERABLE
 local EXITABLE = kit.phases("server_rewrite rewrite access precontent content header_filter timer balancer "
     .. "ssl_cert ssl_session_fetch ssl_session_store ssl_client_hello")
-local CONTENT, HEADER_FILTER = kit.CONTENT, kit.HEADER_FILTER
+local CONTENT, HEADER_FILTER, BALANCER = kit.CONTENT, kit.HEADER_FILTER, kit.BALANCER
 local ERROR, AGAIN, DONE, DECLINED, CLOSE = ngx.ERROR, ngx.AGAIN, ngx.DONE, ngx.DECLINED, ngx.HTTP_CLOSE
 -- Statuses that mean something even after the head of the response has left.
 local ends_connection = { [408] = true, [CLOSE] = true, [499] = true }
@@ -39,7 +39,9 @@ function ngx.exit(status)
     if code == AGAIN or code == DONE then
         error("bad argument to 'ngx.exit': does not accept NGX_AGAIN or NGX_DONE", 2)
     end
-    if code == ERROR or (code == DECLINED and phase == CONTENT) then
+    if code == ERROR and phase == BALANCER then
+        code = 500
+    elseif code == ERROR or (code == DECLINED and phase == CONTENT) then
         code = CLOSE
     elseif code == DECLINED then
         code = 0

@@ -1,0 +1,130 @@
+//! What the balancer phase decides on. Outside of it there is no choice to be made, so calls find none.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    str,
+    time::Duration,
+};
+
+use crate::{
+    Choice, KeepAlive,
+    abi::{Export, HostPtr, Text},
+    host::{Host, MISSING, NO_REQUEST, OK},
+};
+
+/// Codes beside the host's own.
+const NOT_AN_ADDRESS: i32 = 1;
+const NOT_A_PORT: i32 = 2;
+const REDUCED: i32 = 3;
+const NO_PEER: i32 = 4;
+
+pub(super) fn exports() -> Vec<Export> {
+    vec![
+        Export::new("balancer_set_peer", set_peer as extern "C" fn(_, _, _, _) -> _),
+        Export::new("balancer_add_tries", add_tries as extern "C" fn(_, _) -> _),
+        Export::new("balancer_failure", failure as extern "C" fn(_) -> _),
+        Export::new("balancer_set_timeouts", set_timeouts as extern "C" fn(_, _, _, _) -> _),
+        Export::new("balancer_keep_alive", keep_alive as extern "C" fn(_, _, _) -> _),
+        Export::new("balancer_recreate", recreate as extern "C" fn(_) -> _),
+    ]
+}
+
+/// [`NO_REQUEST`] without a request, [`MISSING`] where nothing is chosen.
+fn choose(host: &Host, decide: impl FnOnce(&mut Choice) -> i32) -> i32 {
+    let decided = host.with(|exchange| exchange.state().choice.as_deref_mut().map(decide));
+    decided.map_or(NO_REQUEST, |code| code.unwrap_or(MISSING))
+}
+
+extern "C" fn set_peer(host: HostPtr, address: Text, length: usize, port: f64) -> i32 {
+    choose(host.get(), |choice| match peer(address.of(length), port) {
+        Ok(peer) => {
+            choice.peer = Some(peer);
+            OK
+        }
+        Err(code) => code,
+    })
+}
+
+/// A port in the text goes over the one beside it.
+fn peer(text: &[u8], port: f64) -> Result<SocketAddr, i32> {
+    let text = str::from_utf8(text).map_err(|_| NOT_AN_ADDRESS)?;
+    if let Ok(peer) = text.parse() {
+        return Ok(peer);
+    }
+    let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
+    let ip: IpAddr = bare.parse().map_err(|_| NOT_AN_ADDRESS)?;
+    if port.fract() != 0.0 || !(1.0..=f64::from(u16::MAX)).contains(&port) {
+        return Err(NOT_A_PORT);
+    }
+    Ok(SocketAddr::new(ip, port as u16))
+}
+
+extern "C" fn add_tries(host: HostPtr, count: f64) -> i32 {
+    // Casting saturates, and more than the bound is cut off anyway.
+    choose(host.get(), |choice| if choice.add_tries(count as u32) { OK } else { REDUCED })
+}
+
+/// The status of the attempt that failed, or 0.
+extern "C" fn failure(host: HostPtr) -> i32 {
+    choose(host.get(), |choice| choice.failure.map_or(0, i32::from))
+}
+
+/// In seconds; what is not above zero stays as it is.
+extern "C" fn set_timeouts(host: HostPtr, connect: f64, send: f64, read: f64) -> i32 {
+    choose(host.get(), |choice| {
+        let set = |timeout: &mut Option<Duration>, seconds: f64| {
+            if seconds > 0.0 {
+                *timeout = Some(span(seconds));
+            }
+        };
+        set(&mut choice.connect_timeout, connect);
+        set(&mut choice.send_timeout, send);
+        set(&mut choice.read_timeout, read);
+        OK
+    })
+}
+
+extern "C" fn keep_alive(host: HostPtr, idle: f64, requests: f64) -> i32 {
+    choose(host.get(), |choice| {
+        if choice.peer.is_none() {
+            return NO_PEER;
+        }
+        choice.keep_alive = Some(KeepAlive { idle: span(idle), requests: requests as u32 });
+        OK
+    })
+}
+
+fn span(seconds: f64) -> Duration {
+    Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
+}
+
+extern "C" fn recreate(host: HostPtr) -> i32 {
+    choose(host.get(), |choice| {
+        choice.is_recreated = true;
+        OK
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn peers_are_addresses_with_ports() {
+        let accepted = [
+            (&b"127.0.0.1"[..], 80.0, "127.0.0.1:80"),
+            (b"127.0.0.1:81", 80.0, "127.0.0.1:81"),
+            (b"::1", 80.0, "[::1]:80"),
+            (b"[::1]", 65_535.0, "[::1]:65535"),
+        ];
+        for (text, port, expected) in accepted {
+            assert_eq!(peer(text, port), Ok(expected.parse().unwrap()));
+        }
+        for text in [&b"example.com"[..], b"", b"unix:/tmp/s", b"127.0.0.1:", b"\xff"] {
+            assert_eq!(peer(text, 80.0), Err(NOT_AN_ADDRESS));
+        }
+        for port in [0.0, -1.0, 65_536.0, 0.5, f64::NAN] {
+            assert_eq!(peer(b"127.0.0.1", port), Err(NOT_A_PORT));
+        }
+    }
+}

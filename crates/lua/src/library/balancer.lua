@@ -1,0 +1,127 @@
+-- ngx.balancer: where an attempt to reach the upstream goes, and what becomes of it.
+
+local kit = ...
+local C, host = kit.C, kit.host
+
+local set_peer, add_tries, failure = C.balancer_set_peer, C.balancer_add_tries, C.balancer_failure
+local set_spans, keep_alive, recreate = C.balancer_set_timeouts, C.balancer_keep_alive, C.balancer_recreate
+local MISSING, NO_REQUEST = kit.MISSING, kit.NO_REQUEST
+local OK, REDUCED = 0, 3
+local error, floor, huge, tonumber, type = error, math.floor, math.huge, tonumber, type
+
+local DISABLED = "API disabled in the current context"
+local REASONS = {
+    [MISSING] = DISABLED,
+    [1] = "no host allowed",
+    [2] = "invalid port",
+    [4] = "no current peer set",
+}
+
+local module = { version = "0.1.31" }
+
+-- What the host answered, as functions return it.
+local function answer(code)
+    if code == OK then
+        return true
+    end
+    if code == NO_REQUEST then
+        error("no request found", 3)
+    end
+    return nil, REASONS[code]
+end
+
+function module.set_current_peer(address, port, name)
+    if type(address) ~= "string" then
+        error("bad argument #1 to 'set_current_peer' (string expected, got " .. type(address) .. ")", 2)
+    end
+    if name ~= nil and type(name) ~= "string" then
+        error("bad argument #3 to 'set_current_peer' (string expected, got " .. type(name) .. ")", 2)
+    end
+    return answer(set_peer(host, address, #address, tonumber(port) or 0))
+end
+
+function module.set_more_tries(count)
+    count = tonumber(count)
+    if not count or count < 0 then
+        error("bad argument #1 to 'set_more_tries' (expected >= 0)", 2)
+    end
+    local code = add_tries(host, count)
+    if code == REDUCED then
+        return true, "reduced tries due to limit"
+    end
+    return answer(code)
+end
+
+-- Of the attempt before: nothing if this is the first.
+function module.get_last_failure()
+    local status = failure(host)
+    if status > 0 then
+        return "failed", status
+    end
+    if status == 0 then
+        return nil
+    end
+    local _, why = answer(status)
+    return nil, nil, why
+end
+
+local function seconds(value, what)
+    if value == nil then
+        return 0
+    end
+    value = tonumber(value)
+    if not value or not (value > 0 and value < huge) then
+        error("bad " .. what .. " timeout", 3)
+    end
+    return value
+end
+
+function module.set_timeouts(connect, send, read)
+    connect, send, read = seconds(connect, "connect"), seconds(send, "send"), seconds(read, "read")
+    return answer(set_spans(host, connect, send, read))
+end
+
+local function natural(value, default, position)
+    if value == nil then
+        return default
+    end
+    if type(value) ~= "number" then
+        error("bad argument #" .. position .. " to 'enable_keepalive' (number expected, got " .. type(value) .. ")", 3)
+    end
+    if not (value >= 0) then
+        error("bad argument #" .. position .. " to 'enable_keepalive' (expected >= 0)", 3)
+    end
+    return value
+end
+
+function module.enable_keepalive(idle, requests)
+    idle, requests = natural(idle, 60, 1), natural(requests, 100, 2)
+    return answer(keep_alive(host, idle, floor(requests)))
+end
+
+-- The request is sent as it is now, and not as it was before this phase.
+function module.recreate_request()
+    return answer(recreate(host))
+end
+
+function module.set_upstream_tls(on)
+    -- Whatever the phase, before saying that it cannot be.
+    local status = failure(host)
+    if status < 0 then
+        return answer(status)
+    end
+    if on == nil or on == false or on == 0 then
+        return true
+    end
+    return nil, "TLS to upstreams is not supported"
+end
+
+function module.bind_to_local_addr()
+    local status = failure(host)
+    if status < 0 then
+        return answer(status)
+    end
+    return nil, "binding to a local address is not supported"
+end
+
+return module
