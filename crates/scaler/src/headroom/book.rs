@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    course::{CAUTIOUS as CAUTIOUS_COURSE, CHANGE, COURSES, Course, WITH_STANDBY},
+    course::{CAUTIOUS as CAUTIOUS_COURSE, COURSES, Course, WITH_STANDBY, change},
     packed,
     standby::{SHARES, Standby},
 };
@@ -135,7 +135,7 @@ impl Book {
         let mut count = |index: usize| {
             let (kept, now_ready) = recipe(index).counts(courses, standby);
             if kept.to_bits() != paid[index].to_bits() {
-                self.cost[index] += CHANGE;
+                self.cost[index] += change(kept);
             }
             (paid[index], ready[index]) = (kept, now_ready);
         };

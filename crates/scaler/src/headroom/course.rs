@@ -1,9 +1,9 @@
 //! Courses: what loops follow before they add their margin.
 //!
 //! A course is the level of demand or one of its trends, held for a while. It falls only once holding on has
-//! cost as much as starting again would ([`CHANGE`]): ten instances too many for ten seconds, or one for
-//! a hundred. Where demand surely grows it rises by more than is needed at once, as much as makes the
-//! cost of being early equal to that of the changes saved.
+//! cost as much as starting again would ([`change`]): ten instances too many for ten seconds, or one for
+//! a hundred, and for longer in a large fleet. Where demand surely grows it rises by more than is needed at
+//! once, as much as makes the cost of being early equal to that of the changes saved.
 
 use serde::{Deserialize, Serialize};
 
@@ -21,8 +21,15 @@ pub(super) const COURSES: usize = FOLLOWS * HOLDS.len();
 pub(super) const CAUTIOUS: usize = 2 * HOLDS.len() + 2;
 /// The level and the quickest trend, held for different whiles: what standby is combined with.
 pub(super) const WITH_STANDBY: [usize; 4] = [HOLDS.len(), HOLDS.len() + 1, HOLDS.len() + 2, 2 * HOLDS.len()];
-/// Seconds of one instance that a change is worth.
-pub(super) const CHANGE: f32 = 100.0;
+/// Seconds of one instance that a change is worth at least, and how many more for each instance that there is.
+const CHANGE: f32 = 95.0;
+const CHANGE_EACH: f32 = 3.0;
+
+/// Instance-seconds that a change of so many instances to others is worth. The larger a fleet, the less does
+/// what it spares matter, and the more are the changes that noise alone would make.
+pub(super) fn change(instances: f32) -> f32 {
+    CHANGE + CHANGE_EACH * instances
+}
 
 /// One course, in instances.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -60,7 +67,7 @@ impl Course {
             *rising = outlook.rising(which, start_up) as f32;
         }
         // Early by x costs x²/2 over the growth, and saves a change for each x: the least of both together.
-        let ahead = (2.0 * CHANGE * outlook.growth() as f32).sqrt();
+        let ahead = (2.0 * change(expected[0]) * outlook.growth() as f32).sqrt();
         let (passed, start_up) = (passed as f32, start_up as f32);
         let mut changed = [false; COURSES];
         for (index, (course, changed)) in courses.iter_mut().zip(&mut changed).enumerate() {
@@ -80,7 +87,7 @@ impl Course {
             return;
         }
         self.spared += (self.level - held) * passed;
-        if self.spared >= CHANGE {
+        if self.spared >= change(self.level) {
             (self.level, self.spared) = (held, 0.0);
         }
     }
@@ -116,8 +123,8 @@ mod tests {
             levels.iter().skip(60).position(|&level| level < 19.5).unwrap()
         };
         let (by_ten, by_one) = (fall(10.0), fall(19.0));
-        assert!((14..=24).contains(&by_ten), "{by_ten}");
-        assert!((100..=115).contains(&by_one), "{by_one}");
+        assert!((15..=30).contains(&by_ten), "{by_ten}");
+        assert!((155..=175).contains(&by_one), "{by_one}");
     }
 
     #[test]
