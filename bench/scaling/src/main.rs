@@ -1,7 +1,10 @@
 //! How good the default scaling policy is: beside HPA and the tuned loop.
 
+mod clairvoyant;
 mod demands;
 mod generated;
+mod hindsight;
+mod limits;
 mod runs;
 mod table;
 
@@ -31,6 +34,9 @@ struct Args {
     /// Runs of the baselines are read from here where they are, and written there.
     #[arg(long)]
     baselines: Option<PathBuf>,
+    /// Do not work out what the best could do where a goal is missed.
+    #[arg(long)]
+    without_limits: bool,
 }
 
 fn main() -> ExitCode {
@@ -40,6 +46,8 @@ fn main() -> ExitCode {
 fn run(args: &Args) -> Result<()> {
     let demands = demands::load(&args.traces, &args.only, args.seed)?;
     let report = runs::all(args, &demands)?;
-    table::print(&report, &demands, &mut io::stdout().lock())?;
+    let questions = if args.without_limits { Vec::new() } else { table::questions(&report, &demands) };
+    let limits = limits::all(args.threads, &questions);
+    table::print(&report, &demands, &limits, &mut io::stdout().lock())?;
     Ok(())
 }

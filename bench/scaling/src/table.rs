@@ -4,22 +4,43 @@ use std::io::{self, Write};
 
 use tidegate_sim::{Conditions, Figures, Report, Run, report::OBJECTIVE};
 
-use crate::demands::{Kind, Known, Use};
+use crate::{
+    demands::{Kind, Known, Use},
+    hindsight::Outcome,
+    limits::{Limit, Limits, Question},
+};
 
 /// Of the tuned loop's actions.
 const ACTIONS: f64 = 1.0 / 3.0;
 /// What requests from silence may suffer at the cost of HPA at this target.
 const FROM_SILENCE: (f64, f64) = (0.01, 0.5);
 
-pub(crate) fn print(report: &Report, demands: &[Known], output: &mut impl Write) -> io::Result<()> {
+/// For each row of recorded demand in which a goal is missed: how much better could it be?
+pub(crate) fn questions<'a>(report: &Report, demands: &'a [Known]) -> Vec<Question<'a>> {
+    let recorded = demands.iter().filter(|known| known.used != Use::Generated);
+    let of = |known: &'a Known| {
+        let own = report.runs.iter().filter(|run| run.trace == known.name && run.policy == "default");
+        own.filter_map(|own| Row::new(report, known, own).question(known)).collect::<Vec<_>>()
+    };
+    recorded.flat_map(of).collect()
+}
+
+pub(crate) fn print(
+    report: &Report,
+    demands: &[Known],
+    limits: &Limits,
+    output: &mut impl Write,
+) -> io::Result<()> {
     writeln!(
         output,
-        "| demand | S | W | cost | violated | actions/day | loop: cost, actions | HPA at that cost | goals |"
+        "| demand | S | W | cost | violated | actions/day | loop: cost, actions | HPA at that cost | goals | \
+         knows the future | knows the habits | learned them |"
     )?;
-    writeln!(output, "| --- | --- | --- | --- | --- | --- | --- | --- | --- |")?;
+    writeln!(output, "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |")?;
     for known in demands {
         for own in report.runs.iter().filter(|run| run.trace == known.name && run.policy == "default") {
-            Row::new(report, known, own).print(known, output)?;
+            let limit = limits.get(&(known.name, own.start_up_seconds, own.buffer_seconds));
+            Row::new(report, known, own).print(known, limit, output)?;
         }
     }
     writeln!(output)?;
@@ -99,7 +120,20 @@ impl<'a> Row<'a> {
         goals
     }
 
-    fn print(&self, known: &Known, output: &mut impl Write) -> io::Result<()> {
+    fn question<'b>(&self, known: &'b Known) -> Option<Question<'b>> {
+        let goals = self.goals(known);
+        let misses = |name: &str| goals.iter().any(|&(goal, hit)| goal == name && !hit);
+        let actions = self.tuned.filter(|_| misses("actions")).map(|tuned| tuned.actions_per_day * ACTIONS);
+        goals.iter().any(|(_, hit)| !hit).then_some(Question {
+            known,
+            conditions: self.conditions,
+            violated: self.own.figures.violated_requests,
+            floor_instance_hours: self.own.figures.floor_instance_hours,
+            actions_per_day: actions,
+        })
+    }
+
+    fn print(&self, known: &Known, limit: Option<&Limit>, output: &mut impl Write) -> io::Result<()> {
         let (own, Conditions { start_up, buffer }) = (&self.own.figures, self.conditions);
         let tuned = self.tuned.map_or_else(
             || format!("none; {} at this cost", self.tuned_at_cost.map_or("–".to_owned(), share)),
@@ -112,15 +146,28 @@ impl<'a> Row<'a> {
             .collect();
         writeln!(
             output,
-            "| {} | {start_up} | {buffer} | {:.3} | {} | {:.0} | {tuned} | {} | {} |",
+            "| {} | {start_up} | {buffer} | {:.3} | {} | {:.0} | {tuned} | {} | {} | {} |",
             known.name,
             own.cost_over_floor,
             share(own.violated_requests),
             own.actions_per_day,
             self.hpa_at_cost.map_or("–".to_owned(), share),
             goals.join(", "),
+            limit.map_or_else(|| "| |".to_owned(), best),
         )
     }
+}
+
+/// Three columns.
+fn best(limit: &Limit) -> String {
+    let cost = |cost: f64| format!("{cost:.3}");
+    let future = limit.future.map_or_else(|| "–".to_owned(), cost);
+    let calm = limit.calm.map_or_else(String::new, |calm| format!(", {calm:.3} with few actions"));
+    let of = |outcome: Option<Outcome>| {
+        let text = |one: Outcome| format!("{:.3}, {}", one.cost_over_floor, share(one.violated_requests));
+        outcome.map_or_else(|| "–".to_owned(), text)
+    };
+    format!("{future}{calm} | {} | {}", of(limit.fitted), of(limit.learned))
 }
 
 fn share(share: f64) -> String {
