@@ -35,7 +35,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use self::execute::{App, Outcome};
 use crate::{
     error::{Error, Result},
-    system::redis,
+    system::{nats, rabbitmq, redis},
 };
 
 /// Between two attempts to reach a source: the first, and the longest.
@@ -99,6 +99,14 @@ impl Intake {
             room.merge(rest);
         }
         Some(room)
+    }
+
+    pub(crate) fn ends(&self) -> bool {
+        self.stop.is_cancelled()
+    }
+
+    pub(crate) async fn ended(&self) {
+        self.stop.cancelled().await;
     }
 
     /// Hands over a message, and gives up the room for it. What comes beyond the room waits for some.
@@ -234,6 +242,8 @@ async fn session(job: &Arc<Job>, stop: &CancellationToken) -> Result<()> {
                     redis::stream::serve(job, system, (key, group), intake, settled).await
                 }
             },
+            System::Nats(system) => nats::consume::serve(job, system, intake, settled).await,
+            System::Rabbitmq(system) => rabbitmq::consume::serve(job, system, intake, settled).await,
             other => Err(Error::Refused(format!("messages of {} cannot be taken", other.kind()))),
         }
     };

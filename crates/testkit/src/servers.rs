@@ -2,9 +2,15 @@
 //!
 //! Dropping one kills it. What is not installed is said by [`component`].
 
+mod nats;
+mod postgresql;
+mod prometheus;
+mod rabbitmq;
 mod redis;
 
-pub use redis::Redis;
+pub use self::{
+    nats::Nats, postgresql::Postgresql, prometheus::Prometheus, rabbitmq::Rabbitmq, redis::Redis,
+};
 
 use std::{
     process::{Child, Command, Stdio},

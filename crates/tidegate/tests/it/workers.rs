@@ -2,7 +2,11 @@
 
 use std::{collections::BTreeSet, fmt::Write as _};
 
-use tidegate_testkit::{Setup, Tidegate, eventually, process, process::Signal, servers::Redis};
+use tidegate_testkit::{
+    Setup, Tidegate, eventually, process,
+    process::Signal,
+    servers::{Nats, Rabbitmq, Redis},
+};
 
 use crate::{PATIENCE, TIDEGATE, fleets, instances, pids};
 
@@ -10,7 +14,7 @@ const CONFIG: &str = "
 listeners: [{ address: \"{listen}\" }]
 admin: { address: \"{admin}\" }
 sources:
-  jobs: { redis: { url: \"{redis}\", {key}, password: \"${env:REDIS_PASSWORD}\" }, interval: 100ms }
+  jobs: { {jobs}, interval: 100ms }
 fleets:
   worker:
     run: { lua: worker.lua, consume: jobs }
@@ -54,17 +58,17 @@ return function(...)
 end
 "#;
 
-fn setup(redis: &Redis, key: &str, driver: &str, max: u32) -> Setup {
-    let client = CLIENT.replace("PORT", &redis.port().to_string()).replace("PASSWORD", Redis::PASSWORD);
-    let setup = Tidegate::setup(TIDEGATE).file("worker.lua", WORKER).file("once_redis.lua", &client);
-    let setup = setup.set("redis", &redis.url()).set("key", &key).set("driver", &driver).set("max", &max);
-    setup.env("REDIS_PASSWORD", Redis::PASSWORD)
+fn in_redis(redis: &Redis, key: &str) -> String {
+    format!("redis: {{ url: \"{}\", {key}, password: \"${{env:REDIS_PASSWORD}}\" }}", redis.url())
 }
 
-fn start(redis: &Redis, key: &str, driver: &str, max: u32) -> Tidegate {
-    let setup = setup(redis, key, driver, max);
+/// Workers that count in `redis` how often they work on which message of the source `jobs`.
+fn start(redis: &Redis, jobs: &str, driver: &str, max: u32) -> Tidegate {
+    let client = CLIENT.replace("PORT", &redis.port().to_string()).replace("PASSWORD", Redis::PASSWORD);
+    let setup: Setup = Tidegate::setup(TIDEGATE).file("worker.lua", WORKER).file("once_redis.lua", &client);
+    let setup = setup.set("jobs", &jobs).set("driver", &driver).set("max", &max);
     let path = "lua: { packagePath: \"{dir}/?.lua;;\" }\n";
-    setup.start(&format!("{path}{CONFIG}"))
+    setup.env("REDIS_PASSWORD", Redis::PASSWORD).start(&format!("{path}{CONFIG}"))
 }
 
 fn worked(redis: &Redis, body: &str) -> u64 {
@@ -79,36 +83,35 @@ fn count(tidegate: &Tidegate, outcome: &str) -> u64 {
     fleets(tidegate)["items"][0]["messages"][outcome].as_u64().unwrap_or(0)
 }
 
-/// What the two ways to queue in Redis have in common.
-fn every_message_is_worked_on(
-    key: &str,
-    driver: &str,
-    push: impl Fn(&Redis, &str),
-    dead: impl Fn(&Redis) -> String,
-) {
-    let Some(redis) = Redis::start() else { return };
-    let tidegate = start(&redis, key, driver, 2);
-    for body in ["one", "two", "flaky", "fail", "bad"] {
-        push(&redis, body);
-    }
-    eventually(PATIENCE, "all are settled", || {
-        count(&tidegate, "done") == 3 && count(&tidegate, "dead") == 2
-    });
-    let worked = ["one", "two", "flaky", "fail", "bad"].map(|body| worked(&redis, body));
-    assert_eq!(worked, [1, 1, 3, 3, 1]);
-    assert_eq!((count(&tidegate, "failed"), count(&tidegate, "lost")), (4, 0));
-    let dead = dead(&redis);
-    assert!(dead.contains("fail") && dead.contains("bad") && !dead.contains("flaky"), "{dead}");
-    eventually(PATIENCE, "the fleet is at rest", || empty(&tidegate));
+const BODIES: [&str; 5] = ["one", "two", "flaky", "fail", "bad"];
+
+/// Waits until the messages that were queued are settled, each as it asked for, and the fleet is gone.
+fn each_is_settled(tidegate: &Tidegate, redis: &Redis) {
+    eventually(PATIENCE, "all are settled", || count(tidegate, "done") == 3 && count(tidegate, "dead") == 2);
+    assert_eq!(BODIES.map(|body| worked(redis, body)), [1, 1, 3, 3, 1]);
+    assert_eq!((count(tidegate, "failed"), count(tidegate, "lost")), (4, 0));
+    eventually(PATIENCE, "the fleet is at rest", || empty(tidegate));
     let log = tidegate.log();
     assert!(log.contains("worker.lua:5: it never works"), "the error has its line: {log}");
+}
+
+/// What the two ways to queue in Redis have in common.
+fn of_redis(key: &str, driver: &str, push: impl Fn(&Redis, &str), dead: impl Fn(&Redis) -> String) {
+    let Some(redis) = Redis::start() else { return };
+    let tidegate = start(&redis, &in_redis(&redis, key), driver, 2);
+    for body in BODIES {
+        push(&redis, body);
+    }
+    each_is_settled(&tidegate, &redis);
+    let dead = dead(&redis);
+    assert!(dead.contains("fail") && dead.contains("bad") && !dead.contains("flaky"), "{dead}");
 }
 
 #[test]
 fn a_list_is_worked_off_by_processes() {
     let push = |redis: &Redis, body: &str| _ = redis.cli(&["LPUSH", "jobs", body]);
     let dead = |redis: &Redis| redis.cli(&["LRANGE", "jobs.dead", "0", "-1"]);
-    every_message_is_worked_on("list: jobs", "process", push, dead);
+    of_redis("list: jobs", "process", push, dead);
 }
 
 #[test]
@@ -116,14 +119,37 @@ fn a_stream_is_worked_off_by_threads() {
     let push =
         |redis: &Redis, body: &str| _ = redis.cli(&["XADD", "jobs", "*", "body", body, "kind", "test"]);
     let dead = |redis: &Redis| redis.cli(&["XRANGE", "jobs.dead", "-", "+"]);
-    every_message_is_worked_on("stream: jobs, group: workers", "thread", push, dead);
+    of_redis("stream: jobs, group: workers", "thread", push, dead);
 }
 
-/// Kills instances while a burst is worked off, and returns how many messages were worked on more than once.
-fn burst_with_deaths(key: &str, commands: &str, all: usize) {
-    let Some(redis) = Redis::start() else { return };
-    let tidegate = start(&redis, key, "process", 3);
-    redis.pipe(commands);
+#[test]
+fn a_consumer_of_nats_is_worked_off() {
+    let (Some(redis), Some(nats)) = (Redis::start(), Nats::start()) else { return };
+    nats.stream("JOBS");
+    let jobs = format!("nats: {{ url: \"{}\", stream: JOBS, consumer: workers }}", nats.url());
+    let tidegate = start(&redis, &jobs, "thread", 2);
+    nats.publish("JOBS.new", BODIES.map(str::to_owned));
+    each_is_settled(&tidegate, &redis);
+    let dead = nats.ask("STREAM.INFO.JOBS_workers_dead", &serde_json::Value::Null);
+    assert_eq!(dead["state"]["messages"], 2, "{dead}");
+}
+
+#[test]
+fn a_queue_of_rabbitmq_is_worked_off() {
+    let (Some(redis), Some(rabbitmq)) = (Redis::start(), Rabbitmq::start()) else { return };
+    rabbitmq.queue("jobs");
+    let jobs = format!("rabbitmq: {{ url: \"{}\", queue: jobs }}", rabbitmq.url());
+    let tidegate = start(&redis, &jobs, "process", 2);
+    let bodies: Vec<_> = BODIES.iter().map(|body| format!("<<\"{body}\">>")).collect();
+    rabbitmq.publish("jobs", &format!("[{}]", bodies.join(", ")));
+    each_is_settled(&tidegate, &redis);
+    assert_eq!((rabbitmq.depth("jobs"), rabbitmq.depth("jobs.dead")), (Some(0), Some(2)));
+}
+
+/// Kills instances while `all` messages are worked off.
+fn burst_with_deaths(redis: &Redis, jobs: &str, all: u64, push: impl FnOnce()) {
+    let tidegate = start(redis, jobs, "process", 3);
+    push();
     let mut killed = BTreeSet::new();
     eventually(PATIENCE, "three died at work", || {
         // The moment matters: one that has messages in its hands.
@@ -135,32 +161,53 @@ fn burst_with_deaths(key: &str, commands: &str, all: usize) {
         }
         killed.len() == 3
     });
-    eventually(PATIENCE * 2, "every message is worked on", || {
-        redis.number(&["HLEN", "worked"]) == all as u64
-    });
+    eventually(PATIENCE * 2, "every message is worked on", || redis.number(&["HLEN", "worked"]) == all);
     eventually(PATIENCE * 2, "the fleet is at rest", || empty(&tidegate));
     let counts = redis.cli(&["HVALS", "worked"]);
     let again = counts.lines().filter(|count| *count != "1").count();
-    // What three instances had in their hands, of which eight each are worked on at once.
+    // What three instances had in their hands: eight each worked on, and as many waiting to be settled.
     assert!(again <= 3 * 2 * 8, "{again} messages were worked on more than once");
     assert_eq!(count(&tidegate, "dead"), 0);
     assert!(instances(&tidegate, "ready").is_empty());
 }
 
+const BURST: u64 = 3_000;
+
+fn commands(command: &str) -> String {
+    (0..BURST).fold(String::new(), |mut text, number| {
+        let _ = writeln!(text, "{command} m{number}");
+        text
+    })
+}
+
 #[test]
 fn a_list_loses_nothing_with_the_instances_that_die() {
-    let commands = (0..3_000).fold(String::new(), |mut text, number| {
-        let _ = writeln!(text, "LPUSH jobs m{number}");
-        text
-    });
-    burst_with_deaths("list: jobs", &commands, 3_000);
+    let Some(redis) = Redis::start() else { return };
+    let jobs = in_redis(&redis, "list: jobs");
+    burst_with_deaths(&redis, &jobs, BURST, || redis.pipe(&commands("LPUSH jobs")));
 }
 
 #[test]
 fn a_stream_loses_nothing_with_the_instances_that_die() {
-    let commands = (0..3_000).fold(String::new(), |mut text, number| {
-        let _ = writeln!(text, "XADD jobs * body m{number}");
-        text
-    });
-    burst_with_deaths("stream: jobs, group: workers", &commands, 3_000);
+    let Some(redis) = Redis::start() else { return };
+    let jobs = in_redis(&redis, "stream: jobs, group: workers");
+    burst_with_deaths(&redis, &jobs, BURST, || redis.pipe(&commands("XADD jobs * body")));
+}
+
+#[test]
+fn a_stream_of_nats_loses_nothing_with_the_instances_that_die() {
+    let (Some(redis), Some(nats)) = (Redis::start(), Nats::start()) else { return };
+    nats.stream("JOBS");
+    let jobs = format!("nats: {{ url: \"{}\", stream: JOBS, consumer: workers }}", nats.url());
+    let push = || nats.publish("JOBS.new", (0..BURST).map(|number| format!("m{number}")));
+    burst_with_deaths(&redis, &jobs, BURST, push);
+}
+
+#[test]
+fn a_queue_of_rabbitmq_loses_nothing_with_the_instances_that_die() {
+    let (Some(redis), Some(rabbitmq)) = (Redis::start(), Rabbitmq::start()) else { return };
+    rabbitmq.queue("jobs");
+    let jobs = format!("rabbitmq: {{ url: \"{}\", queue: jobs }}", rabbitmq.url());
+    let bodies = format!("[<<\"m\", (integer_to_binary(N))/binary>> || N <- lists:seq(1, {BURST})]");
+    burst_with_deaths(&redis, &jobs, BURST, || rabbitmq.publish("jobs", &bodies));
 }
