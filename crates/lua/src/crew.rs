@@ -24,6 +24,10 @@ pub(crate) struct Crew {
     /// Children that the running thread is about to wait for.
     awaited: Vec<Ticket>,
     alive: usize,
+    /// Begins if the client goes away; nobody waits for it.
+    dormant: Option<(Ticket, Thread)>,
+    /// There is or was one.
+    is_watched: bool,
     /// What the entry thread ended with.
     pub(crate) verdict: Verdict,
 }
@@ -66,6 +70,8 @@ impl Crew {
             orders: VecDeque::new(),
             awaited: Vec::new(),
             alive: 1,
+            dormant: None,
+            is_watched: false,
             verdict: Verdict::Continue,
         }
     }
@@ -109,6 +115,26 @@ impl Crew {
     pub(crate) fn add(&mut self, ticket: Ticket, thread: Thread) {
         self.members.push(Member { ticket, thread, stand: Stand::Ready, awaited_by: None });
         self.alive += 1;
+    }
+
+    pub(crate) const fn is_watched(&self) -> bool {
+        self.is_watched
+    }
+
+    /// A thread that begins if the client goes away.
+    pub(crate) fn keep(&mut self, ticket: Ticket, thread: Thread) {
+        self.dormant = Some((ticket, thread));
+        self.is_watched = true;
+    }
+
+    /// The client has gone away. Answers whether there is a thread that begins with that.
+    pub(crate) fn wake(&mut self) -> bool {
+        let Some((ticket, thread)) = self.dormant.take() else { return false };
+        let place = self.members.partition_point(|member| member.ticket < ticket);
+        self.members.insert(place, Member { ticket, thread, stand: Stand::Ready, awaited_by: None });
+        self.alive += 1;
+        self.post(ticket, 0);
+        true
     }
 
     /// Takes the next thread that can go on, with the number of arguments on its stack.

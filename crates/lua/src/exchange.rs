@@ -120,6 +120,11 @@ pub trait Exchange {
         AnswerEnd::Open
     }
 
+    /// Whether somebody looks if the client goes away while a script waits.
+    fn is_watched(&self) -> bool {
+        false
+    }
+
     /// Peer address of the client's connection.
     fn client(&self) -> SocketAddr;
 

@@ -105,6 +105,8 @@ pub(crate) enum Pending {
     Capture(Op),
     /// A light thread with this ticket begins; it and its arguments are yielded.
     Spawn(Ticket),
+    /// A thread with this ticket begins if the client goes away; it is yielded.
+    Watch(Ticket),
     /// Waits for the children that it said it expects.
     Join,
     /// Wants the results of a child that has ended.

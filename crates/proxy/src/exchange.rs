@@ -43,6 +43,8 @@ pub(crate) struct Exchange {
     pub(crate) is_internal: bool,
     /// What is written is held back until its length is known; that many bytes of it.
     buffering: Option<usize>,
+    /// A client that goes away ends the Lua that runs for it, or is told to it.
+    pub(crate) is_watched: bool,
     /// The connection is Lua's.
     pub(crate) is_raw: bool,
     /// Lua has ended the answer.
@@ -126,6 +128,7 @@ impl Exchange {
             body_memory: 0,
             is_internal: false,
             buffering: None,
+            is_watched: false,
             is_raw: false,
             is_ended: false,
             written: Vec::new(),
@@ -221,6 +224,7 @@ impl Exchange {
     pub(crate) fn enter(&mut self, route: &Route) {
         self.route = Some(route.name.clone());
         self.filtered = route.body_filter.is_some();
+        self.is_watched = route.check_client_abort;
         self.default_type.clone_from(&route.default_type);
         if let Some(regex) = &route.regex {
             self.capture(regex);
@@ -570,6 +574,10 @@ impl tidegate_lua::Exchange for Exchange {
         let failed = |_| format!("open() \"{}\" failed", String::from_utf8_lossy(path));
         self.replace_body(Body::File(Rc::new(Spool::of(path, clean).map_err(failed)?)));
         Ok(())
+    }
+
+    fn is_watched(&self) -> bool {
+        self.is_watched
     }
 
     fn client(&self) -> SocketAddr {

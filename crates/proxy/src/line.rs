@@ -52,6 +52,8 @@ pub(crate) struct Line {
     awaits_continue: bool,
     /// What Lua has still to receive of the body it reads by itself, and how much that was when last looked at.
     lent: Option<(Rc<Cell<u64>>, u64)>,
+    /// What has been read of a body that Lua waits for. Whoever reads may be given up and begin again.
+    intake: Option<Intake>,
     /// How Lua's answer is written, once it has been begun.
     lua_writer: Option<Writer>,
 }
@@ -67,6 +69,7 @@ impl Line {
             back: worker.deadlines.deadline(),
             awaits_continue: false,
             lent: None,
+            intake: None,
             lua_writer: None,
             worker,
             stream,
@@ -78,6 +81,7 @@ impl Line {
         self.reader = Reader::new(request.framing, limits.body_bytes);
         self.awaits_continue = request.expects_continue;
         self.lent = None;
+        self.intake = None;
         self.lua_writer = None;
     }
 
@@ -147,16 +151,17 @@ impl Line {
             return Err(Error::RequestBody(body::Error::TooLarge));
         }
         self.send_continue(&site.snapshot.timeouts).await?;
-        let mut intake = Intake::new(limits.client_body_buffer);
+        self.intake.get_or_insert_with(|| Intake::new(limits.client_body_buffer));
         loop {
+            let Some(intake) = &mut self.intake else { break };
             if let Some(buffer) = &mut self.input {
                 self.reader.take(buffer, |data| intake.take(data)).map_err(Error::RequestBody)?;
-                self.release_input();
             }
             if intake.len() > most {
                 return Err(Error::RequestBody(body::Error::TooLarge));
             }
             intake.settle().await.map_err(Error::Spool)?;
+            self.release_input();
             if self.reader.is_done() {
                 break;
             }
@@ -165,7 +170,10 @@ impl Line {
                 return Err(Error::RequestBody(body::Error::Truncated));
             }
         }
-        exchange.body = Some(intake.finish().await.map_err(Error::Spool)?);
+        if let Some(intake) = &mut self.intake {
+            exchange.body = Some(intake.finish().await.map_err(Error::Spool)?);
+        }
+        self.intake = None;
         Ok(Reply::Done)
     }
 

@@ -1,7 +1,8 @@
 //! Runs Lua phases: starts the code, performs what it waits for, resumes it.
 //!
 //! A run that waits for one thing at a time awaits just that. One with light threads waits for many: what needs neither
-//! the request nor its client runs as local tasks, while what does is done one after the other.
+//! the request nor its client runs as local tasks, while what does is done one after the other: only the reading of a body
+//! lets others go on meanwhile.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -29,7 +30,7 @@ pub(crate) enum Demand {
 }
 
 /// Runs `handler` to its end. What it waits for, other than time, `perform` does. Where the route says so, a client that
-/// goes away ends it.
+/// goes away ends it, unless it has a function for that.
 pub(crate) async fn run(
     worker: &Worker,
     route: &Route,
@@ -38,7 +39,7 @@ pub(crate) async fn run(
     exchange: &mut Exchange,
     mut perform: impl AsyncFnMut(&mut Exchange, Demand) -> Result<Reply, Error>,
 ) -> Result<Verdict, Error> {
-    let watches = route.check_client_abort && MAY_BE_ABORTED.contains(&phase);
+    let may_be_aborted = MAY_BE_ABORTED.contains(&phase);
     let mut step = worker.vm.start(handler, phase, exchange);
     let mut waits = None;
     loop {
@@ -48,35 +49,52 @@ pub(crate) async fn run(
                 route.series.shard(worker.index).lua_error();
                 worker.log.failure(route, phase, exchange, &error);
                 return Err(match error.why_unloaded() {
-                    Some(why) if MAY_BE_ABORTED.contains(&phase) => Error::Unloaded(why),
+                    Some(why) if may_be_aborted => Error::Unloaded(why),
                     _ => Error::Lua,
                 });
             }
             Step::Wait(mut task) => {
-                let (ticket, reply) = match task.sole_op() {
-                    Some(Op::Sleep(span)) if !watches => (Ticket::ENTRY, sleep(span).await),
-                    Some(Op::Detached(work)) if !watches => (Ticket::ENTRY, work.await),
+                let watches = may_be_aborted && exchange.is_watched;
+                let next = match task.sole_op() {
+                    Some(Op::Sleep(span)) if !watches => Some((Ticket::ENTRY, sleep(span).await)),
+                    Some(Op::Detached(work)) if !watches => Some((Ticket::ENTRY, work.await)),
                     Some(Op::Sleep(span)) => {
-                        (Ticket::ENTRY, unless_gone(worker, exchange, &mut perform, sleep(span)).await?)
+                        let slept = unless_gone(exchange, &mut perform, sleep(span)).await;
+                        slept.map(|reply| (Ticket::ENTRY, reply))
                     }
                     Some(Op::Detached(work)) => {
-                        (Ticket::ENTRY, unless_gone(worker, exchange, &mut perform, work).await?)
+                        let done = unless_gone(exchange, &mut perform, work).await;
+                        done.map(|reply| (Ticket::ENTRY, reply))
                     }
-                    Some(op) => (Ticket::ENTRY, perform(exchange, Demand::Perform(op)).await?),
+                    Some(op) => Some((Ticket::ENTRY, perform(exchange, Demand::Perform(op)).await?)),
                     None => {
                         let waits = waits.get_or_insert_with(Waits::default);
                         waits.follow(&mut task);
-                        if let Some((ticket, op)) = waits.bound.pop_front() {
-                            (ticket, perform(exchange, Demand::Perform(op)).await?)
-                        } else if watches {
-                            unless_gone(worker, exchange, &mut perform, waits.next()).await??
-                        } else {
-                            waits.next().await?
+                        match waits.bound.pop_front() {
+                            // What is read of it so far is kept, so others may go on meanwhile.
+                            Some((ticket, Op::ReadBody)) if !waits.tasks.is_empty() => tokio::select! {
+                                biased;
+                                read = perform(exchange, Demand::Perform(Op::ReadBody)) => Some((ticket, read?)),
+                                other = waits.next() => {
+                                    waits.bound.push_front((ticket, Op::ReadBody));
+                                    Some(other?)
+                                }
+                            },
+                            Some((ticket, op)) => Some((ticket, perform(exchange, Demand::Perform(op)).await?)),
+                            None if watches => unless_gone(exchange, &mut perform, waits.next()).await.transpose()?,
+                            None => Some(waits.next().await?),
                         }
                     }
                 };
                 worker.set_lua_clock(Instant::now());
-                step = worker.vm.resume(task, ticket, &reply, exchange);
+                step = match next {
+                    Some((ticket, reply)) => worker.vm.resume(task, ticket, &reply, exchange),
+                    None => {
+                        tell_of_departure(worker, exchange);
+                        exchange.is_watched = false;
+                        worker.vm.abort(task, exchange).map_err(|_| Error::ClientGone)?
+                    }
+                };
             }
         }
     }
@@ -86,23 +104,24 @@ pub(crate) async fn run(
 const MAY_BE_ABORTED: [Phase; 5] =
     [Phase::ServerRewrite, Phase::Rewrite, Phase::Access, Phase::Precontent, Phase::Content];
 
-/// Waits for `work`, as long as the client is there to get something of it.
+/// Waits for `work`, as long as the client is there to get something of it; `None`: it has gone.
 async fn unless_gone<T>(
-    worker: &Worker,
     exchange: &mut Exchange,
     perform: &mut impl AsyncFnMut(&mut Exchange, Demand) -> Result<Reply, Error>,
     work: impl Future<Output = T>,
-) -> Result<T, Error> {
+) -> Option<T> {
     tokio::select! {
         biased;
-        done = work => return Ok(done),
-        _ = perform(exchange, Demand::Watch) => {}
+        done = work => Some(done),
+        _ = perform(exchange, Demand::Watch) => None,
     }
+}
+
+fn tell_of_departure(worker: &Worker, exchange: &Exchange) {
     if worker.log.level >= Level::Info {
         let text = "client prematurely closed connection";
         worker.log.write(&Line { level: Level::Info, text, phase: None, exchange: Some(exchange) });
     }
-    Err(Error::ClientGone)
 }
 
 /// The same in a phase in which there is nothing to read from or to write to the client.

@@ -10,7 +10,7 @@ use std::{
     rc::Rc,
 };
 
-use tokio::task::spawn_blocking;
+use tokio::task::{JoinHandle, spawn_blocking};
 
 /// Bytes that are read from a file at once.
 const CHUNK: usize = 64 << 10;
@@ -98,54 +98,71 @@ impl Drop for Spool {
     }
 }
 
-/// A body on its way in: what is more than `memory` bytes goes to a file.
+/// A body on its way in: what is more than `memory` bytes goes to a file. Whoever waits for it may be given up: nothing is
+/// lost with that.
 #[derive(Debug)]
 pub(crate) struct Intake {
     memory: usize,
     held: Vec<u8>,
+    length: u64,
     file: Option<(File, Spool)>,
+    /// Has the file meanwhile.
+    writing: Option<JoinHandle<io::Result<(File, Spool)>>>,
 }
 
 impl Intake {
     pub(crate) const fn new(memory: usize) -> Self {
-        Self { memory, held: Vec::new(), file: None }
+        Self { memory, held: Vec::new(), length: 0, file: None, writing: None }
     }
 
     pub(crate) fn take(&mut self, data: &[u8]) {
+        self.length += data.len() as u64;
         self.held.extend_from_slice(data);
     }
 
-    pub(crate) fn len(&self) -> u64 {
-        self.file.as_ref().map_or(0, |(_, spool)| spool.length) + self.held.len() as u64
+    pub(crate) const fn len(&self) -> u64 {
+        self.length
     }
 
     /// Writes what is held to the file if that is too much. To be called after some was taken.
     pub(crate) async fn settle(&mut self) -> io::Result<()> {
+        self.written().await?;
         if self.held.len() > self.memory || (self.file.is_some() && self.held.len() >= CHUNK) {
-            self.spill().await?;
+            self.write();
+            self.written().await?;
         }
         Ok(())
     }
 
-    async fn spill(&mut self) -> io::Result<()> {
+    fn write(&mut self) {
         let (held, file) = (std::mem::take(&mut self.held), self.file.take());
-        let written = spawn_blocking(move || {
+        self.writing = Some(spawn_blocking(move || {
             let (mut file, mut spool) = file.map_or_else(Spool::create, Ok)?;
             file.write_all(&held)?;
             spool.length += held.len() as u64;
-            Ok::<_, io::Error>((file, spool))
-        });
-        self.file = Some(written.await.map_err(io::Error::other)??);
+            Ok((file, spool))
+        }));
+    }
+
+    /// Waits until what is being written has been.
+    async fn written(&mut self) -> io::Result<()> {
+        let Some(writing) = &mut self.writing else { return Ok(()) };
+        let written = writing.await;
+        self.writing = None;
+        self.file = Some(written.map_err(io::Error::other)??);
         Ok(())
     }
 
-    pub(crate) async fn finish(mut self) -> io::Result<Body> {
+    /// The body, once; it has been taken whole.
+    pub(crate) async fn finish(&mut self) -> io::Result<Body> {
+        self.written().await?;
         if self.file.is_some() && !self.held.is_empty() {
-            self.spill().await?;
+            self.write();
+            self.written().await?;
         }
-        Ok(match self.file {
+        Ok(match self.file.take() {
             Some((_, spool)) => Body::File(Rc::new(spool)),
-            None => Body::Memory(self.held),
+            None => Body::Memory(std::mem::take(&mut self.held)),
         })
     }
 }

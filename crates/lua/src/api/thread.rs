@@ -13,9 +13,14 @@ const ZOMBIE: i32 = 1;
 const GONE: i32 = 2;
 const CAPTURES: i32 = 3;
 
+/// Why there is nothing that begins when the client goes away.
+const UNWATCHED: i32 = 1;
+const DUPLICATE: i32 = 2;
+
 pub(super) fn exports() -> Vec<Export> {
     vec![
         Export::new("thread_spawn", thread_spawn as extern "C" fn(_) -> _),
+        Export::new("thread_watch", thread_watch as extern "C" fn(_) -> _),
         Export::new("thread_state", thread_state as extern "C" fn(_, _) -> _),
         Export::new("thread_expect", thread_expect as extern "C" fn(_, _, _) -> _),
         Export::new("thread_join", thread_join as extern "C" fn(_) -> _),
@@ -35,6 +40,19 @@ extern "C" fn thread_spawn(host: HostPtr) -> i32 {
         OK => number,
         refused => refused,
     }
+}
+
+/// As `thread_spawn`, for a thread that begins if the client goes away.
+extern "C" fn thread_watch(host: HostPtr) -> i32 {
+    let host = host.get();
+    if host.with(|exchange| exchange.is_watched()) != Some(true) {
+        return UNWATCHED;
+    }
+    if host.crew.borrow().as_ref().is_some_and(|crew| crew.is_watched()) {
+        return DUPLICATE;
+    }
+    let Some(ticket) = host.new_ticket() else { return MISSING };
+    host.will_yield_for(Pending::Watch(ticket))
 }
 
 const fn code(state: State) -> i32 {

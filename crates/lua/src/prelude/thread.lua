@@ -7,6 +7,7 @@ local kit = ...
 local C = kit.C
 
 local block, host, token, waiting, disabled = kit.block, kit.host, kit.token, kit.waiting, kit.disabled
+local thread_watch = C.thread_watch
 local thread_spawn, thread_state, thread_expect = C.thread_spawn, C.thread_state, C.thread_expect
 local thread_join, thread_collect, thread_kill = C.thread_join, C.thread_collect, C.thread_kill
 local create, raw_yield = coroutine.create, coroutine.yield
@@ -46,6 +47,28 @@ function thread.spawn(body, ...)
     waiting[co] = true
     raw_yield(token, co, ...)
     return co
+end
+
+local CLIENTS = kit.phases("rewrite access precontent content")
+local refusals = { "lua_check_client_abort is off", "duplicate call" }
+
+-- Has `body` run once the client has gone away. The request then only ends when that says so, or when all else does.
+function kit.ngx.on_abort(body)
+    local phase = block.phase
+    if band(phase, CLIENTS) == 0 then
+        return disabled(phase)
+    end
+    if type(body) ~= "function" then
+        error("bad argument #1 to 'on_abort' (Lua function expected)", 2)
+    end
+    local co = create(body)
+    local code = thread_watch(host)
+    if code ~= 0 then
+        return nil, refusals[code] or "no memory"
+    end
+    waiting[co] = true
+    raw_yield(token, co)
+    return 1
 end
 
 function thread.wait(...)

@@ -46,6 +46,21 @@ impl Vm {
         self.go_on(task, ticket, reply, Scene::Alone(state))
     }
 
+    /// The client has gone away: goes on with the function that the run has for that. Gives the task back if it has none.
+    pub fn abort(&self, task: Task, exchange: &mut dyn Exchange) -> Result<Step, Task> {
+        if self.running.get() || !task.belongs_to(&self.host.retired) {
+            return Err(task);
+        }
+        let Task { run, phase } = task;
+        let Run::Crew(mut crew) = run else { return Err(Task { run, phase }) };
+        if !crew.wake() {
+            return Err(Task { run: Run::Crew(crew), phase });
+        }
+        self.sweep();
+        self.host.crew.replace(Some(crew));
+        Ok(self.within(phase, Scene::Request(exchange), |vm| vm.run_crew(phase)))
+    }
+
     fn begin(&self, handler: &Handler, phase: Phase, scene: Scene<'_>) -> Step {
         if self.running.get() || !handler.belongs_to(&self.host.retired) {
             return misuse();
@@ -235,10 +250,13 @@ impl Vm {
                 return Outcome::Failed(thread);
             }
             let meaning = if self.yielded_to_host(thread.state) { pending } else { None };
-            if let Some(Pending::Spawn(ticket)) = meaning {
+            if let Some(Pending::Spawn(ticket) | Pending::Watch(ticket)) = meaning {
                 let state = thread.state;
                 self.host.crew.replace(Some(Box::new(Crew::new(thread))));
-                self.spawn(Ticket::ENTRY, state, ticket);
+                match meaning {
+                    Some(Pending::Watch(_)) => self.keep(Ticket::ENTRY, state, ticket),
+                    _ => self.spawn(Ticket::ENTRY, state, ticket),
+                }
                 return self.run_crew(phase);
             }
             // SAFETY: the thread has just yielded; all of its visible stack are values that nobody wants.
@@ -285,6 +303,10 @@ impl Vm {
         let meaning = if self.yielded_to_host(state) { pending } else { None };
         if let Some(Pending::Spawn(child)) = meaning {
             self.spawn(ticket, state, child);
+            return None;
+        }
+        if let Some(Pending::Watch(child)) = meaning {
+            self.keep(ticket, state, child);
             return None;
         }
         // SAFETY: as above; nobody wants what it yielded.
@@ -352,6 +374,25 @@ impl Vm {
             crew.add(ticket, thread);
             crew.post(parent, 0);
             crew.post_next(ticket, arguments);
+        });
+    }
+
+    /// Keeps the coroutine that the thread yielded after the token for when the client goes away.
+    fn keep(&self, parent: Ticket, state: *mut ffi::lua_State, ticket: Ticket) {
+        // SAFETY: the thread has just yielded these values, so they are all of its visible stack. The coroutine is new:
+        // only its function is on its stack. The reference keeps it alive.
+        let thread = unsafe {
+            let child = ffi::lua_tothread(state, 2);
+            ffi::lua_settop(state, 2);
+            let number = ffi::luaL_ref(state, ffi::LUA_REGISTRYINDEX);
+            ffi::lua_settop(state, 0);
+            (!child.is_null()).then(|| Thread::new(child, number, &self.host.retired))
+        };
+        self.with_crew(|crew| {
+            if let Some(thread) = thread {
+                crew.keep(ticket, thread);
+            }
+            crew.post_next(parent, 0);
         });
     }
 

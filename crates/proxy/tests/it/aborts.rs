@@ -66,3 +66,37 @@ fn by_default_nobody_looks() {
     leave(&running);
     becomes(&running, "11200");
 }
+
+#[test]
+fn a_function_can_be_called_for_a_client_that_leaves() {
+    let count = "ngx.on_abort(function() ngx.shared.seen:incr('ended', 10, 0)";
+    for (wait, seen) in [
+        // The request goes on…
+        (format!("{count} go:post() end) assert(go:wait(3600))"), "1 11 200"),
+        // … unless the function ends it.
+        (format!("{count} ngx.exit(499) end) ngx.sleep(3600)"), "1 10 499"),
+        // It is one of the light threads.
+        (format!("ngx.thread.spawn(ngx.sleep, 0) {count} ngx.sleep(0) go:post() end) assert(go:wait(3600))"), "1 11 200"),
+    ] {
+        let running = start(true, &format!("local go = require('ngx.semaphore').new() {wait}"));
+        leave(&running);
+        becomes(&running, &seen.replace(' ', ""));
+    }
+}
+
+#[test]
+fn nothing_is_called_for_a_client_that_stays() {
+    let running = start(true, "assert(ngx.on_abort(function() ngx.exit(499) end)) ngx.sleep(0.001)");
+    assert_eq!(http::get(running.addr(), "/waits").text(), "answer\n");
+}
+
+#[test]
+fn who_cannot_be_called_is_told_why() {
+    let say = |call: &str| format!("ngx.say(select(2, {call})) ngx.exit(200)");
+    let running = start(false, &say("ngx.on_abort(print)"));
+    assert_eq!(http::get(running.addr(), "/waits").text(), "lua_check_client_abort is off\n");
+    let running = start(true, &format!("ngx.on_abort(print) {}", say("ngx.on_abort(print)")));
+    assert_eq!(http::get(running.addr(), "/waits").text(), "duplicate call\n");
+    let running = start(true, &say("pcall(ngx.on_abort, 3)"));
+    assert!(http::get(running.addr(), "/waits").text().starts_with("bad argument #1 to 'on_abort'"));
+}
