@@ -129,7 +129,7 @@ record! {
         /// Head of a request, request line included: 431 beyond.
         header_bytes: Size<KIB, MIB> = default("32KiB"),
         /// Header fields of a message: 431 beyond.
-        header_count: Count<1, 512> = default("100"),
+        header_count: Count<1, 1024> = default("100"),
         /// Request target: 414 beyond.
         uri_bytes: Size<256, MIB> = default("8KiB"),
         /// Body of a request: 413 beyond.

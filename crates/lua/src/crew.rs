@@ -43,12 +43,21 @@ struct Member {
 enum Stand {
     /// It runs or is about to.
     Ready,
-    /// For an operation, or `captures`: for subrequests, which nothing may cut off.
-    Waiting { captures: bool },
+    /// For an operation.
+    Waiting(Wait),
     /// For one of these children.
     Joining(Vec<Ticket>),
     /// It has ended, well or not, with its results on its stack.
     Ended(bool),
+}
+
+/// What for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wait {
+    Sleep,
+    /// Subrequests, which nothing may cut off.
+    Captures,
+    Other,
 }
 
 /// How a thread that a script asks about is.
@@ -99,12 +108,12 @@ impl Crew {
 
     /// Somebody waits for something that the driver of the run has been or will be told.
     pub(crate) fn is_waiting(&self) -> bool {
-        self.members.iter().any(|member| matches!(member.stand, Stand::Waiting { .. }))
+        self.members.iter().any(|member| matches!(member.stand, Stand::Waiting(_)))
     }
 
     /// Somebody waits for subrequests.
     pub(crate) fn captures(&self) -> bool {
-        self.members.iter().any(|member| matches!(member.stand, Stand::Waiting { captures: true }))
+        self.members.iter().any(|member| matches!(member.stand, Stand::Waiting(Wait::Captures)))
     }
 
     pub(crate) fn order(&mut self) -> Option<Order> {
@@ -157,16 +166,16 @@ impl Crew {
         self.ready.push_front((ticket, arguments));
     }
 
-    pub(crate) fn wait(&mut self, ticket: Ticket, op: Op, captures: bool) {
+    pub(crate) fn wait(&mut self, ticket: Ticket, op: Op, wait: Wait) {
         if let Some(member) = self.member(ticket) {
-            member.stand = Stand::Waiting { captures };
+            member.stand = Stand::Waiting(wait);
             self.orders.push_back(Order::Begin(ticket, op));
         }
     }
 
     /// The operation of a thread is done: its stack, if it still waits.
     pub(crate) fn take_up(&mut self, ticket: Ticket) -> Option<*mut lua_State> {
-        let member = self.member(ticket).filter(|member| matches!(member.stand, Stand::Waiting { .. }))?;
+        let member = self.member(ticket).filter(|member| matches!(member.stand, Stand::Waiting(_)))?;
         member.stand = Stand::Ready;
         Some(member.thread.state)
     }
@@ -220,11 +229,22 @@ impl Crew {
         Some((self.members.remove(place).thread, well))
     }
 
+    /// Whether a thread sleeps.
+    pub(crate) fn sleeps(&self, ticket: Ticket) -> bool {
+        let stand = self.place(ticket).map(|place| &self.members[place].stand);
+        matches!(stand, Some(Stand::Waiting(Wait::Sleep)))
+    }
+
+    /// How many threads sleep.
+    pub(crate) fn sleepers(&self) -> usize {
+        self.members.iter().filter(|member| matches!(member.stand, Stand::Waiting(Wait::Sleep))).count()
+    }
+
     pub(crate) fn state(&self, ticket: Ticket) -> State {
         match self.place(ticket).map(|place| &self.members[place].stand) {
             None => State::Gone,
             Some(Stand::Ended(_)) => State::Zombie,
-            Some(Stand::Waiting { captures: true }) => State::Captures,
+            Some(Stand::Waiting(Wait::Captures)) => State::Captures,
             Some(_) => State::Alive,
         }
     }
@@ -238,7 +258,7 @@ impl Crew {
         if state == State::Alive {
             self.alive -= 1;
         }
-        if matches!(member.stand, Stand::Waiting { .. }) {
+        if matches!(member.stand, Stand::Waiting(_)) {
             let begins = |order: &Order| matches!(order, Order::Begin(of, _) if *of == ticket);
             match self.orders.iter().position(begins) {
                 Some(place) => *unbegun = self.orders.remove(place),

@@ -296,6 +296,13 @@ impl Host {
         }
     }
 
+    /// Somebody who sleeps is not going to be woken: in words that OpenResty's users look for.
+    pub(crate) fn tell_of_sleep(&self) {
+        if self.block.log_level.get() >= Level::Debug as i32 {
+            self.log(Level::Debug, "lua clean up the timer for pending ngx.sleep");
+        }
+    }
+
     /// Points the block's `bytes` at a slice that outlives the call.
     pub(crate) fn give(&self, bytes: &[u8]) -> i32 {
         let Ok(length) = i32::try_from(bytes.len()) else { return MISSING };

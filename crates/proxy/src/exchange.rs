@@ -336,7 +336,8 @@ impl tidegate_lua::Exchange for Exchange {
 
     fn set_header(&mut self, name: &[u8], values: &[&[u8]]) -> Result<(), InvalidHeader> {
         self.request.fields.set(name, values)?;
-        if name.eq_ignore_ascii_case(b"host") {
+        // Who was asked for stays known when the header is taken away.
+        if name.eq_ignore_ascii_case(b"host") && !values.is_empty() {
             self.request.find_host();
         }
         Ok(())

@@ -152,8 +152,7 @@ impl Line {
         }
         self.send_continue(&site.snapshot.timeouts).await?;
         self.intake.get_or_insert_with(|| Intake::new(limits.client_body_buffer));
-        loop {
-            let Some(intake) = &mut self.intake else { break };
+        while let Some(intake) = &mut self.intake {
             if let Some(buffer) = &mut self.input {
                 self.reader.take(buffer, |data| intake.take(data)).map_err(Error::RequestBody)?;
             }

@@ -70,30 +70,16 @@ pub(crate) async fn run(
                     None => {
                         let waits = waits.get_or_insert_with(Waits::default);
                         waits.follow(&mut task);
-                        match waits.bound.pop_front() {
-                            // What is read of it so far is kept, so others may go on meanwhile.
-                            Some((ticket, Op::ReadBody)) if !waits.tasks.is_empty() => tokio::select! {
-                                biased;
-                                read = perform(exchange, Demand::Perform(Op::ReadBody)) => Some((ticket, read?)),
-                                other = waits.next() => {
-                                    waits.bound.push_front((ticket, Op::ReadBody));
-                                    Some(other?)
-                                }
-                            },
-                            Some((ticket, op)) => Some((ticket, perform(exchange, Demand::Perform(op)).await?)),
-                            None if watches => unless_gone(exchange, &mut perform, waits.next()).await.transpose()?,
-                            None => Some(waits.next().await?),
-                        }
+                        first_done(waits, exchange, &mut perform, watches).await?
                     }
                 };
                 worker.set_lua_clock(Instant::now());
-                step = match next {
-                    Some((ticket, reply)) => worker.vm.resume(task, ticket, &reply, exchange),
-                    None => {
-                        tell_of_departure(worker, exchange);
-                        exchange.is_watched = false;
-                        worker.vm.abort(task, exchange).map_err(|_| Error::ClientGone)?
-                    }
+                step = if let Some((ticket, reply)) = next {
+                    worker.vm.resume(task, ticket, &reply, exchange)
+                } else {
+                    tell_of_departure(worker, exchange);
+                    exchange.is_watched = false;
+                    worker.vm.abort(task, exchange).map_err(|_| Error::ClientGone)?
                 };
             }
         }
@@ -103,6 +89,51 @@ pub(crate) async fn run(
 /// Phases in which nginx looks whether the client is still there.
 const MAY_BE_ABORTED: [Phase; 5] =
     [Phase::ServerRewrite, Phase::Rewrite, Phase::Access, Phase::Precontent, Phase::Content];
+
+/// Waits for the first to be done of what light threads wait for; `None`: the client has gone.
+async fn first_done(
+    waits: &mut Waits,
+    exchange: &mut Exchange,
+    perform: &mut impl AsyncFnMut(&mut Exchange, Demand) -> Result<Reply, Error>,
+    watches: bool,
+) -> Result<Option<(Ticket, Reply)>, Error> {
+    let Some((ticket, op)) = waits.bound.pop_front() else {
+        return if watches {
+            unless_gone(exchange, perform, waits.next()).await.transpose()
+        } else {
+            waits.next().await.map(Some)
+        };
+    };
+    if !matches!(op, Op::ReadBody) {
+        return Ok(Some((ticket, perform(exchange, Demand::Perform(op)).await?)));
+    }
+    // What is read of it so far is kept, so others may go on until all of it is there.
+    let other = waits.bound.iter().position(|(_, op)| !matches!(op, Op::ReadBody));
+    if other.is_none() && waits.tasks.is_empty() {
+        return Ok(Some((ticket, perform(exchange, Demand::Perform(op)).await?)));
+    }
+    let next = async {
+        match other {
+            Some(_) => Ok(None),
+            None => waits.next().await.map(Some),
+        }
+    };
+    let next = tokio::select! {
+        biased;
+        read = perform(exchange, Demand::Perform(Op::ReadBody)) => return Ok(Some((ticket, read?))),
+        next = next => next?,
+    };
+    let other = other.and_then(|at| waits.bound.remove(at));
+    waits.bound.push_front((ticket, op));
+    match other {
+        None => Ok(next),
+        Some((ticket, Op::Socket { .. })) => {
+            let refusal = "pending request body reading in some other thread";
+            Ok(Some((ticket, Reply::Failed(refusal.into()))))
+        }
+        Some((ticket, op)) => Ok(Some((ticket, perform(exchange, Demand::Perform(op)).await?))),
+    }
+}
 
 /// Waits for `work`, as long as the client is there to get something of it; `None`: it has gone.
 async fn unless_gone<T>(

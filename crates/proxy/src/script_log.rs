@@ -102,7 +102,10 @@ fn failure(phase: Phase, error: &ScriptError) -> String {
         | Phase::SslClientHello
         | Phase::SslSessionFetch
         | Phase::Timer => {
-            let trace = error.traceback().replacen("stack traceback:", "stack traceback:\ncoroutine 0:", 1);
+            let mut trace = error.traceback().to_owned();
+            if !trace.starts_with("stack traceback:\ncoroutine 0:") {
+                trace = trace.replacen("stack traceback:", "stack traceback:\ncoroutine 0:", 1);
+            }
             format!("lua entry thread aborted: runtime error: {message}\n{trace}")
         }
         Phase::InitWorker | Phase::ExitWorker => {

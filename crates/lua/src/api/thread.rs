@@ -100,10 +100,14 @@ extern "C" fn thread_kill(host: HostPtr, number: i32) -> i32 {
     }
     // What is dropped may use the host again, so only after the crew was given back.
     let mut dropped = None;
+    let slept = host.crew.borrow().as_ref().is_some_and(|crew| crew.sleeps(ticket(number)));
     let state = match host.crew.borrow_mut().as_mut() {
         Some(crew) => crew.kill(ticket(number), &mut dropped),
         None => State::Gone,
     };
     drop(dropped);
+    if slept && state == State::Alive {
+        host.tell_of_sleep();
+    }
     code(state)
 }

@@ -75,6 +75,9 @@ kit.YIELDABLE = kit.phases("server_rewrite rewrite access precontent content tim
 -- The same, for what also needs a request whose answer has not begun to leave.
 kit.ANSWERABLE = kit.phases("server_rewrite rewrite access precontent content")
 
+-- Where nothing may wait in OpenResty.
+kit.PLAIN_COROUTINES = kit.phases("set header_filter body_filter log init_worker")
+
 -- Why a function cannot be used in a phase.
 function kit.disabled_text(phase)
     if phase == 0 or phase == kit.INIT then

@@ -9,7 +9,7 @@ local kit = ...
 local token = kit.token
 local create, raw_resume, raw_yield = coroutine.create, coroutine.resume, coroutine.yield
 local raw_status, running = coroutine.status, coroutine.running
-local error, setmetatable, type = error, setmetatable, type
+local error, rawequal, setmetatable, type = error, rawequal, setmetatable, type
 
 -- Coroutines that only the host may resume: light threads, and those with something inside that waits for the host.
 local waiting = setmetatable({}, { __mode = "k" })
@@ -69,11 +69,38 @@ local function resume(co, ...)
     return finish(co, raw_resume(co, ...))
 end
 
-local function unwrap(ok, ...)
+-- By thread: the coroutine in which what ended it was raised, and what that was.
+local fallen = setmetatable({}, { __mode = "k" })
+local band = require("bit").band
+
+-- Where nothing can wait OpenResty leaves LuaJIT's own function, which puts a place before what it raises again.
+local function unwrap(co, ok, ...)
     if ok then
         return ...
     end
-    error((...), 0)
+    local raised = ...
+    fallen[running() or false] = { co, raised }
+    error(raised, band(kit.block.phase, kit.PLAIN_COROUTINES) == 0 and 0 or 2)
+end
+
+-- The traceback of a thread that ended with `raised`, after those of the coroutines that it came from.
+function kit.trace(thread, raised, traceback)
+    local trace = traceback(thread, "")
+    local below = fallen[thread]
+    if not (below and rawequal(below[2], raised)) then
+        return trace
+    end
+    local chain = { thread }
+    while below and rawequal(below[2], raised) and #chain < MAX_DEPTH do
+        chain[#chain + 1] = below[1]
+        below = fallen[below[1] ]
+    end
+    local parts = { "\nstack traceback:" }
+    for index = #chain, 1, -1 do
+        parts[#parts + 1] = "coroutine " .. #chain - index .. ":"
+        parts[#parts + 1] = string.gsub(traceback(chain[index], ""), "^\nstack traceback:\n", "")
+    end
+    return table.concat(parts, "\n")
 end
 
 coroutine.resume = resume
@@ -81,7 +108,7 @@ coroutine.resume = resume
 function coroutine.wrap(body)
     local co = create(body)
     return function(...)
-        return unwrap(resume(co, ...))
+        return unwrap(co, resume(co, ...))
     end
 end
 

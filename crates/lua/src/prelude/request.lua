@@ -248,7 +248,7 @@ function req.set_uri(...)
     if count == 3 then
         expect_boolean(binary, 3)
     end
-    local at = not binary and find(uri, "[%c\127]")
+    local at = not binary and find(uri, "[%z\1-\8\10-\31\127]")
     if at then
         error(format('unsafe byte "0x%02x" in uri "%s" (maybe you want to set the \'binary\' argument?)', byte(uri, at),
             ngx.escape_uri(uri, 0)), 2)

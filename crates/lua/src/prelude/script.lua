@@ -70,5 +70,7 @@ function kit.describe(thread, raised)
             message = "(error object is a " .. type(raised) .. " value)"
         end
     end
-    return message, of_chunk(sub(traceback(thread, ""), 2))
+    -- Whoever could not wait need not know that it is a function of ours that could not.
+    message = gsub(message, "^ngx%.%a+:%d+: (attempt to yield across )", "%1")
+    return message, of_chunk(sub(kit.trace(thread, raised, traceback), 2))
 end

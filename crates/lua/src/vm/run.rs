@@ -17,10 +17,10 @@ use mlua::ffi;
 
 use super::{POOLED_THREADS, Vm};
 use crate::{
-    Exchange, Handler, Level, Phase, Reply, RequestState, RunningTimer, ScriptError, Step, Task, Ticket,
+    Exchange, Handler, Level, Op, Phase, Reply, RequestState, RunningTimer, ScriptError, Step, Task, Ticket,
     Timer, TimerId, Verdict,
     budget::Watch,
-    crew::Crew,
+    crew::{Crew, Wait},
     host::{Pending, Scene},
     task::{Run, Thread},
 };
@@ -52,9 +52,9 @@ impl Vm {
             return Err(task);
         }
         let Task { run, phase } = task;
-        let Run::Crew(mut crew) = run else { return Err(Task { run, phase }) };
+        let Run::Crew(mut crew) = run else { return Err(Task { phase, run }) };
         if !crew.wake() {
-            return Err(Task { run: Run::Crew(crew), phase });
+            return Err(Task { phase, run: Run::Crew(crew) });
         }
         self.sweep();
         self.host.crew.replace(Some(crew));
@@ -242,6 +242,9 @@ impl Vm {
             // with on top of its stack. Lua errors inside of it come back as a status.
             let status = unsafe { ffi::lua_resume_(thread.state, arguments) };
             let pending = self.host.pending.take();
+            if status != ffi::LUA_YIELD {
+                self.forget(pending.as_ref());
+            }
             if status == ffi::LUA_OK {
                 self.recycle(thread);
                 return Outcome::Step(Step::Done(verdict(pending.as_ref())));
@@ -298,6 +301,7 @@ impl Vm {
     fn settle(&self, ticket: Ticket, state: *mut ffi::lua_State, status: c_int) -> Option<Outcome> {
         let pending = self.host.pending.take();
         if status != ffi::LUA_YIELD {
+            self.forget(pending.as_ref());
             return self.settle_end(ticket, status, pending.as_ref());
         }
         let meaning = if self.yielded_to_host(state) { pending } else { None };
@@ -312,9 +316,16 @@ impl Vm {
         // SAFETY: as above; nobody wants what it yielded.
         unsafe { ffi::lua_settop(state, 0) };
         match meaning {
-            Some(Pending::Exit(status)) => return Some(Outcome::Step(Step::Done(Verdict::Exit(status)))),
-            Some(Pending::Wait(op)) => self.with_crew(|crew| crew.wait(ticket, op, false)),
-            Some(Pending::Capture(op)) => self.with_crew(|crew| crew.wait(ticket, op, true)),
+            Some(Pending::Exit(status)) => {
+                let sleepers = self.with_crew(|crew| crew.sleepers()).unwrap_or(0);
+                (0..sleepers).for_each(|_| self.host.tell_of_sleep());
+                return Some(Outcome::Step(Step::Done(Verdict::Exit(status))));
+            }
+            Some(Pending::Wait(op)) => {
+                let wait = if matches!(op, Op::Sleep(_)) { Wait::Sleep } else { Wait::Other };
+                self.with_crew(|crew| crew.wait(ticket, op, wait))
+            }
+            Some(Pending::Capture(op)) => self.with_crew(|crew| crew.wait(ticket, op, Wait::Captures)),
             Some(Pending::Join) => self.with_crew(|crew| crew.join(ticket)),
             Some(Pending::Collect(child)) => {
                 self.deliver(child, ticket);
@@ -323,6 +334,13 @@ impl Vm {
             _ => self.with_crew(|crew| crew.post(ticket, 0)),
         };
         None
+    }
+
+    /// A thread has ended that wanted to wait, but could not.
+    fn forget(&self, pending: Option<&Pending>) {
+        if let Some(Pending::Wait(Op::Sleep(_))) = pending {
+            self.host.tell_of_sleep();
+        }
     }
 
     fn settle_end(&self, ticket: Ticket, status: c_int, pending: Option<&Pending>) -> Option<Outcome> {
@@ -403,6 +421,9 @@ impl Vm {
         // SAFETY: the child has ended, so its visible stack are its results, or what it raised is on top of it. The
         // parent is suspended in a yield and its stack takes what that returns, for which room is made.
         let results = unsafe {
+            if !well {
+                keep_raised(thread.state);
+            }
             let results = if well { ffi::lua_gettop(thread.state) } else { 1 };
             let room = ffi::lua_checkstack(to, results + 1) != 0;
             ffi::lua_pushboolean(to, c_int::from(well && room));
@@ -502,6 +523,37 @@ unsafe fn push_reply(state: *mut ffi::lua_State, reply: &Reply) -> c_int {
                 ffi::lua_pushlstring_(state, why.as_ptr().cast(), why.len());
                 2
             }
+        }
+    }
+}
+
+/// `error` put a place before the text that it was given: whoever waits for the thread gets the text alone, as in OpenResty.
+/// (There, whoever waits for a thread that failed otherwise gets nothing; here it gets the message.)
+///
+/// # Safety
+///
+/// `state` is dead, with what was raised on top of its stack.
+unsafe fn keep_raised(state: *mut ffi::lua_State) {
+    // SAFETY: by the caller's word; what is below the message is what the function that raised it was called with.
+    unsafe {
+        let mut about = MaybeUninit::<ffi::lua_Debug>::zeroed();
+        let is_raised = ffi::lua_getstack(state, 0, about.as_mut_ptr()) != 0
+            && ffi::lua_getinfo(state, c"S".as_ptr(), about.as_mut_ptr()) != 0
+            && CStr::from_ptr(about.assume_init_ref().what) == c"C";
+        if !is_raised
+            || ffi::lua_gettop(state) < 2
+            || ffi::lua_type(state, -1) != ffi::LUA_TSTRING
+            || ffi::lua_type(state, -2) != ffi::LUA_TSTRING
+        {
+            return;
+        }
+        let bytes = |index| {
+            let mut length = 0;
+            let bytes = ffi::lua_tolstring(state, index, &raw mut length);
+            std::slice::from_raw_parts(bytes.cast::<u8>(), length)
+        };
+        if bytes(-1).strip_suffix(bytes(-2)).is_some_and(|place| place.ends_with(b": ")) {
+            ffi::lua_settop(state, -2);
         }
     }
 }

@@ -164,3 +164,19 @@ fn without_a_request_there_is_none_to_be_found() {
         end }))";
     assert_eq!(host.failure(source), ".");
 }
+
+#[test]
+fn an_error_that_came_out_of_coroutines_has_the_traceback_of_each() {
+    let failure = |source: &str| Host::new().run(Phase::Content, source, &mut Request::get("/")).unwrap_err();
+    let inner = "local inner = coroutine.wrap(function()\n error('oh') end)";
+    let error = failure(&format!("{inner} local outer = coroutine.wrap(function() inner() end) outer()"));
+    assert_eq!(error.message(), "test.lua:2: oh");
+    let lines: Vec<_> = error.traceback().lines().collect();
+    assert_eq!(lines[..3], ["stack traceback:", "coroutine 0:", "\t[C]: in function 'error'"]);
+    assert_eq!(lines.iter().filter(|line| line.starts_with("coroutine ")).count(), 3, "{lines:?}");
+    // One that was caught is not the one that is told.
+    let other = failure(&format!("{inner} pcall(inner) error('else')"));
+    assert!(!other.traceback().contains("coroutine 1:"), "{}", other.traceback());
+    let strange = failure("require('ngx.nothing')");
+    assert!(!strange.traceback().contains("coroutine 1:"), "{}", strange.traceback());
+}

@@ -184,6 +184,8 @@ fn path_and_arguments_are_set_apart() {
     host.answer(source, &mut request);
     assert_eq!((request.output().as_str(), &*request.path), ("1 2\n1\n", &b"/\n"[..]));
     assert_eq!(request.args.as_deref(), Some("5"));
+    assert!(host.failure("ngx.req.set_uri('/\\n')").contains("unsafe byte \"0x0a\""));
+    host.answer("ngx.req.set_uri('/a\\tb')", &mut Request::get("/"));
     assert_eq!(host.failure("ngx.req.set_uri('')"), "test.lua:1: attempt to use zero-length uri");
     assert_eq!(host.failure("ngx.req.set_uri()"), "test.lua:1: expecting 1, 2 or 3 arguments but seen 0");
     let unsafe_byte = host.failure("ngx.req.set_uri('/a\\nb')");

@@ -103,11 +103,15 @@ fn an_error_in_a_light_thread_is_logged_and_told_to_who_waits() {
         ngx.say(ngx.thread.wait(t))
         local u = ngx.thread.spawn(function() error({ code = 7 }) end)
         local ok, err = ngx.thread.wait(u) ngx.say(ok, ' ', err.code)
+        ngx.say(ngx.thread.wait(ngx.thread.spawn(function() local x = nil return x.y end)))
         ngx.thread.spawn(function() error('nobody waits') end) ngx.say('on')";
     assert_eq!(host.answer(source, &mut request).0, Verdict::Continue);
-    assert_eq!(request.output(), "falsetest.lua:1: oh\nfalse 7\non\n");
+    assert_eq!(
+        request.output(),
+        "falseoh\nfalse 7\nfalsetest.lua:5: attempt to index local 'x' (a nil value)\non\n"
+    );
     let log = host.take_log();
-    assert_eq!(log.len(), 3);
+    assert_eq!(log.len(), 4);
     assert_eq!(log[0].0, Level::Error);
     assert!(
         log[0].1.starts_with("lua user thread aborted: runtime error: test.lua:1: oh\nstack traceback:\n")
@@ -324,4 +328,18 @@ fn nothing_cuts_off_a_subrequest() {
     }
     let mut request = Request::get("/");
     assert_eq!(Host::new().answer(&format!("{spawned} ngx.exit(444)"), &mut request).0, Verdict::Exit(444));
+}
+
+#[test]
+fn a_sleep_that_nobody_will_be_woken_from_is_told() {
+    let told = |source: &str| {
+        let host = Host::new();
+        host.answer(source, &mut Request::get("/"));
+        let log = host.take_log();
+        log.iter().filter(|(_, text)| text == "lua clean up the timer for pending ngx.sleep").count()
+    };
+    assert_eq!(told("ngx.thread.kill(ngx.thread.spawn(ngx.sleep, 1))"), 1);
+    assert_eq!(told("ngx.thread.spawn(ngx.sleep, 9) ngx.thread.spawn(ngx.sleep, 9) ngx.exit(200)"), 2);
+    assert_eq!(told("xpcall(error, function() ngx.sleep(1) end)"), 1);
+    assert_eq!(told("ngx.thread.wait(ngx.thread.spawn(ngx.sleep, 1))"), 0);
 }

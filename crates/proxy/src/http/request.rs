@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// Header fields that the parser can hold; limits above that are not configurable.
-const PARSED_HEADERS: usize = 512;
+const PARSED_HEADERS: usize = 1024;
 
 /// A request that is answered before a route is looked for; the connection is closed then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -185,6 +185,7 @@ impl Request {
         Ok(Some(size))
     }
 
+    #[expect(clippy::large_stack_arrays, reason = "only as much of it is touched as there are headers")]
     fn parse(&mut self, input: &[u8], limits: &Limits) -> Result<(), Refusal> {
         let mut headers = [const { MaybeUninit::uninit() }; PARSED_HEADERS];
         let mut parsed = httparse::Request::new(&mut []);

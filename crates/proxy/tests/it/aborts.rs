@@ -76,7 +76,12 @@ fn a_function_can_be_called_for_a_client_that_leaves() {
         // … unless the function ends it.
         (format!("{count} ngx.exit(499) end) ngx.sleep(3600)"), "1 10 499"),
         // It is one of the light threads.
-        (format!("ngx.thread.spawn(ngx.sleep, 0) {count} ngx.sleep(0) go:post() end) assert(go:wait(3600))"), "1 11 200"),
+        (
+            format!(
+                "ngx.thread.spawn(ngx.sleep, 0) {count} ngx.sleep(0) go:post() end) assert(go:wait(3600))"
+            ),
+            "1 11 200",
+        ),
     ] {
         let running = start(true, &format!("local go = require('ngx.semaphore').new() {wait}"));
         leave(&running);

@@ -69,3 +69,31 @@ ngx.sleep(0) ngx.say(ngx.thread.kill(t))",
     );
     assert_eq!(http::get(running.addr(), "/").text(), "1\n");
 }
+
+#[test]
+fn others_go_on_while_one_reads_the_body() {
+    let running = content(
+        "local reads = ngx.thread.spawn(function() ngx.req.read_body() return ngx.req.get_body_data() end)
+for i = 1, 3 do ngx.sleep(0.001) end
+ngx.say(select(2, ngx.req.socket(true)))
+ngx.flush(true)
+ngx.say(select(2, ngx.thread.wait(reads)))",
+    );
+    let mut client = Client::connect(running.addr()).unwrap();
+    client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\nConnection: close\r\n\r\nabc").unwrap();
+    let mut so_far = Vec::new();
+    while !String::from_utf8_lossy(&so_far).contains("pending request body reading in some other thread") {
+        so_far.extend(client.read_some().unwrap());
+    }
+    client.send(b"def").unwrap();
+    let rest = client.read_to_end().unwrap();
+    assert!(String::from_utf8_lossy(&rest).contains("abcdef\n"), "{rest:?}");
+}
+
+#[test]
+fn one_may_end_the_request_while_another_reads_the_body() {
+    let running = content("ngx.thread.spawn(ngx.req.read_body) ngx.sleep(0) ngx.say('enough') ngx.exit(200)");
+    let mut client = Client::connect(running.addr()).unwrap();
+    client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\nabc").unwrap();
+    assert!(String::from_utf8_lossy(&client.read_some().unwrap()).contains("200 OK"));
+}

@@ -52,7 +52,7 @@ impl Writer<'_> {
             "admin": { "address": "127.0.0.1:0" },
             "workers": case.workers,
             "timeouts": { "drain": "0s", "keepAlive": "68s" },
-            "limits": { "bodyBytes": "30MiB", "headerCount": 512, "headerBytes": "64KiB" },
+            "limits": { "bodyBytes": "30MiB", "headerCount": 1024, "headerBytes": "64KiB" },
             "answers": { "server": "nginx", "errors": "html" },
             "errorLog": { "format": "nginx", "level": case.log_level, "file": directory },
             "lua": { "strictContexts": true },
@@ -89,7 +89,13 @@ impl Writer<'_> {
     fn routes(&mut self, case: &Case) {
         let mut routes: Vec<Value> = Vec::new();
         for location in &case.locations {
-            routes.push(self.route(location).into());
+            let mut route = self.route(location);
+            if location.op.is_empty() && splits_a_segment(case, &location.r#match.0) {
+                let place = self.scene.fill_text(&location.r#match);
+                let place: String = place.chars().flat_map(escaped).collect();
+                route.insert("match".into(), json!({ "path": format!("~ ^{place}") }));
+            }
+            routes.push(route.into());
         }
         let is_root = |location: &Location| location.op.is_empty() && location.r#match.0 == b"/";
         if !case.locations.iter().any(is_root) {
@@ -309,6 +315,21 @@ fn thread_pool(directive: &[Value]) -> Option<(String, Value)> {
     Some((name, number(threads.unwrap_or("32"))))
 }
 
+/// Whether a request of the case is for a path that begins with `prefix` and goes on within the same segment, which nginx
+/// takes for the same location.
+fn splits_a_segment(case: &Case, prefix: &[u8]) -> bool {
+    case.requests.iter().any(|request| {
+        let rest = request.path.0.strip_prefix(prefix).unwrap_or_default();
+        !prefix.ends_with(b"/") && !rest.is_empty() && !rest.starts_with(b"/") && !rest.starts_with(b"?")
+    })
+}
+
+/// A character of a path in a regular expression.
+fn escaped(character: char) -> impl Iterator<Item = char> {
+    let special = r".+*?()|[]{}^$\".contains(character);
+    special.then_some('\\').into_iter().chain([character])
+}
+
 fn object(value: Value) -> Map<String, Value> {
     match value {
         Value::Object(map) => map,
@@ -389,6 +410,19 @@ mod tests {
         assert_eq!(path("=", "/a"), json!({ "path": "/a" }));
         assert_eq!(path("~*", "^/a"), json!({ "path": "~ (?i)^/a" }));
         assert_eq!(path("@", "a"), json!({ "name": "@a" }));
+    }
+
+    #[test]
+    fn a_location_has_what_goes_on_within_its_last_segment() {
+        let case = |path: &str| {
+            config(json!({
+                "locations": [{ "match": "/a.b" }],
+                "requests": [{ "method": "GET", "path": path, "version": "HTTP/1.1", "headers": [], "body": "" }],
+            }))["routes"][0]["match"]["path"]
+                .clone()
+        };
+        assert_eq!(case("/a.bc?d"), r"~ ^/a\.b");
+        assert_eq!(case("/a.b?c"), "/a.b/*");
     }
 
     #[test]
