@@ -15,6 +15,7 @@ mod job;
 mod library;
 mod log;
 mod output;
+mod pipe;
 mod regex;
 mod request;
 mod response;
@@ -44,6 +45,7 @@ pub(crate) fn exports() -> Vec<Export> {
         job::exports(),
         log::exports(),
         output::exports(),
+        pipe::exports(),
         regex::exports(),
         request::exports(),
         response::exports(),

@@ -13,6 +13,7 @@ modules! {
     "ngx.balancer": "balancer",
     "ngx.errlog": "errlog",
     "ngx.ocsp": "ssl_missing",
+    "ngx.pipe": "pipe",
     "ngx.process": "process",
     "ngx.ssl": "ssl",
     "ngx.ssl.clienthello": "ssl_missing",

@@ -1,4 +1,4 @@
-//! Sockets that Lua opens: `ngx.socket` and what is built on it.
+//! Sockets that Lua opens: `ngx.socket` and what is built on it, and the processes whose streams are like sockets.
 //!
 //! A VM has one [`Sockets`]. Lua holds the number of a socket in an object whose finalizer releases it, so a
 //! number is used as long as anybody has it. A connection belongs to the request that made it: others are refused, and
@@ -22,6 +22,7 @@ use tidegate_core::snapshot::SocketSettings;
 use self::{
     connect::Target,
     pool::{Pool, Pools},
+    process::Process,
     resolver::Resolver,
     tcp::{Outcome, Tcp, Timeouts},
     tls::{Session, Trust},
@@ -35,6 +36,7 @@ mod inbox;
 pub(crate) mod lent;
 pub(crate) mod link;
 pub(crate) mod pool;
+pub(crate) mod process;
 pub(crate) mod receive;
 pub(crate) mod resolver;
 mod stream;
@@ -76,6 +78,7 @@ pub(crate) enum Entry {
     Tcp(Rc<Tcp>),
     Udp(Rc<Udp>),
     Session(Rc<Session>),
+    Process(Rc<Process>),
 }
 
 /// All sockets of a VM.
@@ -123,7 +126,7 @@ impl Sockets {
     pub(crate) fn session(&self, number: u32) -> Option<Rc<Session>> {
         match self.entries.borrow().get(number as usize)? {
             Entry::Session(session) => Some(Rc::clone(session)),
-            Entry::Tcp(_) | Entry::Udp(_) => None,
+            Entry::Tcp(_) | Entry::Udp(_) | Entry::Process(_) => None,
         }
     }
 
@@ -142,7 +145,7 @@ impl Sockets {
     pub(crate) fn tcp(&self, number: u32) -> Option<Rc<Tcp>> {
         match self.entries.borrow().get(number as usize)? {
             Entry::Tcp(tcp) => Some(Rc::clone(tcp)),
-            Entry::Udp(_) | Entry::Session(_) => None,
+            Entry::Udp(_) | Entry::Session(_) | Entry::Process(_) => None,
         }
     }
 
@@ -153,7 +156,14 @@ impl Sockets {
     pub(crate) fn udp(&self, number: u32) -> Option<Rc<Udp>> {
         match self.entries.borrow().get(number as usize)? {
             Entry::Udp(udp) => Some(Rc::clone(udp)),
-            Entry::Tcp(_) | Entry::Session(_) => None,
+            Entry::Tcp(_) | Entry::Session(_) | Entry::Process(_) => None,
+        }
+    }
+
+    pub(crate) fn process(&self, number: u32) -> Option<Rc<Process>> {
+        match self.entries.borrow().get(number as usize)? {
+            Entry::Process(process) => Some(Rc::clone(process)),
+            Entry::Tcp(_) | Entry::Udp(_) | Entry::Session(_) => None,
         }
     }
 
@@ -163,7 +173,7 @@ impl Sockets {
         match entry {
             Some(Entry::Tcp(tcp)) => drop(tcp.detach()),
             Some(Entry::Udp(udp)) => udp.close(),
-            Some(Entry::Session(_)) | None => {}
+            Some(Entry::Session(_) | Entry::Process(_)) | None => {}
         }
     }
 

@@ -186,7 +186,13 @@ impl Reader {
 
     fn fill(&mut self) -> io::Result<usize> {
         let mut block = [0; 16 << 10];
-        let read = self.stream.read(&mut block)?;
+        // A read with a time limit is not taken up again after a signal, such as that of a child that has ended.
+        let read = loop {
+            match self.stream.read(&mut block) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                read => break read?,
+            }
+        };
         self.ahead.extend_from_slice(&block[..read]);
         Ok(read)
     }

@@ -1,4 +1,4 @@
-//! A connected stream socket, of TCP or of a file.
+//! A connected stream socket, of TCP or of a file, or one end of a pipe.
 //!
 //! Reads and writes never block. Besides the answer of the system, a read that got less than it asked for
 //! tells that nothing more is there, so the next one waits without asking.
@@ -14,7 +14,7 @@ use rustix::net::{RecvFlags, Shutdown, recv, shutdown};
 use socket2::SockRef;
 use tokio::{
     io::Interest,
-    net::{TcpStream, UnixStream},
+    net::{TcpStream, UnixStream, unix::pipe},
 };
 
 #[derive(Debug)]
@@ -26,6 +26,10 @@ pub(crate) enum Stream {
         stream: TcpStream,
         left: Option<Rc<Cell<u64>>>,
     },
+    /// The end of a pipe that is read from.
+    Source(pipe::Receiver),
+    /// The end that is written to.
+    Sink(pipe::Sender),
 }
 
 impl Stream {
@@ -51,6 +55,8 @@ impl Stream {
         let outcome = match self {
             Self::Tcp(stream) | Self::Client { stream, .. } => stream.try_io(Interest::READABLE, attempt),
             Self::Unix(stream) => stream.try_io(Interest::READABLE, attempt),
+            Self::Source(pipe) => return pipe.try_read(space),
+            Self::Sink(_) => return Ok(0),
         };
         if read > 0 { Ok(read) } else { outcome.map(|()| 0) }
     }
@@ -59,6 +65,8 @@ impl Stream {
         match self {
             Self::Tcp(stream) | Self::Client { stream, .. } => stream.try_write(bytes),
             Self::Unix(stream) => stream.try_write(bytes),
+            Self::Sink(pipe) => pipe.try_write(bytes),
+            Self::Source(_) => Err(io::ErrorKind::BrokenPipe.into()),
         }
     }
 
@@ -67,6 +75,8 @@ impl Stream {
         let _ = match self {
             Self::Tcp(stream) | Self::Client { stream, .. } => stream.readable().await,
             Self::Unix(stream) => stream.readable().await,
+            Self::Source(pipe) => pipe.readable().await,
+            Self::Sink(_) => Ok(()),
         };
     }
 
@@ -74,6 +84,8 @@ impl Stream {
         let _ = match self {
             Self::Tcp(stream) | Self::Client { stream, .. } => stream.writable().await,
             Self::Unix(stream) => stream.writable().await,
+            Self::Sink(pipe) => pipe.writable().await,
+            Self::Source(_) => Ok(()),
         };
     }
 
@@ -85,6 +97,8 @@ impl Stream {
         match self {
             Self::Tcp(stream) | Self::Client { stream, .. } => SockRef::from(stream),
             Self::Unix(stream) => SockRef::from(stream),
+            Self::Source(pipe) => SockRef::from(pipe),
+            Self::Sink(pipe) => SockRef::from(pipe),
         }
     }
 
@@ -98,6 +112,8 @@ impl AsFd for Stream {
         match self {
             Self::Tcp(stream) | Self::Client { stream, .. } => stream.as_fd(),
             Self::Unix(stream) => stream.as_fd(),
+            Self::Source(pipe) => pipe.as_fd(),
+            Self::Sink(pipe) => pipe.as_fd(),
         }
     }
 }

@@ -17,6 +17,7 @@ mod jumps;
 mod limits;
 mod lua;
 mod node;
+mod pipes;
 mod request_sockets;
 mod retries;
 mod roster;
