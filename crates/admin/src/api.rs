@@ -1,5 +1,6 @@
 //! The routes, and what answers them.
 
+mod chaos;
 mod config;
 mod error;
 mod fleets;
@@ -29,6 +30,7 @@ fn routes() -> Vec<(&'static str, MethodRouter<State>)> {
         ("/api/v1/fleets/{name}/decisions", get(fleets::decisions)),
         ("/api/v1/fleets/{name}/demand", get(fleets::demand)),
         ("/api/v1/sources", get(sources::list)),
+        ("/api/v1/chaos", get(chaos::show).post(chaos::disturb)),
         ("/api/v1/config", get(config::show)),
         ("/api/v1/openapi.json", get(openapi)),
     ]

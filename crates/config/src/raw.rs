@@ -43,6 +43,8 @@ record! {
         admin: Admin = default("{}"),
         /// Worker threads that serve requests; `auto` is one per processor. Read at start only.
         workers: Workers = default("auto"),
+        /// Whether `tidegate chaos` may make things go wrong here.
+        chaos: Chaos = default("{}"),
         /// What is logged of each request, as JSON lines. `false`: nothing.
         access_log: AccessLog = default("false"),
         /// How the gateway, and Lua by `ngx.log`, say what happens.
@@ -92,8 +94,16 @@ record! {
     later: ["tls"]
 }
 
+record! {
+    /// Things that are made to go wrong, to see what becomes of requests.
+    Chaos {
+        /// Whether the Admin API does so when asked: kill, pause and slow down instances, delay drivers, drop metrics.
+        enabled: bool = default("false"),
+    }
+}
+
 type Timeout = Span<1, { 24 * HOUR }>;
-type Patience = Span<0, { 24 * HOUR }>;
+pub(crate) type Patience = Span<0, { 24 * HOUR }>;
 
 record! {
     /// The longest that each wait may take.
@@ -146,6 +156,8 @@ record! {
         upstream_idle_connections: Count<0, 65_536> = default("256"),
         /// Requests that wait for an instance, for each upstream and worker: 503 beyond.
         queue: Count<0, 1_000_000> = default("1024"),
+        /// Bytes that these hold of what they will send: 503 beyond.
+        queue_bytes: Size<0, { 1024 * GIB }> = default("64MiB"),
     }
 }
 

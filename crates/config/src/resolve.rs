@@ -113,6 +113,7 @@ impl Resolver<'_, '_> {
             state: state?,
             timeouts: timeouts?,
             limits: limits?,
+            chaos: *raw.chaos.value()?.enabled.value()?,
             trusted_proxies: trusted_proxies?,
             lua: lua?,
             vars: vars?,
@@ -248,6 +249,7 @@ fn limits(raw: &raw::Limits) -> Option<Limits> {
         connections: raw.connections.value()?.0 as usize,
         upstream_idle_connections: raw.upstream_idle_connections.value()?.0 as usize,
         queue: raw.queue.value()?.0 as usize,
+        queue_bytes: raw.queue_bytes.value()?.0 as usize,
     })
 }
 

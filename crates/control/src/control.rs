@@ -7,6 +7,7 @@
 //! Invariants: the roster is published before an instance that left it is told to drain, and a roster
 //! that knows a new fleet is published before the snapshot that uses it.
 
+mod havoc;
 mod member;
 mod plane;
 mod reload;
@@ -22,7 +23,7 @@ use std::{
 use tidegate_config::Diagnostic;
 use tidegate_core::{FleetId, OwnerId, Roster, Snapshot, Telemetry, snapshot::StateFiles};
 use tokio::{
-    sync::watch,
+    sync::{mpsc, watch},
     time::{Instant, Interval, MissedTickBehavior, interval_at},
 };
 use tokio_util::sync::CancellationToken;
@@ -31,7 +32,7 @@ use self::{member::Member, plane::Plane, reload::Loader};
 use crate::{
     clock::Moment,
     driver::{Drivers, Event, exec::fnv, thread::ThreadHost},
-    handle::{Handle, Shared},
+    handle::{Handle, Shared, Wish},
     journal::{
         Writer,
         recover::{self, Recall, Recovered},
@@ -88,6 +89,8 @@ pub struct Control {
     threads: Arc<dyn ThreadHost>,
     sources: Arc<dyn Sources>,
     owner: OwnerId,
+    /// The target of HPA's rule, if that decides.
+    hpa: Option<f64>,
     writer: Option<Writer>,
     recalls: BTreeMap<FleetId, Recall>,
     shared: Arc<Shared>,
@@ -100,6 +103,7 @@ enum Turn {
     Stop,
     Event(Event),
     Reload,
+    Disturb(Wish),
     Look,
     Sample,
     /// So long after its time.
@@ -123,11 +127,20 @@ impl Control {
             threads: options.threads,
             sources: options.sources,
             owner,
+            hpa: None,
             writer,
             recalls,
             snapshots: watch::Sender::new(snapshot),
             roster: watch::Sender::new(Arc::new(roster)),
         })
+    }
+
+    /// Has HPA's rule decide in place of what the file says, with the lag that it has there: what that costs, live. It aims
+    /// at a utilization of `target`; what the policies of the file decide is recorded and not done.
+    #[must_use]
+    pub const fn following_hpa(mut self, target: f64) -> Self {
+        self.hpa = Some(target);
+        self
     }
 
     /// The configuration in use, and every one that follows.
@@ -152,8 +165,19 @@ impl Control {
     /// Stop the data plane first, and cancel `stop` when it has drained: from then on no instance gets
     /// new requests.
     pub async fn run(self, telemetry: Arc<Telemetry>, stop: CancellationToken) {
-        let Self { mut loader, program, threads, sources, owner, writer, recalls, shared, snapshots, roster } =
-            self;
+        let Self {
+            mut loader,
+            program,
+            threads,
+            sources,
+            owner,
+            hpa,
+            writer,
+            recalls,
+            shared,
+            snapshots,
+            roster,
+        } = self;
         telemetry.on_waiting({
             let shared = Arc::clone(&shared);
             move || shared.wake.notify_one()
@@ -166,6 +190,8 @@ impl Control {
             Arc::clone(&shared),
             roster,
         );
+        plane.hpa = hpa;
+        let mut wishes = shared.wishes();
         let mut snapshot = Arc::clone(&snapshots.borrow());
         plane.configure(&snapshot);
         let (mut sample, mut step, mut look) = (every(SAMPLE_EVERY), every(STEP_EVERY), every(LOOK_EVERY));
@@ -176,6 +202,7 @@ impl Control {
                 () = stop.cancelled() => Turn::Stop,
                 Some(event) = events.recv() => Turn::Event(event),
                 () = shared.wake.notified() => Turn::Wake,
+                Some(wish) = wishes.recv() => Turn::Disturb(wish),
                 () = shared.reload.notified() => Turn::Reload,
                 _ = sample.tick() => Turn::Sample,
                 due = step.tick() => Turn::Step(due.elapsed()),
@@ -183,14 +210,8 @@ impl Control {
             };
             match turn {
                 Turn::Stop => break,
-                Turn::Event(event) => {
-                    plane.on(event);
-                    // What came together is looked at together, or many fleets would be looked at for each.
-                    for _ in 0..EVENTS_AT_ONCE {
-                        let Ok(event) = events.try_recv() else { break };
-                        plane.on(event);
-                    }
-                }
+                Turn::Event(event) => take_all(&mut plane, event, &mut events),
+                Turn::Disturb(wish) => plane.grant(wish),
                 Turn::Sample => plane.sample(),
                 Turn::Step(lag) => plane.step(lag),
                 Turn::Wake => plane.wake(),
@@ -210,6 +231,15 @@ impl Control {
             let event = events.recv().await.expect("the plane holds a sender");
             plane.on_while_stopping(event, &loader);
         }
+    }
+}
+
+/// Takes an event and those that came with it: they are looked at together, or many fleets would be looked at for each.
+fn take_all(plane: &mut Plane, first: Event, events: &mut mpsc::Receiver<Event>) {
+    plane.on(first);
+    for _ in 0..EVENTS_AT_ONCE {
+        let Ok(event) = events.try_recv() else { break };
+        plane.on(event);
     }
 }
 
@@ -260,6 +290,7 @@ fn first_view(loader: &Loader, snapshot: &Snapshot) -> View {
         at: now.time,
         stopping: false,
         config: loader.status(),
+        chaos: snapshot.chaos,
         fleets,
         sources: Vec::new(),
         journal_lost: 0,

@@ -129,6 +129,16 @@ impl Drivers {
         true
     }
 
+    /// Ends an instance that commands drive, as if it had ended by itself. `None`: they do not.
+    pub(crate) fn end(
+        &self,
+        fleet: &FleetId,
+        id: &InstanceId,
+    ) -> Option<impl Future<Output = ()> + Send + 'static> {
+        let (remote, id) = (Arc::clone(self.remotes.get(fleet)?), id.clone());
+        Some(async move { remote.end(&id).await })
+    }
+
     /// The fleet is gone.
     pub(crate) fn forget(&mut self, fleet: &FleetId) {
         if let Some(remote) = self.remotes.remove(fleet) {

@@ -186,6 +186,11 @@ impl Fleet {
         self.unknown = true;
     }
 
+    /// The instance will be taken away: it drains, and another takes its place.
+    pub(crate) fn announce(&mut self, id: &InstanceId) -> Option<Action> {
+        self.instance_mut(id)?.doom()
+    }
+
     /// What there is is known, or need not be.
     pub(crate) const fn need_no_list(&mut self) {
         self.unknown = false;
@@ -210,12 +215,7 @@ impl Fleet {
         for one in listed {
             let known = self.instances.iter_mut().find(|instance| instance.id == one.id);
             match known {
-                Some(instance) if one.leaving && !instance.doomed => {
-                    instance.doomed = true;
-                    if instance.is_ready() || instance.state == State::Starting {
-                        actions.push(instance.drain());
-                    }
-                }
+                Some(instance) if one.leaving => actions.extend(instance.doom()),
                 Some(_) => {}
                 None => {
                     let current = one.revision.as_deref().is_none_or(|of| of == revision);

@@ -7,9 +7,10 @@ use std::{
 };
 
 use tidegate_core::{FleetId, Timestamp};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::{
+    chaos::{Disturbance, Refused, WAITING},
     journal::{
         Journal, Page,
         history::{History, Recorded},
@@ -31,17 +32,30 @@ pub(crate) struct Shared {
     pub(crate) reload: Notify,
     /// As above, for requests that wait for a fleet without instances.
     pub(crate) wake: Notify,
+    wish: mpsc::Sender<Wish>,
+    wishes: Mutex<Option<mpsc::Receiver<Wish>>>,
 }
+
+/// What is to go wrong, and whom to tell whether it did.
+pub(crate) type Wish = (Disturbance, oneshot::Sender<Result<(), Refused>>);
 
 impl Shared {
     pub(crate) fn new(view: View, journal: Journal, state: Option<PathBuf>) -> Self {
+        let (wish, wishes) = mpsc::channel(WAITING);
         Self {
+            wish,
+            wishes: Mutex::new(Some(wishes)),
             view: Mutex::new(Arc::new(view)),
             journal: Mutex::new(journal),
             state,
             reload: Notify::new(),
             wake: Notify::new(),
         }
+    }
+
+    /// What others want to go wrong. For the one loop that does it.
+    pub(crate) fn wishes(&self) -> mpsc::Receiver<Wish> {
+        lock(&self.wishes).take().expect("a control plane runs once")
     }
 
     pub(crate) fn show(&self, view: View) {
@@ -62,6 +76,13 @@ impl Handle {
     /// The state of all fleets, at most a second old.
     pub fn view(&self) -> Arc<View> {
         Arc::clone(&lock(&self.0.view))
+    }
+
+    /// Makes something go wrong, if that is allowed.
+    pub async fn disturb(&self, disturbance: Disturbance) -> Result<(), Refused> {
+        let (sender, answer) = oneshot::channel();
+        self.0.wish.try_send((disturbance, sender)).map_err(|_| Refused::Busy)?;
+        answer.await.unwrap_or(Err(Refused::Busy))
     }
 
     /// Reads the configuration again, soon.

@@ -13,6 +13,7 @@
 //!
 //! Deliberately absent: requests (they are the data plane's) and HTTP (the Admin API's).
 
+pub mod chaos;
 mod clock;
 mod control;
 mod departure;

@@ -23,6 +23,8 @@ pub struct View {
     /// Every instance is being stopped.
     pub stopping: bool,
     pub config: ConfigView,
+    /// Whether things may be made to go wrong.
+    pub chaos: bool,
     /// By name.
     pub fleets: Vec<FleetView>,
     /// By name.

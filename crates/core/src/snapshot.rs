@@ -46,6 +46,8 @@ pub struct Snapshot {
     pub state: Option<StateFiles>,
     pub timeouts: Timeouts,
     pub limits: Limits,
+    /// Whether things may be made to go wrong by the Admin API.
+    pub chaos: bool,
     /// Peers whose `X-Forwarded-*` and `X-Request-Id` headers are believed and extended.
     pub trusted_proxies: Vec<IpNet>,
     pub lua: LuaSettings,
@@ -234,6 +236,8 @@ pub struct Limits {
     pub upstream_idle_connections: usize,
     /// Requests that wait for an instance, for each upstream and worker: 503 beyond. Default 1,024.
     pub queue: usize,
+    /// Bytes that these hold of what they will send: 503 beyond. Default 64 MiB.
+    pub queue_bytes: usize,
 }
 
 impl Default for Limits {
@@ -249,6 +253,7 @@ impl Default for Limits {
             connections: 65_536,
             upstream_idle_connections: 256,
             queue: 1_024,
+            queue_bytes: 64 << 20,
         }
     }
 }
@@ -277,6 +282,23 @@ pub struct Route {
     pub default_type: String,
     /// Whether answers that Lua makes get the default type at all.
     pub use_default_type: bool,
+    /// How it waits for an instance.
+    pub queue: Waiting,
+}
+
+/// How requests of a route wait for an instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waiting {
+    /// 0 to 9: the higher comes first, and the lowest makes room when there is none. Default 5.
+    pub priority: u8,
+    /// `None`: as long as others may.
+    pub timeout: Option<Duration>,
+}
+
+impl Default for Waiting {
+    fn default() -> Self {
+        Self { priority: 5, timeout: None }
+    }
 }
 
 impl Route {
@@ -299,6 +321,7 @@ impl Route {
             check_client_abort: false,
             default_type: "text/plain".into(),
             use_default_type: true,
+            queue: Waiting::default(),
         }
     }
 }

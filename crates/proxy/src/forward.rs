@@ -19,6 +19,7 @@ use std::{
 };
 
 use tidegate_core::roster::InFlight;
+use tidegate_traffic::queue::{Full, Room, Ticket};
 use tokio::{
     io::AsyncWrite,
     net::{TcpStream, tcp::WriteHalf},
@@ -84,6 +85,7 @@ pub(crate) async fn forward(
         Ok(_) => connection.exchange.upstream.status,
         Err(Error::NoInstance | Error::QueueFull) => {
             shard.shed();
+            route.series.shard(worker.index).shed();
             503
         }
         // The client's own doing is no failure of the upstream.
@@ -103,7 +105,8 @@ async fn try_all(
     let worker = Rc::clone(&connection.line.worker);
     let mut head = prepare(connection, site)?;
     let most_attempts = upstream.settings.borrow().retry.attempts;
-    let give_up = worker.deadlines.elapsed() + site.snapshot.timeouts.queue;
+    let patience = route.queue.timeout.unwrap_or(site.snapshot.timeouts.queue);
+    let give_up = worker.deadlines.elapsed() + patience;
     let (mut attempts, mut tried) = (0, Vec::new());
     loop {
         let chosen = match &route.balancer {
@@ -116,7 +119,7 @@ async fn try_all(
         let is_chosen = chosen.is_some();
         let member = match chosen {
             Some(member) => member,
-            None => pick(connection, site, upstream, &mut tried, give_up).await?,
+            None => pick(connection, site, route, upstream, &mut tried, give_up).await?,
         };
         attempts += 1;
         match attempt(connection, site, route, upstream, &member).await {
@@ -155,16 +158,22 @@ async fn try_all(
 async fn pick(
     connection: &Connection,
     site: &Site,
+    route: &Route,
     upstream: &Upstream,
     tried: &mut Vec<Rc<Member>>,
     give_up: Duration,
 ) -> Result<Rc<Member>, Error> {
+    let mut place = None;
     loop {
         if let Some(member) = upstream.pick(tried) {
             return Ok(member);
         }
         if tried.is_empty() || upstream.is_fleet() {
-            await_endpoint(connection, site, upstream, give_up).await?;
+            let place = match &place {
+                Some(place) => place,
+                None => place.insert(Place::take(connection, site, route, upstream)?),
+            };
+            await_endpoint(connection, place, give_up).await?;
         }
         tried.clear();
     }
@@ -172,57 +181,58 @@ async fn pick(
 
 /// Waits until the endpoints change, or a moment has passed in which those that failed may recover. A client that
 /// leaves meanwhile frees its place.
-async fn await_endpoint(
-    connection: &Connection,
-    site: &Site,
-    upstream: &Upstream,
-    give_up: Duration,
-) -> Result<(), Error> {
+async fn await_endpoint(connection: &Connection, place: &Place<'_>, give_up: Duration) -> Result<(), Error> {
     let worker = &connection.line.worker;
     let left = give_up.saturating_sub(worker.deadlines.elapsed());
     if left.is_zero() {
         return Err(Error::NoInstance);
     }
-    if upstream.waiting.get() >= site.snapshot.limits.queue {
-        return Err(Error::QueueFull);
-    }
-    let place = Queued::join(upstream, worker.index);
+    let Place { upstream, ticket, .. } = place;
     if upstream.is_asleep() {
         worker.telemetry.announce_waiting();
     }
-    let mut changed = pin!(upstream.changed.notified());
+    let seen = upstream.hold.changes();
     let limit = Limit { deadline: &connection.line.front, span: left.min(RECHECK) };
     let client = &connection.line.stream;
-    let waited = limit.bound(|cx| match changed.as_mut().poll(cx) {
+    let waited = limit.bound(|cx| match upstream.hold.poll_changed(*ticket, seen, cx) {
         Poll::Pending => client.poll_gone(cx).map(|()| Err(Error::ClientGone)),
-        Poll::Ready(()) => Poll::Ready(Ok(())),
+        Poll::Ready(outcome) => Poll::Ready(outcome.map_err(|Full| Error::QueueFull)),
     });
-    let waited = waited.await;
-    drop(place);
-    match waited {
+    match waited.await {
         Ok(outcome) => outcome,
         Err(Fault::Timeout) => Ok(()),
         Err(Fault::Io(error)) => Err(Error::Connect(error)),
     }
 }
 
-/// A place among the requests that wait for an endpoint.
-struct Queued<'a> {
+/// A place among the requests that wait for an endpoint, kept until one is found.
+struct Place<'a> {
     upstream: &'a Upstream,
+    ticket: Ticket,
     worker: usize,
 }
 
-impl<'a> Queued<'a> {
-    fn join(upstream: &'a Upstream, worker: usize) -> Self {
-        upstream.waiting.set(upstream.waiting.get() + 1);
+impl<'a> Place<'a> {
+    fn take(
+        connection: &Connection,
+        site: &Site,
+        route: &Route,
+        upstream: &'a Upstream,
+    ) -> Result<Self, Error> {
+        let limits = &site.snapshot.limits;
+        let room = Room { requests: limits.queue, bytes: limits.queue_bytes };
+        let bytes = connection.line.upload.len();
+        let joined = upstream.hold.join(route.queue.priority, bytes, room);
+        let ticket = joined.map_err(|Full| Error::QueueFull)?;
+        let worker = connection.line.worker.index;
         upstream.series.shard(worker).queue();
-        Self { upstream, worker }
+        Ok(Self { upstream, ticket, worker })
     }
 }
 
-impl Drop for Queued<'_> {
+impl Drop for Place<'_> {
     fn drop(&mut self) {
-        self.upstream.waiting.set(self.upstream.waiting.get() - 1);
+        self.upstream.hold.leave(self.ticket);
         self.upstream.series.shard(self.worker).unqueue();
     }
 }

@@ -23,6 +23,7 @@ mod error;
 mod exchange;
 mod filter;
 mod forward;
+mod hold;
 mod http;
 mod line;
 mod local;

@@ -67,6 +67,8 @@ pub(crate) struct Route {
     pub(crate) default_type: Option<Rc<str>>,
     /// A client that goes away ends the Lua that runs for it.
     pub(crate) check_client_abort: bool,
+    /// How a request waits for an instance.
+    pub(crate) queue: snapshot::Waiting,
     pub(crate) rewrite: Option<Handler>,
     pub(crate) access: Option<Handler>,
     pub(crate) precontent: Option<Handler>,
@@ -135,6 +137,7 @@ impl Site {
                 need_request_body: route.need_request_body,
                 default_type: default_type(route),
                 check_client_abort: route.check_client_abort,
+                queue: route.queue.clone(),
                 rewrite,
                 access,
                 precontent,

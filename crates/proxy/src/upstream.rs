@@ -20,10 +20,11 @@ use tidegate_core::{
 };
 use tidegate_lua::KeepAlive;
 use tidegate_traffic::{Balancer, RetryBudget};
-use tokio::{net::TcpStream, sync::Notify};
+use tokio::net::TcpStream;
 
 use crate::{
     deadline::{Deadlines, TICK},
+    hold::Hold,
     site,
 };
 
@@ -39,10 +40,8 @@ pub(crate) struct Upstream {
     pub(crate) series: Arc<Series>,
     pub(crate) settings: RefCell<snapshot::Upstream>,
     state: RefCell<State>,
-    /// The endpoints have changed.
-    pub(crate) changed: Notify,
     /// Requests that wait for an endpoint.
-    pub(crate) waiting: Cell<usize>,
+    pub(crate) hold: Hold,
     /// Static endpoints are being kept current.
     resolving: Cell<bool>,
     deadlines: Rc<Deadlines>,
@@ -106,8 +105,7 @@ impl Upstream {
             series,
             settings: RefCell::new(settings),
             state: RefCell::new(state),
-            changed: Notify::new(),
-            waiting: Cell::new(0),
+            hold: Hold::default(),
             resolving: Cell::new(false),
             deadlines,
         }
@@ -162,7 +160,7 @@ impl Upstream {
             member.idle.borrow_mut().clear();
         }
         drop(state);
-        self.changed.notify_waiters();
+        self.hold.announce();
     }
 
     /// An endpoint that is not among `tried`; one that failed lately only if there is no other.

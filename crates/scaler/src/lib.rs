@@ -30,6 +30,7 @@ mod clock;
 mod startup;
 mod work;
 
+pub mod hpa;
 pub mod panel;
 pub mod record;
 mod words;

@@ -19,7 +19,16 @@ const ANSWER_LIMIT: u64 = 64 << 20;
 
 /// `GET`s a JSON document. What the gateway refuses was asked wrongly.
 pub(crate) fn get(address: SocketAddr, path: &str) -> Result<Value, Failure> {
-    let (status, body) = ask(address, path).map_err(Failure::Environment)?;
+    understand(ask(address, "GET", path, ""))
+}
+
+/// Asks for something to be done.
+pub(crate) fn post(address: SocketAddr, path: &str, wish: &Value) -> Result<Value, Failure> {
+    understand(ask(address, "POST", path, &wish.to_string()))
+}
+
+fn understand(answer: anyhow::Result<(u16, Value)>) -> Result<Value, Failure> {
+    let (status, body) = answer.map_err(Failure::Environment)?;
     let said = |key: &str| body["error"][key].as_str().unwrap_or_default().to_owned();
     let refusal = || anyhow!("{}; {}", said("message"), said("help"));
     match status {
@@ -29,11 +38,15 @@ pub(crate) fn get(address: SocketAddr, path: &str) -> Result<Value, Failure> {
     }
 }
 
-fn ask(address: SocketAddr, path: &str) -> anyhow::Result<(u16, Value)> {
+fn ask(address: SocketAddr, method: &str, path: &str, body: &str) -> anyhow::Result<(u16, Value)> {
     let mut stream = TcpStream::connect_timeout(&address, PATIENCE)
         .with_context(|| format!("no gateway answers on {address}; name its admin address with --admin"))?;
     stream.set_read_timeout(Some(PATIENCE))?;
-    let request = format!("GET {path} HTTP/1.0\r\nHost: {address}\r\nAccept: application/json\r\n\r\n");
+    let length = body.len();
+    let request = format!(
+        "{method} {path} HTTP/1.0\r\nHost: {address}\r\nAccept: application/json\r\n\
+         Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
+    );
     stream.write_all(request.as_bytes())?;
     let mut answer = Vec::new();
     // HTTP/1.0: the answer ends with the connection, so there is nothing to take apart.

@@ -3,8 +3,8 @@
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::{
-    check::Check, exit::Failure, explain::Explain, forecast::Forecast, instance::Instance, load,
-    replay::Replay, schema, script::RunScript, simulate::Simulate, up::Up,
+    chaos::Chaos, check::Check, exit::Failure, explain::Explain, forecast::Forecast, instance::Instance,
+    load, replay::Replay, schema, script::RunScript, simulate::Simulate, up::Up,
 };
 
 /// An API gateway scripted in Lua that scales itself.
@@ -34,6 +34,7 @@ enum Command {
     /// Say why a fleet has as many instances as it has.
     Explain(Explain),
     Replay(Replay),
+    Chaos(Chaos),
     /// Run a Lua script with `ngx` at hand, without a gateway.
     Lua(RunScript),
     #[command(hide = true)]
@@ -59,6 +60,7 @@ impl Cli {
             Command::Forecast(forecast) => forecast.run(),
             Command::Explain(explain) => explain.run(),
             Command::Replay(replay) => replay.run(),
+            Command::Chaos(chaos) => chaos.run(),
             Command::Lua(script) => script.run(),
             Command::Instance(instance) => instance.run(),
         }

@@ -38,12 +38,20 @@ pub(crate) struct Gateway {
 }
 
 impl Gateway {
-    pub(crate) fn start(config: ConfigSource, state_dir: Option<PathBuf>) -> Result<Self, Failure> {
+    /// Reads the configuration, and listens. `hpa`: the target of HPA's rule, if that decides.
+    pub(crate) fn start(
+        config: ConfigSource,
+        state_dir: Option<PathBuf>,
+        hpa: Option<f64>,
+    ) -> Result<Self, Failure> {
         let program = env::current_exe().context("cannot find this program").map_err(Failure::Environment)?;
         let sources = tidegate_sources::Poller::start().map_err(Failure::environment)?;
         let (threads, sources) = (Arc::new(Threads), Arc::new(sources));
         let options = Options { config, program, threads, sources, state_dir };
-        let control = Control::load(options).map_err(load_failure)?;
+        let mut control = Control::load(options).map_err(load_failure)?;
+        if let Some(target) = hpa {
+            control = control.following_hpa(target);
+        }
         let snapshot = Arc::clone(&control.snapshots().borrow());
         logging::configure(&snapshot.error_log)
             .with_context(|| format!("cannot open the error log {:?}", snapshot.error_log.file))

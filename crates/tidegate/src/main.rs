@@ -1,6 +1,7 @@
 //! The `tidegate` program: see [`cli`] for what it can do.
 
 mod api;
+mod chaos;
 mod check;
 mod cli;
 mod demo;

@@ -17,6 +17,10 @@ pub(crate) struct Up {
     /// Keep the journal and recorded demand in this folder, instead of where the file says.
     #[arg(long, value_name = "FOLDER")]
     state_dir: Option<PathBuf>,
+    /// Who decides how many instances there are: the policies of the file, or HPA's rule (70 % of utilization, metrics that are
+    /// 30 s old) in their place, to see what that would be like. It keeps at least one instance.
+    #[arg(long, value_enum, default_value_t, conflicts_with = "demo")]
+    policy: Decider,
     /// Take the tour: a built-in app, a day of demand in two minutes, and what the scaler makes of it.
     #[arg(long, conflicts_with = "file")]
     demo: bool,
@@ -35,6 +39,20 @@ impl Up {
             return demo::run(demo::Options { duration, format: self.format }, self.state_dir);
         }
         logging::start("info");
-        Gateway::start(ConfigSource::File(self.file), self.state_dir)?.run(None)
+        let hpa = (self.policy == Decider::Hpa).then_some(HPA_TARGET);
+        Gateway::start(ConfigSource::File(self.file), self.state_dir, hpa)?.run(None)
     }
+}
+
+/// What HPA's rule aims at.
+const HPA_TARGET: f64 = 0.7;
+
+/// Who decides how many instances there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+enum Decider {
+    /// The policies of the file
+    #[default]
+    File,
+    /// Kubernetes' HPA
+    Hpa,
 }

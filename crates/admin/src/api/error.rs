@@ -34,6 +34,14 @@ impl Error {
         Self::new(StatusCode::BAD_REQUEST, message, help)
     }
 
+    pub(crate) fn forbidden(message: impl Into<String>, help: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, message, help)
+    }
+
+    pub(crate) fn unavailable(message: impl Into<String>, help: impl Into<String>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, message, help)
+    }
+
     pub(crate) fn method_not_allowed(message: impl Into<String>, help: impl Into<String>) -> Self {
         Self::new(StatusCode::METHOD_NOT_ALLOWED, message, help)
     }

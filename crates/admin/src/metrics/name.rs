@@ -68,6 +68,8 @@ metrics! {
     UpstreamRetries = Counter "tidegate_upstream_retries_total" "Attempts after the first.";
     Queued = Gauge "tidegate_queue_requests" "Requests that wait for an instance.";
     Shed = Counter "tidegate_requests_shed_total" "Requests refused because too many wait or they waited too long.";
+    RouteShed = Counter "tidegate_route_requests_shed_total"
+        "Requests of a route that were refused because too many wait, more important ones among them, or they waited too long.";
     WorkerConnections = Gauge "tidegate_worker_connections" "Client connections that are open.";
     WorkerAccepted = Counter "tidegate_worker_connections_accepted_total" "Client connections that were accepted.";
     WorkerBadRequests = Counter "tidegate_worker_bad_requests_total"

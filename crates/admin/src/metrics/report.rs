@@ -45,6 +45,7 @@ fn routes(text: &mut Text, telemetry: &Telemetry) {
     each(text, Metric::RequestBodyBytes, "route", &routes, |totals| totals.bytes_in);
     each(text, Metric::ResponseBodyBytes, "route", &routes, |totals| totals.bytes_out);
     each(text, Metric::LuaErrors, "route", &routes, |totals| totals.lua_errors);
+    each(text, Metric::RouteShed, "route", &routes, |totals| totals.shed);
 }
 
 fn upstreams(text: &mut Text, telemetry: &Telemetry) {

@@ -14,7 +14,10 @@ use crate::{
         pattern::{HeaderName, Method, PathPattern},
         text,
     },
-    raw::lua::{Chunk, Vars},
+    raw::{
+        Patience,
+        lua::{Chunk, Vars},
+    },
     report::Report,
     units::{Count, Percent},
     yaml::node::{Kind, Node},
@@ -80,8 +83,21 @@ record! {
         r#static: Static = optional,
         /// Lua that runs in the phases of a request.
         lua: Hooks = default("{}"),
+        /// How a request waits where no instance can take it yet.
+        queue: Waiting = default("{}"),
     }
     later: ["plugins"]
+}
+
+record! {
+    /// How a request waits for an instance. Of those that wait, the higher priority comes first, and then whoever came first.
+    Waiting {
+        /// From 0 to 9, the most important. When no more may wait (`limits.queue`, `limits.queueBytes`), a request takes the place of
+        /// the one that came last among the least important, if that is less important than itself; 503 for whoever has to go.
+        priority: Count<0, 9> = default("5"),
+        /// Until it is refused. Without it, `timeouts.queue`.
+        timeout: Patience = optional,
+    }
 }
 
 record! {

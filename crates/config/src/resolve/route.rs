@@ -6,7 +6,7 @@ use tidegate_core::{
     FleetId, RouteId, UpstreamId,
     snapshot::{
         Balance, FixedAnswer, HeaderMatch, HostMatch, LocalAnswer, Match, PathMatch, Retry, Route,
-        StaticEndpoint, StaticFiles, Template, Upstream, UpstreamTarget,
+        StaticEndpoint, StaticFiles, Template, Upstream, UpstreamTarget, Waiting,
     },
 };
 
@@ -131,6 +131,10 @@ impl Resolver<'_, '_> {
             check_client_abort,
             default_type,
             use_default_type,
+            queue: Waiting {
+                priority: u8::try_from(raw.queue.value()?.priority.value()?.as_u32()).ok()?,
+                timeout: raw.queue.value()?.timeout.optional()?.map(|timeout| timeout.value.0),
+            },
         })
     }
 

@@ -151,6 +151,7 @@ fn the_example_becomes_what_it_says_without_a_warning() {
         answers: Answers::default(),
         timeouts: Timeouts { first_byte: secs(20), ..Timeouts::default() },
         limits: Limits { body_bytes: 16 << 20, ..Limits::default() },
+        chaos: false,
         trusted_proxies: vec!["10.0.0.0/8".parse().unwrap()],
         lua: LuaSettings {
             prefix: "conf/".into(),

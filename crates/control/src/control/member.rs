@@ -9,6 +9,7 @@ use tidegate_core::{
 };
 use tidegate_scaler::{
     Decision, Observed, Panel, Record, Scaler,
+    hpa::Hpa,
     observed::Metrics,
     record::{Account, Outcome},
 };
@@ -53,6 +54,30 @@ pub(super) struct Member {
     /// Instance time up to the last step.
     accounted: Duration,
     last: Option<Moment>,
+    /// Decides instead of the policy.
+    rival: Option<Rival>,
+}
+
+/// HPA's rule, fed with what is observed.
+#[derive(Debug)]
+struct Rival {
+    hpa: Hpa,
+    second: usize,
+}
+
+/// What an instance that is always busy works in a second, in microseconds.
+const RIVAL_WORK: f64 = 1_000_000.0;
+
+impl Rival {
+    /// A second has passed. Without a metric there is no recommendation, and the count stays.
+    fn decide(&mut self, observed: &Observed) -> u32 {
+        self.second += 1;
+        let ready = observed.instances.ready;
+        if let Some(utilization) = observed.metrics.utilization {
+            self.hpa.see((utilization * f64::from(ready) * RIVAL_WORK) as u64, ready);
+        }
+        self.hpa.decide(self.second)
+    }
 }
 
 /// What decides when policies and memories are written again.
@@ -114,6 +139,7 @@ impl Member {
             account,
             accounted: Duration::ZERO,
             last: None,
+            rival: None,
         }
     }
 
@@ -127,11 +153,21 @@ impl Member {
             (self.candidate_step, self.candidate_changes) = (None, 0);
         }
         self.fleet.configure(template);
-        (self.mode, self.price) = (fleet.mode, fleet.price);
+        let mode = if self.rival.is_some() { Mode::Recommend } else { fleet.mode };
+        (self.mode, self.price) = (mode, fleet.price);
         // Also of a fleet that left the configuration a moment ago and is back.
         let least = if self.mode == Mode::Act { fleet.policy.min } else { at_least_one(&fleet.policy) };
         let wanted = if self.mode == Mode::Act { self.panel.acting().desired() } else { self.fleet.desired };
         self.fleet.desired = wanted.min(fleet.policy.max).max(least);
+    }
+
+    /// HPA's rule decides from now on.
+    pub(super) fn follow_hpa(&mut self, target: f64) {
+        let mut hpa = Hpa::new(target, RIVAL_WORK);
+        self.mode = Mode::Recommend;
+        self.fleet.desired = at_least_one(self.scaler().policy());
+        hpa.start(self.fleet.desired);
+        self.rival = Some(Rival { hpa, second: 0 });
     }
 
     fn scaler(&self) -> &Scaler {
@@ -143,12 +179,22 @@ impl Member {
         &mut self,
         now: Moment,
         waiting: &BTreeMap<SourceId, f64>,
+        blind: bool,
         fleets: usize,
         gaps: u64,
     ) -> Step {
-        let observed = self.observer.observe(&self.fleet, waiting, now.instant);
+        let mut observed = self.observer.observe(&self.fleet, waiting, now.instant);
+        if blind {
+            observed.metrics = Metrics::default();
+        }
         self.metrics.clone_from(&observed.metrics);
-        self.decide(now, observed, fleets, gaps)
+        let hpa = self.rival.as_mut().map(|rival| rival.decide(&observed));
+        let step = self.decide(now, observed, fleets, gaps);
+        if let Some(desired) = hpa {
+            let policy = self.scaler().policy();
+            self.fleet.desired = desired.min(policy.max).max(at_least_one(policy));
+        }
+        step
     }
 
     /// Decides at once, if there is no instance and something waits for one.

@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::task::TaskTracker;
 
 use super::{
+    havoc::Havoc,
     member::{Member, Step},
     reload::Loader,
 };
@@ -39,7 +40,7 @@ const FLEET_IN_ID: usize = 40;
 
 #[derive(Debug)]
 pub(super) struct Plane {
-    drivers: Drivers,
+    pub(super) drivers: Drivers,
     sources: Watched,
     /// How much waits in them, as read last.
     waiting: BTreeMap<SourceId, f64>,
@@ -47,9 +48,9 @@ pub(super) struct Plane {
     writer: Option<Writer>,
     shared: Arc<Shared>,
     roster: watch::Sender<Arc<Roster>>,
-    tasks: TaskTracker,
+    pub(super) tasks: TaskTracker,
     events: mpsc::Sender<Event>,
-    fleets: BTreeMap<FleetId, Member>,
+    pub(super) fleets: BTreeMap<FleetId, Member>,
     /// What the journal says of fleets that there were.
     recalls: BTreeMap<FleetId, Recall>,
     rounds: RoundsView,
@@ -57,9 +58,12 @@ pub(super) struct Plane {
     launched: u64,
     /// Tells names that outlive this process from those of the next.
     began: Timestamp,
+    pub(super) havoc: Havoc,
+    /// The target of HPA's rule, if that decides.
+    pub(super) hpa: Option<f64>,
     stopping: bool,
     /// What is shown is out of date.
-    dirty: bool,
+    pub(super) dirty: bool,
 }
 
 impl Plane {
@@ -87,6 +91,8 @@ impl Plane {
             rounds: RoundsView::default(),
             launched: 0,
             began: Moment::now().time,
+            havoc: Havoc::default(),
+            hpa: None,
             stopping: false,
             dirty: true,
         };
@@ -98,13 +104,17 @@ impl Plane {
         let now = Moment::now();
         let shared = Arc::clone(&self.shared);
         self.sources.configure(&snapshot.sources, Arc::new(move || shared.wake.notify_one()));
+        self.havoc.allowed = snapshot.chaos;
         for (name, fleet) in &snapshot.fleets {
             let template = Template::new(fleet, snapshot);
-            let recalls = &mut self.recalls;
-            let member = self
-                .fleets
-                .entry(name.clone())
-                .or_insert_with(|| Member::new(name, fleet, template.clone(), now, recalls.remove(name)));
+            let (recalls, hpa) = (&mut self.recalls, self.hpa);
+            let member = self.fleets.entry(name.clone()).or_insert_with(|| {
+                let mut member = Member::new(name, fleet, template.clone(), now, recalls.remove(name));
+                if let Some(target) = hpa {
+                    member.follow_hpa(target);
+                }
+                member
+            });
             member.configure(fleet, template);
             match &fleet.run {
                 snapshot::Run::Exec(exec) => {
@@ -181,7 +191,7 @@ impl Plane {
         }
     }
 
-    fn exited(&mut self, fleet: &FleetId, id: &InstanceId, reason: String, now: Moment) {
+    pub(super) fn exited(&mut self, fleet: &FleetId, id: &InstanceId, reason: String, now: Moment) {
         let Some(member) = self.fleets.get_mut(fleet) else {
             return;
         };
@@ -223,8 +233,12 @@ impl Plane {
 
     fn decide(&mut self) {
         self.waiting = self.sources.waiting(Instant::now());
+        let blind = self.havoc.is_blind();
+        if blind {
+            self.waiting.clear();
+        }
         self.decide_with(|member, waiting, fleets, gaps| {
-            Some(member.step(Moment::now(), waiting, fleets, gaps))
+            Some(member.step(Moment::now(), waiting, blind, fleets, gaps))
         });
     }
 
@@ -263,6 +277,7 @@ impl Plane {
     /// Does what is due, and shows it.
     pub(super) fn settle(&mut self, loader: &Loader) {
         let now = Moment::now();
+        self.start_late();
         let mut actions = Vec::new();
         for (name, member) in &mut self.fleets {
             let (launched, driven) = (&mut self.launched, member.fleet.is_driven());
@@ -277,6 +292,7 @@ impl Plane {
         self.dirty |= self.publish();
         for (fleet, action) in actions {
             match action {
+                Action::Start(id) if self.havoc.put_off(&fleet, &id) => {}
                 Action::Start(id) => self.start(&fleet, &id),
                 Action::Drain(id) => self.drain(&fleet, &id),
             }
@@ -290,6 +306,7 @@ impl Plane {
     pub(super) fn stop(&mut self, loader: &Loader) {
         self.stopping = true;
         self.drivers.leave();
+        self.give_up_late();
         // The next process goes on from here.
         self.fleets.values_mut().for_each(Member::will_end);
         self.decide();
@@ -316,7 +333,7 @@ impl Plane {
         self.fleets.values().all(|member| member.fleet.instances().is_empty())
     }
 
-    fn start(&mut self, name: &FleetId, id: &InstanceId) {
+    pub(super) fn start(&mut self, name: &FleetId, id: &InstanceId) {
         let taken: Vec<_> = self
             .fleets
             .values()
@@ -357,7 +374,7 @@ impl Plane {
         self.tasks.spawn(started.life);
     }
 
-    fn drain(&mut self, fleet: &FleetId, id: &InstanceId) {
+    pub(super) fn drain(&mut self, fleet: &FleetId, id: &InstanceId) {
         if let Some(instance) = self.fleets.get(fleet).and_then(|member| member.fleet.instance(id)) {
             instance.departure.ask();
         }
@@ -377,7 +394,7 @@ impl Plane {
     }
 
     /// Publishes who can serve, if that has changed; says whether it has.
-    fn publish(&self) -> bool {
+    pub(super) fn publish(&self) -> bool {
         let new = roster(self.fleets.iter().filter_map(|(name, member)| {
             let endpoints = member.fleet.endpoints();
             let listed = !member.fleet.is_removed() || !endpoints.is_empty();
@@ -398,6 +415,7 @@ impl Plane {
             at: now.time,
             stopping: self.stopping,
             config: loader.status(),
+            chaos: self.havoc.allowed,
             fleets: self.fleets.values().map(|member| member.view(now)).collect(),
             sources: self.sources.view(now.instant),
             journal_lost: self.writer.as_ref().map_or(0, Writer::lost),

@@ -113,7 +113,7 @@ impl Process {
 }
 
 /// Signals the process group that `leader` leads. That it is gone already is no error.
-pub(super) fn signal_group(leader: u32, signal: Signal) {
+pub(crate) fn signal_group(leader: u32, signal: Signal) {
     let group = i32::try_from(leader).ok().and_then(Pid::from_raw);
     if let Some(group) = group
         && let Err(error) = kill_process_group(group, signal)

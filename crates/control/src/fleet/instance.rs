@@ -85,6 +85,12 @@ impl Instance {
         Action::Drain(self.id.clone())
     }
 
+    /// It will be taken away: it leaves, if it has not begun to, and is not taken back.
+    pub(super) fn doom(&mut self) -> Option<Action> {
+        let leaves = self.is_ready() || self.state == State::Starting;
+        (!std::mem::replace(&mut self.doomed, true) && leaves).then(|| self.drain())
+    }
+
     /// Makes an instance that is leaving serve on, if it still can.
     pub(super) fn take_back(&mut self) -> bool {
         let may = self.state == State::Draining && !self.doomed;

@@ -367,5 +367,39 @@ proptest! {
     }
 }
 
+proptest! {
+    #[test]
+    fn who_leaves_is_idler_than_who_stays_or_as_idle_and_younger_and_comes_back_when_needed(
+        loads in prop::collection::vec(0..4_usize, 1..12),
+        steps in prop::collection::vec(0..12_u32, 1..6),
+    ) {
+        let mut play = ready(loads.len() as u32);
+        let numbers = play.numbers(Instance::is_ready);
+        let begun: Vec<(u64, usize)> = numbers.into_iter().zip(loads.iter().copied()).collect();
+        let _requests: Vec<InFlight> =
+            begun.iter().flat_map(|&(number, load)| vec![number; load]).map(|number| play.load(number)).collect();
+        // Nothing ends here, so whoever is told to leave is there to be had again.
+        let mut staying = begun;
+        let mut left: Vec<(u64, usize)> = Vec::new();
+        for desired in steps.into_iter().map(|count| count as usize % (loads.len() + 1)) {
+            play.fleet.desired = desired as u32;
+            play.settle();
+            // The same by sorting all of them.
+            staying.sort_by_key(|&(number, load)| (load, std::cmp::Reverse(number)));
+            while staying.len() > desired {
+                left.push(staying.remove(0));
+            }
+            left.sort_unstable();
+            while staying.len() < desired {
+                staying.push(left.remove(0));
+            }
+            let mut expected: Vec<u64> = staying.iter().map(|one| one.0).collect();
+            expected.sort_unstable();
+            prop_assert_eq!(play.numbers(Instance::is_ready), expected, "{}", play.show());
+            prop_assert!(play.numbers(|one| one.state == State::Starting).is_empty(), "{}", play.show());
+        }
+    }
+}
+
 /// No back-off lasts longer.
 const LONGEST: Duration = Duration::from_secs(30);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::schedule::LONGEST;
 
 /// `90s`, `1m30s`, `500ms`, `10d`: above zero, at most a year.
-pub(super) fn length(text: &str) -> Result<Duration, String> {
+pub fn length(text: &str) -> Result<Duration, String> {
     let help = || "write a time as 500ms, 30s, 1m30s, 2h or 10d".to_owned();
     let (mut rest, mut seconds) = (text, 0.0);
     while !rest.is_empty() {

@@ -42,9 +42,14 @@ fn snapshot(rest: &str, generation: u64) -> Snapshot {
 
 impl Running {
     pub(crate) fn start(config: &str) -> Self {
+        Self::with_workers(2, config)
+    }
+
+    /// So many workers; what there is for each of them is there so many times.
+    pub(crate) fn with_workers(workers: usize, config: &str) -> Self {
         let (snapshots, snapshot) = watch::channel(Arc::new(snapshot(config, 1)));
         let (roster, served) = watch::channel(Arc::new(Roster::default()));
-        let telemetry = Telemetry::new(2);
+        let telemetry = Telemetry::new(workers);
         let node = Node::start(&snapshot, &served, Arc::clone(&telemetry)).unwrap();
         Self { node: Some(node), telemetry, snapshots, roster, generation: 1 }
     }

@@ -41,6 +41,45 @@ fn a_request_is_not_held_for_ever_and_the_queue_has_an_end() {
 }
 
 #[test]
+fn the_least_important_make_room_for_others_and_never_for_their_like() {
+    let routes = "
+fleets: { app: { run: { command: [unused] } } }
+upstreams: { up: { fleet: app } }
+routes:
+  - { name: low, match: { path: /low }, upstream: up, queue: { priority: 1 } }
+  - { name: high, match: { path: /high }, upstream: up, queue: { priority: 9, timeout: 1h } }
+  - { name: all, match: { path: /* }, upstream: up }
+limits: { queue: 3, queueBytes: 4KiB }
+timeouts: { queue: 1h }
+";
+    let running = Running::with_workers(1, routes);
+    let upstream = Upstream::start(|_| Answer::ok("served"));
+    let addr = running.addr();
+    let ask = |path: &'static str, waiting: u64| {
+        let asked = thread::spawn(move || http::get(addr, path));
+        eventually(PATIENCE, "the request is queued", || running.upstream("up").waiting() == waiting);
+        asked
+    };
+    let (early, late, usual) = (ask("/low", 1), ask("/low", 2), ask("/usual", 3));
+    let important = thread::spawn(move || http::get(addr, "/high"));
+    let refused = late.join().unwrap();
+    assert_eq!((refused.status, refused.header("Retry-After")), (503, Some("1")));
+    assert_eq!(http::get(addr, "/low").status, 503, "an equal makes no room");
+    // What is too large for the queue finds no room either, however important it is.
+    let large = format!("/high?{}", "x".repeat(5 << 10));
+    assert_eq!(http::get(addr, &large).status, 503);
+    eventually(PATIENCE, "three wait", || running.upstream("up").waiting() == 3);
+    running.enlist("app", &[upstream.addr()]);
+    for asked in [early, usual, important] {
+        assert_eq!(asked.join().unwrap().text(), "served");
+    }
+    assert_eq!(
+        (running.route("low").shed, running.route("high").shed, running.upstream("up").shed),
+        (2, 1, 3)
+    );
+}
+
+#[test]
 fn a_client_that_leaves_frees_its_place_in_the_queue() {
     let running = Running::start(&format!("{FLEET}timeouts: {{ queue: 1h }}"));
     let mut client = std::net::TcpStream::connect(running.addr()).unwrap();

@@ -23,7 +23,7 @@ pub(crate) fn run(options: Options, state_dir: Option<PathBuf>) -> Result<(), Fa
     // The tour shows what matters; log lines would run across it.
     logging::start("error");
     let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let gateway = Gateway::start(source(free, free, options.duration), state_dir)?;
+    let gateway = Gateway::start(source(free, free, options.duration), state_dir, None)?;
     let (address, admin) = (gateway.addresses()[0], gateway.admin_address());
     writeln!(io::stderr().lock(), "gateway http://{address}/   metrics http://{admin}/metrics")
         .map_err(Failure::environment)?;

@@ -143,6 +143,7 @@ fn snapshot(spec: &InstanceSpec, token: &str) -> anyhow::Result<Snapshot> {
             Some(_) => Limits { client_body_buffer: spec.limits.lua_body_bytes, ..spec.limits.clone() },
             None => spec.limits.clone(),
         },
+        chaos: false,
         trusted_proxies: vec![IpAddr::V4(Ipv4Addr::LOCALHOST).into()],
         lua: spec.lua.clone(),
         vars: Vec::new(),

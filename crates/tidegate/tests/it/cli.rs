@@ -75,7 +75,7 @@ fn exit_codes_say_whose_fault_it_is() {
 
 #[test]
 fn every_command_has_help_with_an_example() {
-    for command in ["up", "check", "schema", "load", "explain"] {
+    for command in ["up", "check", "schema", "load", "explain", "chaos"] {
         let output = run(&[command, "--help"]);
         let text = String::from_utf8_lossy(&output.stdout);
         assert!(output.status.success() && text.contains("Example"), "{command}: {text}");

@@ -5,6 +5,7 @@
 mod access_log;
 mod agreement;
 mod calamity;
+mod chaos;
 mod cli;
 mod demo;
 mod error_log;

@@ -98,7 +98,7 @@ impl Play {
     }
 
     fn step(&mut self) {
-        self.member.step(self.now, &BTreeMap::new(), 1, 0);
+        self.member.step(self.now, &BTreeMap::new(), false, 1, 0);
         self.counts.push(self.member.fleet.desired);
         let launched = &mut self.launched;
         let actions = self.member.fleet.reconcile(self.now, |_| {

@@ -134,6 +134,13 @@ impl Remote {
         Ok(())
     }
 
+    /// Stops an instance behind the back of those who look after it.
+    pub(crate) async fn end(&self, instance: &InstanceId) {
+        if let Err(error) = self.stop(instance).await {
+            tracing::warn!(fleet = %self.fleet, %instance, %error, "cannot be stopped");
+        }
+    }
+
     /// The instance has ended for us: from now on it is not to be there.
     pub(super) fn ended(&self, id: &InstanceId) {
         let mut ended = self.lock();

@@ -34,6 +34,7 @@ fn snapshot(upstreams: &[(&str, &str)]) -> Snapshot {
         answers: Answers::default(),
         timeouts: Timeouts::default(),
         limits: Limits::default(),
+        chaos: false,
         trusted_proxies: Vec::new(),
         lua: LuaSettings::default(),
         vars: Vec::new(),

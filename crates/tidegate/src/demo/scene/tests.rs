@@ -96,6 +96,7 @@ fn view() -> View {
         sources: Vec::new(),
         at: Timestamp::default(),
         stopping: false,
+        chaos: false,
         config,
         fleets: vec![fleet],
         journal_lost: 0,
