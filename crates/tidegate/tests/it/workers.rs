@@ -64,8 +64,14 @@ fn in_redis(redis: &Redis, key: &str) -> String {
 
 /// Workers that count in `redis` how often they work on which message of the source `jobs`.
 fn start(redis: &Redis, jobs: &str, driver: &str, max: u32) -> Tidegate {
-    let client = CLIENT.replace("PORT", &redis.port().to_string()).replace("PASSWORD", Redis::PASSWORD);
-    let setup: Setup = Tidegate::setup(TIDEGATE).file("worker.lua", WORKER).file("once_redis.lua", &client);
+    start_with(redis, jobs, driver, max, WORKER)
+}
+
+fn start_with(redis: &Redis, jobs: &str, driver: &str, max: u32, worker: &str) -> Tidegate {
+    let filled =
+        |text: &str| text.replace("PORT", &redis.port().to_string()).replace("PASSWORD", Redis::PASSWORD);
+    let setup: Setup = Tidegate::setup(TIDEGATE).file("worker.lua", &filled(worker));
+    let setup = setup.file("once_redis.lua", &filled(CLIENT));
     let setup = setup.set("jobs", &jobs).set("driver", &driver).set("max", &max);
     let path = "lua: { packagePath: \"{dir}/?.lua;;\" }\n";
     setup.env("REDIS_PASSWORD", Redis::PASSWORD).start(&format!("{path}{CONFIG}"))
@@ -81,6 +87,30 @@ fn empty(tidegate: &Tidegate) -> bool {
 
 fn count(tidegate: &Tidegate, outcome: &str) -> u64 {
     fleets(tidegate)["items"][0]["messages"][outcome].as_u64().unwrap_or(0)
+}
+
+/// Does its work once for each body, and fails after it at the first attempt.
+const ONCE: &str = r#"
+local message = ...
+local redis = require("once_redis")
+local once = require("tidegate.idempotency").new({ redis = { port = PORT, password = "PASSWORD" } })
+local state, why = once:once(message.body, function() redis("HINCRBY", "worked", message.body, 1) end)
+if message.attempt == 1 then error("after the work") end
+redis("HINCRBY", "states", tostring(state), 1)
+if not state then return nil, why end
+"#;
+
+#[test]
+fn what_is_done_once_is_done_once_however_often_it_is_delivered() {
+    let Some(redis) = Redis::start() else { return };
+    for body in ["one", "two", "one"] {
+        redis.cli(&["LPUSH", "jobs", body]);
+    }
+    let tidegate = start_with(&redis, &in_redis(&redis, "list: jobs"), "thread", 1, ONCE);
+    eventually(PATIENCE, "all are done", || count(&tidegate, "done") == 3);
+    assert_eq!([worked(&redis, "one"), worked(&redis, "two")], [1, 1]);
+    assert_eq!(redis.cli(&["HGET", "states", "already"]), "3", "the second attempts find it done");
+    assert_eq!((count(&tidegate, "failed"), count(&tidegate, "dead")), (3, 0));
 }
 
 const BODIES: [&str; 5] = ["one", "two", "flaky", "fail", "bad"];
