@@ -6,6 +6,7 @@ use tidegate_core::{RouteId, Timestamp};
 use tidegate_lua::{AnswerEnd, BodyState, Capturing, InvalidHeader, RequestState, Subrequest};
 
 use crate::{
+    answer,
     http::{fields::Kind, request::Request, response::Response},
     request_body::{Body, Spool},
     script_log,
@@ -523,6 +524,9 @@ impl tidegate_lua::Exchange for Exchange {
             self.commitment = Commitment::Made;
             if self.response.status == 0 {
                 self.response.status = 200;
+            }
+            if let Some(site) = self.site.as_ref().filter(|_| self.depth == 0) {
+                answer::sign(&mut self.response.fields, &site.snapshot.answers);
             }
             self.complete_type();
         }

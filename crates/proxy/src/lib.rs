@@ -17,6 +17,7 @@ mod answer;
 mod balancer;
 mod buffer;
 mod chores;
+mod conditional;
 mod connection;
 mod deadline;
 mod error;

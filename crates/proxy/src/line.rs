@@ -5,6 +5,7 @@ use std::{cell::Cell, future::poll_fn, os::fd::AsFd as _, rc::Rc, task::Poll, ti
 use crate::{
     answer::{self, Length},
     buffer::Lease,
+    conditional,
     deadline::Deadline,
     error::Error,
     exchange::Exchange,
@@ -186,7 +187,8 @@ impl Line {
         let refusal = if raw {
             match exchange.answer_end() {
                 AnswerEnd::Raw => Some("duplicate call"),
-                _ if exchange.is_buffering() => Some("http 1.0 buffering"),
+                // Nothing is held back before something is written.
+                _ if exchange.is_buffering() && !exchange.written.is_empty() => Some("http 1.0 buffering"),
                 _ => None,
             }
         } else {
@@ -338,7 +340,7 @@ impl Line {
 
     /// Begins an answer of which more will come.
     async fn begin_lua(&mut self, exchange: &mut Exchange, route: &Route) -> Result<Writer, Error> {
-        self.complete_head(exchange, true);
+        self.complete_head(exchange, true)?;
         let length = Length::Unknown;
         let writer = answer::begin(&self.worker, Some(route), exchange, length, &mut self.output).await?;
         self.lua_writer = Some(writer);
@@ -347,7 +349,7 @@ impl Line {
 
     /// Begins an answer that has been written to its end, so its length is known, whatever a filter makes of it.
     async fn begin_whole(&mut self, exchange: &mut Exchange, route: &Route) -> Result<Writer, Error> {
-        self.complete_head(exchange, !exchange.written.is_empty());
+        self.complete_head(exchange, !exchange.written.is_empty())?;
         exchange.whole = Some(exchange.written.len() as u64);
         answer::filter_head(&self.worker, Some(route), exchange).await?;
         self.filter_written(exchange, route, true).await?;
@@ -358,7 +360,7 @@ impl Line {
         Ok(writer)
     }
 
-    fn complete_head(&mut self, exchange: &mut Exchange, with_body: bool) {
+    fn complete_head(&mut self, exchange: &mut Exchange, with_body: bool) -> Result<(), Error> {
         if exchange.response.status == 0 {
             exchange.response.status = 200;
         }
@@ -369,7 +371,18 @@ impl Line {
         if with_body || exchange.depth > 0 {
             exchange.complete_type();
         }
+        match conditional::judge(exchange) {
+            conditional::Outcome::Proceed => {}
+            conditional::Outcome::Failed => return Err(Error::Replaced(412)),
+            conditional::Outcome::NotModified => {
+                exchange.response.status = 304;
+                for name in [&b"content-type"[..], b"content-length", b"content-encoding"] {
+                    exchange.response.fields.remove(name);
+                }
+            }
+        }
         self.settle_body(exchange);
+        Ok(())
     }
 
     /// Sends an error report of the gateway.

@@ -154,6 +154,10 @@ impl Connection {
     ) -> Result<Option<Option<Jump>>, Error> {
         let verdict = self.run_lua(site, route, handler, phase).await?;
         if let Some(jump) = self.exchange.lua.jump.take() {
+            if jump == Jump::Rewrite {
+                // What Lua kept belongs to the route that the request leaves.
+                self.line.worker.vm.finish(&mut self.exchange.lua);
+            }
             return Ok(Some(Some(jump)));
         }
         match verdict {

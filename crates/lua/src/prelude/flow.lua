@@ -136,6 +136,7 @@ function ngx.exec(...)
     local path, own
     path, own = split(uri)
     if not path then
+        kit.log(ngx.ERR, 'unsafe URI "' .. uri .. '" was detected')
         error("unsafe uri", 2)
     end
     if args ~= nil then

@@ -11,7 +11,8 @@ local block, host, wait, given, check = kit.block, kit.host, kit.wait, kit.given
 local NO_REQUEST = kit.NO_REQUEST
 local ffi = require "ffi"
 local getinfo = debug.getinfo
-local concat, floor, format, lower, sub = table.concat, math.floor, string.format, string.lower, string.sub
+local concat, floor = table.concat, math.floor
+local find, format, lower, sub = string.find, string.format, string.lower, string.sub
 local error, getmetatable, next, select, setmetatable, tonumber, tostring, type =
     error, getmetatable, next, select, setmetatable, tonumber, tostring, type
 
@@ -220,6 +221,9 @@ function methods.bind(socket, ...)
     end
     if type(address) ~= "string" then
         bad_argument(2, "string expected, got " .. type_name(address))
+    end
+    if count == 2 and find(address, "^[%d.]+:") then
+        return nil, "bad address"
     end
     local number = number_of(socket) or make_handle(socket)
     if tcp_bind(host, number, address, #address, port or -1) ~= OK then

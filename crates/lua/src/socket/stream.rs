@@ -45,6 +45,12 @@ impl Stream {
         Ok(count)
     }
 
+    /// Whether its end means that a client left before all has come.
+    pub(crate) fn is_cut_short(&self) -> bool {
+        let Self::Client { left, .. } = self else { return false };
+        left.as_ref().is_none_or(|left| left.get() > 0)
+    }
+
     fn try_read_any(&self, space: &mut [u8]) -> io::Result<usize> {
         let mut read = 0;
         let attempt = || {

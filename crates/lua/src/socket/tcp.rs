@@ -188,6 +188,9 @@ impl Tcp {
                 Progress::More => {}
             }
             match link.fill(receive.wanted()) {
+                Ok(0) if link.stream.is_cut_short() => {
+                    return Outcome::Failed(Cause::Broken("client aborted".into()));
+                }
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     return Outcome::Wait(self.wait(&link, Wait::Read));

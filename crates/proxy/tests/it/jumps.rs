@@ -34,9 +34,9 @@ fn exec_goes_to_paths_and_to_names_with_a_context_of_its_own() {
 }
 
 #[test]
-fn a_rewritten_path_finds_its_route_with_the_context_it_has() {
+fn a_rewritten_path_finds_its_route_and_a_jump_forgets_the_context() {
     let running = Running::start(
-        "lua: { serverRewrite: \"if ngx.var.uri == '/early' then ngx.req.set_uri('/b') end\" }
+        "lua: { serverRewrite: \"if ngx.var.uri == '/early' then ngx.ctx.a = 2 ngx.req.set_uri('/b') end\" }
 routes:
   - match: { path: /a }
     lua: { rewrite: \"ngx.ctx.a = 1 ngx.req.set_uri('/b', true)\", content: never() }
@@ -45,8 +45,8 @@ routes:
   - match: { path: ~ ^/(?<first>.)$ }
     lua: { content: \"ngx.say(ngx.var.uri, ngx.ctx.a, ngx.var[1], ngx.var.first, ngx.var[2])\" }",
     );
-    assert_eq!(http::get(running.addr(), "/a").text(), "/b1bbnil\n");
-    assert_eq!(http::get(running.addr(), "/early").text(), "/bnilbbnil\n");
+    assert_eq!(http::get(running.addr(), "/a").text(), "/bnilbbnil\n");
+    assert_eq!(http::get(running.addr(), "/early").text(), "/b2bbnil\n");
 }
 
 #[test]

@@ -346,3 +346,23 @@ fn a_header_filter_can_answer_something_else() {
     assert_eq!(answer.status, 403);
     assert!(!answer.text().contains("secret"), "{}", answer.text());
 }
+
+#[test]
+fn answers_that_say_what_they_are_can_be_asked_for_conditionally() {
+    let running = content(
+        "ngx.header['Last-Modified'] = 'Thu, 10 May 2012 07:50:59 GMT' ngx.header.ETag = '\"a\"'
+ngx.say('hello') if ngx.var.arg_flush then ngx.flush(true) end",
+    );
+    let mut client = Client::connect(running.addr()).unwrap();
+    for target in ["/", "/?flush=1"] {
+        let same = [("If-Modified-Since", "Thu, 10 May 2012 07:50:59 GMT"), ("If-None-Match", "\"a\"")];
+        let answer = client.request("GET", target, &same, b"").unwrap();
+        assert_eq!((answer.status, answer.text(), answer.header("ETag")), (304, "", Some("\"a\"")));
+        let other = client.request("GET", target, &[("If-None-Match", "\"b\"")], b"").unwrap();
+        assert_eq!((other.status, other.text()), (200, "hello\n"));
+        let posted = client.request("POST", target, &same, b"").unwrap();
+        assert_eq!(posted.status, 200);
+    }
+    let late = [("If-Unmodified-Since", "Thu, 10 May 2012 07:50:58 GMT")];
+    assert_eq!(client.request("GET", "/", &late, b"").unwrap().status, 412);
+}

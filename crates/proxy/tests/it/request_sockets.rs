@@ -96,3 +96,32 @@ sock:send({ 'you said ', line })",
     client.send(b"lo\n").unwrap();
     assert_eq!(client.read_to_end().unwrap(), b"you said hello");
 }
+
+#[test]
+fn a_client_of_http_1_0_can_be_spoken_to_before_anything_is_written() {
+    let running = Running::start(
+        "routes:\n  - match: { path: /* }\n    lua:\n      content: |\n        if ngx.var.arg_early then ngx.print('early') end\n        local sock, why = ngx.req.socket(true)\n        if not sock then ngx.print(why) else sock:send('HTTP/1.0 200 OK\\r\\n\\r\\nraw') end",
+    );
+    let answer = |target: &str| {
+        let request = format!("GET {target} HTTP/1.0\r\nHost: a\r\n\r\n");
+        String::from_utf8_lossy(&http::send_raw(running.addr(), request.as_bytes())).into_owned()
+    };
+    assert!(answer("/").ends_with("raw"), "{}", answer("/"));
+    assert!(answer("/?early=1").ends_with("earlyhttp 1.0 buffering"), "{}", answer("/?early=1"));
+}
+
+#[test]
+fn a_client_that_leaves_before_its_body_has_come_is_told_from_one_that_is_done() {
+    let running = content(
+        "local s = ngx.req.socket()\nlocal data, why, part = s:receive('*a')\nngx.say(data or why, part)",
+    );
+    let answer = |body: &str| {
+        let mut client = Client::connect(running.addr()).unwrap();
+        let head = "POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 5\r\n\r\n";
+        client.send(format!("{head}{body}").as_bytes()).unwrap();
+        client.stream().shutdown(std::net::Shutdown::Write).unwrap();
+        client.read().unwrap().text().to_owned()
+    };
+    assert_eq!(answer("hello"), "hellonil\n");
+    assert_eq!(answer("hel"), "client abortedhel\n");
+}
