@@ -7,7 +7,11 @@ use tidegate_lua::{AnswerEnd, BodyState, Capturing, InvalidHeader, RequestState,
 
 use crate::{
     answer,
-    http::{fields::Kind, request::Request, response::Response},
+    http::{
+        fields::Kind,
+        request::{self, Request},
+        response::Response,
+    },
     request_body::{Body, Spool},
     script_log,
     site::{Route, Site},
@@ -458,7 +462,7 @@ impl tidegate_lua::Exchange for Exchange {
             }
             b"scheme" => Some(text("http")),
             b"https" => Some(text("")),
-            b"host" => Some(Cow::Owned(host_name(request.host()).to_ascii_lowercase())),
+            b"host" => Some(Cow::Owned(request::host_name(request.host()).to_ascii_lowercase())),
             b"remote_addr" => Some(Cow::Borrowed(self.client_text.as_bytes())),
             b"remote_port" => Some(text(self.client.port())),
             b"server_addr" => Some(text(self.local.ip())),
@@ -591,13 +595,5 @@ impl tidegate_lua::Exchange for Exchange {
 
     fn state(&mut self) -> &mut RequestState {
         &mut self.lua
-    }
-}
-
-/// `a.com:80` without the port.
-fn host_name(host: &[u8]) -> &[u8] {
-    match host.iter().rposition(|&byte| byte == b':') {
-        Some(colon) if host[colon + 1..].iter().all(u8::is_ascii_digit) => &host[..colon],
-        _ => host,
     }
 }

@@ -30,6 +30,14 @@ pub(crate) struct Refusal {
     pub(crate) reason: &'static str,
 }
 
+/// `a.com:80` without the port.
+pub(crate) fn host_name(host: &[u8]) -> &[u8] {
+    match host.iter().rposition(|&byte| byte == b':') {
+        Some(colon) if host[colon + 1..].iter().all(u8::is_ascii_digit) => &host[..colon],
+        _ => host,
+    }
+}
+
 const fn refuse(status: u16, reason: &'static str) -> Refusal {
     Refusal { status, reason }
 }
