@@ -2,6 +2,7 @@
 
 mod chaos;
 mod config;
+mod cost;
 mod error;
 mod fleets;
 mod sources;
@@ -29,6 +30,7 @@ fn routes() -> Vec<(&'static str, MethodRouter<State>)> {
         ("/api/v1/fleets/{name}", get(fleets::one)),
         ("/api/v1/fleets/{name}/decisions", get(fleets::decisions)),
         ("/api/v1/fleets/{name}/demand", get(fleets::demand)),
+        ("/api/v1/cost", get(cost::list)),
         ("/api/v1/sources", get(sources::list)),
         ("/api/v1/chaos", get(chaos::show).post(chaos::disturb)),
         ("/api/v1/config", get(config::show)),

@@ -12,7 +12,7 @@ pub(crate) mod thread;
 use std::{collections::BTreeMap, io, net::SocketAddr, path::PathBuf, pin::Pin, sync::Arc, time::Duration};
 
 use tidegate_core::{
-    FleetId, InstanceId, OwnerId,
+    FleetId, InstanceId, OwnerId, PoolId,
     roster::Load,
     snapshot::{Driver, Exec},
 };
@@ -78,6 +78,8 @@ pub(crate) struct Duties {
     pub(crate) fleet: FleetId,
     pub(crate) id: InstanceId,
     pub(crate) template: Arc<Template>,
+    /// Where it is to come from, if that matters.
+    pub(crate) pool: Option<PoolId>,
     pub(crate) load: Arc<Load>,
     pub(crate) departure: Departure,
     pub(crate) events: mpsc::Sender<Event>,

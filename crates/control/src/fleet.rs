@@ -18,15 +18,17 @@
 //! (the roster is read off the states).
 
 mod instance;
+mod pools;
 mod trouble;
 
 use std::{
+    collections::BTreeMap,
     num::NonZeroU32,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use tidegate_core::{Endpoint, FleetId, InstanceId, Timestamp};
+use tidegate_core::{Endpoint, FleetId, InstanceId, PoolId, Timestamp};
 
 pub(crate) use self::instance::{Instance, State};
 use self::trouble::{Trouble, back_off};
@@ -66,6 +68,10 @@ pub(crate) struct Fleet {
     pub(crate) name: FleetId,
     /// How many instances there should be.
     pub(crate) desired: u32,
+    /// How many of each pool, where that matters.
+    shares: BTreeMap<PoolId, u32>,
+    /// Instances that pools took back, since that was last asked.
+    reclaimed: BTreeMap<PoolId, u32>,
     current: Revision,
     /// Has yet to prove that it starts.
     trial: Option<Revision>,
@@ -95,6 +101,8 @@ impl Fleet {
         Self {
             name,
             desired,
+            shares: BTreeMap::new(),
+            reclaimed: BTreeMap::new(),
             current: Revision { number: 1, template: Arc::new(template), trouble: None },
             trial: None,
             revisions: 1,
@@ -211,22 +219,29 @@ impl Fleet {
         now: Moment,
     ) -> (Vec<Listed>, Vec<Action>) {
         self.unknown = false;
-        let (mut found, mut actions) = (Vec::new(), Vec::new());
+        let (mut found, mut actions, mut taken_back) = (Vec::new(), Vec::new(), Vec::new());
         for one in listed {
             let known = self.instances.iter_mut().find(|instance| instance.id == one.id);
             match known {
-                Some(instance) if one.leaving => actions.extend(instance.doom()),
+                Some(instance) if one.leaving => {
+                    if !instance.doomed {
+                        taken_back.push(instance.pool.clone());
+                    }
+                    actions.extend(instance.doom());
+                }
                 Some(_) => {}
                 None => {
                     let current = one.revision.as_deref().is_none_or(|of| of == revision);
                     let number = if current { self.current.number } else { 0 };
                     let mut instance = Instance::new(one.id.clone(), number, 0, now);
                     instance.found = true;
+                    instance.pool = one.pool.as_deref().and_then(|pool| PoolId::new(pool).ok());
                     self.instances.push(instance);
                     found.push(one);
                 }
             }
         }
+        taken_back.into_iter().for_each(|pool| self.note_reclaim(pool));
         (found, actions)
     }
 
@@ -358,15 +373,21 @@ impl Fleet {
     /// One of the current revision that is too many: a failed or a starting one, the youngest first, or
     /// else the one that serves least.
     fn dispensable(&self, goal: u32) -> Option<usize> {
-        let is_own = |one: &Instance| one.revision == self.current.number;
+        let beyond = self.beyond_shares(self.current.number);
+        let spare = |one: &Instance| beyond.is_empty() || beyond.get(&one.pool).is_some_and(|more| *more > 0);
+        let is_current = |one: &Instance| one.revision == self.current.number;
+        let is_own = |one: &Instance| is_current(one) && spare(one);
         let youngest = |which: &dyn Fn(&Instance) -> bool| {
             self.instances.iter().rposition(|one| is_own(one) && which(one))
         };
         let unready =
             || youngest(&Instance::is_failed).or_else(|| youngest(&|one| one.state == State::Starting));
         let (own, old) = self.own_and_old();
+        // Of a pool that has too many, one goes when others are ready in its place.
+        let may_go = beyond.is_empty() || self.count(|one| is_current(one) && one.is_ready()) > goal;
         if own > goal {
-            unready().or_else(|| self.least_busy(|one| is_own(one) && one.is_ready()))
+            let ready = || self.least_busy(|one| is_own(one) && one.is_ready());
+            unready().or_else(|| may_go.then(ready).flatten())
         } else if own + old > goal + surge(goal, old) {
             unready()
         } else {
@@ -400,14 +421,21 @@ impl Fleet {
                 return;
             }
             let current = self.current.number;
-            _ = self.instances[index].revision == current && self.instances[index].take_back();
+            let beyond = self.beyond_shares(current);
+            let one = &mut self.instances[index];
+            let is_wanted = beyond.is_empty() || beyond.get(&one.pool).is_some_and(|more| *more < 0);
+            _ = one.revision == current && is_wanted && one.take_back();
         }
     }
 
     /// Whether one more of the current revision may be there.
     fn wants_more(&self) -> bool {
         let (own, old) = self.own_and_old();
-        own < self.desired && own + old < self.desired + surge(self.desired, old)
+        let beyond = self.beyond_shares(self.current.number);
+        // Those of the wrong pool are replaced before they go.
+        let misplaced: i64 = beyond.values().filter(|more| **more > 0).sum();
+        let goal = self.desired + u32::try_from(misplaced).unwrap_or_default();
+        own < goal && own + old < goal + surge(self.desired, old)
     }
 
     /// Starts instances until there are as many of the current revision as there should be.
@@ -453,8 +481,8 @@ impl Fleet {
         new_id: &mut impl FnMut(&FleetId) -> InstanceId,
         actions: &mut Vec<Action>,
     ) {
-        let id = new_id(&self.name);
-        self.instances.push(Instance::new(id.clone(), revision, failures, now));
+        let (id, pool) = (new_id(&self.name), self.lacking(revision));
+        self.instances.push(Instance { pool, ..Instance::new(id.clone(), revision, failures, now) });
         actions.push(Action::Start(id));
     }
 

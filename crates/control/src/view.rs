@@ -7,7 +7,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 use serde::Serialize;
 use tidegate_config::Diagnostic;
-use tidegate_core::{FleetId, InstanceId, SourceId, Timestamp, policy::Mode};
+use tidegate_core::{FleetId, InstanceId, PoolId, RouteId, SourceId, Timestamp, policy::Mode};
 use tidegate_scaler::{
     Decision, Learned, Observed, Outlook,
     observed::{Instances, Metrics},
@@ -129,6 +129,13 @@ pub struct FleetView {
     /// The policy that is only asked.
     pub candidate: Option<CandidateView>,
     pub cost: CostView,
+    /// The routes that lead to it.
+    pub routes: Vec<RouteId>,
+    /// Where instances come from, if that matters.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub pools: Vec<PoolView>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub budget: Option<BudgetView>,
     /// How long instances take to start, as the scaler reckons. `None` before any did.
     pub start_up_seconds: Option<f64>,
     /// Time that instances ran, all together, from launch until gone.
@@ -164,15 +171,53 @@ pub struct CostView {
     pub instance_hours: f64,
     /// In US dollars, where there is a price.
     pub usd: Option<f64>,
+    /// What as many instances as were wanted would have cost on demand.
+    pub on_demand_usd: Option<f64>,
+    /// What a fleet would have cost that always had as many instances as were wanted at the peak, on demand.
+    pub fixed_instance_hours: f64,
+    pub fixed_usd: Option<f64>,
+    /// Requests that arrived meanwhile.
+    pub requests: f64,
+    pub usd_per_million_requests: Option<f64>,
+    /// In this month of the calendar, in UTC.
+    pub month_usd: Option<f64>,
     /// What HPA's rule at 70 % would have kept, and what the candidate would have.
     pub hpa_instance_hours: f64,
     pub candidate_instance_hours: Option<f64>,
+}
+
+/// One source of instances.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PoolView {
+    pub name: PoolId,
+    /// `onDemand`, `spot` or `reserved`.
+    pub kind: &'static str,
+    /// US dollars for an hour of an instance.
+    pub price: f64,
+    pub desired: u32,
+    pub starting: u32,
+    pub ready: u32,
+}
+
+/// How far a budget is spent.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BudgetView {
+    pub monthly_usd: f64,
+    pub spent_usd: f64,
+    /// Whether so much is spent that there is an alarm.
+    pub alarm: bool,
+    /// Whether all is.
+    pub spent: bool,
 }
 
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct InstanceView {
     pub id: InstanceId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pool: Option<PoolId>,
     /// `starting`, `ready`, `draining` or `failed`.
     pub state: &'static str,
     pub started_at: Timestamp,
@@ -261,10 +306,20 @@ pub struct Range {
 impl From<Account> for CostView {
     fn from(account: Account) -> Self {
         let hours = |seconds: f64| seconds / 3_600.0;
+        let fixed = hours(account.seconds * f64::from(account.peak));
         Self {
             since: account.since,
             instance_hours: hours(account.instance_seconds),
             usd: account.usd,
+            on_demand_usd: account.on_demand_usd,
+            fixed_instance_hours: fixed,
+            fixed_usd: account.on_demand_price.map(|price| fixed * price),
+            requests: account.requests,
+            usd_per_million_requests: account
+                .usd
+                .filter(|_| account.requests >= 1.0)
+                .map(|usd| usd / account.requests * 1e6),
+            month_usd: account.month.map(|month| month.usd),
             hpa_instance_hours: hours(account.hpa_instance_seconds),
             candidate_instance_hours: account.candidate_instance_seconds.map(hours),
         }

@@ -28,6 +28,14 @@ impl Timestamp {
         self.0 as f64 / 1e6
     }
 
+    /// The month of the calendar, in UTC, counted through from the year 0.
+    pub fn month(self) -> u32 {
+        let time =
+            i64::try_from(self.0).ok().and_then(|micros| jiff::Timestamp::from_microsecond(micros).ok());
+        let date = jiff::tz::Offset::UTC.to_datetime(time.unwrap_or(jiff::Timestamp::MAX)).date();
+        u32::from(date.year().unsigned_abs()) * 12 + u32::from(date.month().unsigned_abs()) - 1
+    }
+
     /// Time passed since `earlier`; zero when `earlier` is later (a clock was set back).
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_micros(self.0.saturating_sub(earlier.0))

@@ -72,6 +72,62 @@ pub struct Account {
     pub hpa_instance_seconds: f64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub candidate_instance_seconds: Option<f64>,
+    /// Time that was counted.
+    #[serde(default)]
+    pub seconds: f64,
+    /// What the instances that were wanted would have cost on demand, and what one costs there in an hour now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_demand_usd: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_demand_price: Option<f64>,
+    /// Most instances that were wanted at a time: as many as a fleet of a fixed size would have to have.
+    #[serde(default)]
+    pub peak: u32,
+    /// Requests that arrived.
+    #[serde(default)]
+    pub requests: f64,
+    /// What the current month has cost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub month: Option<Month>,
+}
+
+/// What a month of the calendar has cost.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Month {
+    /// Counted through from the year 0.
+    pub number: u32,
+    pub usd: f64,
+}
+
+/// What is charged at a time.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Charge {
+    /// US dollars: as it is, and as it would be on demand.
+    pub usd: f64,
+    pub on_demand_usd: f64,
+    /// What an hour of an instance costs on demand.
+    pub on_demand_price: f64,
+}
+
+impl Account {
+    /// Charges what is paid in US dollars, in the month that it is at `at`.
+    pub fn charge(&mut self, at: Timestamp, charge: Charge) {
+        *self.usd.get_or_insert(0.0) += charge.usd;
+        *self.on_demand_usd.get_or_insert(0.0) += charge.on_demand_usd;
+        self.on_demand_price = Some(charge.on_demand_price);
+        let number = at.month();
+        let month = self.month.get_or_insert(Month { number, usd: 0.0 });
+        if number > month.number {
+            *month = Month { number, usd: 0.0 };
+        }
+        month.usd += charge.usd;
+    }
+
+    /// What the month of `at` has cost so far.
+    pub fn spent(&self, at: Timestamp) -> f64 {
+        self.month.filter(|month| month.number >= at.month()).map_or(0.0, |month| month.usd)
+    }
 }
 
 /// 64 bits that tell one decision from another. Text in JSON, because numbers there are not that wide.

@@ -33,7 +33,7 @@ use crate::{
     sight::Sight,
     stabilize::{Holds, Stabilizer},
     startup::StartUps,
-    supply::{self, Pools},
+    supply::{self, PoolShare, Pools},
     target, threshold,
     words::{Words, instances, span},
     work::Work,
@@ -166,7 +166,17 @@ impl Scaler {
             memory.unwrap_or_default().suited_to(trigger)
         };
         self.state.memories = policy.triggers.iter().map(memory).collect();
+        let names =
+            |policy: &Policy| policy.supply.pools.iter().map(|pool| pool.name.clone()).collect::<Vec<_>>();
+        if names(&policy) != names(&self.policy) {
+            self.state.pools = Pools::default();
+        }
         self.policy = policy;
+    }
+
+    /// How many instances of each pool were chosen last. Empty where pools do not matter or nothing was chosen yet.
+    pub fn shares(&self) -> Vec<PoolShare> {
+        self.state.pools.shares(&self.policy.supply.pools)
     }
 
     pub fn policy(&self) -> &Policy {

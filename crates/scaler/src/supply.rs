@@ -119,6 +119,16 @@ impl Pools {
         Some(Mix { shares, moved, usd_per_hour, on_demand_usd_per_hour, because })
     }
 
+    /// The last mix.
+    pub(crate) fn shares(&self, pools: &[Pool]) -> Vec<PoolShare> {
+        if self.counts.len() != pools.len() {
+            return Vec::new();
+        }
+        let share =
+            |(pool, &count): (&Pool, &u32)| PoolShare { pool: pool.name.clone(), count, price: pool.price };
+        pools.iter().zip(&self.counts).map(share).collect()
+    }
+
     /// Whether the last mix does as well and costs hardly more.
     fn is_good_enough(&self, offers: &[Offer], needed: u64, least: f64) -> bool {
         let counts = &self.counts;

@@ -3,8 +3,8 @@
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::{
-    chaos::Chaos, check::Check, exit::Failure, explain::Explain, forecast::Forecast, instance::Instance,
-    load, replay::Replay, schema, script::RunScript, simulate::Simulate, up::Up,
+    chaos::Chaos, check::Check, cost::Cost, exit::Failure, explain::Explain, forecast::Forecast,
+    instance::Instance, load, replay::Replay, schema, script::RunScript, simulate::Simulate, up::Up,
 };
 
 /// An API gateway scripted in Lua that scales itself.
@@ -35,6 +35,7 @@ enum Command {
     Explain(Explain),
     Replay(Replay),
     Chaos(Chaos),
+    Cost(Cost),
     /// Run a Lua script with `ngx` at hand, without a gateway.
     Lua(RunScript),
     #[command(hide = true)]
@@ -61,6 +62,7 @@ impl Cli {
             Command::Explain(explain) => explain.run(),
             Command::Replay(replay) => replay.run(),
             Command::Chaos(chaos) => chaos.run(),
+            Command::Cost(cost) => cost.run(),
             Command::Lua(script) => script.run(),
             Command::Instance(instance) => instance.run(),
         }

@@ -4,6 +4,7 @@ mod api;
 mod chaos;
 mod check;
 mod cli;
+mod cost;
 mod demo;
 mod exit;
 mod explain;

@@ -122,6 +122,15 @@ metrics! {
     FleetForecastTrust = Gauge "tidegate_fleet_forecast_trust"
         "1 where forecasts have earned trust, else 0. Absent without a forecast that has seen something.";
     FleetCost = Counter "tidegate_fleet_cost_usd_total" "US dollars that instances have cost. Absent without a price.";
+    FleetOnDemandCost = Counter "tidegate_fleet_on_demand_cost_usd_total"
+        "US dollars that the instances that were wanted would have cost on demand. Absent without prices.";
+    FleetPool = Gauge "tidegate_fleet_pool_instances" "Instances of a pool by state; desired: those that there should be.";
+    FleetPoolPrice = Gauge "tidegate_fleet_pool_price_usd_per_hour" "US dollars for an hour of an instance of a pool.";
+    FleetBudget = Gauge "tidegate_fleet_budget_usd" "US dollars that a month may cost. Absent without a budget.";
+    FleetBudgetSpent = Gauge "tidegate_fleet_budget_spent_usd"
+        "US dollars that this month of the calendar has cost. Absent without a budget.";
+    FleetBudgetAlarm = Gauge "tidegate_fleet_budget_alarm"
+        "1 where so much of the budget is spent that there is an alarm, else 0. Absent without a budget.";
     FleetHpaSeconds = Counter "tidegate_fleet_hpa_instance_seconds_total"
         "Time that instances would have run by HPA's rule at 70 %.";
     FleetCandidateSeconds = Counter "tidegate_fleet_candidate_instance_seconds_total"

@@ -145,6 +145,7 @@ fn fleets(text: &mut Text, fleets: &[FleetView]) {
             instances.sample(&[("fleet", name.as_str()), ("state", state)], count);
         }
     }
+    pools(text, fleets);
     let mut messages = text.family(Metric::FleetMessages);
     for fleet in fleets {
         let Some(counts) = fleet.messages else { continue };
@@ -186,10 +187,30 @@ fn fleets(text: &mut Text, fleets: &[FleetView]) {
         (!fleet.forecasts.is_empty()).then(|| u64::from(trusted).into())
     });
     each(Metric::FleetCost, &|fleet| fleet.cost.usd.map(Value::from));
+    each(Metric::FleetOnDemandCost, &|fleet| fleet.cost.on_demand_usd.map(Value::from));
+    each(Metric::FleetBudget, &|fleet| Some(fleet.budget?.monthly_usd.into()));
+    each(Metric::FleetBudgetSpent, &|fleet| Some(fleet.budget?.spent_usd.into()));
+    each(Metric::FleetBudgetAlarm, &|fleet| Some(u64::from(fleet.budget?.alarm).into()));
     each(Metric::FleetHpaSeconds, &|fleet| Some((fleet.cost.hpa_instance_hours * 3_600.0).into()));
     each(Metric::FleetCandidateSeconds, &|fleet| {
         fleet.cost.candidate_instance_hours.map(|hours| (hours * 3_600.0).into())
     });
+}
+
+fn pools(text: &mut Text, fleets: &[FleetView]) {
+    let all =
+        || fleets.iter().flat_map(|fleet| fleet.pools.iter().map(move |pool| (fleet.name.as_str(), pool)));
+    let mut instances = text.family(Metric::FleetPool);
+    for (fleet, pool) in all() {
+        let states = [("desired", pool.desired), ("starting", pool.starting), ("ready", pool.ready)];
+        for (state, count) in states {
+            instances.sample(&[("fleet", fleet), ("pool", pool.name.as_str()), ("state", state)], count);
+        }
+    }
+    let mut prices = text.family(Metric::FleetPoolPrice);
+    for (fleet, pool) in all() {
+        prices.sample(&[("fleet", fleet), ("pool", pool.name.as_str())], pool.price);
+    }
 }
 
 fn config(text: &mut Text, view: &View) {

@@ -65,6 +65,7 @@ fn ask_everything(world: &World) {
         ("/api/v1/fleets/web/decisions?limit=0", "/api/v1/fleets/{name}/decisions"),
         ("/api/v1/fleets/web/demand", "/api/v1/fleets/{name}/demand"),
         ("/api/v1/fleets/web/demand?seconds=1", "/api/v1/fleets/{name}/demand"),
+        ("/api/v1/cost", "/api/v1/cost"),
         ("/api/v1/config", "/api/v1/config"),
         ("/api/v1/openapi.json", "/api/v1/openapi.json"),
     ] {

@@ -3,15 +3,15 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use tidegate_core::{
-    FleetId, SourceId, Timestamp,
-    policy::{Mode, Policy},
+    FleetId, RouteId, SourceId, Timestamp,
+    policy::{Mode, Policy, Pool, PoolKind},
     snapshot,
 };
 use tidegate_scaler::{
     Decision, Observed, Panel, Record, Scaler,
     hpa::Hpa,
     observed::Metrics,
-    record::{Account, Outcome},
+    record::{Account, Charge, Outcome},
 };
 
 use crate::{
@@ -20,7 +20,7 @@ use crate::{
     journal::{Page, recover::Recall},
     observe::{self, Observer},
     template::Template,
-    view::{CandidateView, DecisionView, FailureView, FleetView, InstanceView},
+    view::{BudgetView, CandidateView, DecisionView, FailureView, FleetView, InstanceView, PoolView},
 };
 
 /// A process that ended so recently left a fleet whose counts are still right.
@@ -37,6 +37,8 @@ const STEPS_BETWEEN: u64 = 60_000;
 pub(super) struct Member {
     pub(super) fleet: Fleet,
     pub(super) observer: Observer,
+    /// Those that lead to the fleet.
+    pub(super) routes: Vec<RouteId>,
     panel: Panel,
     /// Whether what is decided is done.
     mode: Mode,
@@ -122,10 +124,16 @@ impl Member {
             None => (Panel::new(policy.clone(), candidate.clone(), policy.min), 0, fresh),
         };
         let desired = panel.acting().desired().min(policy.max).max(policy.min);
-        let desired = if fleet.mode == Mode::Act { desired } else { at_least_one(policy) };
+        let mut instances = Fleet::new(name.clone(), template, desired);
+        if fleet.mode == Mode::Act {
+            instances.want(desired, &panel.acting().shares());
+        } else {
+            instances.want(at_least_one(policy), &[]);
+        }
         Self {
-            fleet: Fleet::new(name.clone(), template, desired),
+            fleet: instances,
             observer: Observer::new(now.instant),
+            routes: Vec::new(),
             panel,
             mode: fleet.mode,
             price: fleet.price,
@@ -158,7 +166,13 @@ impl Member {
         // Also of a fleet that left the configuration a moment ago and is back.
         let least = if self.mode == Mode::Act { fleet.policy.min } else { at_least_one(&fleet.policy) };
         let wanted = if self.mode == Mode::Act { self.panel.acting().desired() } else { self.fleet.desired };
-        self.fleet.desired = wanted.min(fleet.policy.max).max(least);
+        let (wanted, shares) = (wanted.min(fleet.policy.max).max(least), self.panel.acting().shares());
+        // Where the pools are others now, the next step chooses, and until then all stays.
+        if self.mode != Mode::Act || fleet.policy.supply.pools.is_empty() {
+            self.fleet.want(wanted, &[]);
+        } else if !shares.is_empty() {
+            self.fleet.want(wanted, &shares);
+        }
     }
 
     /// HPA's rule decides from now on.
@@ -210,12 +224,14 @@ impl Member {
         wanted.then(|| self.decide(now, self.observer.glimpse(&self.fleet, waiting), fleets, gaps))
     }
 
-    fn decide(&mut self, now: Moment, observed: Observed, fleets: usize, gaps: u64) -> Step {
+    fn decide(&mut self, now: Moment, mut observed: Observed, fleets: usize, gaps: u64) -> Step {
         self.settle_account(now);
+        self.see_supply(now.time, &mut observed);
         let checkpoint = self.journaling.next(fleets, gaps).then(|| Box::new(self.panel.checkpoint()));
         let verdict = self.panel.step(now.time, &observed);
         if self.mode == Mode::Act {
-            self.fleet.desired = verdict.acting.desired;
+            let shares = verdict.acting.mix.as_ref().map_or(&[][..], |mix| &mix.shares);
+            self.fleet.want(verdict.acting.desired, shares);
         }
         let candidate = verdict.candidate.as_ref();
         let notable = checkpoint.is_some() || verdict.acting.changes();
@@ -236,6 +252,10 @@ impl Member {
 
     fn remember(&mut self, at: Timestamp, acting: &Decision, candidate: Option<&Decision>) {
         let view = DecisionView::new(at, acting.clone());
+        let warned = self.last_step.as_ref().is_some_and(|last| last.decision.warning.is_some());
+        if let Some(warning) = acting.warning.as_ref().filter(|_| !warned) {
+            tracing::warn!(fleet = %self.fleet.name, %warning, "budget");
+        }
         if acting.changes() {
             self.changes += 1;
             self.last_change = Some(view.clone());
@@ -263,15 +283,48 @@ impl Member {
         let ran = total.saturating_sub(std::mem::replace(&mut self.accounted, total)).as_secs_f64();
         let last = self.last.replace(now).map_or(now.instant, |last| last.instant);
         let passed = now.instant.saturating_duration_since(last).as_secs_f64();
+        let charge = self.charge(ran, passed);
         let account = &mut self.account;
         account.instance_seconds += ran;
-        if let Some(price) = self.price {
-            *account.usd.get_or_insert(0.0) += ran / 3_600.0 * price;
+        account.seconds += passed;
+        account.requests += self.metrics.arrival_rate.unwrap_or_default() * passed;
+        account.peak = account.peak.max(self.panel.acting().desired());
+        if let Some(charge) = charge {
+            account.charge(now.time, charge);
         }
         account.hpa_instance_seconds += f64::from(self.panel.hpa_desired()) * passed;
         if let Some(candidate) = self.panel.candidate() {
             let count = f64::from(candidate.desired());
             *account.candidate_instance_seconds.get_or_insert(0.0) += count * passed;
+        }
+    }
+
+    /// What the time since the last step costs; `None` where nobody says what an instance does.
+    fn charge(&self, ran: f64, passed: f64) -> Option<Charge> {
+        let (scaler, hours) = (self.panel.acting(), passed / 3_600.0);
+        if let Some(price) = self.price {
+            let usd = ran / 3_600.0 * price;
+            return Some(Charge { usd, on_demand_usd: usd, on_demand_price: price });
+        }
+        let supply = &scaler.policy().supply;
+        let on_demand_price = supply.on_demand_price()?;
+        let running = self.fleet.running();
+        let of = |pool: &Pool| match pool.kind {
+            PoolKind::Reserved => f64::from(pool.max) * pool.price,
+            _ => f64::from(running.get(&Some(&pool.name)).copied().unwrap_or_default()) * pool.price,
+        };
+        let usd = supply.pools.iter().map(of).sum::<f64>() * hours;
+        let on_demand_usd = f64::from(scaler.desired()) * on_demand_price * hours;
+        Some(Charge { usd, on_demand_usd, on_demand_price })
+    }
+
+    /// What there is of each pool, and what was spent, where the policy looks at that.
+    fn see_supply(&mut self, at: Timestamp, observed: &mut Observed) {
+        let supply = &self.panel.acting().policy().supply;
+        let has_pools = !supply.pools.is_empty();
+        observed.spent = supply.budget.map(|_| self.account.spent(at));
+        if has_pools {
+            observed.pools = self.fleet.see_pools();
         }
     }
 
@@ -298,6 +351,9 @@ impl Member {
             forecasts: scaler.outlooks(),
             candidate: self.panel.candidate().map(|candidate| self.candidate_view(candidate)),
             cost: self.account.into(),
+            routes: self.routes.clone(),
+            pools: self.pool_views(),
+            budget: self.budget_view(now.time),
             start_up_seconds: scaler.start_up().map(|span| span.as_secs_f64()),
             instance_seconds: fleet.instance_time(now.instant).as_secs_f64(),
             changes: self.changes,
@@ -309,6 +365,30 @@ impl Member {
                 reason: failure.reason.clone(),
             }),
         }
+    }
+
+    fn pool_views(&self) -> Vec<PoolView> {
+        let (shares, seen) = (self.scaler().shares(), self.fleet.pools_seen());
+        let view = |(at, pool): (usize, &Pool)| {
+            let seen = seen.get(&pool.name).copied().unwrap_or_default();
+            PoolView {
+                name: pool.name.clone(),
+                kind: pool.kind.word(),
+                price: pool.price,
+                desired: shares.get(at).map_or(0, |share| share.count),
+                starting: seen.starting,
+                ready: seen.ready,
+            }
+        };
+        self.scaler().policy().supply.pools.iter().enumerate().map(view).collect()
+    }
+
+    fn budget_view(&self, at: Timestamp) -> Option<BudgetView> {
+        let budget = self.scaler().policy().supply.budget?;
+        let spent_usd = self.account.spent(at);
+        let alarm = spent_usd >= budget.monthly * budget.alarm;
+        let spent = spent_usd >= budget.monthly;
+        Some(BudgetView { monthly_usd: budget.monthly, spent_usd, alarm, spent })
     }
 
     fn candidate_view(&self, candidate: &Scaler) -> CandidateView {
@@ -325,6 +405,7 @@ impl Member {
         let figures = self.observer.figures(&instance.id);
         InstanceView {
             id: instance.id.clone(),
+            pool: instance.pool.clone(),
             state: instance.state.name(),
             started_at: instance.started_at,
             endpoint: instance.address,

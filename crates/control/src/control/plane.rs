@@ -8,7 +8,8 @@ use std::{
 };
 
 use tidegate_core::{
-    Endpoint, FleetId, InstanceId, Roster, Snapshot, SourceId, Telemetry, Timestamp, snapshot,
+    Endpoint, FleetId, InstanceId, Roster, RouteId, Snapshot, SourceId, Telemetry, Timestamp, UpstreamId,
+    snapshot::{self, UpstreamTarget},
 };
 use tokio::sync::{mpsc, watch};
 use tokio_util::task::TaskTracker;
@@ -127,6 +128,7 @@ impl Plane {
                 }
             }
             member.observer.configure(name, snapshot, &self.telemetry);
+            member.routes = leading_to(name, snapshot);
         }
         for (name, member) in &mut self.fleets {
             if !snapshot.fleets.contains_key(name) {
@@ -357,6 +359,7 @@ impl Plane {
             fleet: name.clone(),
             id: id.clone(),
             template: fleet.template(instance),
+            pool: instance.pool.clone(),
             load: Arc::clone(&instance.load),
             departure: instance.departure.clone(),
             events: self.events.clone(),
@@ -450,4 +453,14 @@ fn lasting_id(fleet: &FleetId, began: Timestamp, number: u64) -> InstanceId {
 fn instance_id(fleet: &FleetId, number: u64) -> InstanceId {
     let name: String = fleet.as_str().chars().take(FLEET_IN_ID).collect();
     InstanceId::new(&format!("{name}-{number}")).expect("a part of a name, '-' and digits are a name")
+}
+
+/// The routes whose requests a fleet serves.
+fn leading_to(fleet: &FleetId, snapshot: &Snapshot) -> Vec<RouteId> {
+    let leads = |upstream: &UpstreamId| {
+        let target = snapshot.upstreams.get(upstream).map(|upstream| &upstream.target);
+        target.is_some_and(|target| *target == UpstreamTarget::Fleet(fleet.clone()))
+    };
+    let routes = snapshot.routes.iter().filter(|route| route.upstream.as_ref().is_some_and(leads));
+    routes.map(|route| route.name.clone()).collect()
 }

@@ -96,7 +96,7 @@ impl Life<'_> {
         let known = match origin {
             Origin::Found(listed) => listed.endpoint,
             Origin::New(exec) => {
-                let started = self.remote.start(&self.duties.id, &exec).await;
+                let started = self.remote.start(&self.duties.id, self.duties.pool.as_ref(), &exec).await;
                 started.map_err(|error| error.to_string())?.endpoint
             }
         };

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Instant};
 
-use tidegate_core::{InstanceId, Timestamp, roster::Load};
+use tidegate_core::{InstanceId, PoolId, Timestamp, roster::Load};
 
 use super::Action;
 use crate::{clock::Moment, departure::Departure};
@@ -11,6 +11,8 @@ use crate::{clock::Moment, departure::Departure};
 pub(crate) struct Instance {
     pub(crate) id: InstanceId,
     pub(super) revision: u64,
+    /// Where it comes from, if that matters.
+    pub(crate) pool: Option<PoolId>,
     pub(crate) state: State,
     pub(crate) launched: Instant,
     pub(crate) started_at: Timestamp,
@@ -64,6 +66,7 @@ impl Instance {
         Self {
             id,
             revision,
+            pool: None,
             state: State::Starting,
             launched: now.instant,
             started_at: now.time,

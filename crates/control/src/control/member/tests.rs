@@ -162,3 +162,66 @@ fn a_clock_that_jumps_an_hour_either_way_changes_nothing_by_itself() {
         assert_eq!(play(&back), steady, "{scale}, back");
     }
 }
+
+const POOLS: &str = "pools: { steady: { kind: onDemand, price: 0.1 }, paid: { kind: reserved, price: 0.06, max: 2 }, \
+                     a: { kind: spot, price: 0.03 }, b: { kind: spot, price: 0.03 }, c: { kind: spot, price: 0.03 } }";
+
+#[test]
+fn instances_are_of_the_pools_that_were_chosen_and_cost_what_these_cost() {
+    let scale = format!(
+        "{{ max: 100, {POOLS}, triggers: [{{ target: {{ metric: arrivalRate, value: 100/1s }} }}] }}"
+    );
+    let mut play = Play::new(&scale);
+    play.serve(60, 2_000.0);
+    let view = play.member.view(play.now);
+    let of = |name: &str| {
+        let pool =
+            |one: &&crate::view::InstanceView| one.pool.as_ref().is_some_and(|pool| pool.as_str() == name);
+        view.instances.iter().filter(pool).count()
+    };
+    assert_eq!(["steady", "paid", "a", "b", "c"].map(of), [0, 2, 9, 9, 9]);
+    assert_eq!(
+        (view.desired, view.recommended),
+        (29, 20),
+        "two more than half of the spot instances are spare"
+    );
+    let pool = view.pools.iter().find(|pool| pool.name.as_str() == "a").unwrap();
+    assert_eq!((pool.kind, pool.desired, pool.ready), ("spot", 9, 9));
+    // 27 at three cents and two at six, in an hour; twenty at ten cents on demand.
+    let hour = 3_600.0 / 60.0;
+    let cost = view.cost;
+    assert!((cost.usd.unwrap() * hour - 0.93).abs() < 0.05, "{cost:?}");
+    assert!((cost.on_demand_usd.unwrap() * hour - 2.0).abs() < 0.1, "{cost:?}");
+    assert!((cost.fixed_usd.unwrap() * hour - 2.0).abs() < 0.1, "{cost:?}");
+    assert!((cost.requests - 118_000.0).abs() < 4_000.0, "{cost:?}");
+    let decision = play.member.view(play.now).last_decision.unwrap();
+    let told = decision.reasons.iter().find(|reason| reason.starts_with("pools: ")).unwrap();
+    assert!(told.contains("9 of a (spot, 0.03 USD/h)"), "{told}");
+}
+
+#[test]
+fn a_budget_alarms_and_then_holds_the_fleet() {
+    // One instance costs six dollars a minute.
+    let scale = "{ max: 9, price: 360, budget: { monthly: 20, alarm: 50% }, \
+                 triggers: [{ target: { metric: arrivalRate, value: 100/1s } }] }";
+    let mut play = Play::new(scale);
+    play.serve(60, 90.0);
+    assert!(play.member.view(play.now).budget.is_some_and(|budget| !budget.alarm && !budget.spent));
+    play.serve(60, 190.0);
+    let budget = play.member.view(play.now).budget.unwrap();
+    assert!(budget.alarm && !budget.spent && (10.0..20.0).contains(&budget.spent_usd), "{budget:?}");
+    play.serve(60, 190.0);
+    assert!(play.member.view(play.now).budget.is_some_and(|budget| budget.spent));
+    play.serve(10, 800.0);
+    assert_eq!(play.member.fleet.desired, 2, "it grows no more");
+    let step = play.member.view(play.now).last_step.unwrap();
+    assert!(
+        step.reasons.iter().any(|reason| reason.starts_with("budget: 2 instead of 8, ")),
+        "{:?}",
+        step.reasons
+    );
+    // A month later nothing is spent.
+    let later = play.now.time + Duration::from_secs(32 * 86_400);
+    play.set_clock(later).serve(10, 800.0);
+    assert_eq!(play.member.fleet.desired, 8);
+}

@@ -13,7 +13,7 @@ use std::{
 };
 
 use tidegate_core::{
-    FleetId, InstanceId, OwnerId,
+    FleetId, InstanceId, OwnerId, PoolId,
     snapshot::{Exec, OnExit},
 };
 use tokio::{
@@ -113,9 +113,14 @@ impl Remote {
         keep
     }
 
-    pub(super) async fn start(&self, instance: &InstanceId, exec: &Exec) -> Result<Started, Error> {
-        let revision = revision(exec);
-        let action = Action::Start { instance, revision: &revision, settings: &exec.settings, pool: None };
+    pub(super) async fn start(
+        &self,
+        instance: &InstanceId,
+        pool: Option<&PoolId>,
+        exec: &Exec,
+    ) -> Result<Started, Error> {
+        let (revision, pool) = (revision(exec), pool.map(PoolId::as_str));
+        let action = Action::Start { instance, revision: &revision, settings: &exec.settings, pool };
         let turn = self.turn(exec).await;
         let started: Started = self.run(&exec.start, action, exec).await?;
         drop(turn);
