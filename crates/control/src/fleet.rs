@@ -241,7 +241,9 @@ impl Fleet {
                 }
             }
         }
-        taken_back.into_iter().for_each(|pool| self.note_reclaim(pool));
+        for pool in taken_back {
+            self.note_reclaim(pool);
+        }
         (found, actions)
     }
 

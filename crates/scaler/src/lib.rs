@@ -33,6 +33,7 @@ mod work;
 pub mod hpa;
 pub mod panel;
 pub mod record;
+pub mod sizing;
 mod words;
 
 pub use crate::{

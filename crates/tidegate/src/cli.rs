@@ -3,8 +3,9 @@
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::{
-    chaos::Chaos, check::Check, cost::Cost, exit::Failure, explain::Explain, forecast::Forecast,
-    instance::Instance, load, replay::Replay, schema, script::RunScript, simulate::Simulate, up::Up,
+    advise::Advise, chaos::Chaos, check::Check, cost::Cost, exit::Failure, explain::Explain,
+    forecast::Forecast, instance::Instance, load, replay::Replay, schema, script::RunScript,
+    simulate::Simulate, up::Up,
 };
 
 /// An API gateway scripted in Lua that scales itself.
@@ -36,6 +37,7 @@ enum Command {
     Replay(Replay),
     Chaos(Chaos),
     Cost(Cost),
+    Advise(Advise),
     /// Run a Lua script with `ngx` at hand, without a gateway.
     Lua(RunScript),
     #[command(hide = true)]
@@ -63,6 +65,7 @@ impl Cli {
             Command::Replay(replay) => replay.run(),
             Command::Chaos(chaos) => chaos.run(),
             Command::Cost(cost) => cost.run(),
+            Command::Advise(advise) => advise.run(),
             Command::Lua(script) => script.run(),
             Command::Instance(instance) => instance.run(),
         }

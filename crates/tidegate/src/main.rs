@@ -1,5 +1,6 @@
 //! The `tidegate` program: see [`cli`] for what it can do.
 
+mod advise;
 mod api;
 mod chaos;
 mod check;

@@ -41,10 +41,12 @@ impl Window {
     }
 
     /// The largest of the last `span` seconds, where `value` is the newest and `passed` the time since the one before.
+    #[inline]
     pub(super) fn largest(&mut self, passed: f32, span: f32, value: f32) -> f32 {
         self.hold(passed, span, value, f32::max)
     }
 
+    #[inline]
     pub(super) fn smallest(&mut self, passed: f32, span: f32, value: f32) -> f32 {
         self.hold(passed, span, value, f32::min)
     }

@@ -1,0 +1,206 @@
+//! `tidegate advise FLEET`: how large an instance should be, and how busy, from what was measured.
+
+use std::{
+    fmt::Write as _,
+    io::{self, Write},
+    path::PathBuf,
+};
+
+use anyhow::{Context, anyhow};
+use jiff::ZonedDateTime;
+use serde::Serialize;
+use tidegate_control::journal::read::Reader;
+use tidegate_core::Timestamp;
+use tidegate_scaler::{
+    Learned,
+    record::{Account, Chain},
+    sizing::{Need, Sizes, Sizing},
+};
+
+use crate::{
+    cli::Format,
+    exit::Failure,
+    explain::{moment, offline},
+};
+
+const EXAMPLES: &str = "Examples:
+  tidegate advise orders
+  tidegate advise orders --cpu 1 --memory-mib 512 --journal .tidegate/tidegate --format json";
+
+const MIB: f64 = 1_048_576.0;
+
+/// Say how large an instance of a fleet should be, and how busy it may be, with reasons and what that saves
+///
+/// From every reading of the journal. Processor time and memory are known of instances that are processes.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Advise {
+    /// The fleet
+    fleet: String,
+    /// The journal: a state directory, a journal's folder or one of its files
+    #[arg(long, value_name = "PATH", default_value = ".tidegate/tidegate")]
+    journal: PathBuf,
+    /// Cores that an instance is given now
+    #[arg(long, value_name = "CORES")]
+    cpu: Option<f64>,
+    /// Memory that an instance is given now, in MiB
+    #[arg(long, value_name = "MIB")]
+    memory_mib: Option<f64>,
+    /// How to print it
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+/// What is known of a fleet.
+struct Known {
+    from: Timestamp,
+    to: Timestamp,
+    sizes: Sizes,
+    learned: Learned,
+    /// What 99 of 100 answers have to be complete within, in milliseconds.
+    objective: Option<u128>,
+    account: Account,
+}
+
+/// What is advised.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Advice {
+    fleet: String,
+    from: Timestamp,
+    to: Timestamp,
+    #[serde(flatten)]
+    sizes: Sizes,
+    safe_utilization: f64,
+    saving: Option<Saving>,
+    /// One sentence for each thing that is advised.
+    reasons: Vec<String>,
+}
+
+/// What it would save if instances were as busy as they may be.
+#[derive(Debug, Clone, Copy, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Saving {
+    share: f64,
+    instance_hours: f64,
+    usd: Option<f64>,
+}
+
+impl Advise {
+    pub(crate) fn run(&self) -> Result<(), Failure> {
+        let known = self.read()?;
+        let advice = self.advice(&known);
+        let text = match self.format {
+            Format::Json => serde_json::to_string(&advice).map_err(Failure::environment)?,
+            Format::Text => tell(&advice, &ZonedDateTime::now()),
+        };
+        writeln!(io::stdout().lock(), "{}", text.trim_end()).map_err(Failure::environment)
+    }
+
+    /// Follows the journal from its beginning to its end.
+    fn read(&self) -> Result<Known, Failure> {
+        let name = || format!("the journal {}", self.journal.display());
+        let mut reader = Reader::open(&self.journal).with_context(name).map_err(Failure::Environment)?;
+        let (mut chain, mut sizing, mut account) = (Chain::default(), Sizing::default(), Account::default());
+        let mut times: Option<(Timestamp, Timestamp)> = None;
+        while let Some((_, entry)) = reader.next_entry().with_context(name).map_err(Failure::Environment)? {
+            if entry.fleet.as_str() != self.fleet {
+                continue;
+            }
+            let record = &entry.record;
+            chain.follow(record);
+            sizing.look(&record.observed);
+            account = record.account.unwrap_or(account);
+            times = Some((times.map_or(record.at, |(from, _)| from), record.at));
+        }
+        offline::warn(&reader);
+        let Some(((from, to), panel)) = times.zip(chain.known()) else {
+            return Err(Failure::Input(anyhow!("{} knows nothing of a fleet {}", name(), self.fleet)));
+        };
+        let scaler = panel.acting();
+        let objective = scaler.policy().slo.latency_p99.map(|limit| limit.as_millis());
+        Ok(Known { from, to, sizes: sizing.sizes(), learned: scaler.learned(), objective, account })
+    }
+
+    fn advice(&self, known: &Known) -> Advice {
+        let Known { from, to, sizes, learned, account, .. } = known;
+        let safe = learned.safe_utilization;
+        let saving = sizes.spare(safe).map(|share| Saving {
+            share,
+            instance_hours: account.instance_seconds / 3_600.0 * share,
+            usd: account.usd.map(|usd| usd * share),
+        });
+        let mut reasons = Vec::new();
+        reasons.push(size("CPU", sizes.cpu, (1.0, "cores"), self.cpu, |need| {
+            format!(
+                "99 of 100 readings were at most {:.2} (median {:.2}), and 15 % more",
+                need.p99, need.median
+            )
+        }));
+        reasons.push(size("memory", sizes.memory, (MIB, "MiB"), self.memory_mib, |need| {
+            let (most, median) = (need.most / MIB, need.median / MIB);
+            format!("the largest reading was {most:.1} (median {median:.1}), and a fifth more")
+        }));
+        reasons.push(utilization(known));
+        if let Some(Saving { share, instance_hours, usd }) = saving.filter(|saving| saving.share > 0.0) {
+            let usd = usd.map_or_else(String::new, |usd| format!(", {usd:.2} USD"));
+            reasons.push(format!(
+                "saving: {:.0}% of the instances at that utilization, {instance_hours:.2} instance-hours{usd} of what was paid",
+                share * 100.0
+            ));
+        }
+        let fleet = self.fleet.clone();
+        Advice { fleet, from: *from, to: *to, sizes: *sizes, safe_utilization: safe, saving, reasons }
+    }
+}
+
+/// `CPU: 0.6 cores each: …`, and what that is less than what is `given`.
+fn size(
+    what: &str,
+    need: Option<Need>,
+    (unit, name): (f64, &str),
+    given: Option<f64>,
+    because: impl Fn(&Need) -> String,
+) -> String {
+    let Some(need) = need else {
+        return format!("{what}: it was not measured, or for less than a minute");
+    };
+    let advised = need.advised / unit;
+    let saved = given.filter(|given| *given > 0.0).map_or_else(String::new, |given| {
+        format!("; {:+.0}% against the {given} that it is given", (advised / given - 1.0) * 100.0)
+    });
+    format!("{what}: {} {name} each: {}{saved}", (advised * 100.0).round() / 100.0, because(&need))
+}
+
+fn utilization(known: &Known) -> String {
+    let safe = known.learned.safe_utilization * 100.0;
+    let limit = match known.objective {
+        Some(millis) => {
+            format!("the highest at which 99 of 100 answers are known to come within {millis} ms")
+        }
+        None => {
+            "the highest at which answers are known to be hardly slower than with little to do".to_owned()
+        }
+    };
+    let was = known
+        .sizes
+        .utilization
+        .map_or_else(String::new, |mean| format!("; it was {:.0}% on average", mean * 100.0));
+    format!("safe utilization: {safe:.0}%, {limit}{was}")
+}
+
+fn tell(advice: &Advice, now: &ZonedDateTime) -> String {
+    let shown = |at| moment::shown(at, now.time_zone());
+    let Advice { fleet, from, to, sizes, reasons, .. } = advice;
+    let mut text = format!(
+        "{fleet}, {} readings of {:.1} instances from {} to {}\n",
+        sizes.readings,
+        sizes.instances,
+        shown(*from),
+        shown(*to)
+    );
+    for reason in reasons {
+        writeln!(text, "  {reason}").expect("a string takes everything");
+    }
+    text
+}
