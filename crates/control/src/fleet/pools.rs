@@ -61,11 +61,15 @@ impl Fleet {
         seen
     }
 
-    /// An instance of that pool is taken back.
+    /// An instance of that pool is taken back. What replaces it is for the next decision to say, so that it does not come from
+    /// where the next would be taken back too.
     pub(super) fn note_reclaim(&mut self, pool: Option<PoolId>) {
-        if let Some(pool) = pool {
-            *self.reclaimed.entry(pool).or_default() += 1;
+        let Some(pool) = pool else { return };
+        if let Some(share) = self.shares.get_mut(&pool).filter(|share| **share > 0) {
+            *share -= 1;
+            self.desired = self.desired.saturating_sub(1);
         }
+        *self.reclaimed.entry(pool).or_default() += 1;
     }
 
     /// Instances that run, by pool.

@@ -23,6 +23,9 @@ pub(crate) fn tell(fleet: &str, decisions: &Value, zone: &TimeZone) -> String {
         let reason = item["reasons"][0].as_str().unwrap_or("nothing asked for another count");
         let told = format!("\n  {}  {}: {reason}", time(item, zone), change(fleet, item));
         text += &told;
+        if let Some(pools) = item["mix"]["because"].as_str() {
+            write!(text, "; pools: {pools}").expect("a string takes everything");
+        }
     }
     text
 }
@@ -41,6 +44,8 @@ fn sentences(fleet: &str, item: &Value, zone: &TimeZone) -> Vec<String> {
             word(rule, "because")
         ));
     }
+    text.extend(item["mix"]["because"].as_str().map(|pools| format!("Pools: {pools}.")));
+    text.extend(item["warning"].as_str().map(|warning| format!("Budget: {warning}.")));
     text.extend(seen(item));
     let others: Vec<_> = list(item, "otherwise")
         .map(|one| format!("{}: {}", word(one, "case"), number(one, "desired")))
@@ -63,6 +68,9 @@ fn change(fleet: &str, item: &Value) -> String {
     let (desired, previous) = (number(item, "desired"), number(item, "previous"));
     let instances = if desired == 1 { "instance" } else { "instances" };
     match desired.cmp(&previous) {
+        std::cmp::Ordering::Equal if item["mix"]["moved"] == true => {
+            format!("{fleet} stays at {desired} {instances} and moves between pools")
+        }
         std::cmp::Ordering::Equal => format!("{fleet} stays at {desired} {instances}"),
         std::cmp::Ordering::Greater => format!("{fleet} grows from {previous} to {desired} {instances}"),
         std::cmp::Ordering::Less => format!("{fleet} shrinks from {previous} to {desired} {instances}"),
@@ -151,6 +159,24 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn pools_are_told_with_their_prices_and_the_reason() {
+        let pools = "2 of steady (onDemand, 0.1 USD/h): the cheapest that is surely 2 instances; 0.2 USD/h, on demand 0.2";
+        let item = json!({
+            "at": "2026-05-01T14:05:00Z", "desired": 2, "previous": 2, "winner": null, "mode": "act",
+            "reasons": [], "mix": {"moved": true, "because": pools}, "warning": "84% of this month's 50 USD are spent",
+        });
+        let text = tell("orders", &json!({"items": [item, item]}), &TimeZone::UTC);
+        for expected in [
+            "orders stays at 2 instances and moves between pools, because",
+            "\nPools: 2 of steady (onDemand, 0.1 USD/h): the cheapest",
+            "\nBudget: 84% of this month's 50 USD are spent.",
+            "; pools: 2 of steady (onDemand",
+        ] {
+            assert!(text.contains(expected), "{expected}: {text}");
+        }
+    }
 
     #[test]
     fn a_decision_is_told_like_a_sentence_with_all_that_led_to_it() {

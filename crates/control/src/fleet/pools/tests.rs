@@ -98,7 +98,7 @@ fn fewer_are_taken_from_the_pool_that_has_too_many() {
 }
 
 #[test]
-fn what_a_pool_takes_back_is_replaced_at_once_and_told_once() {
+fn what_a_pool_takes_back_is_told_once_and_replaced_as_the_next_decision_says() {
     let mut play = Play::new();
     play.want(&[("a", 1), ("b", 2)]).all_ready();
     let noticed = play.fleet.instances().iter().find(|one| one.pool == Some(pool("b"))).unwrap().id.clone();
@@ -109,7 +109,9 @@ fn what_a_pool_takes_back_is_replaced_at_once_and_told_once() {
     assert_eq!((seen[&pool("b")].ready, seen[&pool("b")].reclaimed), (1, 1));
     assert_eq!(play.fleet.see_pools()[&pool("b")].reclaimed, 0);
     play.settle();
-    assert_eq!(play.of("b"), (1, 1), "the one that stays, and a successor");
+    assert_eq!((play.of("a"), play.of("b")), ((1, 0), (1, 0)), "nothing comes from there meanwhile");
+    play.want(&[("a", 2), ("b", 1)]);
+    assert_eq!((play.of("a"), play.of("b")), ((1, 1), (1, 0)));
 }
 
 #[test]
