@@ -196,7 +196,11 @@ impl Fleet {
 
     /// The instance will be taken away: it drains, and another takes its place.
     pub(crate) fn announce(&mut self, id: &InstanceId) -> Option<Action> {
-        self.instance_mut(id)?.doom()
+        let instance = self.instance_mut(id)?;
+        let pool = instance.pool.clone();
+        let action = instance.doom()?;
+        self.note_reclaim(pool);
+        Some(action)
     }
 
     /// What there is is known, or need not be.

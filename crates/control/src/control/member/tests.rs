@@ -221,7 +221,7 @@ fn a_budget_alarms_and_then_holds_the_fleet() {
         step.reasons
     );
     // A month later nothing is spent.
-    let later = play.now.time + Duration::from_secs(32 * 86_400);
+    let later = play.now.time + Duration::from_hours(32 * 24);
     play.set_clock(later).serve(10, 800.0);
     assert_eq!(play.member.fleet.desired, 8);
 }
