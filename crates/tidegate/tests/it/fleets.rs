@@ -245,3 +245,22 @@ fn an_instance_that_is_needed_again_before_it_is_gone_stays() {
     assert_eq!(before, after, "nobody was started in the place of one that was there");
     assert!(asking.into_iter().all(|one| one.join().unwrap() == 200));
 }
+
+#[test]
+fn the_rule_of_hpa_may_decide_and_keeps_an_instance_where_the_file_would_not() {
+    let config = "
+listeners: [{ address: \"{listen}\" }]
+admin: { address: \"{admin}\" }
+fleets: { app: { run: { lua: app.lua }, driver: thread, scale: { min: 0, max: 3 } } }
+upstreams: { app: { fleet: app } }
+routes: [{ name: app, match: { path: /* }, upstream: app }]
+";
+    let setup = Tidegate::setup(TIDEGATE).file("app.lua", "ngx.say('here')").arg("--policy").arg("hpa");
+    let tidegate = setup.start(config);
+    eventually(PATIENCE, "one is there though nobody asked", || {
+        crate::instances(&tidegate, "ready").len() == 1
+    });
+    let fleet = &fleets(&tidegate)["items"][0];
+    // What the file's policy says is recorded and not done.
+    assert_eq!((&fleet["mode"], &fleet["desired"]), (&"recommend".into(), &1.into()), "{fleet:#}");
+}
