@@ -27,7 +27,7 @@ use tidegate_core::{Timestamp, snapshot::LuaSettings};
 
 use self::scratch::{Pair, PairList, Scratch};
 use crate::{
-    Level, Line, Log, Op, Phase, RequestState, Ticket,
+    Level, Line, Log, LogRing, Op, Phase, RequestState, Ticket,
     crew::Crew,
     dict::SharedDict,
     exchange::Exchange,
@@ -76,6 +76,13 @@ pub(crate) const DECLARATIONS: &str = "
         int32_t exiting;
         int32_t collector_stopped;
     };
+";
+
+/// Types that resty.core declares, as it is always loaded there: libraries take them for granted.
+pub(crate) const CORE_TYPES: &str = "
+    typedef struct ngx_http_request_s ngx_http_request_t;
+    typedef struct { size_t len; const unsigned char *data; } ngx_str_t;
+    typedef struct { int len; const unsigned char *data; } ngx_http_lua_ffi_str_t;
 ";
 
 /// What the prelude reads without a call.
@@ -138,6 +145,8 @@ pub(crate) struct Host {
     /// Whether `ngx.header.a_b` is the header `a-b`.
     pub(crate) hyphenates: Cell<bool>,
     pub(crate) log: Log,
+    /// What `ngx.errlog.get_logs` reads, if lines are kept.
+    pub(crate) log_ring: OnceCell<Arc<LogRing>>,
     /// Of `ngx.run_worker_thread`; set once the VM is made.
     pub(crate) jobs: OnceCell<Jobs>,
     /// `None` while the VM is being made.
@@ -180,6 +189,7 @@ impl Host {
             regex: Engine::new(),
             hyphenates: Cell::new(true),
             log,
+            log_ring: OnceCell::new(),
             jobs: OnceCell::new(),
             main: Cell::new(None),
             scratch: Scratch::default(),
@@ -287,12 +297,12 @@ impl Host {
     }
 
     pub(crate) fn log(&self, level: Level, text: &str) {
-        let phase = Phase::from_bit(self.block.phase.get());
+        let (phase, at) = (Phase::from_bit(self.block.phase.get()), self.now.get());
         let of_request = self.with(|exchange| {
-            (self.log)(&Line { level, text, phase, exchange: Some(exchange) });
+            (self.log)(&Line { level, text, at, phase, exchange: Some(exchange) });
         });
         if of_request.is_none() {
-            (self.log)(&Line { level, text, phase, exchange: None });
+            (self.log)(&Line { level, text, at, phase, exchange: None });
         }
     }
 

@@ -2,6 +2,8 @@
 
 use std::{fmt, sync::Arc};
 
+use tidegate_core::Timestamp;
+
 use crate::{Exchange, Phase};
 
 /// Takes what scripts log, a line at a time, on whichever thread they run.
@@ -11,6 +13,7 @@ pub type Log = Arc<dyn Fn(&Line<'_>) + Send + Sync>;
 pub struct Line<'a> {
     pub level: Level,
     pub text: &'a str,
+    pub at: Timestamp,
     /// The phase that logged it; `None` for the VM's own lines.
     pub phase: Option<Phase>,
     /// The request that was served.

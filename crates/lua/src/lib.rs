@@ -36,6 +36,7 @@ mod jobs;
 mod json;
 mod level;
 mod library;
+mod log_ring;
 mod phase;
 mod prelude;
 #[expect(unsafe_code, reason = "the border to PCRE2")]
@@ -59,6 +60,7 @@ pub use crate::{
     exchange::{AnswerEnd, BodyState, Exchange, InvalidHeader, Jump},
     host::WorkerIdentity,
     level::{Level, Line, Log},
+    log_ring::LogRing,
     phase::{Detached, Op, Order, Phase, Reply, Step, Ticket, Verdict},
     socket::lent::Lent,
     subrequest::{Captured, Capturing, Sharing, Subrequest, SubrequestBody},

@@ -85,7 +85,7 @@ pub(crate) fn load(
     }
     chunk(lua, "base", include_str!("prelude/base.lua"))?.call::<()>((
         &kit,
-        [host::DECLARATIONS, regex::DECLARATIONS].concat(),
+        [host::DECLARATIONS, host::CORE_TYPES, regex::DECLARATIONS].concat(),
         exports,
         host,
         Value::NULL,

@@ -27,7 +27,7 @@ use tidegate_core::{
 };
 
 use crate::{
-    Dicts, Error, Handler, Level, Log, RequestState, ScriptError, WorkerIdentity,
+    Dicts, Error, Handler, Level, Log, LogRing, RequestState, ScriptError, WorkerIdentity,
     budget::Watch,
     dict::SharedDict,
     error::Unloaded,
@@ -148,6 +148,11 @@ impl Vm {
     /// Scripts' lines less urgent than `level` are dropped before they are put together. At first none are.
     pub fn set_log_level(&self, level: Level) {
         self.host.block.log_level.set(level as i32);
+    }
+
+    /// What `ngx.errlog.get_logs` takes lines from. The log that the VM was made with has to put them there.
+    pub fn set_log_ring(&self, ring: Arc<LogRing>) {
+        let _ = self.host.log_ring.set(ring); // It stays what it was, as the log does.
     }
 
     /// What `ngx.worker.exiting()` says.

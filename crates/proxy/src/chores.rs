@@ -14,7 +14,11 @@ use tidegate_core::snapshot::Script;
 use tidegate_lua::{Error, Level, Line, Phase, RequestState, Step, Timer, Vm};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{lua, script_log::unloaded_alone, worker::Worker};
+use crate::{
+    lua,
+    script_log::unloaded_alone,
+    worker::{Worker, wall_clock},
+};
 
 /// How long `initWorker` may hold up the first request; after that it goes on beside them.
 const INIT_WORKER_LIMIT: Duration = Duration::from_secs(10);
@@ -48,7 +52,7 @@ pub(crate) async fn exit_worker(worker: &Worker, script: &Script, limit: Duratio
 async fn run(worker: &Worker, phase: Phase, script: &Script) {
     let handler = match worker.vm.load_shared(script) {
         Ok(handler) => handler,
-        Err(error) => return unloaded_alone(worker.log, phase, script, &error),
+        Err(error) => return unloaded_alone(&worker.log, phase, script, &error),
     };
     let outcome = lua::run_alone(worker, |vm, state| vm.start_alone(&handler, phase, state)).await;
     if let Err(error) = outcome {
@@ -100,6 +104,7 @@ async fn expire(worker: Rc<Worker>, timer: Timer, premature: bool, last: bool) {
 /// A line that OpenResty's users know its timers by.
 fn debug(worker: &Worker, text: &str) {
     if worker.log.level >= Level::Debug {
-        worker.log.write(&Line { level: Level::Debug, text, phase: None, exchange: None });
+        let at = wall_clock();
+        worker.log.write(&Line { level: Level::Debug, text, at, phase: None, exchange: None });
     }
 }

@@ -14,7 +14,12 @@ use tidegate_lua::{
 };
 use tokio::task::{AbortHandle, JoinSet};
 
-use crate::{error::Error, exchange::Exchange, site::Route, worker::Worker};
+use crate::{
+    error::Error,
+    exchange::Exchange,
+    site::Route,
+    worker::{Worker, wall_clock},
+};
 
 /// Sleeps are precise, unlike the limits on waits, so they go through tokio's timer.
 async fn sleep(span: std::time::Duration) -> Reply {
@@ -151,7 +156,8 @@ async fn unless_gone<T>(
 fn tell_of_departure(worker: &Worker, exchange: &Exchange) {
     if worker.log.level >= Level::Info {
         let text = "client prematurely closed connection";
-        worker.log.write(&Line { level: Level::Info, text, phase: None, exchange: Some(exchange) });
+        let at = wall_clock();
+        worker.log.write(&Line { level: Level::Info, text, at, phase: None, exchange: Some(exchange) });
     }
 }
 

@@ -6,28 +6,50 @@
 
 use std::{
     fmt::Write as _,
-    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    process,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
 };
 
-use tidegate_core::snapshot::{ErrorLevel, ErrorLog, ErrorLogFormat, Script};
-use tidegate_lua::{Exchange, Level, Line, Phase, ScriptError};
+use jiff::tz::TimeZone;
+use tidegate_core::{
+    Timestamp,
+    snapshot::{ErrorLevel, ErrorLog, ErrorLogFormat, Script},
+};
+use tidegate_lua::{Exchange, Level, Line, LogRing, Phase, ScriptError};
 
-use crate::{exchange, site::Route};
+use crate::{exchange, site::Route, worker::wall_clock};
 
 /// How scripts' lines are put.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct ScriptLog {
     format: ErrorLogFormat,
     /// Less urgent lines are not even put together.
     pub(crate) level: Level,
+    /// What scripts read lines from, in nginx's format whatever that of the log is.
+    pub(crate) ring: Option<Arc<LogRing>>,
 }
 
 impl ScriptLog {
-    pub(crate) fn new(settings: &ErrorLog) -> Self {
-        Self { format: settings.format, level: settings.level.map_or_else(enabled, level) }
+    /// Keeps lines for scripts in so many bytes, or none.
+    pub(crate) fn new(settings: &ErrorLog, kept_bytes: usize) -> Self {
+        let ring = (kept_bytes > 0).then(|| Arc::new(LogRing::new(kept_bytes)));
+        Self { format: settings.format, level: settings.level.map_or_else(enabled, level), ring }
     }
 
-    pub(crate) fn write(self, line: &Line<'_>) {
+    fn keep(&self, level: Level, at: Timestamp, text: &str, connection: u64, about: &str) {
+        if let Some(ring) = self.ring.as_ref().filter(|_| level <= self.level) {
+            ring.push(level, at, &nginx_line(level, at, text, connection, about));
+        }
+    }
+
+    pub(crate) fn write(&self, line: &Line<'_>) {
+        if self.ring.is_some() {
+            let (connection, about) = about(line.phase, line.exchange);
+            self.keep(line.level, line.at, line.text, connection, &about);
+        }
         match self.format {
             ErrorLogFormat::Json => plain(line.level, line.text),
             ErrorLogFormat::Nginx => {
@@ -39,12 +61,16 @@ impl ScriptLog {
 
     /// A handler failed.
     pub(crate) fn failure(
-        self,
+        &self,
         route: &Route,
         phase: Phase,
         exchange: &exchange::Exchange,
         error: &ScriptError,
     ) {
+        if self.ring.is_some() {
+            let (connection, about) = about(Some(phase), Some(exchange));
+            self.keep(Level::Error, wall_clock(), &failure(phase, error), connection, &about);
+        }
         match self.format {
             ErrorLogFormat::Json => {
                 let request = String::from_utf8_lossy(exchange.request.target());
@@ -61,7 +87,11 @@ impl ScriptLog {
     }
 
     /// A script failed that ran for no request.
-    pub(crate) fn failure_alone(self, phase: Phase, error: &ScriptError) {
+    pub(crate) fn failure_alone(&self, phase: Phase, error: &ScriptError) {
+        if self.ring.is_some() {
+            let (connection, about) = about(Some(phase), None);
+            self.keep(Level::Error, wall_clock(), &failure(phase, error), connection, &about);
+        }
         match self.format {
             ErrorLogFormat::Json => {
                 tracing::error!(phase = phase.name(), traceback = error.traceback(), "lua: {error}");
@@ -75,7 +105,7 @@ impl ScriptLog {
 }
 
 /// A script did not load that was to run for no request.
-pub(crate) fn unloaded_alone(log: ScriptLog, phase: Phase, script: &Script, error: &tidegate_lua::Error) {
+pub(crate) fn unloaded_alone(log: &ScriptLog, phase: Phase, script: &Script, error: &tidegate_lua::Error) {
     match log.format {
         ErrorLogFormat::Json => tracing::error!(phase = phase.name(), "lua: {error}"),
         ErrorLogFormat::Nginx => {
@@ -113,6 +143,17 @@ fn failure(phase: Phase, error: &ScriptError) -> String {
         }
         _ => format!("failed to run {}: {message}\n{}", phase.context(), error.traceback()),
     }
+}
+
+/// A line as nginx writes it, without the end of line.
+fn nginx_line(level: Level, at: Timestamp, text: &str, connection: u64, about: &str) -> String {
+    const NAMES: [&str; 9] = ["stderr", "emerg", "alert", "crit", "error", "warn", "notice", "info", "debug"];
+    let micros = i64::try_from(at.as_micros()).unwrap_or(i64::MAX);
+    let time = jiff::Timestamp::from_microsecond(micros).unwrap_or(jiff::Timestamp::MAX);
+    let time = time.to_zoned_datetime(TimeZone::system());
+    let (name, process) = (NAMES[level as usize], process::id());
+    let connection = if connection == 0 { String::new() } else { format!("*{connection} ") };
+    format!("{} [{name}] {process}#{process}: {connection}{text}{about}", time.strftime("%Y/%m/%d %H:%M:%S"))
 }
 
 /// The number of the connection, 0 without one, and what follows the message.

@@ -98,10 +98,14 @@ impl Shift {
         let snapshot = Arc::clone(&snapshots.borrow_and_update());
         let count = shared.telemetry.workers().len();
         let identity = WorkerIdentity { id: index as u32, count: count as u32 };
-        let log = ScriptLog::new(&snapshot.error_log);
-        let write = Arc::new(move |line: &Line<'_>| log.write(line));
+        let log = ScriptLog::new(&snapshot.error_log, snapshot.lua.captured_log_bytes);
+        let writer = log.clone();
+        let write = Arc::new(move |line: &Line<'_>| writer.write(line));
         let vm = Vm::new(&snapshot.lua, shared.dicts(&snapshot), identity, write)?;
         vm.set_log_level(log.level);
+        if let Some(ring) = &log.ring {
+            vm.set_log_ring(Arc::clone(ring));
+        }
         if let Some(script) = &snapshot.lua.init {
             chores::init(&vm, script)?;
         }

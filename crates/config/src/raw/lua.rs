@@ -73,6 +73,8 @@ record! {
         regex_cache_max_entries: Count<0, 1_000_000> = default("1024"),
         /// PCRE2's match limit; 0 is its own.
         regex_match_limit: Count<0, 1_000_000_000> = default("0"),
+        /// Recent lines of the log that each worker keeps for `ngx.errlog.get_logs`. Without it: none.
+        capture_error_log: Size<{ 4 * KIB }, GIB> = optional,
         /// What `ngx.socket` does unless a script says otherwise.
         sockets: Sockets = default("{}"),
         /// What a run may use up before it is ended with an error.

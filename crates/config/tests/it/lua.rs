@@ -49,6 +49,7 @@ lua:
   transformUnderscoresInResponseHeaders: false
   regexCacheMaxEntries: 7
   regexMatchLimit: 8
+  captureErrorLog: 64KiB
   sockets: { connectTimeout: 1s, poolSize: 9, bufferSize: 1B, logErrors: false, resolver: [127.0.0.1:53] }
 ";
     let lua = snapshot(text).lua;
@@ -57,6 +58,7 @@ lua:
     assert!(!lua.code_cache && lua.strict_contexts && !lua.http10_buffering && !lua.transform_underscores);
     assert_eq!((lua.max_pending_timers, lua.max_running_timers), (5, 6));
     assert_eq!((lua.regex_cache_entries, lua.regex_match_limit), (7, 8));
+    assert_eq!(lua.captured_log_bytes, 64 << 10);
     let sockets = lua.sockets;
     assert_eq!(
         (sockets.connect_timeout, sockets.read_timeout),

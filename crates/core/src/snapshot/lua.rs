@@ -47,6 +47,8 @@ pub struct LuaSettings {
     pub regex_cache_entries: usize,
     /// PCRE2's match limit; 0: its own.
     pub regex_match_limit: u32,
+    /// Recent lines of the log that each worker keeps for `ngx.errlog.get_logs`, in bytes; 0: none.
+    pub captured_log_bytes: usize,
     pub sockets: SocketSettings,
     pub budget: Budget,
 }
@@ -88,6 +90,7 @@ impl Default for LuaSettings {
             transform_underscores: true,
             regex_cache_entries: 1_024,
             regex_match_limit: 0,
+            captured_log_bytes: 0,
             sockets: SocketSettings::default(),
             budget: Budget::default(),
         }

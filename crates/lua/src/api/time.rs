@@ -1,6 +1,9 @@
 //! The clock and the formats of dates that Lua's own `os.date` does not have.
 
-use std::time::SystemTime;
+use std::{
+    sync::LazyLock,
+    time::{Instant, SystemTime},
+};
 
 use tidegate_core::Timestamp;
 
@@ -13,16 +16,22 @@ use crate::{
 pub(super) fn exports() -> Vec<Export> {
     vec![
         Export::new("time_update", time_update as extern "C" fn(_) -> _),
+        Export::new("time_monotonic", time_monotonic as extern "C" fn(_) -> _),
         Export::new("time_parse_http", time_parse_http as extern "C" fn(_, _, _) -> _),
     ]
 }
 
-/// The one place that reads a clock: a handler asked for it. Everything else takes the time that the
-/// worker sets.
+/// A handler asked for the clock. Everything else takes the time that the worker sets.
 extern "C" fn time_update(host: HostPtr) -> i32 {
     let Ok(since_epoch) = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH) else { return MISSING };
     host.get().set_now(Timestamp::default() + since_epoch);
     OK
+}
+
+/// Seconds of a clock that nobody sets.
+extern "C" fn time_monotonic(_: HostPtr) -> f64 {
+    static BEGINNING: LazyLock<Instant> = LazyLock::new(Instant::now);
+    BEGINNING.elapsed().as_secs_f64()
 }
 
 extern "C" fn time_parse_http(host: HostPtr, text: Text, length: usize) -> i32 {

@@ -12,6 +12,20 @@ local error, type = error, type
 local tables = new_table(1024, 0)
 kit.ctx_tables = tables
 
+-- The request's table. Where there is none yet, `own` becomes it if it is given.
+function kit.context(own)
+    local slot = context_slot(host)
+    if slot == NO_REQUEST then
+        error("no request found", 2)
+    end
+    local ctx = tables[slot]
+    if ctx == nil then
+        ctx = own or new_table(0, 4)
+        tables[slot] = ctx
+    end
+    return ctx
+end
+
 function kit.getters.ctx()
     local slot = context_slot(host)
     if slot == NO_REQUEST then

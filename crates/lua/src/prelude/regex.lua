@@ -15,7 +15,7 @@ local buffer = require "string.buffer"
 local new_table = require "table.new"
 local bor, ffi_gc, ffi_string = bit.bor, ffi.gc, ffi.string
 local byte, sub = string.byte, string.sub
-local error, pairs, setmetatable, tostring, type = error, pairs, setmetatable, tostring, type
+local error, next, pairs, setmetatable, tostring, type = error, next, pairs, setmetatable, tostring, type
 
 local NO_MATCH, BAD_TEMPLATE = -1, -1000
 -- Added to the number of captures when these are a finalizer's.
@@ -97,6 +97,16 @@ local function keep(pattern, set, regex)
     end
     set.young[pattern] = regex
     young_count = young_count + 1
+end
+
+-- Whether no expression is kept.
+function kit.regex_cache_is_empty()
+    for _, set in pairs(options) do
+        if next(set.young) or next(set.old) then
+            return false
+        end
+    end
+    return true
 end
 
 local function find_or_compile(pattern, text)

@@ -3,7 +3,7 @@
 local kit = ...
 local C = kit.C
 
-local block, host, wait, disabled = kit.block, kit.host, kit.wait, kit.disabled
+local block, host, wait, disabled_text = kit.block, kit.host, kit.wait, kit.disabled_text
 local semaphore_new, semaphore_post, semaphore_count = C.semaphore_new, C.semaphore_post, C.semaphore_count
 local semaphore_wait, semaphore_release = C.semaphore_wait, C.semaphore_release
 local YIELDABLE, MISSING = kit.YIELDABLE, kit.MISSING
@@ -45,7 +45,7 @@ function semaphore.wait(self, seconds)
     local number = number_of(self)
     local phase = block.phase
     if band(phase, YIELDABLE) == 0 then
-        disabled(phase)
+        return nil, disabled_text(phase)
     end
     local span = tonumber(seconds)
     if not span then

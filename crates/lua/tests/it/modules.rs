@@ -1,6 +1,8 @@
 //! Modules that come with the host.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
+
+use tidegate_lua::{Level, LogRing};
 
 use crate::support::{Host, NOW};
 
@@ -81,28 +83,101 @@ fn libraries_find_resty_core() {
 }
 
 #[test]
-fn the_log_has_lines_as_they_are_and_a_level_that_scripts_lower() {
+fn the_base_has_buffers_and_places_for_values() {
+    assert_eq!(
+        run("local base = require 'resty.core.base' local ffi = require 'ffi'
+            ngx.print(base.get_string_buf(9) == base.get_string_buf(9), base.get_string_buf(9, true) == base.get_string_buf(9))
+            ngx.print(base.get_string_buf_size()) base.set_string_buf_size(7.5) base.set_string_buf_size(0)
+            ngx.print(base.get_string_buf_size(), base.get_errmsg_ptr()[0] == nil, ' ')
+            local places = {} ngx.print(base.ref_in_table(places, 'a'), base.ref_in_table(places, 'b'), base.ref_in_table(places, nil))
+            places[1], places[0] = 0, 1 ngx.print(base.ref_in_table(places, 'c'), places[1], base.ref_in_table(places, 'd'), ' ')
+            ngx.print(base.get_request() ~= nil, base.allows_subsystem('stream', 'http'), pcall(base.allows_subsystem, 'stream'))
+            ngx.print(ffi.sizeof 'ngx_str_t')"),
+        "truefalse40968true 12-11c3 truenilfalseunsupported subsystem: http16"
+    );
+}
+
+#[test]
+fn parts_of_resty_core_have_what_only_they_have() {
     let host = Host::new();
     assert_eq!(
         host.say(
-            "local e = require 'ngx.errlog' e.raw_log(ngx.WARN, 'raw')
-            ngx.print(e.set_filter_level(ngx.ERR)) ngx.log(ngx.WARN, 'dropped') ngx.log(ngx.ERR, 'kept')
-            ngx.print(e.get_sys_filter_level() == ngx.DEBUG, e.set_filter_level(99)) ngx.print(e.get_logs())"
+            "local own = {} local get = require('resty.core.ctx').get_ctx_table
+            ngx.print(get(own) == own, get() == own, get({}) == own, ngx.ctx == own)"
         ),
-        "truetruenilbad log level: 99nildirective \"lua_capture_error_log\" is not set"
+        "truetruetruetrue"
     );
-    let lines: Vec<_> = host.take_log().into_iter().map(|(_, line)| line).collect();
-    assert_eq!(lines.len(), 2, "{lines:?}");
-    assert_eq!(lines[0], "raw");
-    assert!(lines[1].ends_with("kept"), "{lines:?}");
-    assert!(
-        host.failure("require('ngx.errlog').raw_log('x')")
-            .ends_with("bad argument #1 to 'raw_log' (must be a number)")
+    assert_eq!(
+        host.say(
+            "local misc, shown = require 'resty.core.misc', {}
+            misc.register_ngx_magic_key_getter('apple', function() return shown[1] or 'none' end)
+            misc.register_ngx_magic_key_setter('apple', function(value) shown[1] = value end)
+            ngx.print(ngx.apple) ngx.apple = 'red' ngx.print(ngx.apple)"
+        ),
+        "nonered"
     );
-    assert!(
-        host.failure("require('ngx.errlog').raw_log(1)")
-            .ends_with("bad argument #2 to 'raw_log' (must be a string)")
+    assert_eq!(
+        host.say("local regex = require 'resty.core.regex' ngx.print(regex.is_regex_cache_empty())
+            ngx.re.match('a', 'a', 'o') ngx.print(regex.is_regex_cache_empty(), regex.get_max_regex_cache_size())"),
+        "truefalse1024"
     );
+    assert_eq!(
+        host.say("local replace = require('resty.core.utils').str_replace_char
+            ngx.print(replace('a_b_', '_', '-'), replace('ab', '_', '-'), replace('a.0', '.', '%'), replace('h0', '02', '12'))"),
+        "a-b-aba%0h0"
+    );
+    assert_eq!(
+        host.say(
+            "local time = require 'resty.core.time' local before = time.monotonic_time()
+            ngx.print(before <= time.monotonic_time(), time.monotonic_msec() % 1)"
+        ),
+        "true0"
+    );
+}
+
+#[test]
+fn the_log_has_raw_lines() {
+    let host = Host::new();
+    host.say("require('ngx.errlog').raw_log(ngx.WARN, 'raw')");
+    assert_eq!(host.take_log(), [(Level::Warn, "raw".into())]);
+    let failure = |arguments| host.failure(&format!("require('ngx.errlog').raw_log({arguments})"));
+    assert_eq!(failure("'x'"), "test.lua:1: bad argument #1 to 'raw_log' (must be a number)");
+    assert_eq!(failure("1"), "test.lua:1: bad argument #2 to 'raw_log' (must be a string)");
+    assert_eq!(failure("9, 'x'"), "test.lua:1: bad log level");
+}
+
+#[test]
+fn lines_are_not_kept_unless_configured() {
+    assert_eq!(
+        run(
+            "local e = require 'ngx.errlog' ngx.print(e.get_logs()) ngx.print(e.set_filter_level(ngx.ERR)) ngx.print(e.set_filter_level())"
+        ),
+        "nildirective \"lua_capture_error_log\" is not setnildirective \"lua_capture_error_log\" is not set\
+         nilmissing \"level\" argument"
+    );
+    let host = Host::new();
+    host.vm.set_log_level(Level::Warn);
+    assert_eq!(host.say("ngx.print(require('ngx.errlog').get_sys_filter_level() == ngx.WARN)"), "true");
+}
+
+#[test]
+fn kept_lines_are_taken_out_oldest_first() {
+    let host = Host::new();
+    let ring = Arc::new(LogRing::new(4096));
+    host.vm.set_log_ring(Arc::clone(&ring));
+    for (level, line) in [(Level::Error, "first"), (Level::Warn, "second"), (Level::Error, "third")] {
+        ring.push(level, NOW, line);
+    }
+    assert_eq!(
+        host.say(
+            "local e = require 'ngx.errlog' local logs = e.get_logs(2)
+            ngx.print(table.concat(logs, ' '), ' ', logs[2] == ngx.now(), ' ')
+            ngx.print(e.get_logs(2, logs) == logs, logs[3], logs[4], #e.get_logs(), e.set_filter_level(ngx.ERR), e.set_filter_level(9))"
+        ),
+        "4 1777636800.123 first 5 1777636800.123 second true truethirdnil0truenilbad log level: 9"
+    );
+    ring.push(Level::Warn, NOW, "dropped");
+    assert_eq!(host.say("ngx.print(#require('ngx.errlog').get_logs())"), "0");
 }
 
 #[test]

@@ -280,6 +280,7 @@ impl Writer<'_> {
             "lua_max_pending_timers" => self.lua("maxPendingTimers", number(&value)),
             "lua_max_running_timers" => self.lua("maxRunningTimers", number(&value)),
             "lua_regex_cache_max_entries" => self.lua("regexCacheMaxEntries", number(&value)),
+            "lua_capture_error_log" => self.lua("captureErrorLog", size(&value).into()),
             "lua_regex_match_limit" => self.lua("regexMatchLimit", number(&value)),
             "lua_socket_connect_timeout" => self.socket("connectTimeout", span(&value)),
             "lua_socket_send_timeout" => self.socket("sendTimeout", span(&value)),
