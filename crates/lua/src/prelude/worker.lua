@@ -29,6 +29,9 @@ function worker.exiting()
     return block.exiting ~= 0
 end
 
+-- Whether a script of the command line is what runs.
+kit.ngx.IS_CLI = false
+
 config.subsystem = "http"
 config.debug = false
 -- The versions whose behaviour is meant; libraries test for features with them.

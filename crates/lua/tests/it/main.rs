@@ -23,6 +23,7 @@ mod request;
 mod response;
 mod semaphore;
 mod support;
+mod surface;
 mod text;
 mod thread;
 mod time;
