@@ -20,82 +20,90 @@ local NOTHING, COPY, ALL = 0, 1, 2
 local ctx_tables = kit.ctx_tables
 local method_names = kit.method_names
 
+-- Errors are raised at `level`, counted from the function that has it as an argument; 0 raises them without a place.
+-- They are not caught on the way, because LuaJIT compiles nothing that goes on behind `pcall` after a loop.
+local function from_within(level)
+    return level > 0 and level + 1 or 0
+end
+
 -- The value of an option that has to be of one of these types, or nil.
-local function option(options, name, message, first, second)
+local function option(options, name, level, message, first, second)
     local value = options[name]
     local kind = type(value)
     if kind ~= "nil" and kind ~= first and kind ~= second then
-        error(message, 0)
+        error(message, level)
     end
     return value
 end
 
 -- Names and values that are texts.
-local function each_pair(list, what, add)
+local function each_pair(list, what, level, add)
     for name, value in pairs(list) do
         if type(name) ~= "string" then
-            error(format('attempt to use a non-string key in the "%s" option table', what), 0)
+            error(format('attempt to use a non-string key in the "%s" option table', what), level)
         end
         if type(value) ~= "string" and type(value) ~= "number" then
-            error("attempt to use bad variable value type " .. type(value), 0)
+            error("attempt to use bad variable value type " .. type(value), level)
         end
         local text = tostring(value)
         add(host, name, #name, text, #text)
     end
 end
 
-local function merge(own, given_args)
-    local kind = type(given_args)
-    local text = ""
+local function text_of_arguments(args, level)
+    local kind = type(args)
     if kind == "table" then
-        text = kit.encode_args(given_args, 0)
+        local text = kit.encode_args(args, from_within(level))
+        return text
     elseif kind == "string" or kind == "number" then
-        text = tostring(given_args)
+        local text = tostring(args)
+        return text
     elseif kind ~= "nil" then
-        error("Bad args option value", 0)
+        error("Bad args option value", level)
     end
-    return own ~= "" and text ~= "" and own .. "&" .. text or own .. text
+    return ""
 end
 
--- Tells the host of one request; raises what is wrong with it, without a place.
-local function describe(uri, options)
+-- Tells the host of one request, or raises what is wrong with it.
+local function describe(uri, options, level)
+    local within = from_within(level)
     if type(uri) ~= "string" and type(uri) ~= "number" then
-        error(format("bad argument #1 to 'capture' (string expected, got %s)", type(uri)), 0)
+        error(format("bad argument #1 to 'capture' (string expected, got %s)", type(uri)), level)
     end
-    local args = merge("", options.args)
-    option(options, "vars", "Bad vars option value", "table")
-    option(options, "headers", "Bad headers option value", "table")
-    option(options, "share_all_vars", "Bad share_all_vars option value", "boolean")
-    option(options, "copy_all_vars", "Bad copy_all_vars option value", "boolean")
-    local method = option(options, "method", "Bad http request method", "number") or ngx.HTTP_GET
+    local args = text_of_arguments(options.args, within)
+    option(options, "vars", within, "Bad vars option value", "table")
+    option(options, "headers", within, "Bad headers option value", "table")
+    option(options, "share_all_vars", within, "Bad share_all_vars option value", "boolean")
+    option(options, "copy_all_vars", within, "Bad copy_all_vars option value", "boolean")
+    local method = option(options, "method", within, "Bad http request method", "number") or ngx.HTTP_GET
     local ctx = options.ctx
     if ctx ~= nil and type(ctx) ~= "table" then
-        error("Bad ctx option value type " .. type(ctx) .. ", expected a Lua table", 0)
+        error("Bad ctx option value type " .. type(ctx) .. ", expected a Lua table", level)
     end
-    local body = option(options, "body", "Bad http request body", "string", "number")
+    local body = option(options, "body", within, "Bad http request body", "string", "number")
     local name = method_names[method]
     if not name then
-        error("unsupported HTTP method: " .. method, 0)
+        error("unsupported HTTP method: " .. method, level)
     end
     local path, own = kit.split_uri(tostring(uri))
     if not path then
-        error("unsafe uri in argument #1: " .. uri, 0)
+        error("unsafe uri in argument #1: " .. uri, level)
     end
     args = own ~= "" and args ~= "" and own .. "&" .. args or own .. args
     local sharing = options.share_all_vars and ALL or options.copy_all_vars and COPY or NOTHING
     local inherits = options.always_forward_body or method == ngx.HTTP_PUT or method == ngx.HTTP_POST
     if capture_describe(host, name, #name, path, #path, args, #args, sharing, inherits and 1 or 0) ~= 0 then
-        error("too many subrequests", 0)
+        error("too many subrequests", level)
     end
     if body ~= nil then
         body = tostring(body)
         capture_body(host, body, #body, 0)
     end
     if options.vars then
-        each_pair(options.vars, "vars", capture_variable)
+        each_pair(options.vars, "vars", within, capture_variable)
     end
     if options.headers then
-        each_pair(options.headers, "headers", capture_header)
+        each_pair(options.headers, "headers", within, capture_header)
     end
     if ctx then
         ctx_tables[capture_context(host)] = ctx
@@ -123,6 +131,11 @@ local function serve(count)
     if not ok then
         error(why, 2)
     end
+    if count == 1 then
+        local result = fetch(number, 0)
+        capture_end(host, number)
+        return result
+    end
     local results = {}
     for index = 1, count do
         results[index] = fetch(number, index - 1)
@@ -140,6 +153,13 @@ end
 
 ngx.location = {}
 
+-- Has no arguments of any number, so that what follows a loop in it is compiled.
+local function capture(uri, options)
+    capture_drop(host)
+    describe(uri, options or none, 3)
+    return serve(1)
+end
+
 function ngx.location.capture(...)
     check()
     local count = select("#", ...)
@@ -150,12 +170,7 @@ function ngx.location.capture(...)
     if options ~= nil and type(options) ~= "table" then
         error("expecting table as the 2nd argument for subrequest 0, but got " .. type(options), 2)
     end
-    capture_drop(host)
-    local ok, why = pcall(describe, uri, options or none)
-    if not ok then
-        error(why, 2)
-    end
-    return serve(1)
+    return capture(uri, options)
 end
 
 -- Describes the query at an index; raises what is wrong with it, without a place.
@@ -173,7 +188,7 @@ local function describe_query(query, index)
     if options ~= nil and type(options) ~= "table" then
         error(format("expecting table as the 2nd argument for subrequest %d, but got %s", index, type(options)), 0)
     end
-    describe(query[1], options or none)
+    describe(query[1], options or none, 0)
 end
 
 function ngx.location.capture_multi(...)

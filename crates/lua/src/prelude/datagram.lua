@@ -200,5 +200,6 @@ function ngx.socket.udp(...)
         error("expecting zero arguments, but got " .. select("#", ...), 2)
     end
     check(YIELDABLE)
-    return setmetatable({}, metatable)
+    local socket = setmetatable({}, metatable)
+    return socket
 end

@@ -353,7 +353,8 @@ function methods.flush_all(dictionary)
 end
 
 function methods.flush_expired(dictionary, max)
-    return dictionary_flush_expired(host, number_of(dictionary), limit(max, 0))
+    local flushed = dictionary_flush_expired(host, number_of(dictionary), limit(max, 0))
+    return flushed
 end
 
 local dictionary_keys, DEFAULT_KEYS = C.dictionary_keys, 1024

@@ -38,7 +38,8 @@ end
 -- The two differ only in how nginx computes them.
 function ngx.crc32_long(text)
     text = stringify(text)
-    return digest_crc32(host, text, #text)
+    local sum = digest_crc32(host, text, #text)
+    return sum
 end
 ngx.crc32_short = ngx.crc32_long
 

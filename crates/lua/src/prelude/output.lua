@@ -78,17 +78,28 @@ function kit.flatten(values)
     if wrong then
         return nil, wrong
     end
-    return concat(parts)
+    local text = concat(parts)
+    return text
 end
 
--- The text of all arguments, as one string that ends with `last`.
+local function is_plain(value)
+    local kind = type(value)
+    return kind == "string" or kind == "number"
+end
+
+-- The text of all arguments, as one string that ends with `last`. A few plain ones, which is the rule, take no loop: a
+-- loop in a function of any number of arguments is where LuaJIT stops compiling.
 local function join(name, last, ...)
     local count = select("#", ...)
-    if count == 1 then
-        local only = ...
-        if type(only) == "string" or type(only) == "number" then
-            return only .. last
-        end
+    local first, second, third, fourth = ...
+    if count == 1 and is_plain(first) then
+        return first .. last
+    elseif count == 2 and is_plain(first) and is_plain(second) then
+        return first .. second .. last
+    elseif count == 3 and is_plain(first) and is_plain(second) and is_plain(third) then
+        return first .. second .. third .. last
+    elseif count == 4 and is_plain(first) and is_plain(second) and is_plain(third) and is_plain(fourth) then
+        return first .. second .. third .. fourth .. last
     end
     local parts = {}
     for index = 1, count do
@@ -102,7 +113,8 @@ local function join(name, last, ...)
         end
     end
     parts[#parts + 1] = last
-    return concat(parts)
+    local text = concat(parts)
+    return text
 end
 
 local answer_end = C.answer_end

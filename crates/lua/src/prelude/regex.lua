@@ -262,7 +262,8 @@ local function after(regex, subject, from, to)
     if from ~= to then
         return to
     end
-    return regex_next(host, regex.handle, subject, #subject, to)
+    local position = regex_next(host, regex.handle, subject, #subject, to)
+    return position
 end
 
 local function iterate(iterator)
@@ -298,7 +299,8 @@ function re.gmatch(subject, pattern, flags)
         end
         return nil, wrong
     end
-    return setmetatable({ regex = regex, subject = subject, position = 0 }, iterators)
+    local iterator = setmetatable({ regex = regex, subject = subject, position = 0 }, iterators)
+    return iterator
 end
 
 -- Replaces by what a function makes of each match. The function may call anything, so that nothing is shared with it.

@@ -122,6 +122,12 @@ local request_header_set_staged, header_stage = C.request_header_set_staged, C.h
 -- Hands all values of a header to the host, to be set together. Their texts are made first, because that may run
 -- anything.
 local function stage(values)
+    local count, first, second = #values, values[1], values[2]
+    if count == 2 and type(first) == "string" and type(second) == "string" then
+        header_stage(host, first, #first, 1)
+        header_stage(host, second, #second, 0)
+        return
+    end
     local texts = {}
     for index = 1, #values do
         texts[index] = tostring(values[index])
@@ -270,7 +276,8 @@ end
 local function arguments(args, number, name)
     local kind = type(args)
     if kind == "number" then
-        return tostring(args)
+        local text = tostring(args)
+        return text
     end
     if kind == "string" then
         return (gsub(args, "[%z\1-\32\127]", function(unsafe)

@@ -19,7 +19,8 @@ local function get(_, name)
     local count = response_header_get(host, name, #name)
     if count == 1 then
         local first = block.pairs[0]
-        return ffi_string(first.value, first.value_length)
+        local text = ffi_string(first.value, first.value_length)
+        return text
     end
     if count == 0 then
         return nil

@@ -79,7 +79,8 @@ function semaphore.post(self, count)
 end
 
 function semaphore.count(self)
-    return semaphore_count(host, number_of(self))
+    local count = semaphore_count(host, number_of(self))
+    return count
 end
 
 package.preload["ngx.semaphore"] = function()

@@ -10,6 +10,7 @@ local ngx, C = kit.ngx, kit.C
 local block, host, wait, given, check = kit.block, kit.host, kit.wait, kit.given, kit.check
 local NO_REQUEST = kit.NO_REQUEST
 local ffi = require "ffi"
+local new_table = require "table.new"
 local getinfo = debug.getinfo
 local concat, floor = table.concat, math.floor
 local find, format, lower, sub = string.find, string.format, string.lower, string.sub
@@ -239,7 +240,8 @@ local function timeout_of(value)
     if milliseconds < 0 or milliseconds >= MOST then
         error("bad timeout value", 3)
     end
-    return floor(milliseconds)
+    local whole = floor(milliseconds)
+    return whole
 end
 
 function methods.settimeout(socket, ...)
@@ -275,22 +277,45 @@ local tcp_receive, tcp_receive_until = C.tcp_receive, C.tcp_receive_until
 local tcp_receive_on, tcp_give_up = C.tcp_receive_on, C.tcp_give_up
 local LINE, ALL, EXACTLY, ANY = 0, 1, 2, 3
 
--- Sees a receive to its end: the code of what was given or false, that, and if it failed why and what had come.
+-- Waits once and goes on: the new code, or false, why, and what had come.
+local function wait_to_receive(number)
+    local ok, why = wait()
+    if ok then
+        local code = tcp_receive_on(host, number)
+        return code
+    end
+    tcp_give_up(host, number)
+    local partial = given()
+    if why == "timeout" then
+        log_error("lua tcp socket read timed out")
+    end
+    return false, why, partial
+end
+
+-- Waits for as long as it takes.
+local function wait_on_to_receive(number)
+    local code, why, partial
+    repeat
+        code, why, partial = wait_to_receive(number)
+    until code ~= WAIT
+    return code, why, partial
+end
+
+-- Sees a receive to its end: the code of what was given or false, that, and if it failed why and what had come. One wait
+-- is the rule and takes no loop, which would keep LuaJIT from compiling what is around it.
 local function complete(number, code)
-    while code == WAIT do
-        local ok, why = wait()
-        if not ok then
-            tcp_give_up(host, number)
-            local partial = given()
-            if why == "timeout" then
-                log_error("lua tcp socket read timed out")
-            end
+    local why, partial
+    if code == WAIT then
+        code, why, partial = wait_to_receive(number)
+        if code == WAIT then
+            code, why, partial = wait_on_to_receive(number)
+        end
+        if not code then
             return false, nil, why, partial
         end
-        code = tcp_receive_on(host, number)
     end
     if code == FAILED then
-        local partial = given()
+        partial = given()
         return false, nil, reason(), partial
     end
     return code
@@ -477,13 +502,31 @@ local function text_of(data)
         if not count then
             return nil, wrong
         end
-        return concat(parts, "", 1, count)
+        local text = concat(parts, "", 1, count)
+        return text
     elseif kind == "number" or kind == "boolean" or kind == "nil" then
         return tostring(data)
     end
     return nil, "string, number, boolean, nil, or array table expected, got " .. kind
 end
 kit.sendable_text = text_of
+
+-- Waits until what did not leave at once has left: the code, or false and why not.
+local function wait_to_send(number)
+    local code
+    repeat
+        local ok, why = wait()
+        if not ok then
+            tcp_give_up_sending(host, number)
+            if why == "timeout" then
+                log_error("lua tcp socket write timed out")
+            end
+            return false, why
+        end
+        code = tcp_send_on(host, number)
+    until code ~= WAIT
+    return code
+end
 
 function methods.send(socket, ...)
     if select("#", ...) ~= 1 then
@@ -505,16 +548,12 @@ function methods.send(socket, ...)
     end
     local length = #text
     local code = tcp_send(host, number, text, length)
-    while code == WAIT do
-        local ok, why = wait()
-        if not ok then
-            tcp_give_up_sending(host, number)
-            if why == "timeout" then
-                log_error("lua tcp socket write timed out")
-            end
+    if code == WAIT then
+        local why
+        code, why = wait_to_send(number)
+        if not code then
             return nil, why
         end
-        code = tcp_send_on(host, number)
     end
     if code == OK then
         return length
@@ -807,7 +846,9 @@ function ngx.socket.tcp(...)
         error("expecting zero arguments, but got " .. select("#", ...), 2)
     end
     check(YIELDABLE)
-    return setmetatable({}, metatable)
+    -- As large as what it keeps.
+    local socket = setmetatable(new_table(READ_TIMEOUT, 0), metatable)
+    return socket
 end
 
 ngx.socket.stream = ngx.socket.tcp

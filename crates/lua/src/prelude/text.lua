@@ -73,7 +73,8 @@ local function encode_args(args, level)
             append(parts, name, value, level)
         end
     end
-    return concat(parts, "&")
+    local text = concat(parts, "&")
+    return text
 end
 kit.encode_args = encode_args
 

@@ -14,7 +14,8 @@ function ngx.now()
 end
 
 function ngx.time()
-    return floor(block.now)
+    local seconds = floor(block.now)
+    return seconds
 end
 
 function ngx.update_time()

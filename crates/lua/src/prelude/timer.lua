@@ -63,10 +63,12 @@ ngx.timer = {
         return answer(arm("every", 1, select("#", ...), ...))
     end,
     pending_count = function()
-        return timer_pending(host)
+        local count = timer_pending(host)
+        return count
     end,
     running_count = function()
-        return timer_running(host)
+        local count = timer_running(host)
+        return count
     end,
 }
 
