@@ -31,6 +31,7 @@ local types = {
     EVP_DigestVerifyInit = "ipsppp", EVP_DigestVerify = "ipszsz", EVP_DigestSignFinal = "ipsp",
     EVP_DigestVerifyFinal = "ipsz",
     HMAC_CTX_new = "p", HMAC_CTX_free = "vp", HMAC_Init_ex = "ipszpp", HMAC_Update = "ipsz", HMAC_Final = "ipsp",
+    HMAC = "ppszszpp",
     EVP_get_cipherbyname = "ps", EVP_CIPHER_CTX_new = "p", EVP_CIPHER_CTX_free = "vp", EVP_CIPHER_CTX_reset = "ip",
     EVP_CIPHER_CTX_ctrl = "ipiis", EVP_CIPHER_CTX_set_padding = "ipi", EVP_CipherInit_ex = "ipppssi",
     EVP_CipherUpdate = "ipppsi", EVP_CipherFinal_ex = "ippp", EVP_CIPHER_key_length = "ip", EVP_CIPHER_iv_length = "ip",
@@ -131,13 +132,22 @@ function openssl.failure(what)
 end
 
 local aliases = { rmd160 = "ripemd160" }
+-- Digests by their names in lower case; there are not many.
+local digests = {}
 
 -- The digest of a name like `sha256` or `SHA-256`, or nil.
 function openssl.digest_named(name)
     name = string.lower(name)
-    name = aliases[name] or string.gsub(name, "^sha%-", "sha")
-    local found = openssl.EVP_get_digestbyname(name)
-    return found ~= nil and found or nil
+    local known = digests[name]
+    if known then
+        return known
+    end
+    local found = openssl.EVP_get_digestbyname(aliases[name] or (string.gsub(name, "^sha%-", "sha")))
+    if found == nil then
+        return nil
+    end
+    digests[name] = found
+    return found
 end
 
 function openssl.digest_size(kind)
