@@ -103,8 +103,10 @@ impl Watch {
     pub(crate) fn end(&self) -> bool {
         self.watched.run.store(self.watched.run.load(Relaxed) + 1, Relaxed);
         RUNNING.set(ptr::null());
-        let hooked = self.watched.hooked.swap(false, Relaxed);
+        // Set on this thread alone, by its signal handler, which does nothing once the run has ended.
+        let hooked = self.watched.hooked.load(Relaxed);
         if hooked {
+            self.watched.hooked.store(false, Relaxed);
             // SAFETY: the state lives and is of this thread, and does not run.
             unsafe { ffi::lua_sethook(self.watched.main.load(Relaxed), None, 0, 0) };
         }

@@ -127,6 +127,14 @@ pub(crate) enum Scene<'a> {
     Alone(&'a mut RequestState),
 }
 
+/// Values that belong together, one behind the other.
+#[derive(Default)]
+struct Staged {
+    bytes: Vec<u8>,
+    /// Where each ends.
+    ends: Vec<usize>,
+}
+
 #[repr(C)]
 pub(crate) struct Host {
     pub(crate) block: Block,
@@ -154,7 +162,7 @@ pub(crate) struct Host {
     scratch: Scratch,
     finalizer_scratch: Scratch,
     /// The values of a header that is about to be set.
-    staged: Cell<Vec<Vec<u8>>>,
+    staged: RefCell<Staged>,
     pub(crate) sockets: Sockets,
     pub(crate) timers: Timers,
     pub(crate) semaphores: RefCell<Slab<Semaphore>>,
@@ -194,7 +202,7 @@ impl Host {
             main: Cell::new(None),
             scratch: Scratch::default(),
             finalizer_scratch: Scratch::default(),
-            staged: Cell::default(),
+            staged: RefCell::default(),
             sockets,
             timers: Timers::new(settings.max_pending_timers, settings.max_running_timers),
             semaphores: RefCell::default(),
@@ -345,19 +353,32 @@ impl Host {
 
     /// Keeps a value of a header that is about to be set.
     pub(crate) fn stage(&self, value: &[u8], first: bool) {
-        let mut staged = self.staged.take();
+        let staged = &mut *self.staged.borrow_mut();
         if first {
-            staged.clear();
+            staged.bytes.clear();
+            staged.ends.clear();
         }
-        staged.push(value.to_vec());
-        self.staged.set(staged);
+        staged.bytes.extend_from_slice(value);
+        staged.ends.push(staged.bytes.len());
     }
 
-    /// Calls `f` with every value that was staged.
+    /// Calls `f` with every value that was staged. It must not stage any.
     pub(crate) fn with_staged<R>(&self, f: impl FnOnce(&[&[u8]]) -> R) -> R {
-        let staged = self.staged.take();
-        let values: Vec<&[u8]> = staged.iter().map(Vec::as_slice).collect();
-        f(&values)
+        const FEW: usize = 8;
+        let staged = self.staged.borrow();
+        let value = |index: usize| {
+            let start = if index == 0 { 0 } else { staged.ends[index - 1] };
+            &staged.bytes[start..staged.ends[index]]
+        };
+        let count = staged.ends.len();
+        if count <= FEW {
+            let mut values = [&[][..]; FEW];
+            for (index, place) in values[..count].iter_mut().enumerate() {
+                *place = value(index);
+            }
+            return f(&values[..count]);
+        }
+        f(&(0..count).map(value).collect::<Vec<_>>())
     }
 
     /// The number of the `ngx.ctx` table of the running request; its first use takes a free one.

@@ -8,7 +8,7 @@
 //! The sweep also is the worker's clock for everything that needs no precision.
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::{Cell, OnceCell, RefCell},
     rc::Rc,
     task::{Context, Poll, Waker},
     time::Duration,
@@ -48,9 +48,13 @@ impl Deadlines {
     }
 
     pub(crate) fn deadline(self: &Rc<Self>) -> Deadline {
+        Deadline { place: OnceCell::new(), owner: Rc::clone(self) }
+    }
+
+    fn place(&self) -> Place {
         let slot = Rc::new(Slot::default());
         let key = self.slots.borrow_mut().insert(Rc::clone(&slot));
-        Deadline { slot, key, owner: Rc::clone(self) }
+        Place { slot, key }
     }
 
     /// One tick has passed: ends every wait that is due.
@@ -88,38 +92,52 @@ const fn ticks_to_duration(ticks: u64) -> Duration {
 /// A limit on whatever its owner waits for at the moment.
 #[derive(Debug)]
 pub(crate) struct Deadline {
-    slot: Rc<Slot>,
-    key: usize,
+    /// Taken with the first wait: many an owner never waits.
+    place: OnceCell<Place>,
     owner: Rc<Deadlines>,
 }
 
+#[derive(Debug)]
+struct Place {
+    slot: Rc<Slot>,
+    key: usize,
+}
+
 impl Deadline {
+    fn slot(&self) -> &Slot {
+        &self.place.get_or_init(|| self.owner.place()).slot
+    }
+
     /// The wait that begins now may take `span`.
     pub(crate) fn arm(&self, span: Duration) {
-        self.slot.fired.set(false);
-        self.slot.idle.set(false);
+        let slot = self.slot();
+        slot.fired.set(false);
+        slot.idle.set(false);
         // The present tick has partly passed, so one more is needed never to end early.
-        self.slot.due.set(self.owner.now.get() + duration_to_ticks(span) + 1);
+        slot.due.set(self.owner.now.get() + duration_to_ticks(span) + 1);
     }
 
     /// The same, for a wait that may be cut short when the node stops.
     pub(crate) fn arm_idle(&self, span: Duration) {
         self.arm(span);
-        self.slot.idle.set(true);
+        self.slot().idle.set(true);
     }
 
     /// Nothing is awaited any more.
     pub(crate) fn disarm(&self) {
-        self.slot.fired.set(false);
-        self.slot.due.set(0);
+        if let Some(place) = self.place.get() {
+            place.slot.fired.set(false);
+            place.slot.due.set(0);
+        }
     }
 
     /// Ready once the wait has taken too long.
     pub(crate) fn poll(&self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.slot.fired.get() {
+        let slot = self.slot();
+        if slot.fired.get() {
             return Poll::Ready(());
         }
-        let mut waker = self.slot.waker.borrow_mut();
+        let mut waker = slot.waker.borrow_mut();
         if !waker.as_ref().is_some_and(|known| known.will_wake(cx.waker())) {
             *waker = Some(cx.waker().clone());
         }
@@ -129,7 +147,9 @@ impl Deadline {
 
 impl Drop for Deadline {
     fn drop(&mut self) {
-        self.owner.slots.borrow_mut().remove(self.key);
+        if let Some(place) = self.place.get() {
+            self.owner.slots.borrow_mut().remove(place.key);
+        }
     }
 }
 

@@ -1,6 +1,8 @@
 //! One request and its answer, as the data plane keeps them and as Lua sees them.
 
-use std::{borrow::Cow, net::SocketAddr, os::unix::ffi::OsStrExt as _, rc::Rc, time::Instant};
+use std::{
+    borrow::Cow, cell::OnceCell, net::SocketAddr, os::unix::ffi::OsStrExt as _, rc::Rc, str, time::Instant,
+};
 
 use tidegate_core::{RouteId, Timestamp};
 use tidegate_lua::{AnswerEnd, BodyState, Capturing, InvalidHeader, RequestState, Subrequest};
@@ -22,6 +24,9 @@ use crate::{
 /// Bytes that Lua may write before it has to wait until they are sent.
 const FLUSH_AT: usize = 64 << 10;
 
+/// Hexadecimal digits of a request id that is made here.
+const ID_DIGITS: usize = 32;
+
 /// Longest request id that is taken over from a trusted proxy.
 const ID_LIMIT: usize = 128;
 
@@ -37,7 +42,10 @@ pub(crate) struct Exchange {
     pub(crate) local: SocketAddr,
     /// The connection's number in this process.
     number: u64,
-    id: String,
+    /// The id that a trusted proxy has given the request.
+    given_id: Option<String>,
+    /// The id that it has otherwise, once somebody has asked.
+    own_id: OnceCell<[u8; ID_DIGITS]>,
     /// The request body, once Lua has read it.
     pub(crate) body: Option<Body>,
     /// Lua wants no request body.
@@ -121,13 +129,23 @@ impl Exchange {
 
     pub(crate) fn new(client: SocketAddr, local: SocketAddr, worker: Rc<Worker>) -> Self {
         Self {
+            client_text: client.ip().to_canonical().to_string(),
+            number: script_log::next_connection(),
+            ..Self::unnamed(client, local, worker, Instant::now())
+        }
+    }
+
+    /// Without what tells its connection from others.
+    fn unnamed(client: SocketAddr, local: SocketAddr, worker: Rc<Worker>, started: Instant) -> Self {
+        Self {
             request: Request::default(),
             response: Response::default(),
             client,
-            client_text: client.ip().to_canonical().to_string(),
+            client_text: String::new(),
             local,
-            number: script_log::next_connection(),
-            id: String::new(),
+            number: 0,
+            given_id: None,
+            own_id: OnceCell::new(),
             body: None,
             is_discarded: false,
             body_memory: 0,
@@ -153,7 +171,7 @@ impl Exchange {
             depth: 0,
             captures: Vec::new(),
             route: None,
-            started: Instant::now(),
+            started,
             arrived: Timestamp::default(),
             upstream: Attempt::default(),
             bytes_in: 0,
@@ -165,7 +183,8 @@ impl Exchange {
     /// A new request has been read into `self.request`.
     pub(crate) fn begin(&mut self, started: Instant, arrived: Timestamp) {
         self.response.clear();
-        self.make_id();
+        self.given_id = None;
+        self.own_id.take();
         self.body = None;
         self.is_discarded = false;
         self.is_internal = false;
@@ -207,16 +226,16 @@ impl Exchange {
     pub(crate) fn within(&self) -> Self {
         Self {
             client_text: self.client_text.clone(),
-            id: self.id.clone(),
+            given_id: self.given_id.clone(),
+            own_id: OnceCell::from(*self.own_id()),
             number: self.number,
             body_memory: self.body_memory,
             is_internal: true,
             site: self.site.clone(),
             depth: self.depth + 1,
-            started: self.started,
             arrived: self.arrived,
             count: self.count,
-            ..Self::new(self.client, self.local, Rc::clone(&self.worker))
+            ..Self::unnamed(self.client, self.local, Rc::clone(&self.worker), self.started)
         }
     }
 
@@ -259,17 +278,18 @@ impl Exchange {
 
     /// What this request is called in logs and in `X-Request-Id`.
     pub(crate) fn id(&self) -> &str {
-        &self.id
+        match &self.given_id {
+            Some(id) => id,
+            None => str::from_utf8(self.own_id()).expect("digits are ASCII"),
+        }
     }
 
-    /// 32 hexadecimal digits, as nginx makes them.
-    fn make_id(&mut self) {
-        let mut random = fastrand::u128(..);
-        self.id.clear();
-        for _ in 0..32 {
-            self.id.push(char::from(b"0123456789abcdef"[(random & 15) as usize]));
-            random >>= 4;
-        }
+    /// As nginx makes them.
+    fn own_id(&self) -> &[u8; ID_DIGITS] {
+        self.own_id.get_or_init(|| {
+            let random = fastrand::u128(..);
+            std::array::from_fn(|at| b"0123456789abcdef"[(random >> (4 * at) & 15) as usize])
+        })
     }
 
     /// Takes over the id that a trusted proxy has given the request, if it is fit for logs.
@@ -278,7 +298,7 @@ impl Exchange {
         let fit =
             |id: &&str| (1..=ID_LIMIT).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic());
         if let Some(given) = given.and_then(|id| std::str::from_utf8(id).ok()).filter(fit) {
-            self.id.replace_range(.., given);
+            self.given_id = Some(given.to_owned());
         }
     }
 }
@@ -467,7 +487,7 @@ impl tidegate_lua::Exchange for Exchange {
             b"remote_port" => Some(text(self.client.port())),
             b"server_addr" => Some(text(self.local.ip())),
             b"server_port" => Some(text(self.local.port())),
-            b"request_id" => Some(Cow::Borrowed(self.id.as_bytes())),
+            b"request_id" => Some(Cow::Borrowed(self.id().as_bytes())),
             b"request_time" => seconds(Some(self.started), Some(Instant::now())),
             b"content_length" => request.fields.get(b"content-length").map(Cow::Borrowed),
             b"content_type" => request.fields.get(b"content-type").map(Cow::Borrowed),

@@ -3,6 +3,7 @@
 use base64::{
     Engine,
     alphabet::STANDARD,
+    encoded_len,
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
 use hmac::{Hmac, KeyInit, Mac};
@@ -59,11 +60,16 @@ extern "C" fn digest_crc32(_: HostPtr, text: Text, length: usize) -> u32 {
 
 extern "C" fn base64_encode(host: HostPtr, text: Text, length: usize, padded: i32) -> i32 {
     let engine = if padded == 0 { &UNPADDED } else { &PADDED };
-    // Encoded bytes are ASCII, and a `String` of them is as good as the scratch space.
-    host.get().give_written(|out| out.extend_from_slice(engine.encode(text.of(length)).as_bytes()))
+    host.get().give_written(|out| {
+        out.resize(encoded_len(length, padded != 0).unwrap_or_default(), 0);
+        // It is as large as it has to be.
+        let written = engine.encode_slice(text.of(length), out).unwrap_or_default();
+        out.truncate(written);
+    })
 }
 
 extern "C" fn base64_decode(host: HostPtr, text: Text, length: usize) -> i32 {
-    let Ok(decoded) = PADDED.decode(text.of(length)) else { return MISSING };
-    host.get().give_written(|out| out.extend_from_slice(&decoded))
+    let mut decoded = Ok(());
+    let code = host.get().give_written(|out| decoded = PADDED.decode_vec(text.of(length), out));
+    if decoded.is_ok() { code } else { MISSING }
 }

@@ -19,6 +19,7 @@ pub(crate) struct Pair {
 pub(super) struct Scratch {
     bytes: Cell<Vec<u8>>,
     pairs: Cell<Vec<Pair>>,
+    ends: Cell<Vec<(usize, Option<usize>)>>,
 }
 
 impl Scratch {
@@ -37,7 +38,8 @@ impl Scratch {
         fill: impl FnOnce(&mut PairList),
         give: impl FnOnce(Option<&[Pair]>) -> R,
     ) -> R {
-        let mut list = PairList { bytes: self.take_bytes(), ends: Vec::new() };
+        let mut list = PairList { bytes: self.take_bytes(), ends: self.ends.take() };
+        list.ends.clear();
         fill(&mut list);
         let mut pairs = self.pairs.take();
         pairs.clear();
@@ -45,6 +47,7 @@ impl Scratch {
         let given = give(complete.then_some(&pairs));
         self.pairs.set(pairs);
         self.bytes.set(list.bytes);
+        self.ends.set(list.ends);
         given
     }
 

@@ -9,6 +9,9 @@ pub(super) fn write(number: f64, precision: u32, out: &mut Vec<u8>) {
     if precision >= 14 && number.abs() < EXACT && number.fract() == 0.0 {
         return write_integer(number, out);
     }
+    if matches!(precision, 14 | 15) && write_short(number, out) {
+        return;
+    }
     general(number, precision as usize, out);
 }
 
@@ -28,6 +31,43 @@ fn write_integer(number: f64, out: &mut Vec<u8>) {
         out.push(b'-');
     }
     out.extend_from_slice(&digits[start..]);
+}
+
+/// Numbers with a few digits behind the point, as prices and coordinates have, and not many before it. Answers whether
+/// this was one.
+///
+/// A number of 14 digits that means this one is what C would write, because no other number of so few does.
+fn write_short(number: f64, out: &mut Vec<u8>) -> bool {
+    /// Times a thousand, or a million, still far below 14 digits.
+    const LARGEST: f64 = 1e7;
+    let size = number.abs();
+    if !(1e-2..LARGEST).contains(&size) {
+        return false;
+    }
+    for (decimals, scale) in [(3, 1e3), (6, 1e6)] {
+        let scaled = (size * scale).round();
+        // Both are whole and exact, so the division gives the number that these digits mean.
+        if scaled / scale != size {
+            continue;
+        }
+        let (mut digits, mut decimals) = (scaled as u64, decimals);
+        while digits.is_multiple_of(10) {
+            digits /= 10;
+            decimals -= 1;
+        }
+        let unit = 10_u64.pow(decimals);
+        write_integer((digits / unit) as f64 * number.signum(), out);
+        out.push(b'.');
+        let mut rest = digits % unit;
+        let start = out.len();
+        out.resize(start + decimals as usize, b'0');
+        for place in out[start..].iter_mut().rev() {
+            *place = b'0' + (rest % 10) as u8;
+            rest /= 10;
+        }
+        return true;
+    }
+    false
 }
 
 /// The shortest digits that mean this number are those asked for if there are no more of them, and numbers are closer to
@@ -106,6 +146,39 @@ impl Text {
             if digits.len() > whole {
                 out.push(b'.');
                 out.extend_from_slice(&digits[whole..]);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn both(number: f64) -> Option<(String, String)> {
+        let (mut short, mut long) = (Vec::new(), Vec::new());
+        let is_short = write_short(number, &mut short);
+        general(number, 14, &mut long);
+        is_short.then(|| (String::from_utf8(short).unwrap(), String::from_utf8(long).unwrap()))
+    }
+
+    #[test]
+    fn a_few_decimals_take_the_short_way() {
+        for number in [12.5, -0.25, 19.95, 0.1, -149.0625, 9_999_999.999_999, 0.012_345] {
+            let (short, long) = both(number).unwrap();
+            assert_eq!(short, long);
+        }
+        assert_eq!(both(1.0 / 3.0), None);
+    }
+
+    proptest! {
+        #[test]
+        fn both_ways_write_the_same(digits in -9_999_999_999_i64..9_999_999_999, decimals in 1..8_i32) {
+            let number = digits as f64 / 10_f64.powi(decimals);
+            if number.fract() != 0.0 && let Some((short, long)) = both(number) {
+                prop_assert_eq!(short, long);
             }
         }
     }

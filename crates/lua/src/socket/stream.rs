@@ -5,9 +5,11 @@
 
 use std::{
     cell::Cell,
+    future::poll_fn,
     io::{self, ErrorKind::WouldBlock},
     os::fd::{AsFd, AsRawFd, BorrowedFd},
     rc::Rc,
+    task::Poll,
 };
 
 use rustix::net::{RecvFlags, Shutdown, recv, shutdown};
@@ -78,21 +80,24 @@ impl Stream {
 
     /// Returns when a read is worth trying. What is wrong with the stream, that tells.
     pub(crate) async fn readable(&self) {
-        let _ = match self {
-            Self::Tcp(stream) | Self::Client { stream, .. } => stream.readable().await,
-            Self::Unix(stream) => stream.readable().await,
-            Self::Source(pipe) => pipe.readable().await,
-            Self::Sink(_) => Ok(()),
-        };
+        // One waits at a time, so the place that the runtime has for one is enough: its list of many costs more.
+        let _ = poll_fn(|cx| match self {
+            Self::Tcp(stream) | Self::Client { stream, .. } => stream.poll_read_ready(cx),
+            Self::Unix(stream) => stream.poll_read_ready(cx),
+            Self::Source(pipe) => pipe.poll_read_ready(cx),
+            Self::Sink(_) => Poll::Ready(Ok(())),
+        })
+        .await;
     }
 
     pub(crate) async fn writable(&self) {
-        let _ = match self {
-            Self::Tcp(stream) | Self::Client { stream, .. } => stream.writable().await,
-            Self::Unix(stream) => stream.writable().await,
-            Self::Sink(pipe) => pipe.writable().await,
-            Self::Source(_) => Ok(()),
-        };
+        let _ = poll_fn(|cx| match self {
+            Self::Tcp(stream) | Self::Client { stream, .. } => stream.poll_write_ready(cx),
+            Self::Unix(stream) => stream.poll_write_ready(cx),
+            Self::Sink(pipe) => pipe.poll_write_ready(cx),
+            Self::Source(_) => Poll::Ready(Ok(())),
+        })
+        .await;
     }
 
     pub(crate) fn shutdown(&self, how: Shutdown) -> io::Result<()> {

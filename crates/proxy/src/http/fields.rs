@@ -100,6 +100,13 @@ impl Fields {
         self.fields.clear();
     }
 
+    /// Makes room for what `other` has and for so much text beside it.
+    pub(crate) fn reserve_for(&mut self, other: &Self, text: usize) {
+        // Twice, for there may be a copy of the head besides its fields.
+        self.block.reserve(2 * other.block.len() + text);
+        self.fields.reserve(other.fields.len() + 1);
+    }
+
     pub(crate) fn text(&self, span: Span) -> &[u8] {
         &self.block[span.start as usize..span.end as usize]
     }

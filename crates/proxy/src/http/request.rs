@@ -130,6 +130,7 @@ impl Request {
     /// A request that is made here rather than received.
     pub(crate) fn compose(&mut self, like: &Self, method: &[u8], path: &[u8], query: &[u8]) {
         self.clear();
+        self.fields.reserve_for(&like.fields, method.len() + path.len() + query.len());
         self.head = self.fields.store(like.head());
         self.method = self.fields.store(method);
         self.target = self.fields.store(like.target());
