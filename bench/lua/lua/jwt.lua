@@ -2,28 +2,21 @@
 
 local cjson = require "cjson.safe"
 
--- Tidegate brings the module; beside nginx the same is OpenSSL's, taken by FFI as lua-resty-hmac does.
-local function sha256()
-    local found, hmac = pcall(require, "resty.hmac")
-    if found then
-        return function(key, text)
-            return hmac:new(key, hmac.ALGOS.SHA256):final(text)
-        end
-    end
-    local ffi = require "ffi"
-    ffi.cdef [[
-        typedef struct evp_md_st EVP_MD;
-        const EVP_MD *EVP_sha256(void);
-        unsigned char *HMAC(const EVP_MD *md, const void *key, int key_length, const unsigned char *text,
-                            size_t text_length, unsigned char *digest, unsigned int *digest_length);
-    ]]
-    local digest = ffi.new "unsigned char[32]"
-    return function(key, text)
-        ffi.C.HMAC(ffi.C.EVP_sha256(), key, #key, text, #text, digest, nil)
-        return ffi.string(digest, 32)
-    end
+-- OpenSSL's function, which both servers have under this name.
+local ffi = require "ffi"
+ffi.cdef [[
+    typedef struct evp_md_st EVP_MD;
+    const EVP_MD *EVP_sha256(void);
+    unsigned char *HMAC(const EVP_MD *md, const void *key, int key_length, const unsigned char *text,
+                        size_t text_length, unsigned char *digest, unsigned int *digest_length);
+]]
+local C = ffi.C
+local digest = ffi.new "unsigned char[32]"
+
+local function hmac_sha256(key, text)
+    C.HMAC(C.EVP_sha256(), key, #key, text, #text, digest, nil)
+    return ffi.string(digest, 32)
 end
-local hmac_sha256 = sha256()
 
 local swap = { ["-"] = "+", ["_"] = "/" }
 

@@ -122,8 +122,22 @@ impl Handler {
         (lines.join("\r\n") + "\r\n\r\n" + self.body).into_bytes()
     }
 
-    /// Sees to it that a peer does the work that is measured, the second time too.
-    pub(crate) fn check(&self, peer: &dyn Peer) -> Result<()> {
+    /// Sees to it that all peers do the work that is measured, the second time too, and answer the same.
+    pub(crate) fn check(&self, peers: &[Box<dyn Peer>]) -> Result<()> {
+        let bodies: Vec<_> = peers.iter().map(|peer| self.ask(peer.as_ref())).collect::<Result<_>>()?;
+        // In any order: tables have none, so members of a JSON object come as they like.
+        let sorted = bodies.into_iter().map(|mut body| {
+            body.sort_unstable();
+            body
+        });
+        let mut distinct: Vec<_> = sorted.collect();
+        distinct.dedup();
+        ensure!(distinct.len() <= 1, "the peers answer {} differently", self.path);
+        Ok(())
+    }
+
+    fn ask(&self, peer: &dyn Peer) -> Result<Vec<u8>> {
+        let mut last = Vec::new();
         for _ in 0..2 {
             let answer =
                 http::request(peer.addr(), self.method, self.path, self.headers, self.body.as_bytes());
@@ -135,7 +149,8 @@ impl Handler {
                 self.path,
                 answer.status,
             );
+            last = answer.body;
         }
-        Ok(())
+        Ok(last)
     }
 }

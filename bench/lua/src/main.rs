@@ -40,8 +40,8 @@ fn run(args: &Args) -> Result<()> {
         |binary| peers::nginx(binary, &files, origin.addr()),
     )?;
     let chosen = || HANDLERS.iter().filter(|handler| handler.name.contains(&args.only));
-    for (peer, handler) in peers.iter().flat_map(|peer| chosen().map(move |handler| (peer, handler))) {
-        handler.check(peer.as_ref())?;
+    for handler in chosen() {
+        handler.check(&peers)?;
     }
     let cells = chosen().map(|handler| Cell {
         labels: vec![handler.name.to_owned()],
