@@ -47,7 +47,7 @@ fn write_short(number: f64, out: &mut Vec<u8>) -> bool {
     for (decimals, scale) in [(3, 1e3), (6, 1e6)] {
         let scaled = (size * scale).round();
         // Both are whole and exact, so the division gives the number that these digits mean.
-        if scaled / scale != size {
+        if (scaled / scale).to_bits() != size.to_bits() {
             continue;
         }
         let (mut digits, mut decimals) = (scaled as u64, decimals);
