@@ -6,7 +6,7 @@ local ngx, C = kit.ngx, kit.C
 local block, host, given, collect, limit = kit.block, kit.host, kit.given, kit.collect, kit.limit
 local text_escape, text_unescape, text_arguments = C.text_escape, C.text_unescape, C.text_arguments
 local concat = table.concat
-local error, pairs, tostring, type = error, pairs, tostring, type
+local error, next, pairs, tostring, type = error, next, pairs, tostring, type
 
 local COMPONENT = 2
 
@@ -43,34 +43,42 @@ function ngx.unescape_uri(text)
     return given()
 end
 
--- Appends `name=value`, the bare name for true, and nothing for false.
-local function append(parts, name, value, level)
+-- `name=value`, the bare name for true, and nothing for false.
+local function pair(name, value, level)
     local kind = type(value)
     if kind == "string" or kind == "number" then
-        parts[#parts + 1] = name .. "=" .. escape(tostring(value), COMPONENT)
-    elseif kind == "boolean" then
-        if value then
-            parts[#parts + 1] = name
-        end
-    else
+        return name .. "=" .. escape(tostring(value), COMPONENT)
+    elseif kind ~= "boolean" then
         error("attempt to use " .. kind .. " as query arg value", level > 0 and level + 1 or 0)
     end
+    return value and name or nil
 end
 
--- The arguments in a table, as a query string. Errors are raised at `level`.
+local function escape_name(name, level)
+    if type(name) ~= "string" then
+        error('attempt to use a non-string key in the "args" option table', level > 0 and level + 1 or 0)
+    end
+    return escape(name, COMPONENT)
+end
+
+-- The arguments in a table, as a query string. Errors are raised at `level`. One argument takes no loop, which LuaJIT
+-- would not compile together with what is around it.
 local function encode_args(args, level)
+    local first, only = next(args)
+    if first == nil then
+        return ""
+    elseif next(args, first) == nil and type(only) ~= "table" then
+        return pair(escape_name(first, level), only, level) or ""
+    end
     local parts = {}
     for name, value in pairs(args) do
-        if type(name) ~= "string" then
-            error('attempt to use a non-string key in the "args" option table', level)
-        end
-        name = escape(name, COMPONENT)
+        name = escape_name(name, level)
         if type(value) == "table" then
             for index = 1, #value do
-                append(parts, name, value[index], level)
+                parts[#parts + 1] = pair(name, value[index], level)
             end
         else
-            append(parts, name, value, level)
+            parts[#parts + 1] = pair(name, value, level)
         end
     end
     local text = concat(parts, "&")
