@@ -1,8 +1,6 @@
 //! One request and its answer, as the data plane keeps them and as Lua sees them.
 
-use std::{
-    borrow::Cow, cell::OnceCell, net::SocketAddr, os::unix::ffi::OsStrExt as _, rc::Rc, str, time::Instant,
-};
+use std::{borrow::Cow, net::SocketAddr, os::unix::ffi::OsStrExt as _, rc::Rc, time::Instant};
 
 use tidegate_core::{RouteId, Timestamp};
 use tidegate_lua::{AnswerEnd, BodyState, Capturing, InvalidHeader, RequestState, Subrequest};
@@ -15,6 +13,7 @@ use crate::{
         response::Response,
     },
     request_body::{Body, Spool},
+    request_id::RequestId,
     script_log,
     site::{Route, Site},
     subrequest,
@@ -23,12 +22,6 @@ use crate::{
 
 /// Bytes that Lua may write before it has to wait until they are sent.
 const FLUSH_AT: usize = 64 << 10;
-
-/// Hexadecimal digits of a request id that is made here.
-const ID_DIGITS: usize = 32;
-
-/// Longest request id that is taken over from a trusted proxy.
-const ID_LIMIT: usize = 128;
 
 /// Everything that is known of the request that a connection is serving. Reused for the next one.
 #[derive(Debug)]
@@ -42,10 +35,7 @@ pub(crate) struct Exchange {
     pub(crate) local: SocketAddr,
     /// The connection's number in this process.
     number: u64,
-    /// The id that a trusted proxy has given the request.
-    given_id: Option<String>,
-    /// The id that it has otherwise, once somebody has asked.
-    own_id: OnceCell<[u8; ID_DIGITS]>,
+    id: RequestId,
     /// The request body, once Lua has read it.
     pub(crate) body: Option<Body>,
     /// Lua wants no request body.
@@ -144,8 +134,7 @@ impl Exchange {
             client_text: String::new(),
             local,
             number: 0,
-            given_id: None,
-            own_id: OnceCell::new(),
+            id: RequestId::default(),
             body: None,
             is_discarded: false,
             body_memory: 0,
@@ -183,8 +172,7 @@ impl Exchange {
     /// A new request has been read into `self.request`.
     pub(crate) fn begin(&mut self, started: Instant, arrived: Timestamp) {
         self.response.clear();
-        self.given_id = None;
-        self.own_id.take();
+        self.id.renew();
         self.body = None;
         self.is_discarded = false;
         self.is_internal = false;
@@ -226,8 +214,7 @@ impl Exchange {
     pub(crate) fn within(&self) -> Self {
         Self {
             client_text: self.client_text.clone(),
-            given_id: self.given_id.clone(),
-            own_id: OnceCell::from(*self.own_id()),
+            id: self.id.settled(),
             number: self.number,
             body_memory: self.body_memory,
             is_internal: true,
@@ -278,27 +265,13 @@ impl Exchange {
 
     /// What this request is called in logs and in `X-Request-Id`.
     pub(crate) fn id(&self) -> &str {
-        match &self.given_id {
-            Some(id) => id,
-            None => str::from_utf8(self.own_id()).expect("digits are ASCII"),
-        }
-    }
-
-    /// As nginx makes them.
-    fn own_id(&self) -> &[u8; ID_DIGITS] {
-        self.own_id.get_or_init(|| {
-            let random = fastrand::u128(..);
-            std::array::from_fn(|at| b"0123456789abcdef"[(random >> (4 * at) & 15) as usize])
-        })
+        self.id.text()
     }
 
     /// Takes over the id that a trusted proxy has given the request, if it is fit for logs.
     pub(crate) fn adopt_id(&mut self) {
-        let given = self.request.fields.all(Kind::RequestId).next();
-        let fit =
-            |id: &&str| (1..=ID_LIMIT).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic());
-        if let Some(given) = given.and_then(|id| std::str::from_utf8(id).ok()).filter(fit) {
-            self.given_id = Some(given.to_owned());
+        if let Some(given) = self.request.fields.all(Kind::RequestId).next() {
+            self.id.adopt(given);
         }
     }
 }

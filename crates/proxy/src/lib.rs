@@ -34,6 +34,7 @@ mod peer;
 mod receive;
 mod relay;
 mod request_body;
+mod request_id;
 mod respond;
 mod script_log;
 mod seat;
