@@ -126,7 +126,7 @@ mod tests {
         }));
         for expected in [
             "the fleet                         29.000 instance-hours      0.9300 USD\n",
-            "all on demand                     20.000 instance-hours      2.0000 USD, -54% against that",
+            "all on demand                     20.000 instance-hours      2.0000 USD, -53% against that",
             "a fixed fleet                     40.000 instance-hours      4.0000 USD, -77% against that",
             "0.9300 USD for a million requests; 1000000 arrived",
             "this month 410.5000 of 500 USD: ALARM",
