@@ -113,6 +113,9 @@ fn instances_outlive_the_gateway_and_are_found_again() {
     // One died meanwhile, and one more is there than is wanted.
     let lost = fs::read_dir(folder.path().join("up")).unwrap().next().unwrap().unwrap().path();
     fs::remove_file(&lost).unwrap();
+    let id = lost.file_name().unwrap().to_str().unwrap();
+    let pid = fs::read_to_string(folder.path().join(format!("{id}.pid"))).unwrap();
+    crate::world::kill(pid.trim().parse().unwrap());
     folder.write("tidegate.yaml", &exec_config(folder.path(), 1, "a"));
     run_in(folder, async |world| {
         let left = ready(world, 1).await;
