@@ -1,12 +1,13 @@
 //! `tidegate lua`: runs a script with `ngx` at hand, without a gateway.
 //!
 //! The script runs as in a timer: there is no request, and everything that waits does so for the script alone, its
-//! light threads together. `ngx.say` and `ngx.print` write to standard output, and `ngx.exit` ends the program.
+//! light threads together. Timers run beside it, and those that still wait when it ends run at once, as premature. `ngx.say` and `ngx.print` write to standard output, and `ngx.exit` ends the program.
 
 mod place;
 mod run;
+mod timers;
 
-use std::{fs, path::PathBuf, sync::Arc};
+use std::{fs, path::PathBuf, rc::Rc, sync::Arc};
 
 use anyhow::{Context as _, anyhow};
 use tidegate_core::{DictName, Timestamp, snapshot::LuaSettings};
@@ -100,7 +101,7 @@ impl RunScript {
         let runtime = Builder::new_current_thread().enable_all().build_local(options);
         let runtime = runtime.map_err(Failure::environment)?;
         runtime.block_on(async {
-            let vm = self.vm().map_err(Failure::input)?;
+            let vm = Rc::new(self.vm().map_err(Failure::input)?);
             run::to_its_end(&vm, source).await
         })
     }

@@ -1,40 +1,49 @@
 //! Drives a script until it ends: starts it, waits for whatever it waits for first, and takes it up again.
 
-use std::{collections::HashMap, fmt::Write as _};
+use std::{collections::HashMap, fmt::Write as _, rc::Rc};
 
 use tidegate_core::snapshot::Script;
 use tidegate_lua::{Error, Op, Order, Reply, RequestState, ScriptError, Step, Task, Ticket, Verdict, Vm};
 use tokio::task::{AbortHandle, JoinSet};
 
-use super::{PHASE, Source, now, place};
+use super::{PHASE, Source, now, place, timers::Timers};
 use crate::exit::Failure;
 
 /// Makes the output functions write where a program writes, and runs the chunk with its arguments. The chunk comes
 /// as text, so that a mistake in it is told as one of its own.
 const FRAME: &str = include_str!("frame.lua");
 
-pub(super) async fn to_its_end(vm: &Vm, source: &Source) -> Result<(), Failure> {
+pub(super) async fn to_its_end(vm: &Rc<Vm>, source: &Source) -> Result<(), Failure> {
     let frame = Script::new("=tidegate", frame(source));
     let handler = vm.load(&frame).map_err(|error| failure(source, &error))?;
+    let timers = Timers::of(vm);
     let mut state = RequestState::default();
-    let mut step = vm.start_alone(&handler, PHASE, &mut state);
+    let step = vm.start_alone(&handler, PHASE, &mut state);
+    let outcome = drive(vm, step, &mut state).await;
+    timers.end(vm).await;
+    match outcome {
+        Ok(Verdict::Exit(code)) if code != 0 => Err(Failure::Reported(code.min(255) as u8)),
+        Ok(_) => Ok(()),
+        Err(error) => Err(raised(source, &error)),
+    }
+}
+
+/// Waits for what a run waits for, and takes it up again, until it ends.
+pub(super) async fn drive(vm: &Vm, mut step: Step, state: &mut RequestState) -> Result<Verdict, ScriptError> {
     let mut waits = Waits::default();
     let outcome = loop {
         match step {
-            Step::Done(Verdict::Exit(code)) if code != 0 => {
-                break Err(Failure::Reported(code.min(255) as u8));
-            }
-            Step::Done(_) => break Ok(()),
-            Step::Failed(error) => break Err(raised(source, &error)),
+            Step::Done(verdict) => break Ok(verdict),
+            Step::Failed(error) => break Err(error),
             Step::Wait(mut task) => {
                 waits.follow(&mut task);
                 let (ticket, reply) = waits.next().await;
                 vm.set_now(now());
-                step = vm.resume_alone(task, ticket, &reply, &mut state);
+                step = vm.resume_alone(task, ticket, &reply, state);
             }
         }
     };
-    vm.finish(&mut state);
+    vm.finish(state);
     outcome
 }
 

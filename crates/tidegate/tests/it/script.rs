@@ -69,6 +69,24 @@ fn sockets_sleep_and_threads_work() {
 }
 
 #[test]
+fn timers_run_beside_the_script_and_at_its_end() {
+    let code = "local done = require('ngx.semaphore').new()
+        ngx.timer.at(0, function(premature, word) ngx.sleep(0) ngx.say(word, premature) done:post() end, 'now ')
+        local times = 0
+        ngx.timer.every(0.001, function(premature)
+            times = times + 1
+            if times == 3 then done:post() end
+        end)
+        assert(done:wait(5)) assert(done:wait(5))
+        ngx.timer.at(3600, function(premature) ngx.say('later ', premature) end)
+        ngx.say(ngx.timer.pending_count() >= 1, ' ', ngx.IS_CLI)";
+    assert_eq!(stdout(&["-e", code]), "now false\ntrue true\nlater true\n");
+    let output = lua(&["-e", "ngx.timer.at(0, function() error('in a timer') end) ngx.say('goes on')"]);
+    assert_eq!(output.status.code(), Some(0));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("(command line -e):1: in a timer"));
+}
+
+#[test]
 fn an_error_shows_place_line_and_traceback() {
     let output = lua(&["-e", "local a = {}\nlocal b = a.c.d"]);
     assert_eq!(output.status.code(), Some(1));
