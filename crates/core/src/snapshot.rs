@@ -284,6 +284,10 @@ pub struct Route {
     pub use_default_type: bool,
     /// How it waits for an instance.
     pub queue: Waiting,
+    /// Its scripts are not trusted.
+    pub sandbox: bool,
+    /// What the Lua of one request may use up: CPU time in all, and memory that it adds to its VM.
+    pub budget: Budget,
 }
 
 /// How requests of a route wait for an instance.
@@ -322,6 +326,8 @@ impl Route {
             default_type: "text/plain".into(),
             use_default_type: true,
             queue: Waiting::default(),
+            sandbox: false,
+            budget: Budget::NONE,
         }
     }
 }

@@ -10,7 +10,8 @@
 
 use std::{
     cell::Cell,
-    ffi::{CStr, CString, c_int},
+    ffi::{CStr, c_int},
+    io::Write as _,
     mem::MaybeUninit,
     ptr,
     sync::{
@@ -22,13 +23,14 @@ use std::{
 };
 
 use mlua::ffi;
-use tidegate_core::snapshot::Budget;
+
+use crate::usage::Limits;
 
 /// Urgent data on a socket: nobody uses it, and who gets it unasked ignores it.
 const SIGNAL: c_int = libc::SIGURG;
 
 /// Looks in a budget's time. More would find an overrun sooner.
-const LOOKS: u32 = 4;
+const LOOKS: u64 = 4;
 
 /// Time between two looks, within this.
 const LOOK_EVERY: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(50));
@@ -53,50 +55,62 @@ struct Watched {
     overdue: AtomicU64,
     hooked: AtomicBool,
     main: AtomicPtr<ffi::lua_State>,
-    memory_kib: c_int,
-    too_long: CString,
-    too_large: CString,
-    /// Which of the two it is.
+    /// What tells the prelude that the run is being ended; of the VM's thread alone.
+    ending: AtomicPtr<i32>,
+    /// What the run may use in nanoseconds; 0: all it wants.
+    cpu_ns: AtomicU64,
+    /// The bounds as the script is told them.
+    told_ns: AtomicU64,
+    told_bytes: AtomicU64,
+    /// Time between two looks.
+    pause_ns: AtomicU64,
+    /// Which of the two bounds was crossed.
     is_large: AtomicBool,
 }
 
 impl Watch {
-    /// For the VM of `main` on the thread that calls; `None` if nothing is bounded.
-    pub(crate) fn new(budget: &Budget, main: *mut ffi::lua_State) -> Option<Self> {
-        if budget.cpu.is_zero() && budget.memory_bytes == 0 {
-            return None;
-        }
+    /// For the VM of `main` on the thread that calls; `None` if there can be no thread. `ending` is written to while runs
+    /// are ended, and lives as long as the VM.
+    pub(crate) fn new(main: *mut ffi::lua_State, ending: *mut i32) -> Option<Self> {
         handle_signal();
-        let memory_kib = match budget.memory_bytes >> 10 {
-            0 => c_int::MAX,
-            kib => c_int::try_from(kib).unwrap_or(c_int::MAX),
-        };
-        let text = |text: String| CString::new(text).unwrap_or_default();
         let watched = Arc::new(Watched {
             run: AtomicU64::new(0),
             overdue: AtomicU64::new(0),
             hooked: AtomicBool::new(false),
             main: AtomicPtr::new(main),
-            memory_kib,
-            too_long: text(format!("CPU budget of {:?} used up", budget.cpu)),
-            too_large: text(format!("memory limit of {} KiB reached", budget.memory_bytes >> 10)),
+            ending: AtomicPtr::new(ending),
+            cpu_ns: AtomicU64::new(0),
+            told_ns: AtomicU64::new(0),
+            told_bytes: AtomicU64::new(0),
+            pause_ns: AtomicU64::new(nanos(LOOK_EVERY.1)),
             is_large: AtomicBool::new(false),
         });
         let stop: Arc<(Mutex<bool>, Condvar)> = Arc::default();
         // SAFETY: it has no precondition. The thread it names lives for as long as the VM, which joins the watchdog.
         let thread = unsafe { libc::pthread_self() };
-        let (shared, stopped, cpu) = (Arc::clone(&watched), Arc::clone(&stop), budget.cpu);
+        let (shared, stopped) = (Arc::clone(&watched), Arc::clone(&stop));
         let watchdog = std::thread::Builder::new()
             .name("lua-watchdog".into())
-            .spawn(move || watch(&shared, thread, cpu, &stopped))
+            .spawn(move || watch(&shared, thread, &stopped))
             .ok()?;
         Some(Self { watched, stop, watchdog: Some(watchdog) })
     }
 
-    /// A run begins.
-    pub(crate) fn begin(&self) {
+    /// A run begins that may use so much. Memory is not for this to watch, but to tell about.
+    pub(crate) fn begin(&self, limits: &Limits) {
+        let watched = &*self.watched;
+        let cpu = nanos(limits.next.cpu);
+        watched.cpu_ns.store(cpu, Relaxed);
+        watched.told_ns.store(nanos(limits.told.cpu), Relaxed);
+        watched.told_bytes.store(limits.told.memory_bytes, Relaxed);
+        if cpu > 0 && cpu / LOOKS < watched.pause_ns.load(Relaxed) {
+            watched.pause_ns.store((cpu / LOOKS).max(nanos(LOOK_EVERY.0)), Relaxed);
+        }
         RUNNING.set(Arc::as_ptr(&self.watched));
-        self.watched.run.store(self.watched.run.load(Relaxed) + 1, Relaxed);
+        watched.run.store(watched.run.load(Relaxed) + 1, Relaxed);
+        if limits.next.cpu == Limits::SPENT {
+            watched.interrupt(false);
+        }
     }
 
     /// The run has ended. Says whether it was made to.
@@ -107,11 +121,23 @@ impl Watch {
         let hooked = self.watched.hooked.load(Relaxed);
         if hooked {
             self.watched.hooked.store(false, Relaxed);
-            // SAFETY: the state lives and is of this thread, and does not run.
-            unsafe { ffi::lua_sethook(self.watched.main.load(Relaxed), None, 0, 0) };
+            // SAFETY: the state lives and is of this thread, and does not run. Nobody else looks at the flag now.
+            unsafe {
+                ffi::lua_sethook(self.watched.main.load(Relaxed), None, 0, 0);
+                *self.watched.ending.load(Relaxed) = 0;
+            }
         }
         hooked
     }
+
+    /// What a run is told that holds too much.
+    pub(crate) fn too_large(&self) -> String {
+        format!("memory limit of {} KiB reached", self.watched.told_bytes.load(Relaxed) >> 10)
+    }
+}
+
+fn nanos(span: Duration) -> u64 {
+    u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
 }
 
 impl Drop for Watch {
@@ -124,11 +150,11 @@ impl Drop for Watch {
     }
 }
 
-fn watch(watched: &Watched, thread: libc::pthread_t, cpu: Duration, stop: &(Mutex<bool>, Condvar)) {
-    let pause = (cpu / LOOKS).clamp(LOOK_EVERY.0, LOOK_EVERY.1);
+fn watch(watched: &Watched, thread: libc::pthread_t, stop: &(Mutex<bool>, Condvar)) {
     let (mut seen, mut since) = (0, Duration::ZERO);
     let mut stopped = stop.0.lock().unwrap_or_else(PoisonError::into_inner);
     while !*stopped {
+        let pause = Duration::from_nanos(watched.pause_ns.load(Relaxed));
         stopped = stop.1.wait_timeout(stopped, pause).unwrap_or_else(PoisonError::into_inner).0;
         let run = watched.run.load(Relaxed);
         if run.is_multiple_of(2) {
@@ -139,28 +165,44 @@ fn watch(watched: &Watched, thread: libc::pthread_t, cpu: Duration, stop: &(Mute
             (seen, since) = (run, now);
             continue;
         }
-        if !cpu.is_zero() && now.saturating_sub(since) >= cpu {
+        let allowed = watched.cpu_ns.load(Relaxed);
+        if allowed > 0 && nanos(now.saturating_sub(since)) >= allowed {
             watched.overdue.store(run, Relaxed);
+            // SAFETY: the thread lives: the VM, which is of it, joins this one before it is gone.
+            unsafe { libc::pthread_kill(thread, SIGNAL) };
         }
-        // SAFETY: the thread lives: the VM, which is of it, joins this one before it is gone.
-        unsafe { libc::pthread_kill(thread, SIGNAL) };
     }
+}
+
+/// Time that passes; from when on is not said. Only what runs take is measured by it: scripts see the worker's clock.
+pub(crate) fn elapsed_time() -> Duration {
+    clock(libc::CLOCK_MONOTONIC)
+}
+
+fn clock(id: libc::clockid_t) -> Duration {
+    let mut time = MaybeUninit::<libc::timespec>::zeroed();
+    // SAFETY: it writes to what it is given and nothing else. A zeroed time is one.
+    let time = unsafe {
+        libc::clock_gettime(id, time.as_mut_ptr());
+        time.assume_init()
+    };
+    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or_default())
+}
+
+/// What the thread that calls has used of its processor's time.
+pub(crate) fn own_cpu_time() -> Duration {
+    // SAFETY: it has no precondition.
+    cpu_time(unsafe { libc::pthread_self() })
 }
 
 /// What a thread has used of its processor's time.
 fn cpu_time(thread: libc::pthread_t) -> Duration {
-    let mut clock = 0;
-    let mut time = MaybeUninit::<libc::timespec>::zeroed();
-    // SAFETY: the thread lives, as above; both calls write to what they are given and nothing else. A zeroed time is
-    // one.
-    let time = unsafe {
-        if libc::pthread_getcpuclockid(thread, &raw mut clock) != 0 {
-            return Duration::ZERO;
-        }
-        libc::clock_gettime(clock, time.as_mut_ptr());
-        time.assume_init()
-    };
-    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or_default())
+    let mut id = 0;
+    // SAFETY: the thread lives, as above; it writes to what it is given and nothing else.
+    if unsafe { libc::pthread_getcpuclockid(thread, &raw mut id) } != 0 {
+        return Duration::ZERO;
+    }
+    clock(id)
 }
 
 fn handle_signal() {
@@ -183,27 +225,50 @@ extern "C" fn on_signal(_: c_int) {
     // SAFETY: it is set only while its VM runs on this thread, and that holds it.
     let Some(watched) = (unsafe { running.as_ref() }) else { return };
     let run = watched.run.load(Relaxed);
-    let main = watched.main.load(Relaxed);
-    if run.is_multiple_of(2) || watched.hooked.load(Relaxed) {
-        return;
+    if !run.is_multiple_of(2) && watched.overdue.load(Relaxed) == run {
+        watched.interrupt(false);
     }
-    // SAFETY: the state lives and is of this thread. The count reads one word; LuaJIT's own interpreter installs hooks
-    // from a signal handler, so that can be done at any point of a run.
-    unsafe {
-        let is_large = ffi::lua_gc(main, ffi::LUA_GCCOUNT, 0) > watched.memory_kib;
-        if is_large || watched.overdue.load(Relaxed) == run {
-            watched.is_large.store(is_large, Relaxed);
-            watched.hooked.store(true, Relaxed);
-            let mask = ffi::LUA_MASKCALL | ffi::LUA_MASKRET | ffi::LUA_MASKCOUNT;
-            ffi::lua_sethook(main, Some(raise), mask, 1);
+}
+
+/// The run on this thread holds more memory than it may.
+pub(crate) fn too_large() {
+    let running = RUNNING.get();
+    // SAFETY: as above.
+    if let Some(watched) = unsafe { running.as_ref() } {
+        watched.interrupt(true);
+    }
+}
+
+impl Watched {
+    fn interrupt(&self, is_large: bool) {
+        if self.hooked.load(Relaxed) {
+            return;
         }
+        self.is_large.store(is_large, Relaxed);
+        self.hooked.store(true, Relaxed);
+        let mask = ffi::LUA_MASKCALL | ffi::LUA_MASKRET | ffi::LUA_MASKCOUNT;
+        // SAFETY: the state lives and is of this thread. LuaJIT's own interpreter installs hooks from a signal handler,
+        // so that can be done at any point of a run.
+        unsafe { ffi::lua_sethook(self.main.load(Relaxed), Some(raise), mask, 1) };
+    }
+
+    /// Why the run is ended, as a text of C in `buffer`.
+    fn reason<'b>(&self, buffer: &'b mut [u8; 96]) -> &'b CStr {
+        let mut rest = &mut buffer[..];
+        let told = if self.is_large.load(Relaxed) {
+            write!(rest, "memory limit of {} KiB reached\0", self.told_bytes.load(Relaxed) >> 10)
+        } else {
+            write!(rest, "CPU budget of {:?} used up\0", Duration::from_nanos(self.told_ns.load(Relaxed)))
+        };
+        let text = told.ok().and_then(|()| CStr::from_bytes_until_nul(buffer).ok());
+        text.unwrap_or(c"budget used up")
     }
 }
 
 /// Raises an error where the run is, unless that is the host's own code or a function of C, which soon end.
 unsafe extern "C-unwind" fn raise(state: *mut ffi::lua_State, place: *mut ffi::lua_Debug) {
     // SAFETY: a hook is called with room on the stack and with a place that can be asked about; its source is a text.
-    // Nothing here has to be dropped when the error unwinds it; the texts outlive the run.
+    // Nothing here has to be dropped when the error unwinds it; the flag outlives the run.
     unsafe {
         let Some(watched) = RUNNING.get().as_ref() else { return };
         let known = ffi::lua_getinfo(state, c"S".as_ptr(), place) != 0;
@@ -211,7 +276,9 @@ unsafe extern "C-unwind" fn raise(state: *mut ffi::lua_State, place: *mut ffi::l
         if source.starts_with(b"=ngx.") || source == b"=[C]" {
             return;
         }
-        let text = if watched.is_large.load(Relaxed) { &watched.too_large } else { &watched.too_long };
+        *watched.ending.load(Relaxed) = 1;
+        let mut buffer = [0; 96];
+        let text = watched.reason(&mut buffer);
         ffi::luaL_where(state, 0);
         ffi::lua_pushstring_(state, text.as_ptr());
         ffi::lua_concat(state, 2);

@@ -57,6 +57,17 @@ impl ScriptError {
         self.unloaded
     }
 
+    /// Says `why` memory was refused where that is all that LuaJIT says, with the place that the traceback knows.
+    pub(crate) fn explain_refusal(&mut self, why: impl FnOnce() -> String) {
+        if self.message != "not enough memory" {
+            return;
+        }
+        let places = self.traceback.lines().filter_map(|line| line.trim_start().split_once(": in "));
+        let place =
+            places.map(|(place, _)| place).find(|place| *place != "[C]" && !place.starts_with("ngx."));
+        self.message = place.map_or_else(String::new, |place| format!("{place}: ")) + &why();
+    }
+
     /// What was raised, as it was raised.
     pub fn message(&self) -> &str {
         &self.message

@@ -75,6 +75,7 @@ pub(crate) const DECLARATIONS: &str = "
         int32_t log_level;
         int32_t exiting;
         int32_t collector_stopped;
+        int32_t ending;
     };
 ";
 
@@ -101,6 +102,8 @@ pub(crate) struct Block {
     pub(crate) exiting: Cell<i32>,
     /// Whether a script stopped the garbage collector.
     collector_stopped: Cell<i32>,
+    /// Whether the run has used up its budget and is being ended.
+    pub(crate) ending: Cell<i32>,
 }
 
 /// What a yield of the running thread means to the host.
@@ -133,6 +136,15 @@ struct Staged {
     bytes: Vec<u8>,
     /// Where each ends.
     ends: Vec<usize>,
+}
+
+impl Scene<'_> {
+    pub(crate) fn state(&mut self) -> &mut RequestState {
+        match self {
+            Self::Request(exchange) => exchange.state(),
+            Self::Alone(state) => state,
+        }
+    }
 }
 
 #[repr(C)]
@@ -184,6 +196,7 @@ impl Host {
                 log_level: Cell::new(Level::Debug as i32),
                 exiting: Cell::new(0),
                 collector_stopped: Cell::new(0),
+                ending: Cell::new(0),
             },
             current: Cell::new(None),
             alone: Cell::new(None),
@@ -211,10 +224,10 @@ impl Host {
     }
 
     /// Makes `scene` what Lua sees, until [`Host::leave`].
-    pub(crate) fn enter(&self, scene: Scene<'_>, phase: Phase) {
+    pub(crate) fn enter(&self, scene: &mut Scene<'_>, phase: Phase) {
         match scene {
             Scene::Request(exchange) => {
-                let exchange = NonNull::from(exchange);
+                let exchange = NonNull::from(&mut **exchange);
                 // SAFETY: this only forgets how long the exchange lives. The caller holds the mutable borrow
                 // until it calls `leave`, and nothing keeps the pointer after that.
                 let exchange = unsafe {
@@ -222,7 +235,7 @@ impl Host {
                 };
                 self.current.set(Some(exchange));
             }
-            Scene::Alone(state) => self.alone.set(Some(NonNull::from(state))),
+            Scene::Alone(state) => self.alone.set(Some(NonNull::from(&mut **state))),
         }
         self.block.phase.set(phase as i32);
     }

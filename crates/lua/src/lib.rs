@@ -11,8 +11,9 @@
 //! Lua, never fail by panicking (a panic there aborts), and never raise Lua errors: they return
 //! codes, and the prelude turns these into errors that name the user's line.
 //!
-//! Deliberately absent: clocks (the time comes from the worker). Not there yet: subrequests, and
-//! isolation of untrusted code.
+//! Scripts are trusted with all that the process may, or not: then each has a sandbox of its own, see `prelude/sandbox.lua`.
+//!
+//! Deliberately absent: clocks (the time comes from the worker).
 
 #![warn(clippy::undocumented_unsafe_blocks)]
 
@@ -34,6 +35,8 @@ mod host;
 mod jobs;
 #[expect(unsafe_code, reason = "works on the Lua stack")]
 mod json;
+#[expect(unsafe_code, reason = "LuaJIT's allocator")]
+mod ledger;
 mod level;
 mod library;
 mod log_ring;
@@ -49,6 +52,7 @@ mod symbols;
 mod task;
 mod timer;
 mod uri;
+mod usage;
 #[expect(unsafe_code, reason = "the border to LuaJIT")]
 mod vm;
 
@@ -66,5 +70,6 @@ pub use crate::{
     subrequest::{Captured, Capturing, Sharing, Subrequest, SubrequestBody},
     task::{Handler, RequestState, Task},
     timer::{RunningTimer, Timer, TimerId},
-    vm::Vm,
+    usage::Usage,
+    vm::{Purpose, Trust, Vm},
 };

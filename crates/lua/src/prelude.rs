@@ -44,13 +44,14 @@ const PARTS: &[(&str, &str)] = &[
     ("datagram", include_str!("prelude/datagram.lua")),
     ("library", include_str!("prelude/library.lua")),
     ("request_socket", include_str!("prelude/request_socket.lua")),
+    ("sandbox", include_str!("prelude/sandbox.lua")),
     ("script", include_str!("prelude/script.lua")),
     ("fields", include_str!("prelude/fields.lua")),
 ];
 
 /// What the host uses of the prelude.
 pub(crate) struct Prelude {
-    /// `(source, chunk name, whether it computes, whether it shares its globals)` to a function, or nil and why not.
+    /// `(source, chunk name, what for, whether it is sandboxed)` to a function, or nil and why not.
     pub(crate) load: Function,
     /// `(thread, raised)` to a message and a traceback.
     pub(crate) describe: Function,
@@ -93,6 +94,7 @@ pub(crate) fn load(
         settings.strict_contexts,
     ))?;
     kit.set("json", json::open(lua)?)?;
+    kit.set("lists_env", settings.env.is_some())?;
     kit.set("regex_cache", settings.regex_cache_entries)?;
     for &(name, source) in PARTS {
         chunk(lua, name, source)?.call::<()>((

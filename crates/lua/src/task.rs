@@ -13,12 +13,14 @@ use std::{
 };
 
 use mlua::ffi::{self, lua_State};
+use tidegate_core::snapshot::Budget;
 
 use crate::{
-    Arguments, Choice, Jump, Lent, Op, Order, Phase, ScriptError, Ticket,
+    Arguments, Choice, Jump, Lent, Op, Order, Phase, ScriptError, Ticket, Usage,
     api::{body::Draft, capture::Captures},
     crew::Crew,
     socket::Owner,
+    usage::Account,
 };
 
 /// What a VM may release.
@@ -159,7 +161,6 @@ impl fmt::Debug for Task {
 ///
 /// [`Vm::finish`](crate::Vm::finish) releases it at once. Dropping it is just as good, only that the
 /// table of `ngx.ctx` then stays in memory until the VM is used next.
-#[derive(Default)]
 pub struct RequestState {
     pub(crate) ctx: Option<CtxSlot>,
     /// The sockets that it has opened.
@@ -175,6 +176,33 @@ pub struct RequestState {
     pub choice: Option<Box<Choice>>,
     /// Where the script that has just ended sends the request.
     pub jump: Option<Jump>,
+    /// What its Lua may use up, beside what bounds every run.
+    pub budget: Budget,
+    pub(crate) account: Account,
+}
+
+impl Default for RequestState {
+    fn default() -> Self {
+        Self {
+            ctx: None,
+            sockets: None,
+            arguments: Arguments::default(),
+            lent: None,
+            draft: None,
+            captures: Captures::default(),
+            choice: None,
+            jump: None,
+            budget: Budget::NONE,
+            account: Account::default(),
+        }
+    }
+}
+
+impl RequestState {
+    /// What its Lua took since this was asked last.
+    pub fn take_usage(&mut self) -> Usage {
+        self.account.take()
+    }
 }
 
 impl fmt::Debug for RequestState {

@@ -12,7 +12,7 @@
 //! Running out of memory outside of a protected call aborts the process, as it does in Rust.
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::{Cell, OnceCell, RefCell},
     collections::HashMap,
     ffi::{c_int, c_void},
     fmt, ptr,
@@ -23,16 +23,17 @@ use std::{
 use mlua::{LightUserData, Lua, LuaOptions, StdLib, Table, ffi};
 use tidegate_core::{
     DictName, Timestamp,
-    snapshot::{LuaSettings, Script, Unreadable},
+    snapshot::{Budget, LuaSettings, Script, Unreadable},
 };
 
 use crate::{
     Dicts, Error, Handler, Level, Log, LogRing, RequestState, ScriptError, WorkerIdentity,
-    budget::Watch,
+    budget::{self, Watch},
     dict::SharedDict,
     error::Unloaded,
     host::Host,
     jobs::Jobs,
+    ledger::Ledger,
     prelude::{self, Prelude},
     socket::Sockets,
     symbols::Logging,
@@ -40,6 +41,7 @@ use crate::{
 };
 
 mod run;
+mod stretch;
 
 /// Idle threads that are kept; more were only needed in a burst.
 const POOLED_THREADS: usize = 1_024;
@@ -61,8 +63,14 @@ pub struct Vm {
     dict_numbers: RefCell<HashMap<DictName, usize>>,
     pool: RefCell<Vec<Thread>>,
     running: Cell<bool>,
+    /// What bounds every run.
+    budget: Budget,
     // Dropped before the VM that it watches.
-    watch: Option<Watch>,
+    watch: OnceCell<Option<Watch>>,
+    /// Of the run that goes on, for the memory of the VM.
+    ceiling: Cell<usize>,
+    // Dropped before the VM whose allocator it is.
+    ledger: Box<Ledger>,
     // Dropped before the host, whose address its code has.
     lua: Lua,
     host: Rc<Host>,
@@ -129,7 +137,10 @@ impl Vm {
             dict_numbers: RefCell::default(),
             pool: RefCell::default(),
             running: Cell::new(false),
-            watch: Watch::new(&settings.budget, main),
+            budget: settings.budget,
+            watch: OnceCell::new(),
+            ceiling: Cell::new(usize::MAX),
+            ledger: Ledger::open(main, lua.used_memory(), budget::too_large),
             lua,
             host,
         };
@@ -199,22 +210,17 @@ impl Vm {
 
     /// Bytes that Lua has allocated.
     pub fn memory_bytes(&self) -> usize {
-        self.lua.used_memory()
+        self.ledger.state().0
     }
 
-    /// Compiles a script. Its globals are its own: what it sets, no other script sees.
+    /// Compiles a script that runs in a phase of requests. Its globals are its own: what it sets, no other script sees.
     pub fn load(&self, script: &Script) -> Result<Handler, Error> {
-        self.compile(script, false, false)
+        self.compile(script, Purpose::Phase, Trust::Full)
     }
 
     /// Compiles a script whose globals all scripts and modules see: one that prepares the VM for them.
     pub fn load_shared(&self, script: &Script) -> Result<Handler, Error> {
-        self.compile(script, false, true)
-    }
-
-    /// The same, for a script that runs in the set phase: what it returns is kept in [`crate::Arguments`].
-    pub fn load_computed(&self, script: &Script) -> Result<Handler, Error> {
-        self.compile(script, true, false)
+        self.compile(script, Purpose::Shared, Trust::Full)
     }
 
     /// A handler for a script that cannot be had: starting it fails, in OpenResty's words.
@@ -236,7 +242,7 @@ impl Vm {
         Handler::failing(ScriptError::unloaded(message, kind), &self.host.retired)
     }
 
-    fn compile(&self, script: &Script, computed: bool, shares: bool) -> Result<Handler, Error> {
+    pub fn compile(&self, script: &Script, purpose: Purpose, trust: Trust) -> Result<Handler, Error> {
         if self.running.get() {
             return Err(Error::Busy);
         }
@@ -255,8 +261,8 @@ impl Vm {
             .call::<(Option<mlua::Function>, Option<mlua::LuaString>)>((
                 &*script.source,
                 name,
-                computed,
-                shares,
+                purpose.name(),
+                trust == Trust::Sandbox,
             ))
             .map_err(syntax)?;
         let Some(function) = function else {
@@ -364,6 +370,37 @@ impl Vm {
         }
         Ok(())
     }
+}
+
+/// What a script is compiled for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Purpose {
+    /// A phase of requests.
+    Phase,
+    /// The set phase: what it returns is kept in [`crate::Arguments`].
+    Variable,
+    /// To prepare the VM for others.
+    Shared,
+}
+
+impl Purpose {
+    /// As the prelude calls it.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Phase => "phase",
+            Self::Variable => "computed",
+            Self::Shared => "shared",
+        }
+    }
+}
+
+/// What a script may reach.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Trust {
+    /// All that its process may.
+    Full,
+    /// Requests and what is the script's own: no files, processes, FFI, bytecode, nor what others keep in the VM.
+    Sandbox,
 }
 
 fn configure(lua: &Lua, settings: &LuaSettings) -> mlua::Result<()> {

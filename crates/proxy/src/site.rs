@@ -11,10 +11,10 @@ use std::{
 use tidegate_core::{
     Endpoint, InstanceId, RouteId, Snapshot, Telemetry, UpstreamId,
     roster::Load,
-    snapshot::{self, Assignment, LocalAnswer, Script, StaticEndpoint, Template},
+    snapshot::{self, Assignment, Budget, LocalAnswer, Script, StaticEndpoint, Template},
     telemetry::Series,
 };
-use tidegate_lua::{Handler, Vm};
+use tidegate_lua::{Handler, Purpose, Trust, Vm};
 use tidegate_traffic::Router;
 
 use crate::{deadline::Deadlines, http::fields::is_value, upstream::Upstream};
@@ -33,14 +33,7 @@ pub(crate) struct Site {
     /// Routes by the name to go to, `@` included.
     pub(crate) places: HashMap<String, usize>,
     /// Compiled once for all routes that use them, and carried over to the next site.
-    handlers: HashMap<(Script, Use), Handler>,
-}
-
-/// What a script is compiled for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Use {
-    Phase,
-    Variable,
+    handlers: HashMap<(Script, Purpose, Trust), Handler>,
 }
 
 /// What a variable is set to.
@@ -69,6 +62,7 @@ pub(crate) struct Route {
     pub(crate) check_client_abort: bool,
     /// How a request waits for an instance.
     pub(crate) queue: snapshot::Waiting,
+    pub(crate) budget: Budget,
     pub(crate) rewrite: Option<Handler>,
     pub(crate) access: Option<Handler>,
     pub(crate) precontent: Option<Handler>,
@@ -107,12 +101,19 @@ impl Site {
             snapshot: Arc::clone(snapshot),
         };
         if let Some(script) = &snapshot.lua.server_rewrite {
-            site.server_rewrite = Some(site.handler(script, Use::Phase, ground.vm, previous)?);
+            site.server_rewrite = Some(site.handler(
+                script,
+                Purpose::Phase,
+                trust(snapshot.lua.sandbox),
+                ground.vm,
+                previous,
+            )?);
         }
-        site.vars = site.values(&snapshot.vars, ground.vm, previous)?;
+        site.vars = site.values(&snapshot.vars, trust(snapshot.lua.sandbox), ground.vm, previous)?;
         for route in &snapshot.routes {
+            let trust = trust(route.sandbox);
             let mut load = |script: &Option<Script>| {
-                let load = |script| site.handler(script, Use::Phase, ground.vm, previous);
+                let load = |script| site.handler(script, Purpose::Phase, trust, ground.vm, previous);
                 script.as_ref().map(load).transpose()
             };
             let rewrite = load(&route.hooks.rewrite)?;
@@ -123,7 +124,7 @@ impl Site {
             let header_filter = load(&route.hooks.header_filter)?;
             let body_filter = load(&route.hooks.body_filter)?;
             let log = load(&route.hooks.log)?;
-            let vars = site.values(&route.vars, ground.vm, previous)?;
+            let vars = site.values(&route.vars, trust, ground.vm, previous)?;
             let upstream = route.upstream.as_ref().map(|name| Rc::clone(&site.upstreams[name]));
             let series = ground.telemetry.route(&route.name);
             site.routes.push(Route {
@@ -138,6 +139,7 @@ impl Site {
                 default_type: default_type(route),
                 check_client_abort: route.check_client_abort,
                 queue: route.queue.clone(),
+                budget: route.budget,
                 rewrite,
                 access,
                 precontent,
@@ -154,18 +156,18 @@ impl Site {
     fn handler(
         &mut self,
         script: &Script,
-        purpose: Use,
+        purpose: Purpose,
+        trust: Trust,
         vm: &Vm,
         previous: Option<&Self>,
     ) -> Result<Handler, tidegate_lua::Error> {
-        let key = (script.clone(), purpose);
+        let key = (script.clone(), purpose, trust);
         if let Some(known) = self.handlers.get(&key) {
             return Ok(known.clone());
         }
-        let handler = match (previous.and_then(|site| site.handlers.get(&key)), purpose) {
-            (Some(known), _) => known.clone(),
-            (None, Use::Phase) => working(vm.load(script), script, vm)?,
-            (None, Use::Variable) => working(vm.load_computed(script), script, vm)?,
+        let handler = match previous.and_then(|site| site.handlers.get(&key)) {
+            Some(known) => known.clone(),
+            None => working(vm.compile(script, purpose, trust), script, vm)?,
         };
         self.handlers.insert(key, handler.clone());
         Ok(handler)
@@ -174,13 +176,14 @@ impl Site {
     fn values(
         &mut self,
         vars: &[Assignment],
+        trust: Trust,
         vm: &Vm,
         previous: Option<&Self>,
     ) -> Result<Vec<(String, Value)>, tidegate_lua::Error> {
         let mut value = |value: &snapshot::Value| match value {
             snapshot::Value::Text(text) => Ok(Value::Text(text.clone())),
             snapshot::Value::Lua { script, args } => {
-                let handler = self.handler(script, Use::Variable, vm, previous)?;
+                let handler = self.handler(script, Purpose::Variable, trust, vm, previous)?;
                 Ok(Value::Lua(handler, args.clone()))
             }
         };
@@ -205,6 +208,10 @@ fn working(
         }
         other => other,
     }
+}
+
+const fn trust(sandbox: bool) -> Trust {
+    if sandbox { Trust::Sandbox } else { Trust::Full }
 }
 
 fn names(snapshot: &Snapshot) -> HashSet<String> {

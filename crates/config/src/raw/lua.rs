@@ -75,6 +75,9 @@ record! {
         regex_match_limit: Count<0, 1_000_000_000> = default("0"),
         /// Recent lines of the log that each worker keeps for `ngx.errlog.get_logs`. Without it: none.
         capture_error_log: Size<{ 4 * KIB }, GIB> = optional,
+        /// Whether scripts of routes, `serverRewrite` and `vars` are kept from files, processes, FFI, the debug library,
+        /// bytecode and each other; a route may say otherwise.
+        sandbox: bool = default("false"),
         /// What `ngx.socket` does unless a script says otherwise.
         sockets: Sockets = default("{}"),
         /// What a run may use up before it is ended with an error.
@@ -89,6 +92,16 @@ record! {
         cpu: Span<0, HOUR> = default("1s"),
         /// Memory of a worker's VM, at which the run that goes on is ended. 0B: no bound.
         memory: Size<0, { 64 * GIB }> = default("1GiB"),
+    }
+}
+
+record! {
+    /// What the Lua of one request may use up, beside `lua.budget`, before it is ended with an error.
+    RouteBudget {
+        /// CPU time, all phases together. 0s: no bound.
+        cpu: Span<0, HOUR> = default("0s"),
+        /// Memory that it holds more at its end than at its beginning, or in between. 0B: no bound.
+        memory: Size<0, { 64 * GIB }> = default("0B"),
     }
 }
 

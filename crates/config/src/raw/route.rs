@@ -16,7 +16,7 @@ use crate::{
     },
     raw::{
         Patience,
-        lua::{Chunk, Vars},
+        lua::{Chunk, RouteBudget, Vars},
     },
     report::Report,
     units::{Count, Percent},
@@ -171,6 +171,10 @@ record! {
         default_type: text::Text = optional,
         /// Overrules `lua.useDefaultType`.
         use_default_type: bool = optional,
+        /// Overrules `lua.sandbox`.
+        sandbox: bool = optional,
+        /// What the Lua of one request may use up, beside `lua.budget`.
+        budget: RouteBudget = default("{}"),
     }
     later: ["sslCertificate"]
 }

@@ -54,6 +54,7 @@ impl Resolver<'_, '_> {
             regex_cache_entries: raw.regex_cache_max_entries.value()?.0 as usize,
             regex_match_limit: raw.regex_match_limit.value()?.as_u32(),
             captured_log_bytes: raw.capture_error_log.optional()?.map_or(0, |size| size.value.0 as usize),
+            sandbox: *raw.sandbox.value()?,
             sockets: sockets(raw.sockets.value()?, path)?,
             budget: budget(raw.budget.value()?)?,
             prefix,

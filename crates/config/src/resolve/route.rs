@@ -5,7 +5,7 @@ use std::{collections::HashMap, num::NonZeroU32};
 use tidegate_core::{
     FleetId, RouteId, UpstreamId,
     snapshot::{
-        Balance, FixedAnswer, HeaderMatch, HostMatch, LocalAnswer, Match, PathMatch, Retry, Route,
+        Balance, Budget, FixedAnswer, HeaderMatch, HostMatch, LocalAnswer, Match, PathMatch, Retry, Route,
         StaticEndpoint, StaticFiles, Template, Upstream, UpstreamTarget, Waiting,
     },
 };
@@ -118,7 +118,14 @@ impl Resolver<'_, '_> {
         let matcher = raw.r#match.value().and_then(|raw| self.matcher(raw));
         let local = self.local(raw);
         let upstream = raw.upstream.optional()?.map(|upstream| upstream.value.clone());
-        let Options { need_request_body, check_client_abort, default_type, use_default_type } = options?;
+        let Options {
+            need_request_body,
+            check_client_abort,
+            default_type,
+            use_default_type,
+            sandbox,
+            budget,
+        } = options?;
         Some(Route {
             name: name?,
             matcher: matcher?,
@@ -135,6 +142,8 @@ impl Resolver<'_, '_> {
                 priority: u8::try_from(raw.queue.value()?.priority.value()?.as_u32()).ok()?,
                 timeout: raw.queue.value()?.timeout.optional()?.map(|timeout| timeout.value.0),
             },
+            sandbox,
+            budget,
         })
     }
 
@@ -183,6 +192,8 @@ impl Resolver<'_, '_> {
             check_client_abort: overruled(&root.check_client_abort, &raw.check_client_abort)?,
             default_type: overruled(&root.default_type, &raw.default_type)?.0,
             use_default_type: overruled(&root.use_default_type, &raw.use_default_type)?,
+            sandbox: overruled(&root.sandbox, &raw.sandbox)?,
+            budget: route_budget(raw.budget.value()?)?,
         })
     }
 
@@ -207,12 +218,19 @@ impl Resolver<'_, '_> {
     }
 }
 
-/// What routes inherit from the whole file.
+/// What routes inherit from the whole file, and what bounds them.
+#[expect(clippy::struct_excessive_bools, reason = "independent settings")]
 struct Options {
     need_request_body: bool,
     check_client_abort: bool,
     default_type: String,
     use_default_type: bool,
+    sandbox: bool,
+    budget: Budget,
+}
+
+fn route_budget(raw: &raw::lua::RouteBudget) -> Option<Budget> {
+    Some(Budget { cpu: raw.cpu.value()?.0, memory_bytes: raw.memory.value()?.0 })
 }
 
 fn overruled<T: Clone>(whole: &Field<T>, own: &Field<T>) -> Option<T> {

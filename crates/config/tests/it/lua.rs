@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use tidegate_core::{
     Snapshot,
     snapshot::{
-        Assignment, ErrorLevel, ErrorLog, ErrorLogFormat, FixedAnswer, LocalAnswer, Route, Script,
+        Assignment, Budget, ErrorLevel, ErrorLog, ErrorLogFormat, FixedAnswer, LocalAnswer, Route, Script,
         StaticFiles, Template, Value,
     },
 };
@@ -192,4 +192,20 @@ fn a_run_has_a_budget() {
     assert_eq!((default.cpu, default.memory_bytes), (std::time::Duration::from_secs(1), 1 << 30));
     assert_eq!((given.cpu, given.memory_bytes), (std::time::Duration::from_millis(50), 256 << 20));
     assert_eq!(budget("{ budget: { cpu: 0s, memory: 0B } }").memory_bytes, 0);
+}
+
+#[test]
+fn a_route_says_whether_its_scripts_are_trusted_and_what_they_may_take() {
+    let text = format!(
+        "{LISTENERS}lua: {{ sandbox: true }}
+routes:
+  - {{ match: {{ path: /a }}, lua: {{ content: ngx.say(1), budget: {{ cpu: 20ms, memory: 16MiB }} }} }}
+  - {{ match: {{ path: /b }}, lua: {{ content: ngx.say(2), sandbox: false }} }}
+"
+    );
+    let snapshot = parse(&text).0.unwrap();
+    let routes: Vec<_> = snapshot.routes.iter().map(|route| (route.sandbox, route.budget)).collect();
+    let bounded = Budget { cpu: Duration::from_millis(20), memory_bytes: 16 << 20 };
+    assert_eq!(routes, [(true, bounded), (false, Budget::NONE)]);
+    assert!(snapshot.lua.sandbox);
 }

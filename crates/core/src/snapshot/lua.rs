@@ -49,18 +49,25 @@ pub struct LuaSettings {
     pub regex_match_limit: u32,
     /// Recent lines of the log that each worker keeps for `ngx.errlog.get_logs`, in bytes; 0: none.
     pub captured_log_bytes: usize,
+    /// Whether scripts that are of no route, but run for requests, are sandboxed.
+    pub sandbox: bool,
     pub sockets: SocketSettings,
     pub budget: Budget,
 }
 
-/// What a run of Lua may use up before it is ended.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// What a run of Lua, or all Lua of a request, may use up before it is ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Budget {
     /// CPU time between two waits; zero: no bound. Default 1 s.
     pub cpu: Duration,
     /// Memory of a VM that a run may not go on with; 0: no bound. Default 1 GiB.
     pub memory_bytes: u64,
+}
+
+impl Budget {
+    /// Bounds nothing.
+    pub const NONE: Self = Self { cpu: Duration::ZERO, memory_bytes: 0 };
 }
 
 impl Default for Budget {
@@ -91,6 +98,7 @@ impl Default for LuaSettings {
             regex_cache_entries: 1_024,
             regex_match_limit: 0,
             captured_log_bytes: 0,
+            sandbox: false,
             sockets: SocketSettings::default(),
             budget: Budget::default(),
         }

@@ -119,3 +119,18 @@ function collectgarbage(what, ...)
     end
     return raw_collectgarbage(what, ...)
 end
+
+-- A run that is being ended calls its handlers of errors from where nothing could end them, so they are not called then.
+local raw_xpcall, traceback, type = xpcall, debug.traceback, type
+
+function xpcall(body, handler, ...)
+    if type(handler) ~= "function" or handler == traceback then
+        return raw_xpcall(body, handler, ...)
+    end
+    return raw_xpcall(body, function(raised)
+        if block.ending ~= 0 then
+            return raised
+        end
+        return handler(raised)
+    end, ...)
+end

@@ -6,27 +6,79 @@ local block, WARN = kit.block, kit.ngx.WARN
 local globals, rawset = _G, rawset
 local loadstring, setfenv, setmetatable, tostring, type, pcall = loadstring, setfenv, setmetatable, tostring, type, pcall
 local byte, find, gsub, sub = string.byte, string.find, string.gsub, string.sub
+local band = require("bit").band
 local traceback = debug.traceback
+local funcbc, funck = require("jit.util").funcbc, require("jit.util").funck
 
 -- A traceback whose outermost function is a script: it is compiled as one, and looks like the chunk that it was.
 local function of_chunk(trace)
     return (gsub(trace, "in function <[^<>\n]*>$", "in main chunk"))
 end
 
-local environment = { __index = globals }
+-- The metatable of one script's environments over those globals. Writes to one that is not known there are told, once.
+local function environment_over(globals)
+    local environment = { __index = globals }
+    local told = {}
+    function environment.__newindex(own, name, value)
+        rawset(own, name, value)
+        if WARN <= block.log_level and block.phase ~= 0 and not told[name] and environment.__index[name] == nil then
+            told[name] = true
+            kit.log(WARN, "[lua] _G write guard: writing a global Lua variable ('" .. tostring(name) .. "') which may lead to "
+                .. "race conditions between concurrent requests, so prefer the use of 'local' variables\n"
+                .. of_chunk(traceback("", 2):sub(2)))
+        end
+    end
+    return environment
+end
 
-function environment.__newindex(own, name, value)
-    rawset(own, name, value)
-    if WARN <= block.log_level and block.phase ~= 0 and globals[name] == nil then
-        kit.log(WARN, "[lua] _G write guard: writing a global Lua variable ('" .. tostring(name) .. "') which may lead to race "
-            .. "conditions between concurrent requests, so prefer the use of 'local' variables\n"
-            .. of_chunk(traceback("", 2):sub(2)))
+local function new_environment(metatable)
+    local own = {}
+    own._G = own
+    return setmetatable(own, metatable)
+end
+
+-- Names of what can write a global without saying so.
+local writers = { _G = true, getfenv = true, load = true, loadstring = true, module = true, rawset = true, setfenv = true }
+local GSET = band(funcbc(loadstring "x = 1", 2), 0xff)
+
+-- Whether a function, or one in it, may write a global.
+local function writes_globals(code)
+    local pc = 1
+    local instruction = funcbc(code, pc)
+    while instruction do
+        if band(instruction, 0xff) == GSET then
+            return true
+        end
+        pc = pc + 1
+        instruction = funcbc(code, pc)
+    end
+    local index = -1
+    local constant = funck(code, index)
+    while constant ~= nil do
+        if type(constant) == "proto" and writes_globals(constant) or writers[constant] then
+            return true
+        end
+        index = index - 1
+        constant = funck(code, index)
+    end
+    return false
+end
+
+-- The script as a function with globals of its own: one that is trusted keeps them from run to run, as scripts do in
+-- OpenResty; one that is not begins each run with none, if it could have left something there.
+local function with_globals(chunk, factory, metatable, sandboxed)
+    if not (sandboxed and writes_globals(chunk)) then
+        return setfenv(factory, new_environment(metatable))()
+    end
+    return function()
+        setfenv(factory, new_environment(metatable))
+        return factory()()
     end
 end
 
 -- Compiles a script to a function with globals of its own, or answers nil and why not. What a `computed` one returns is
--- kept; one that `shares` has the globals of modules.
-function kit.load(source, name, computed, shares)
+-- kept; one that `shares` has the globals of modules; one that is `sandboxed` is not trusted.
+function kit.load(source, name, purpose, sandboxed)
     if find(source, "^#") then
         -- A line for the shell.
         source = "--" .. source
@@ -38,23 +90,30 @@ function kit.load(source, name, computed, shares)
     if not chunk then
         return nil, wrong
     end
-    if shares then
+    if purpose == "shared" then
         return chunk
     end
-    local own = setmetatable({}, environment)
-    rawset(own, "_G", own)
-    -- LuaJIT does not compile a chunk itself, because it takes any number of arguments; a function
-    -- around the same text it does. Only text that uses `...` has to stay a chunk.
-    local factory = loadstring("return function() " .. source .. "\nend", name)
-    if factory then
-        chunk = setfenv(factory, own)()
+    local metatable = environment_over(globals)
+    if sandboxed then
+        kit.sandbox(metatable)
     end
-    setfenv(chunk, own)
-    return computed and kit.computed(chunk) or chunk
+    -- LuaJIT does not compile a chunk itself, because it takes any number of arguments; a function
+    -- around the same text it does. Only text that uses `...` has to take them.
+    local factory = loadstring("return function() " .. source .. "\nend", name)
+        or loadstring("return function(...) " .. source .. "\nend", name)
+    local script = with_globals(chunk, factory, metatable, sandboxed)
+    return purpose == "computed" and kit.computed(script) or script
 end
+
+-- LuaJIT keeps the thread alive that used its FFI last. Interpreted, this makes it the caller's instead of one that failed.
+local function forget_thread()
+    return block.phase
+end
+jit.off(forget_thread)
 
 -- The message of an error, whatever was raised, and where the thread was.
 function kit.describe(thread, raised)
+    forget_thread()
     local message
     if type(raised) == "string" then
         message = raised

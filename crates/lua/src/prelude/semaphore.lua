@@ -12,13 +12,14 @@ local band = require("bit").band
 local ffi = require "ffi"
 local error, setmetatable, tonumber, type = error, setmetatable, tonumber, type
 
-ffi.cdef "struct tidegate_semaphore { int32_t number; };"
+ffi.cdef "struct tidegate_semaphore { const int32_t number; };"
 local new_handle = ffi.metatype("struct tidegate_semaphore", {
     __gc = function(handle)
         semaphore_release(host, handle.number)
     end,
 })
 
+local istype = ffi.istype
 local semaphore = { version = "0.1.31" }
 local metatable = { __index = semaphore }
 
@@ -35,7 +36,7 @@ function semaphore.new(count)
 end
 
 local function number_of(self)
-    if type(self) ~= "table" or type(self.sem) ~= "cdata" then
+    if type(self) ~= "table" or not istype(new_handle, self.sem) then
         error("not a semaphore instance", 3)
     end
     return self.sem.number

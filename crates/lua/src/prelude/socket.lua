@@ -25,7 +25,7 @@ local OK, WAIT, FAILED, CLOSED, BAD_REQUEST, PIECE, BAD_SIZE = 0, 1, 2, 3, 4, 5,
 local HANDLE, CONNECT_TIMEOUT, KEY, SEND_TIMEOUT, READ_TIMEOUT = 1, 2, 3, 4, 5
 local BIND_ADDRESS, BIND_PORT = 8, 11
 
-ffi.cdef "struct tidegate_socket { uint32_t number; };"
+ffi.cdef "struct tidegate_socket { const uint32_t number; };"
 local socket_release = C.socket_release
 local new_handle = ffi.metatype("struct tidegate_socket", {
     __gc = function(handle)
@@ -33,6 +33,7 @@ local new_handle = ffi.metatype("struct tidegate_socket", {
     end,
 })
 kit.new_handle = new_handle
+local istype = ffi.istype
 
 local socket_reason = C.socket_reason
 
@@ -57,10 +58,10 @@ local function type_name(value)
     return value == nil and "nil" or type(value)
 end
 
--- The number of a socket's handle; nil if it never was connected.
+-- The number of a socket's handle; nil if it never was connected. What a script put there instead is none.
 local function number_of(socket)
     local handle = socket[HANDLE]
-    return handle and handle.number
+    return istype(new_handle, handle) and handle.number or nil
 end
 
 local socket_logs_errors = C.socket_logs_errors

@@ -19,7 +19,6 @@ use super::{POOLED_THREADS, Vm};
 use crate::{
     Exchange, Handler, Level, Op, Phase, Reply, RequestState, RunningTimer, ScriptError, Step, Task, Ticket,
     Timer, TimerId, Verdict,
-    budget::Watch,
     crew::{Crew, Wait},
     host::{Pending, Scene},
     task::{Run, Thread},
@@ -203,44 +202,12 @@ impl Vm {
         }
     }
 
-    /// Lets Lua see `scene` meanwhile.
-    fn within(&self, phase: Phase, scene: Scene<'_>, run: impl FnOnce(&Self) -> Outcome) -> Step {
-        self.running.set(true);
-        self.host.enter(scene, phase);
-        // What prepares a worker may take its time: nobody is served yet.
-        let watch = self.watch.as_ref().filter(|_| !matches!(phase, Phase::Init | Phase::InitWorker));
-        if let Some(watch) = watch {
-            watch.begin();
-        }
-        let outcome = run(self);
-        let cut_off = watch.is_some_and(Watch::end);
-        self.host.leave();
-        self.running.set(false);
-        let step = match outcome {
-            Outcome::Step(step) => step,
-            // SAFETY: the thread has just failed.
-            Outcome::Failed(thread) => Step::Failed(unsafe { self.describe(thread.state, thread.number()) }),
-        };
-        if cut_off {
-            self.clean_up();
-        }
-        step
-    }
-
-    /// Gives memory back that a run which was cut off has left.
-    #[cold]
-    fn clean_up(&self) {
-        self.sweep();
-        // SAFETY: no run goes on.
-        unsafe { ffi::lua_gc(self.main, ffi::LUA_GCCOLLECT, 0) };
-    }
-
     /// Resumes a run's only thread, which has a function or the answer to a yield on its stack.
     fn run_single(&self, thread: Thread, mut arguments: c_int, phase: Phase) -> Outcome {
         loop {
             // SAFETY: the thread is alive (it is in the registry) and not running, and has what it is resumed
             // with on top of its stack. Lua errors inside of it come back as a status.
-            let status = unsafe { ffi::lua_resume_(thread.state, arguments) };
+            let status = unsafe { self.resume_thread(thread.state, arguments) };
             let pending = self.host.pending.take();
             if status != ffi::LUA_YIELD {
                 self.forget(pending.as_ref());
@@ -282,7 +249,7 @@ impl Vm {
             let next = self.with_crew(Crew::next_ready).flatten();
             let Some((ticket, state, arguments)) = next else { break };
             // SAFETY: as in `run_single`; the member holds the thread.
-            let status = unsafe { ffi::lua_resume_(state, arguments) };
+            let status = unsafe { self.resume_thread(state, arguments) };
             if let Some(step) = self.settle(ticket, state, status) {
                 self.host.crew.take();
                 return step;
@@ -491,7 +458,7 @@ impl Vm {
 }
 
 /// How a resumed run came to a halt.
-enum Outcome {
+pub(super) enum Outcome {
     Step(Step),
     /// Its entry thread failed.
     Failed(Thread),

@@ -1,8 +1,8 @@
 //! `ngx.arg`.
 
-use tidegate_lua::Phase;
+use tidegate_lua::{Phase, Purpose, Trust};
 
-use crate::support::{Host, Request};
+use crate::support::{Host, Request, script};
 
 fn filter(source: &str, piece: &str, last: bool) -> (String, bool) {
     let mut request = Request::get("/");
@@ -44,7 +44,7 @@ fn a_variable_is_given_its_arguments_and_what_it_returns_is_kept() {
     let result = |source: &str| {
         let mut request = Request::get("/");
         request.state.arguments.given = vec![b"a".to_vec(), Vec::new()];
-        let handler = host.vm.load_computed(&crate::support::script("test.lua", source)).unwrap();
+        let handler = host.vm.compile(&script("test.lua", source), Purpose::Variable, Trust::Full).unwrap();
         let step = host.vm.start(&handler, Phase::Set, &mut request);
         assert!(matches!(step, tidegate_lua::Step::Done(_)), "{step:?}");
         String::from_utf8(request.state.arguments.result).unwrap()

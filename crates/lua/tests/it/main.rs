@@ -21,6 +21,7 @@ mod output;
 mod regex;
 mod request;
 mod response;
+mod sandbox;
 mod semaphore;
 mod support;
 mod surface;

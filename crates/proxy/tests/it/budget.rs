@@ -25,3 +25,30 @@ routes:
     }
     assert_eq!(http::get(running.addr(), "/").text(), "fine\n");
 }
+
+#[test]
+fn a_route_bounds_what_its_requests_take_and_reach() {
+    let running = Running::start(
+        "lua: { sandbox: true, sharedDicts: { d: 64KiB } }
+routes:
+  - name: loop
+    match: { path: /loop }
+    lua: { budget: { cpu: 10ms }, content: 'while true do end' }
+  - name: slices
+    match: { path: /slices }
+    lua: { budget: { cpu: 30ms }, content: 'while true do for i = 1, 1e6 do local n = #tostring(i % 7) end ngx.sleep(0) end' }
+  - name: fill
+    match: { path: /fill }
+    lua: { budget: { memory: 4MiB }, content: 'ngx.say(#string.rep([[x]], 1e9))' }
+  - { name: reach, match: { path: /reach }, lua: { content: 'ngx.say(io, os.execute, ffi, debug, getmetatable([[]]))' } }
+  - name: trusted
+    match: { path: /trusted }
+    lua: { sandbox: false, content: 'ngx.say(type(io), #string.rep([[x]], 1e7))' }",
+    );
+    let mut client = Client::connect(running.addr()).unwrap();
+    for path in ["/loop", "/slices", "/fill"] {
+        assert_eq!(client.get(path).unwrap().status, 500, "{path}");
+        assert_eq!(client.get("/trusted").unwrap().text(), "table10000000\n");
+    }
+    assert_eq!(client.get("/reach").unwrap().text(), "nilnilnilnilnil\n");
+}

@@ -1,0 +1,106 @@
+//! What surrounds a stretch of code: the scene that it sees, its bounds, and its account.
+
+use std::ffi::c_int;
+
+use mlua::ffi;
+use tidegate_core::snapshot::Budget;
+
+use super::{Vm, run::Outcome};
+use crate::{
+    Phase, Step,
+    budget::{Watch, elapsed_time, own_cpu_time},
+    host::Scene,
+    usage::Stretch,
+};
+
+impl Vm {
+    /// Lets Lua see `scene` meanwhile.
+    pub(super) fn within(
+        &self,
+        phase: Phase,
+        mut scene: Scene<'_>,
+        run: impl FnOnce(&Self) -> Outcome,
+    ) -> Step {
+        self.running.set(true);
+        let stretch = Stretch { began: elapsed_time(), memory: self.ledger.state() };
+        let state = scene.state();
+        state.account.resume(stretch.began);
+        let timed = !state.budget.cpu.is_zero();
+        let limits = state.account.limits(&state.budget, &self.budget, stretch.memory.0);
+        self.host.enter(&mut scene, phase);
+        // What prepares a worker may take its time: nobody is served yet.
+        let watch = self.watch(&limits.next).filter(|_| !matches!(phase, Phase::Init | Phase::InitWorker));
+        let spent = timed.then(own_cpu_time);
+        if let Some(watch) = watch {
+            watch.begin(&limits);
+            self.ceiling.set(ceiling(&limits.next));
+        }
+        let outcome = run(self);
+        let mut cut_off = watch.is_some_and(Watch::end);
+        self.ceiling.set(usize::MAX);
+        self.host.leave();
+        let step = match outcome {
+            Outcome::Step(step) => step,
+            Outcome::Failed(thread) => {
+                // An error may be an object with code that makes a text of it.
+                if let Some(watch) = watch {
+                    watch.begin(&limits);
+                }
+                // SAFETY: the thread has just failed.
+                let mut error = unsafe { self.describe(thread.state, thread.number()) };
+                if let Some(watch) = watch.filter(|_| cut_off) {
+                    error.explain_refusal(|| watch.too_large());
+                }
+                cut_off |= watch.is_some_and(Watch::end);
+                Step::Failed(error)
+            }
+        };
+        self.running.set(false);
+        let account = &mut scene.state().account;
+        if let Some(before) = spent {
+            account.spend(own_cpu_time().saturating_sub(before));
+        }
+        if cut_off {
+            self.clean_up();
+        }
+        account.halt(&stretch, elapsed_time(), self.ledger.state(), matches!(step, Step::Wait(_)));
+        step
+    }
+
+    /// Who ends what crosses a budget, if there is one.
+    fn watch(&self, budget: &Budget) -> Option<&Watch> {
+        if *budget == Budget::NONE {
+            return None;
+        }
+        self.watch.get_or_init(|| Watch::new(self.main, self.host.block.ending.as_ptr())).as_ref()
+    }
+
+    /// Resumes a thread within the memory that the run may have.
+    ///
+    /// # Safety
+    ///
+    /// `state` is alive, not running, and has what it is resumed with on top of its stack.
+    pub(super) unsafe fn resume_thread(&self, state: *mut ffi::lua_State, arguments: c_int) -> c_int {
+        self.ledger.bound(self.ceiling.get());
+        // SAFETY: by the caller's word.
+        let status = unsafe { ffi::lua_resume_(state, arguments) };
+        self.ledger.unbound();
+        status
+    }
+
+    /// Gives memory back that a run which was cut off has left.
+    #[cold]
+    fn clean_up(&self) {
+        self.sweep();
+        // SAFETY: no run goes on.
+        unsafe { ffi::lua_gc(self.main, ffi::LUA_GCCOLLECT, 0) };
+    }
+}
+
+/// What memory of the VM may grow to.
+fn ceiling(budget: &Budget) -> usize {
+    match budget.memory_bytes {
+        0 => usize::MAX,
+        bytes => usize::try_from(bytes).unwrap_or(usize::MAX),
+    }
+}
