@@ -144,7 +144,7 @@ impl Fleet {
 
     /// Drains everything, without delay.
     pub(crate) fn stop(&mut self) -> Vec<Action> {
-        self.desired = 0;
+        self.want(0, &[]);
         self.trial = None;
         self.surplus(0)
     }

@@ -128,3 +128,10 @@ fn what_is_found_keeps_its_pool() {
     play.want(&[("a", 1), ("b", 1)]);
     assert_eq!((play.of("a"), play.of("b"), play.launched), ((0, 1), (0, 1), 0));
 }
+
+#[test]
+fn a_fleet_of_pools_ends_whole() {
+    let mut play = Play::new();
+    play.want(&[("a", 2), ("b", 2)]).all_ready();
+    assert_eq!(play.fleet.stop().len(), 4);
+}
