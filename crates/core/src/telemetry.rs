@@ -136,6 +136,10 @@ pub struct Shard {
     bytes_in: AtomicU64,
     bytes_out: AtomicU64,
     lua_errors: AtomicU64,
+    lua_cpu_ns: AtomicU64,
+    lua_allocated_bytes: AtomicU64,
+    lua_yields: AtomicU64,
+    lua_wait_ns: AtomicU64,
     latency: Histogram,
 }
 
@@ -175,6 +179,17 @@ impl Shard {
         add(&self.lua_errors, 1);
     }
 
+    /// What the Lua of a request took: time that it ran for, bytes that it asked for, how often and how long it waited.
+    pub fn lua(&self, cpu: Duration, allocated_bytes: u64, yields: u64, waited: Duration) {
+        let nanos = |span: Duration| u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
+        self.lua_cpu_ns.fetch_add(nanos(cpu), Relaxed);
+        self.lua_allocated_bytes.fetch_add(allocated_bytes, Relaxed);
+        if yields > 0 {
+            self.lua_yields.fetch_add(yields, Relaxed);
+            self.lua_wait_ns.fetch_add(nanos(waited), Relaxed);
+        }
+    }
+
     /// Bytes of bodies that came from the client and went to it.
     pub fn transfer(&self, bytes_in: u64, bytes_out: u64) {
         add(&self.bytes_in, bytes_in);
@@ -194,6 +209,10 @@ impl Shard {
         totals.bytes_in += self.bytes_in.load(Relaxed);
         totals.bytes_out += self.bytes_out.load(Relaxed);
         totals.lua_errors += self.lua_errors.load(Relaxed);
+        totals.lua_cpu += Duration::from_nanos(self.lua_cpu_ns.load(Relaxed));
+        totals.lua_allocated_bytes += self.lua_allocated_bytes.load(Relaxed);
+        totals.lua_yields += self.lua_yields.load(Relaxed);
+        totals.lua_waited += Duration::from_nanos(self.lua_wait_ns.load(Relaxed));
         self.latency.add_to(&mut totals.latency);
     }
 }
@@ -217,6 +236,11 @@ pub struct Totals {
     pub bytes_in: u64,
     pub bytes_out: u64,
     pub lua_errors: u64,
+    /// Time that Lua ran for, bytes that it asked for, how often and how long it waited.
+    pub lua_cpu: Duration,
+    pub lua_allocated_bytes: u64,
+    pub lua_yields: u64,
+    pub lua_waited: Duration,
     pub latency: Counts,
 }
 

@@ -1,6 +1,11 @@
 //! One client connection: reads requests one after the other and sees to their answers.
 
-use std::{net::SocketAddr, rc::Rc, sync::atomic::Ordering::Relaxed, time::Instant};
+use std::{
+    net::SocketAddr,
+    rc::Rc,
+    sync::atomic::Ordering::Relaxed,
+    time::{Duration, Instant},
+};
 
 use tidegate_lua::Phase;
 use tidegate_traffic::router;
@@ -149,6 +154,10 @@ impl Connection {
         if let Some(log) = &route.log {
             // What goes wrong in it has been logged and counted, and the answer is on its way.
             let _ = lua::run_detached(&worker, route, log, Phase::Log, exchange).await;
+        }
+        let lua = exchange.lua.take_usage();
+        if lua.cpu > Duration::ZERO {
+            shard.lua(lua.cpu, lua.allocated_bytes, lua.yields, lua.waited);
         }
         shard.transfer(exchange.bytes_in, exchange.bytes_out);
         shard.end(exchange.response.status, exchange.started.elapsed());

@@ -46,6 +46,10 @@ fn routes(text: &mut Text, telemetry: &Telemetry) {
     each(text, Metric::ResponseBodyBytes, "route", &routes, |totals| totals.bytes_out);
     each(text, Metric::LuaErrors, "route", &routes, |totals| totals.lua_errors);
     each(text, Metric::RouteShed, "route", &routes, |totals| totals.shed);
+    each(text, Metric::LuaCpu, "route", &routes, |totals| totals.lua_cpu.as_secs_f64());
+    each(text, Metric::LuaAllocatedBytes, "route", &routes, |totals| totals.lua_allocated_bytes);
+    each(text, Metric::LuaYields, "route", &routes, |totals| totals.lua_yields);
+    each(text, Metric::LuaWait, "route", &routes, |totals| totals.lua_waited.as_secs_f64());
 }
 
 fn upstreams(text: &mut Text, telemetry: &Telemetry) {
@@ -80,12 +84,12 @@ fn durations(text: &mut Text, metric: Metric, label: &str, series: &[(String, To
 }
 
 /// One sample for each series.
-fn each(
+fn each<V: Into<Value>>(
     text: &mut Text,
     metric: Metric,
     label: &str,
     series: &[(String, Totals)],
-    value: impl Fn(&Totals) -> u64,
+    value: impl Fn(&Totals) -> V,
 ) {
     let mut family = text.family(metric);
     for (name, totals) in series {

@@ -1,6 +1,11 @@
 //! A runaway script costs its own request and nothing else.
 
-use tidegate_testkit::http::{self, Client};
+use std::{sync::atomic::Ordering::Relaxed, time::Duration};
+
+use tidegate_testkit::{
+    eventually,
+    http::{self, Client},
+};
 
 use crate::node::Running;
 
@@ -51,4 +56,61 @@ routes:
         assert_eq!(client.get("/trusted").unwrap().text(), "table10000000\n");
     }
     assert_eq!(client.get("/reach").unwrap().text(), "nilnilnilnilnil\n");
+}
+
+#[test]
+fn hogs_end_their_neighbours_are_answered_and_memory_returns() {
+    let running = Running::start(
+        "lua: { budget: { cpu: 50ms, memory: 64MiB } }
+routes:
+  - { name: loop, match: { path: /loop }, lua: { content: 'while true do end' } }
+  - { name: rep, match: { path: /rep }, lua: { content: 'local s = [[x]] while true do s = s .. s:rep(2) end' } }
+  - name: coroutines
+    match: { path: /coroutines }
+    lua:
+      content: |
+        local all = {}
+        while true do
+          all[#all + 1] = coroutine.wrap(function() coroutine.yield() end)
+          all[#all]()
+        end
+  - name: timers
+    match: { path: /timers }
+    lua: { content: 'for i = 1, 10000 do ngx.timer.at(0.01, function() end) end ngx.say([[set]])' }
+  - { name: fine, match: { path: /* }, lua: { content: ngx.say('fine') } }",
+    );
+    for (path, status) in [("/loop", 500), ("/rep", 500), ("/coroutines", 500), ("/timers", 200)].repeat(3) {
+        assert_eq!(http::get(running.addr(), path).status, status, "{path}");
+        for _ in 0..4 {
+            assert_eq!(http::get(running.addr(), "/").text(), "fine\n");
+        }
+    }
+    eventually(Duration::from_secs(20), "memory returns and timers end", || {
+        running.telemetry.workers().iter().all(|worker| {
+            let timers = worker.lua_timers_pending.load(Relaxed) + worker.lua_timers_running.load(Relaxed);
+            timers == 0 && worker.lua_bytes.load(Relaxed) < 16 << 20
+        })
+    });
+}
+
+#[test]
+fn what_lua_takes_is_counted_for_its_route() {
+    let running = Running::start(
+        "routes:
+  - name: busy
+    match: { path: /busy }
+    lua: { content: 'ngx.sleep(0.005) ngx.sleep(0.005) ngx.say(#string.rep([[x]], 1e6))' }
+  - { name: fine, match: { path: /* }, return: { body: fine } }",
+    );
+    for path in ["/busy", "/", "/busy"] {
+        assert_eq!(http::get(running.addr(), path).status, 200);
+    }
+    let ended = || running.route("busy").ended == 2;
+    eventually(Duration::from_secs(10), "the requests have been counted", ended);
+    let busy = running.route("busy");
+    assert_eq!(busy.lua_yields, 4);
+    assert!(busy.lua_waited >= Duration::from_millis(20), "{:?}", busy.lua_waited);
+    assert!(busy.lua_allocated_bytes >= 2_000_000, "{}", busy.lua_allocated_bytes);
+    assert!(busy.lua_cpu > Duration::ZERO);
+    assert_eq!((running.route("fine").lua_cpu, running.route("fine").lua_yields), (Duration::ZERO, 0));
 }
