@@ -42,6 +42,7 @@ const PARTS: &[(&str, &str)] = &[
     ("socket", include_str!("prelude/socket.lua")),
     ("job", include_str!("prelude/job.lua")),
     ("datagram", include_str!("prelude/datagram.lua")),
+    ("ndk", include_str!("prelude/ndk.lua")),
     ("library", include_str!("prelude/library.lua")),
     ("request_socket", include_str!("prelude/request_socket.lua")),
     ("sandbox", include_str!("prelude/sandbox.lua")),

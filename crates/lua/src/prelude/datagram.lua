@@ -193,7 +193,9 @@ function methods.close(socket, ...)
     return failure(code)
 end
 
-local metatable = { __index = methods }
+-- Its own index, as in OpenResty, so that libraries which look there find the methods.
+methods.__index = methods
+local metatable = methods
 
 function ngx.socket.udp(...)
     if select("#", ...) ~= 0 then

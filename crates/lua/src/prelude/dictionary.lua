@@ -18,7 +18,9 @@ local MAX_KEY = 65535
 local SET, ADD, REPLACE, SAFE = 0, 1, 2, 4
 
 local methods = {}
-local metatable = { __index = methods }
+-- Its own index, as in OpenResty, so that libraries which look there find the methods.
+methods.__index = methods
+local metatable = methods
 
 -- The dictionary of that number, as scripts see it.
 function kit.dictionary(number)

@@ -1,6 +1,10 @@
 -- Modules that come with the host and are compiled only when a script requires them.
 
 local kit = ...
+
+-- OpenResty has loaded it from the start; its parts come when they are required.
+package.loaded["resty.core"] = { version = "0.1.31" }
+
 local host, given, C = kit.host, kit.given, kit.C
 local library_source, library_symbol = C.library_source, C.library_symbol
 local ffi = require "ffi"

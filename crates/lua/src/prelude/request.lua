@@ -181,7 +181,7 @@ function req.set_header(name, value)
     end
 end
 
-function req.add_header(name, value)
+function kit.add_request_header(name, value)
     check(CHANGES)
     name = header_name(name)
     if value == nil then

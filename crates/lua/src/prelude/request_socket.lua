@@ -12,7 +12,7 @@ local flow_socket, request_socket, request_is_sub = C.flow_socket, C.request_soc
 local tcp_settimeouts = C.tcp_settimeouts
 
 local methods = kit.tcp_methods
-local READING = { "receive", "receiveany", "receiveuntil", "settimeout", "settimeouts" }
+local READING = { "receive", "receiveany", "receiveuntil", "settimeout", "settimeouts", "getfd" }
 
 local function only(names)
     local some = {}
@@ -23,7 +23,7 @@ local function only(names)
 end
 
 local body_metatable = only(READING)
-local raw_metatable = only({ "send", "receive", "receiveany", "receiveuntil", "settimeout", "settimeouts" })
+local raw_metatable = only({ "send", "receive", "receiveany", "receiveuntil", "settimeout", "settimeouts", "getfd" })
 
 function ngx.req.socket(...)
     local count, raw = select("#", ...), ...

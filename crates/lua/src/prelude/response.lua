@@ -169,6 +169,8 @@ package.preload["ngx.resp"] = function()
     return { add_header = add, set_status = set_status, bypass_if_checks = bypass_if_checks, version = "0.1.28" }
 end
 package.preload["ngx.req"] = function()
-    return { add_header = ngx.req.add_header, version = "0.1.28" }
+    return { add_header = kit.add_request_header, version = "0.1.28" }
 end
+-- Part of the module alone in OpenResty, so that it is not seen among the others.
+setmetatable(ngx.req, { __index = { add_header = kit.add_request_header } })
 ngx.resp.add_header, ngx.resp.set_status, ngx.resp.bypass_if_checks = add, set_status, bypass_if_checks

@@ -66,9 +66,9 @@ end
 
 local socket_logs_errors = C.socket_logs_errors
 
-local function log_error(message)
+local function log_error(message, level)
     if socket_logs_errors(host) == 1 then
-        kit.log(ngx.ERR, message)
+        kit.log(level or ngx.ERR, message)
     end
 end
 kit.log_socket_error = log_error
@@ -194,7 +194,8 @@ function methods.connect(socket, address, ...)
         tcp_trouble(host, number)
         local trouble = given()
         if trouble ~= "" then
-            log_error(trouble)
+            -- A file that is not there is a mistake of the configuration rather than of the peer.
+            log_error(trouble, find(trouble, "^connect%(%) to .*No such file") and ngx.CRIT)
         end
         return nil, why
     end
@@ -830,7 +831,9 @@ end
 
 -- ngx.socket ---------------------------------------------------------------------------------------------------------
 
-local metatable = { __index = methods }
+-- Its own index, as in OpenResty, so that libraries which look there find the methods.
+methods.__index = methods
+local metatable = methods
 kit.tcp_methods = methods
 
 local socket_setting = C.socket_setting

@@ -170,14 +170,14 @@ async fn timed<T>(
 ) -> Result<T, Failure> {
     match timeout(span, connecting).await {
         Ok(Ok(stream)) => Ok(stream),
-        Ok(Err(error)) => Err(Failure {
-            text: failure::text(&error),
-            log: Some(format!(
-                "connect() failed {}, when connecting to {}",
-                failure::numbered(&error),
-                Shown(target)
-            )),
-        }),
+        Ok(Err(error)) => {
+            let (numbered, shown) = (failure::numbered(&error), Shown(target));
+            let log = match target {
+                Target::File(_) => format!("connect() to {shown} failed {numbered}"),
+                _ => format!("connect() failed {numbered}, when connecting to {shown}"),
+            };
+            Err(Failure { text: failure::text(&error), log: Some(log) })
+        }
         Err(_) => Err(timed_out("connect timed out, when connecting to", target)),
     }
 }

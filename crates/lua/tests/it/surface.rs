@@ -168,3 +168,17 @@ fn whoever_may_yield_is_told_so() {
         "true"
     );
 }
+
+#[test]
+fn tables_are_what_code_that_looks_into_them_finds_in_openresty() {
+    let host = Host::new();
+    assert_eq!(
+        host.say(
+            "local function its_own(object) local mine = getmetatable(object) return mine.__index == mine end
+            ngx.print(tostring(its_own(ngx.socket.tcp())), ' ', tostring(its_own(ngx.socket.udp())), ' ',
+                tostring(package.loaded['resty.core'] == require 'resty.core'), ' ',
+                tostring(rawget(ngx.req, 'add_header')), ' ', type(ngx.req.add_header))"
+        ),
+        "true true true nil function"
+    );
+}

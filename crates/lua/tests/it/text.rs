@@ -84,3 +84,19 @@ fn base64_is_read_with_padding_and_without() {
         "test.lua:1: bad no_padding: boolean expected, got number"
     );
 }
+
+#[test]
+fn conversions_of_set_misc_are_there() {
+    let host = Host::new();
+    assert_eq!(
+        host.say("local set = ndk.set_var
+            ngx.print(set.set_escape_uri('a b'), ' ', set.set_unescape_uri('a%20b'), ' ', set.set_encode_base64('a'),
+                ' ', set.set_decode_base64('YQ=='), ' ', set.set_quote_sql_str(\"it's\"), ' ', #set.set_md5('a'))"),
+        r"a%20b a b YQ== a 'it\'s' 32"
+    );
+    assert_eq!(host.say("ngx.print(ndk.set_var.set_decode_base64('?'))"), "", "what is no base64 is nothing");
+    assert_eq!(
+        host.failure("ndk.set_var.set_none('a')"),
+        "test.lua:1: ndk.set_var: directive \"set_none\" not found or does not use ndk_set_var_value"
+    );
+}
