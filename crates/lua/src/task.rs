@@ -172,7 +172,7 @@ pub struct RequestState {
     pub(crate) draft: Option<Draft>,
     /// The requests that it makes.
     pub(crate) captures: Captures,
-    /// What the balancer phase decides on; there while that is to be decided.
+    /// What the balancer phase decides on, from its first run on.
     pub choice: Option<Box<Choice>>,
     /// Where the script that has just ended sends the request.
     pub jump: Option<Jump>,

@@ -190,6 +190,7 @@ impl Exchange {
         self.variables.clear();
         self.headers_sent = false;
         self.commitment = Commitment::Open;
+        self.lua = RequestState::default();
         self.route = None;
         self.started = started;
         self.arrived = arrived;

@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    Choice, KeepAlive,
+    Choice, KeepAlive, Phase,
     abi::{Export, HostPtr, Text},
     host::{Host, MISSING, NO_REQUEST, OK},
 };
@@ -29,9 +29,11 @@ pub(super) fn exports() -> Vec<Export> {
     ]
 }
 
-/// [`NO_REQUEST`] without a request, [`MISSING`] where nothing is chosen.
+/// [`NO_REQUEST`] without a request, [`MISSING`] in other phases.
 fn choose(host: &Host, decide: impl FnOnce(&mut Choice) -> i32) -> i32 {
-    let decided = host.with(|exchange| exchange.state().choice.as_deref_mut().map(decide));
+    let is_asked = host.block.phase.get() == Phase::Balancer as i32;
+    let decided =
+        host.with(|exchange| exchange.state().choice.as_deref_mut().filter(|_| is_asked).map(decide));
     decided.map_or(NO_REQUEST, |code| code.unwrap_or(MISSING))
 }
 

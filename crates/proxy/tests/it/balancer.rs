@@ -72,6 +72,27 @@ end";
 }
 
 #[test]
+fn the_next_request_of_a_connection_begins_anew() {
+    let code = "local state = balancer.get_last_failure()
+ngx.ctx.seen = (ngx.ctx.seen or '') .. tostring(state) .. ' '
+ngx.req.set_header('X-Seen', ngx.ctx.seen)
+if not state then
+    balancer.set_more_tries(1)
+    balancer.set_current_peer(FIRST)
+else
+    balancer.recreate_request()
+    balancer.set_current_peer(SECOND)
+end";
+    let echo = Upstream::start(|request| Answer::ok(request.header("x-seen").unwrap_or_default().as_bytes()));
+    let running = choosing(code, &[unused_address(), echo.addr()], "");
+    let mut client = http::Client::connect(running.addr()).unwrap();
+    // More often than one request may try in all.
+    for _ in 0..60 {
+        assert_eq!(client.get("/").unwrap().text(), "nil failed");
+    }
+}
+
+#[test]
 fn a_request_is_sent_as_it_was_unless_it_is_recreated() {
     let echo = Upstream::start(|request| {
         let told = request.header("x-told").unwrap_or("nothing").to_owned();
@@ -191,5 +212,16 @@ routes:
         own.addr()
     ));
     let disabled = "API disabled in the current context";
+    let later = Running::start(&format!(
+        "upstreams: {{ up: {{ endpoints: [\"{}\"] }} }}
+routes:
+  - match: {{ path: /* }}
+    upstream: up
+    lua:
+      balancer: local done = true
+      headerFilter: ngx.header.why = select(2, require('ngx.balancer').set_more_tries(1))",
+        own.addr()
+    ));
+    assert_eq!(http::get(later.addr(), "/").header("why"), Some(disabled));
     assert_eq!(http::get(running.addr(), "/").text(), format!("{disabled} {disabled}"));
 }

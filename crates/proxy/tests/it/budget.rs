@@ -32,6 +32,25 @@ routes:
 }
 
 #[test]
+fn a_budget_of_a_route_is_that_of_one_request() {
+    let running = Running::start(
+        "routes:
+  - name: cpu
+    match: { path: /cpu }
+    lua: { budget: { cpu: 100ms }, content: 'for i = 1, 3e5 do local n = #tostring(i % 7) end ngx.say([[done]])' }
+  - name: memory
+    match: { path: /memory }
+    lua: { budget: { memory: 4MiB }, content: 'ngx.ctx.kept = ([[x]]):rep(1e6) .. ngx.now() ngx.say([[done]])' }",
+    );
+    let mut client = Client::connect(running.addr()).unwrap();
+    for path in ["/cpu", "/memory"] {
+        for _ in 0..60 {
+            assert_eq!(client.get(path).unwrap().text(), "done\n", "{path}");
+        }
+    }
+}
+
+#[test]
 fn a_route_bounds_what_its_requests_take_and_reach() {
     let running = Running::start(
         "lua: { sandbox: true, sharedDicts: { d: 64KiB } }
