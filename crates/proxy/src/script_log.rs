@@ -39,23 +39,9 @@ impl ScriptLog {
         Self { format: settings.format, level: settings.level.map_or_else(enabled, level), ring }
     }
 
-    fn keep(&self, level: Level, at: Timestamp, text: &str, connection: u64, about: &str) {
-        if let Some(ring) = self.ring.as_ref().filter(|_| level <= self.level) {
-            ring.push(level, at, &nginx_line(level, at, text, connection, about));
-        }
-    }
-
     pub(crate) fn write(&self, line: &Line<'_>) {
-        if self.ring.is_some() {
-            let (connection, about) = about(line.phase, line.exchange);
-            self.keep(line.level, line.at, line.text, connection, &about);
-        }
-        match self.format {
-            ErrorLogFormat::Json => plain(line.level, line.text),
-            ErrorLogFormat::Nginx => {
-                let (connection, about) = about(line.phase, line.exchange);
-                shaped(line.level, connection, line.text, &about);
-            }
+        if !self.shape(line) {
+            plain(line.level, line.text);
         }
     }
 
@@ -67,40 +53,42 @@ impl ScriptLog {
         exchange: &exchange::Exchange,
         error: &ScriptError,
     ) {
-        if self.ring.is_some() {
-            let (connection, about) = about(Some(phase), Some(exchange));
-            self.keep(Level::Error, wall_clock(), &failure(phase, error), connection, &about);
-        }
-        match self.format {
-            ErrorLogFormat::Json => {
-                let request = String::from_utf8_lossy(exchange.request.target());
-                tracing::error!(
-                    route = %route.name, %request, client = %exchange.client_text, traceback = error.traceback(),
-                    "lua: {error}"
-                );
-            }
-            ErrorLogFormat::Nginx => {
-                let (connection, about) = about(Some(phase), Some(exchange));
-                shaped(Level::Error, connection, &failure(phase, error), &about);
-            }
+        if !self.shape_failure(phase, Some(exchange), error) {
+            let request = String::from_utf8_lossy(exchange.request.target());
+            tracing::error!(
+                route = %route.name, %request, client = %exchange.client_text, traceback = error.traceback(),
+                "lua: {error}"
+            );
         }
     }
 
     /// A script failed that ran for no request.
     pub(crate) fn failure_alone(&self, phase: Phase, error: &ScriptError) {
-        if self.ring.is_some() {
-            let (connection, about) = about(Some(phase), None);
-            self.keep(Level::Error, wall_clock(), &failure(phase, error), connection, &about);
+        if !self.shape_failure(phase, None, error) {
+            tracing::error!(phase = phase.name(), traceback = error.traceback(), "lua: {error}");
         }
-        match self.format {
-            ErrorLogFormat::Json => {
-                tracing::error!(phase = phase.name(), traceback = error.traceback(), "lua: {error}");
-            }
-            ErrorLogFormat::Nginx => {
-                let (connection, about) = about(Some(phase), None);
-                shaped(Level::Error, connection, &failure(phase, error), &about);
-            }
+    }
+
+    fn shape_failure(&self, phase: Phase, exchange: Option<&dyn Exchange>, error: &ScriptError) -> bool {
+        let (level, text, at) = (Level::Error, &failure(phase, error), wall_clock());
+        self.shape(&Line { level, text, at, phase: Some(phase), exchange })
+    }
+
+    /// Puts a line as nginx does: for scripts to read, and into a log of that format. Tells whether the log has it now.
+    fn shape(&self, line: &Line<'_>) -> bool {
+        let is_shaped = matches!(self.format, ErrorLogFormat::Nginx);
+        let ring = self.ring.as_ref().filter(|_| line.level <= self.level);
+        if !is_shaped && ring.is_none() {
+            return false;
         }
+        let (connection, about) = about(line.phase, line.exchange);
+        if let Some(ring) = ring {
+            ring.push(line.level, line.at, &nginx_line(line.level, line.at, line.text, connection, &about));
+        }
+        if is_shaped {
+            shaped(line.level, connection, line.text, &about);
+        }
+        is_shaped
     }
 }
 
