@@ -62,10 +62,10 @@ impl Standard {
 
 pub(crate) struct Process {
     pub(crate) pid: u32,
-    child: Rc<Mutex<Child>>,
+    /// Locked by whoever waits for its end.
+    child: Arc<Mutex<Child>>,
     exit: Rc<Cell<Option<ExitStatus>>>,
     pub(crate) wait_timeout: Cell<Duration>,
-    is_waited_for: Rc<Cell<bool>>,
     /// Somebody was told how it ended.
     is_told: Cell<bool>,
     input: End,
@@ -124,10 +124,9 @@ impl Process {
         let child = command.spawn()?;
         Ok(Self {
             pid: child.id().unwrap_or_default(),
-            child: Rc::new(Mutex::new(child)),
+            child: Arc::new(Mutex::new(child)),
             exit: Rc::default(),
             wait_timeout: Cell::new(Duration::MAX),
-            is_waited_for: Rc::default(),
             is_told: Cell::new(false),
             input,
             output,
@@ -194,19 +193,14 @@ impl Process {
         if self.is_told.get() {
             return Outcome::Failed(Cause::Broken("exited".into()));
         }
-        if self.is_waited_for.get() {
-            return Outcome::Failed(Cause::Broken("pipe busy waiting".into()));
-        }
         if self.exit().is_some() {
             return Outcome::Ready(());
         }
-        let (child, exit, span) = (Rc::clone(&self.child), Rc::clone(&self.exit), self.wait_timeout.get());
-        let guard = Waited::by(&self.is_waited_for);
+        let Ok(mut child) = Arc::clone(&self.child).try_lock_owned() else {
+            return Outcome::Failed(Cause::Broken("pipe busy waiting".into()));
+        };
+        let (exit, span) = (Rc::clone(&self.exit), self.wait_timeout.get());
         Outcome::Wait(Box::pin(async move {
-            let _guard = guard;
-            let Ok(mut child) = child.try_lock() else {
-                return Reply::Failed("pipe busy waiting".into());
-            };
             match tokio::time::timeout(span, child.wait()).await {
                 Ok(Ok(status)) => {
                     exit.set(Some(status));
@@ -238,21 +232,5 @@ impl Process {
         let signal = Signal::from_named_raw(signal).ok_or("invalid signal")?;
         let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw).ok_or("exited")?;
         kill_process(pid, signal).map_err(|_| "exited")
-    }
-}
-
-/// Set for as long as somebody waits.
-struct Waited(Rc<Cell<bool>>);
-
-impl Waited {
-    fn by(flag: &Rc<Cell<bool>>) -> Self {
-        flag.set(true);
-        Self(Rc::clone(flag))
-    }
-}
-
-impl Drop for Waited {
-    fn drop(&mut self) {
-        self.0.set(false);
     }
 }
