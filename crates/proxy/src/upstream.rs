@@ -6,6 +6,7 @@
 
 use std::{
     cell::{Cell, RefCell},
+    collections::HashMap,
     net::SocketAddr,
     rc::Rc,
     sync::Arc,
@@ -53,7 +54,7 @@ struct State {
     endpoints: Vec<Endpoint>,
     members: Vec<Rc<Member>>,
     /// Where Lua has sent requests, besides.
-    guests: Vec<Rc<Member>>,
+    guests: HashMap<SocketAddr, Rc<Member>>,
     balancer: Balancer,
     budget: RetryBudget,
 }
@@ -97,7 +98,7 @@ impl Upstream {
         let state = State {
             endpoints: Vec::new(),
             members: Vec::new(),
-            guests: Vec::new(),
+            guests: HashMap::new(),
             balancer: Balancer::new(settings.balance, worker),
             budget: RetryBudget::new(&settings.retry),
         };
@@ -176,16 +177,16 @@ impl Upstream {
     /// The endpoint of that address, or else a guest. Of guests, those give way that nobody uses.
     pub(crate) fn at(&self, address: SocketAddr) -> Rc<Member> {
         let State { members, guests, .. } = &mut *self.state.borrow_mut();
-        let known = members.iter().chain(&*guests).find(|member| member.endpoint.address == address);
-        if let Some(known) = known {
+        let own = members.iter().find(|member| member.endpoint.address == address);
+        if let Some(known) = own.or_else(|| guests.get(&address)) {
             return Rc::clone(known);
         }
         let guest = Rc::new(Member::new(site::endpoint(address, Arc::new(Load::default()))));
         if guests.len() >= MOST_GUESTS {
-            guests.retain(|guest| Rc::strong_count(guest) > 1);
+            guests.retain(|_, guest| Rc::strong_count(guest) > 1);
         }
         if guests.len() < MOST_GUESTS {
-            guests.push(Rc::clone(&guest));
+            guests.insert(address, Rc::clone(&guest));
         } else {
             guest.gone.set(true);
         }
@@ -229,11 +230,11 @@ impl Upstream {
         let now = self.deadlines.now();
         let oldest = now.saturating_sub(ticks(span));
         let State { members, guests, .. } = &mut *self.state.borrow_mut();
-        for member in members.iter().chain(&*guests) {
+        for member in members.iter().chain(guests.values()) {
             let wanted = |idle: &Idle| idle.until.map_or(idle.since >= oldest, |until| until >= now);
             member.idle.borrow_mut().retain(|idle| wanted(idle) && is_open(&idle.kept.stream));
         }
-        guests.retain(|guest| Rc::strong_count(guest) > 1 || !guest.idle.borrow().is_empty());
+        guests.retain(|_, guest| Rc::strong_count(guest) > 1 || !guest.idle.borrow().is_empty());
     }
 }
 
