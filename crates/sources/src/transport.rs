@@ -14,7 +14,7 @@ use rustls::{
 };
 use tidegate_core::snapshot::Server;
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf},
     net::TcpStream,
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
@@ -30,6 +30,38 @@ const SYSTEM: [&str; 3] =
 pub(crate) enum Stream {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
+}
+
+/// A connection with what has come over it and is not understood yet, and what is still to go.
+#[derive(Debug)]
+pub(crate) struct Buffered {
+    stream: Stream,
+    pub(crate) read: Vec<u8>,
+    pub(crate) out: Vec<u8>,
+}
+
+impl Buffered {
+    pub(crate) const fn new(stream: Stream) -> Self {
+        Self { stream, read: Vec::new(), out: Vec::new() }
+    }
+
+    pub(crate) async fn flush(&mut self) -> Result<()> {
+        if !self.out.is_empty() {
+            self.stream.write_all(&self.out).await?;
+            self.stream.flush().await?;
+            self.out.clear();
+        }
+        Ok(())
+    }
+
+    /// Waits for more. Nothing is lost when this is not waited for to its end.
+    pub(crate) async fn fill(&mut self) -> Result<()> {
+        self.read.reserve(16 << 10);
+        if self.stream.read_buf(&mut self.read).await? == 0 {
+            return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+        }
+        Ok(())
+    }
 }
 
 /// Connects as the server's address says.

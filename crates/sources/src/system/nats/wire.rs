@@ -1,13 +1,10 @@
 //! The protocol of NATS: lines, and bodies whose lengths they tell.
 
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
-};
+use tokio::{io::AsyncReadExt as _, net::TcpStream};
 
 use crate::{
     error::{Error, Result},
-    transport::Stream,
+    transport::{Buffered, Stream},
 };
 
 /// Longest line, and largest message, that are read.
@@ -16,9 +13,7 @@ const MESSAGE: usize = 64 << 20;
 
 #[derive(Debug)]
 pub(crate) struct Connection {
-    stream: Stream,
-    read: Vec<u8>,
-    out: Vec<u8>,
+    link: Buffered,
     requests: u64,
     inbox: Option<String>,
 }
@@ -56,11 +51,11 @@ pub(crate) async fn introduction(stream: &mut TcpStream) -> Result<()> {
 
 impl Connection {
     pub(crate) fn new(stream: Stream) -> Self {
-        Self { stream, read: Vec::new(), out: Vec::new(), requests: 0, inbox: None }
+        Self { link: Buffered::new(stream), requests: 0, inbox: None }
     }
 
     pub(crate) fn queue(&mut self, bytes: &[u8]) {
-        self.out.extend_from_slice(bytes);
+        self.link.out.extend_from_slice(bytes);
     }
 
     pub(crate) fn publish(&mut self, subject: &str, reply: &str, body: &[u8]) {
@@ -71,12 +66,7 @@ impl Connection {
     }
 
     pub(crate) async fn flush(&mut self) -> Result<()> {
-        if !self.out.is_empty() {
-            self.stream.write_all(&self.out).await?;
-            self.stream.flush().await?;
-            self.out.clear();
-        }
-        Ok(())
+        self.link.flush().await
     }
 
     /// A subject that only this connection listens to.
@@ -116,17 +106,14 @@ impl Connection {
     /// The next thing that the server says. Nothing is lost when this is not waited for to its end.
     pub(crate) async fn event(&mut self) -> Result<Event> {
         loop {
-            if let Some((event, length)) = parse(&self.read)? {
-                self.read.drain(..length);
+            if let Some((event, length)) = parse(&self.link.read)? {
+                self.link.read.drain(..length);
                 if let Some(event) = event {
                     return Ok(event);
                 }
                 continue;
             }
-            self.read.reserve(16 << 10);
-            if self.stream.read_buf(&mut self.read).await? == 0 {
-                return Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into());
-            }
+            self.link.fill().await?;
         }
     }
 }

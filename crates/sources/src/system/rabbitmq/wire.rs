@@ -1,13 +1,9 @@
 //! AMQP 0-9-1: frames, and the values in them.
 
-use std::io;
-
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-
 use super::closed;
 use crate::{
     error::{Error, Result},
-    transport::Stream,
+    transport::{Buffered, Stream},
 };
 
 /// Seconds after which a silent connection is dead. The gauge of a source that is asked more rarely connects anew.
@@ -56,9 +52,7 @@ use method::Method;
 
 #[derive(Debug)]
 pub(crate) struct Connection {
-    stream: Stream,
-    read: Vec<u8>,
-    out: Vec<u8>,
+    link: Buffered,
     /// Largest frame that may be sent.
     limit: usize,
 }
@@ -81,7 +75,7 @@ pub(crate) enum Kind {
 
 impl Connection {
     pub(crate) fn new(stream: Stream) -> Self {
-        Self { stream, read: Vec::new(), out: Vec::new(), limit: 4_096 }
+        Self { link: Buffered::new(stream), limit: 4_096 }
     }
 
     pub(crate) fn limit(&mut self, bytes: u32) {
@@ -89,7 +83,7 @@ impl Connection {
     }
 
     pub(crate) fn queue(&mut self, bytes: &[u8]) {
-        self.out.extend_from_slice(bytes);
+        self.link.out.extend_from_slice(bytes);
     }
 
     #[expect(clippy::needless_pass_by_value, reason = "what is written is sent once")]
@@ -118,36 +112,28 @@ impl Connection {
     }
 
     fn frame(&mut self, kind: u8, channel: u16, payload: &[u8]) {
-        self.out.push(kind);
-        self.out.extend_from_slice(&channel.to_be_bytes());
-        self.out.extend_from_slice(&u32::try_from(payload.len()).unwrap_or(u32::MAX).to_be_bytes());
-        self.out.extend_from_slice(payload);
-        self.out.push(END);
+        self.link.out.push(kind);
+        self.link.out.extend_from_slice(&channel.to_be_bytes());
+        self.link.out.extend_from_slice(&u32::try_from(payload.len()).unwrap_or(u32::MAX).to_be_bytes());
+        self.link.out.extend_from_slice(payload);
+        self.link.out.push(END);
     }
 
     pub(crate) async fn flush(&mut self) -> Result<()> {
-        if !self.out.is_empty() {
-            self.stream.write_all(&self.out).await?;
-            self.stream.flush().await?;
-            self.out.clear();
-        }
-        Ok(())
+        self.link.flush().await
     }
 
     /// The next frame. Nothing is lost when this is not waited for to its end.
     pub(crate) async fn next(&mut self) -> Result<Frame> {
         loop {
-            if let Some((frame, length)) = parse(&self.read)? {
-                self.read.drain(..length);
+            if let Some((frame, length)) = parse(&self.link.read)? {
+                self.link.read.drain(..length);
                 return match frame.kind {
                     Kind::Method(method::CONNECTION_CLOSE | method::CHANNEL_CLOSE) => Err(closed(frame)),
                     _ => Ok(frame),
                 };
             }
-            self.read.reserve(16 << 10);
-            if self.stream.read_buf(&mut self.read).await? == 0 {
-                return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
-            }
+            self.link.fill().await?;
         }
     }
 
