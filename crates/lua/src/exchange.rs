@@ -155,7 +155,7 @@ pub enum AnswerEnd {
 /// Where a script sends the request instead of letting it go on. The run then ends as with `ngx.exit(ngx.OK)`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Jump {
-    /// The route of the path that has been set, with the same `ngx.ctx`.
+    /// The route of the path that has been set.
     Rewrite,
     /// The route of another path.
     Path { path: Vec<u8>, args: Vec<u8> },
