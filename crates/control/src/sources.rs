@@ -149,7 +149,7 @@ fn of(system: &System) -> String {
 mod tests {
     use std::time::Duration;
 
-    use tidegate_core::snapshot::{Http, Login};
+    use tidegate_core::snapshot::{Http, Login, Tls};
 
     use super::*;
 
@@ -167,7 +167,7 @@ mod tests {
             system,
             interval: Duration::from_secs(1),
             timeout: Duration::from_millis(500),
-            trusted_certificate: None,
+            tls: Tls::default(),
         }
     }
 

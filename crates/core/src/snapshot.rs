@@ -24,8 +24,8 @@ pub use self::{
     answer::{FixedAnswer, LocalAnswer, StaticFiles},
     lua::{Assignment, Budget, Hooks, LuaSettings, Script, SocketSettings, Unreadable, Value},
     source::{
-        Http, Kafka, Login, Nats, Postgresql, Prometheus, Rabbitmq, Redis, RedisKey, Secret, Server, Source,
-        System, Worker, WorkerSettings,
+        Http, Identity, Kafka, Login, Nats, Postgresql, Prometheus, Rabbitmq, Redis, RedisKey, Secret,
+        Server, Source, System, Tls, Worker, WorkerSettings,
     },
     template::{Piece, Template},
 };

@@ -14,7 +14,7 @@ pub(crate) enum Error {
     NoVariable(String),
     #[error("cannot read the secret in {path}: {source}")]
     NoSecret { path: String, source: io::Error },
-    #[error("cannot use the certificates in {path}: {reason}")]
+    #[error("cannot use what is in {path} for TLS: {reason}")]
     Certificates { path: String, reason: String },
     /// What the server says is wrong.
     #[error("{0}")]

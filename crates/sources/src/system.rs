@@ -35,7 +35,7 @@ impl Gauge {
                 Self::Json(Box::new(json::Gauge::prometheus(prometheus, source)))
             }
             System::Http(http) => Self::Json(Box::new(json::Gauge::http(http, source))),
-            System::Kafka(kafka) => Self::Kafka(Box::new(kafka::Gauge::new(kafka))),
+            System::Kafka(kafka) => Self::Kafka(Box::new(kafka::Gauge::new(kafka, source))),
         }
     }
 

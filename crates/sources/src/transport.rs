@@ -1,6 +1,7 @@
 //! Connections, with TLS or without.
 
 use std::{
+    fmt::Display,
     io,
     path::{Path, PathBuf},
     pin::Pin,
@@ -10,9 +11,9 @@ use std::{
 
 use rustls::{
     ClientConfig, RootCertStore,
-    pki_types::{CertificateDer, ServerName, pem::PemObject},
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
 };
-use tidegate_core::snapshot::Server;
+use tidegate_core::snapshot::{Identity, Server, Tls};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf},
     net::TcpStream,
@@ -65,9 +66,9 @@ impl Buffered {
 }
 
 /// Connects as the server's address says.
-pub(crate) async fn connect(server: &Server, certificates: Option<&Path>) -> Result<Stream> {
+pub(crate) async fn connect(server: &Server, tls: &Tls) -> Result<Stream> {
     let stream = tcp(server).await?;
-    if server.tls { tls(stream, server, certificates).await } else { Ok(Stream::Plain(stream)) }
+    if server.tls { secure(stream, server, tls).await } else { Ok(Stream::Plain(stream)) }
 }
 
 pub(crate) async fn tcp(server: &Server) -> Result<TcpStream> {
@@ -78,34 +79,48 @@ pub(crate) async fn tcp(server: &Server) -> Result<TcpStream> {
 }
 
 /// TLS on a connection that stands.
-pub(crate) async fn tls(stream: TcpStream, server: &Server, certificates: Option<&Path>) -> Result<Stream> {
+pub(crate) async fn secure(stream: TcpStream, server: &Server, tls: &Tls) -> Result<Stream> {
     let failed = |source| Error::Connect { server: name(server), source };
     let host = ServerName::try_from(server.host.clone())
         .map_err(|_| failed(io::Error::other("its name cannot be in a certificate")))?;
-    let connector = TlsConnector::from(config(certificates)?);
+    let connector = TlsConnector::from(config(tls)?);
     let stream = connector.connect(host, stream).await.map_err(failed)?;
     Ok(Stream::Tls(Box::new(stream)))
 }
 
-fn config(certificates: Option<&Path>) -> Result<Arc<ClientConfig>> {
-    let path = match certificates {
-        Some(path) => path.to_owned(),
+fn config(tls: &Tls) -> Result<Arc<ClientConfig>> {
+    let trusted = match &tls.trusted {
+        Some(path) => path.clone(),
         None => SYSTEM.iter().map(PathBuf::from).find(|path| path.exists()).unwrap_or_default(),
     };
-    let wrong = |reason: String| Error::Certificates { path: path.display().to_string(), reason };
     let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_file_iter(&path).map_err(|error| wrong(error.to_string()))? {
-        let certificate = certificate.map_err(|error| wrong(error.to_string()))?;
+    for certificate in certificates(&trusted)? {
         // One that cannot be used is no reason not to use the others.
         let _ = roots.add(certificate);
     }
     if roots.is_empty() {
-        return Err(wrong("there are none".to_owned()));
+        return Err(unusable(&trusted, "there are none that can be trusted"));
     }
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    let builder = builder.map_err(|error| wrong(error.to_string()))?;
-    Ok(Arc::new(builder.with_root_certificates(roots).with_no_client_auth()))
+    let builder = builder.map_err(|error| unusable(&trusted, error))?.with_root_certificates(roots);
+    Ok(Arc::new(match &tls.identity {
+        None => builder.with_no_client_auth(),
+        Some(Identity { certificate, key }) => {
+            let chain = certificates(certificate)?;
+            let private = PrivateKeyDer::from_pem_file(key).map_err(|error| unusable(key, error))?;
+            builder.with_client_auth_cert(chain, private).map_err(|error| unusable(certificate, error))?
+        }
+    }))
+}
+
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
+    let all = CertificateDer::pem_file_iter(path).and_then(Iterator::collect);
+    all.map_err(|error| unusable(path, error))
+}
+
+fn unusable(path: &Path, reason: impl Display) -> Error {
+    Error::Certificates { path: path.display().to_string(), reason: reason.to_string() }
 }
 
 /// As errors have it.

@@ -2,6 +2,7 @@
 //!
 //! Dropping one kills it. What is not installed is said by [`component`].
 
+mod authority;
 mod nats;
 mod postgresql;
 mod prometheus;
@@ -9,7 +10,8 @@ mod rabbitmq;
 mod redis;
 
 pub use self::{
-    nats::Nats, postgresql::Postgresql, prometheus::Prometheus, rabbitmq::Rabbitmq, redis::Redis,
+    authority::Authority, nats::Nats, postgresql::Postgresql, prometheus::Prometheus, rabbitmq::Rabbitmq,
+    redis::Redis,
 };
 
 use std::{

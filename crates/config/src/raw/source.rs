@@ -33,8 +33,13 @@ record! {
         /// The longest that a reading may take, connecting included.
         timeout: Span<10, MINUTE> = default("2s"),
         /// File of the certificates in PEM that servers must be trusted by, relative to the folder of the
-        /// configuration. Without it: those of the system.
+        /// configuration. Without it: those of the system. Read with each connection, as the next two are.
         trusted_certificate: text::File = optional,
+        /// File of the certificate in PEM that is shown to servers that ask for one, and of those between it and whom
+        /// they trust. With `clientKey`.
+        client_certificate: text::File = optional,
+        /// File of its private key, in PEM.
+        client_key: text::File = optional,
     }
     one_of: ["redis", "nats", "rabbitmq", "postgresql", "prometheus", "http", "kafka"]
 }
@@ -142,6 +147,8 @@ record! {
     KafkaSource {
         /// Brokers to begin with, each with its port.
         servers: List<HostPort> = required("[127.0.0.1:9092]"),
+        /// Whether brokers speak TLS.
+        tls: bool = default("false"),
         /// The topic.
         topic: text::Text = required("orders"),
         /// The consumer group.

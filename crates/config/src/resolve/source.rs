@@ -3,8 +3,8 @@
 use tidegate_core::{
     SourceId,
     snapshot::{
-        Http, Kafka, Login, Nats, Postgresql, Prometheus, Rabbitmq, Redis, RedisKey, Secret, Server, Source,
-        System,
+        Http, Identity, Kafka, Login, Nats, Postgresql, Prometheus, Rabbitmq, Redis, RedisKey, Secret,
+        Server, Source, System, Tls,
     },
 };
 
@@ -12,7 +12,7 @@ use crate::{
     decode::{Field, Located},
     leaf::{
         source::{SecretReference, Url},
-        text::Text,
+        text::{File, Text},
     },
     raw::source as raw,
     report::{Place, Report},
@@ -21,7 +21,7 @@ use crate::{
 
 impl Resolver<'_, '_> {
     pub(super) fn source(&mut self, name: &SourceId, place: Place, raw: &raw::Source) -> Option<Source> {
-        let certificate = raw.trusted_certificate.optional()?.map(|file| self.scripts.locate(&file.value.0));
+        let tls = self.tls(place, raw);
         let mut system = Checker { report: self.report, place };
         let redis = raw.redis.value().and_then(|raw| system.redis(raw)).map(System::Redis);
         let nats = raw.nats.value().and_then(|raw| system.nats(raw)).map(System::Nats);
@@ -37,8 +37,29 @@ impl Resolver<'_, '_> {
             system: redis.or(nats).or(rabbitmq).or(postgresql).or(prometheus).or(http).or(kafka)?,
             interval: raw.interval.value()?.0,
             timeout: raw.timeout.value()?.0,
-            trusted_certificate: certificate,
+            tls: tls?,
         })
+    }
+
+    fn tls(&mut self, place: Place, raw: &raw::Source) -> Option<Tls> {
+        let file =
+            |field: &Field<File>| Some(field.optional()?.map(|file| self.scripts.locate(&file.value.0)));
+        let (trusted, certificate, key) =
+            (file(&raw.trusted_certificate)?, file(&raw.client_certificate)?, file(&raw.client_key)?);
+        let identity = match (certificate, key) {
+            (Some(certificate), Some(key)) => Some(Identity { certificate, key }),
+            (None, None) => None,
+            (certificate, _) => {
+                let (given, missing) = match certificate {
+                    Some(_) => ("clientCertificate", "clientKey"),
+                    None => ("clientKey", "clientCertificate"),
+                };
+                let message = format!("`{given}` is of no use without `{missing}`");
+                self.report.error(place, message, format!("write `{missing}: FILE` as well"));
+                return None;
+            }
+        };
+        Some(Tls { trusted, identity })
     }
 }
 
@@ -121,7 +142,7 @@ impl Checker<'_, '_> {
             "" | "sslmode=disable" => Some(false),
             "sslmode=verify-full" => Some(true),
             _ => {
-                let help = "write `?sslmode=verify-full` for TLS, or leave it out";
+                let help = "write `?sslmode=verify-full` for TLS; no other mode makes sure who the server is";
                 self.report.error(url.place, "what stands after `?` is not known", help);
                 None
             }
@@ -188,8 +209,9 @@ impl Checker<'_, '_> {
 const HTTP: [(&str, bool, u16); 2] = [("http", false, 80), ("https", true, 443)];
 
 fn kafka(raw: &raw::KafkaSource) -> Option<Kafka> {
+    let tls = *raw.tls.value()?;
     let server = |server: &crate::leaf::address::HostPort, _: Place| {
-        Some(Server { tls: false, host: server.host.clone(), port: server.port })
+        Some(Server { tls, host: server.host.clone(), port: server.port })
     };
     Some(Kafka {
         servers: raw.servers.value()?.resolve(server)?,

@@ -5,21 +5,21 @@ use std::time::Duration;
 use tidegate_core::{
     FleetId, SourceId,
     policy::{Backlog, Fallback, Pressure, Signal, Trigger},
-    snapshot::{Login, Redis, RedisKey, Run, Secret, Server, Source, System, WorkerSettings},
+    snapshot::{Identity, Login, Redis, RedisKey, Run, Secret, Server, Source, System, Tls, WorkerSettings},
 };
 
 use crate::{LISTENERS, messages, valid};
 
 const ALL: &str = "
 sources:
-  list: { redis: { url: redis://app@h/2, list: jobs, password: '${env:PW}' }, interval: 5s, timeout: 1s }
+  list: { redis: { url: redis://app@h/2, list: jobs, password: '${env:PW}' }, interval: 5s, timeout: 1s, trustedCertificate: ca.pem, clientCertificate: own.pem, clientKey: own.key }
   stream: { redis: { url: rediss://h:7000, stream: jobs, group: g } }
   nats: { nats: { url: tls://h, stream: JOBS, consumer: workers, token: '${file:/run/token}' } }
   rabbit: { rabbitmq: { url: amqps://h, queue: jobs } }
   sql: { postgresql: { url: 'postgresql://h/shop?sslmode=verify-full', query: select 1 } }
   prom: { prometheus: { url: http://h:9090/prom/, query: sum(x) } }
   json: { http: { url: 'https://h/stats?all=1', pointer: /queue/depth } }
-  kafka: { kafka: { servers: [a:9092, b:9092], topic: t, group: g } }
+  kafka: { kafka: { servers: [a:9092, b:9092], topic: t, group: g, tls: true } }
 fleets:
   worker:
     run: { lua: worker.lua, consume: list }
@@ -49,7 +49,10 @@ fn every_system_is_understood_and_nothing_is_said_about_fleets_without_an_upstre
         }),
         interval: Duration::from_secs(5),
         timeout: Duration::from_secs(1),
-        trusted_certificate: None,
+        tls: Tls {
+            trusted: Some("conf/ca.pem".into()),
+            identity: Some(Identity { certificate: "conf/own.pem".into(), key: "conf/own.key".into() }),
+        },
     };
     assert_eq!(snapshot.sources[&id("list")], list);
     let servers = snapshot.sources.iter().map(|(name, source)| {
@@ -68,7 +71,7 @@ fn every_system_is_understood_and_nothing_is_said_about_fleets_without_an_upstre
         servers.collect::<Vec<_>>(),
         [
             ("json", true, 443),
-            ("kafka", false, 9092),
+            ("kafka", true, 9092),
             ("list", false, 6379),
             ("nats", true, 4222),
             ("prom", false, 9090),

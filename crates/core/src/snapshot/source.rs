@@ -20,8 +20,7 @@ pub struct Source {
     pub interval: Duration,
     /// The longest that a reading may take. Default 2 s.
     pub timeout: Duration,
-    /// File of the certificates in PEM that servers must be trusted by; `None`: those of the system.
-    pub trusted_certificate: Option<PathBuf>,
+    pub tls: Tls,
 }
 
 impl Source {
@@ -29,6 +28,25 @@ impl Source {
     pub fn lasts(&self) -> Duration {
         self.interval * 2 + self.timeout
     }
+}
+
+/// Whom a source trusts and who it says it is, where its servers speak TLS. Files are read with each connection.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Tls {
+    /// Certificates in PEM that servers must be trusted by; `None`: those of the system.
+    pub trusted: Option<PathBuf>,
+    /// `None`: it does not say.
+    pub identity: Option<Identity>,
+}
+
+/// What a client shows of itself in TLS: files in PEM.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Identity {
+    /// Its certificate first, then those between it and whom servers trust.
+    pub certificate: PathBuf,
+    pub key: PathBuf,
 }
 
 /// What is asked, and for what.

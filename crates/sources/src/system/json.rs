@@ -1,13 +1,13 @@
 //! Numbers that are fetched by HTTP: out of JSON, and out of what Prometheus answers.
 
-use std::{fmt::Write as _, path::PathBuf};
+use std::fmt::Write as _;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::{Method, Request};
 use serde_json::Value;
-use tidegate_core::snapshot::{Http, Login, Prometheus, Secret, Server, Source};
+use tidegate_core::snapshot::{Http, Login, Prometheus, Secret, Server, Source, Tls};
 
 use crate::{
     error::{Error, Result},
@@ -32,7 +32,7 @@ pub(crate) struct Gauge {
     login: Login,
     token: Option<Secret>,
     what: What,
-    certificates: Option<PathBuf>,
+    tls: Tls,
     connection: Option<Connection>,
 }
 
@@ -61,7 +61,7 @@ impl Gauge {
             login: login.clone(),
             token: token.clone(),
             what,
-            certificates: source.trusted_certificate.clone(),
+            tls: source.tls.clone(),
             connection: None,
         }
     }
@@ -72,7 +72,7 @@ impl Gauge {
         let mut connection = if let Some(connection) = kept {
             connection
         } else {
-            Connection::open(transport::connect(&self.server, self.certificates.as_deref()).await?).await?
+            Connection::open(transport::connect(&self.server, &self.tls).await?).await?
         };
         let answer = connection.send(request, ANSWER).await?;
         self.connection = Some(connection);

@@ -8,7 +8,7 @@ mod wire;
 
 use std::collections::BTreeMap;
 
-use tidegate_core::snapshot::{Kafka, Server};
+use tidegate_core::snapshot::{Kafka, Server, Source, Tls};
 
 use self::wire::{Answer, Connection, Request};
 use crate::{
@@ -31,6 +31,7 @@ const MOST: usize = 100_000;
 #[derive(Debug)]
 pub(crate) struct Gauge {
     kafka: Kafka,
+    tls: Tls,
     /// By host and port.
     connections: BTreeMap<(String, u16), Connection>,
 }
@@ -39,8 +40,8 @@ pub(crate) struct Gauge {
 type Leaders = BTreeMap<(String, u16), Vec<i32>>;
 
 impl Gauge {
-    pub(crate) fn new(kafka: &Kafka) -> Self {
-        Self { kafka: kafka.clone(), connections: BTreeMap::new() }
+    pub(crate) fn new(kafka: &Kafka, source: &Source) -> Self {
+        Self { kafka: kafka.clone(), tls: source.tls.clone(), connections: BTreeMap::new() }
     }
 
     pub(crate) async fn read(&mut self) -> Result<f64> {
@@ -83,8 +84,10 @@ impl Gauge {
 
     async fn connection(&mut self, address: &(String, u16)) -> Result<&mut Connection> {
         if !self.connections.contains_key(address) {
-            let server = Server { tls: false, host: address.0.clone(), port: address.1 };
-            let mut connection = Connection::open(&server).await?;
+            // What brokers say of each other has no word about TLS: all speak it, or none does.
+            let tls = self.kafka.servers.iter().any(|server| server.tls);
+            let server = Server { tls, host: address.0.clone(), port: address.1 };
+            let mut connection = Connection::open(&server, &self.tls).await?;
             if let Some(user) = &self.kafka.login.user {
                 let password = secret::maybe(self.kafka.login.password.as_ref())?.unwrap_or_default();
                 connection.authenticate(user, &password).await?;

@@ -3,10 +3,8 @@
 pub(crate) mod consume;
 pub(crate) mod wire;
 
-use std::path::{Path, PathBuf};
-
 use serde_json::{Value, json};
-use tidegate_core::snapshot::{Nats, Source};
+use tidegate_core::snapshot::{Nats, Source, Tls};
 
 use self::wire::{Connection, Event};
 use crate::{
@@ -18,14 +16,14 @@ use crate::{
 const NO_CONSUMER: u64 = 10_014;
 
 /// Connects and says who it is.
-pub(crate) async fn connect(nats: &Nats, certificates: Option<&Path>) -> Result<Connection> {
+pub(crate) async fn connect(nats: &Nats, tls: &Tls) -> Result<Connection> {
     let (user, password) = (nats.login.user.as_deref(), secret::maybe(nats.login.password.as_ref())?);
     let token = secret::maybe(nats.token.as_ref())?;
     // TLS begins after the server has introduced itself in plain text.
     let mut stream = transport::tcp(&nats.server).await?;
-    wire::introduction(&mut stream).await?;
+    wire::introduction(&mut stream, nats.server.tls).await?;
     let stream = if nats.server.tls {
-        transport::tls(stream, &nats.server, certificates).await?
+        transport::secure(stream, &nats.server, tls).await?
     } else {
         transport::Stream::Plain(stream)
     };
@@ -77,20 +75,20 @@ pub(crate) async fn ask(
 #[derive(Debug)]
 pub(crate) struct Gauge {
     nats: Nats,
-    certificates: Option<PathBuf>,
+    tls: Tls,
     connection: Option<Connection>,
 }
 
 impl Gauge {
     pub(crate) fn new(nats: &Nats, source: &Source) -> Self {
-        Self { nats: nats.clone(), certificates: source.trusted_certificate.clone(), connection: None }
+        Self { nats: nats.clone(), tls: source.tls.clone(), connection: None }
     }
 
     pub(crate) async fn read(&mut self) -> Result<f64> {
         let Nats { stream, consumer, .. } = &self.nats;
         let connection = match &mut self.connection {
             Some(connection) => connection,
-            none => none.insert(connect(&self.nats, self.certificates.as_deref()).await?),
+            none => none.insert(connect(&self.nats, &self.tls).await?),
         };
         let number = |value: &Value, what: &str| {
             value.as_u64().ok_or_else(|| Error::answer(format!("an answer without {what}")))

@@ -1,8 +1,8 @@
 //! PostgreSQL: the first column of the first row of a query.
 
-use std::{path::PathBuf, time::Duration};
+use std::time::Duration;
 
-use tidegate_core::snapshot::{Postgresql, Source};
+use tidegate_core::snapshot::{Postgresql, Source, Tls};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_postgres::{Client, Config, NoTls, SimpleQueryMessage, config::SslMode};
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
@@ -20,7 +20,7 @@ const TLS: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 47];
 pub(crate) struct Gauge {
     postgresql: Postgresql,
     timeout: Duration,
-    certificates: Option<PathBuf>,
+    tls: Tls,
     connection: Option<(Client, AbortOnDropHandle<()>)>,
 }
 
@@ -29,7 +29,7 @@ impl Gauge {
         Self {
             postgresql: postgresql.clone(),
             timeout: source.timeout,
-            certificates: source.trusted_certificate.clone(),
+            tls: source.tls.clone(),
             connection: None,
         }
     }
@@ -65,7 +65,7 @@ impl Gauge {
             if stream.read_u8().await? != b'S' {
                 return Err(Error::Refused("the server does not speak TLS".into()));
             }
-            transport::tls(stream, server, self.certificates.as_deref()).await?
+            transport::secure(stream, server, &self.tls).await?
         } else {
             Stream::Plain(stream)
         };

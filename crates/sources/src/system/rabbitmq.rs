@@ -3,9 +3,7 @@
 pub(crate) mod consume;
 pub(crate) mod wire;
 
-use std::path::{Path, PathBuf};
-
-use tidegate_core::snapshot::{Rabbitmq, Source};
+use tidegate_core::snapshot::{Rabbitmq, Source, Tls};
 
 use self::wire::{Connection, Frame, Writer, method};
 use crate::{
@@ -20,11 +18,11 @@ const GUEST: &str = "guest";
 pub(crate) const CHANNEL: u16 = 1;
 
 /// Connects, says who it is, and opens a channel.
-pub(crate) async fn connect(rabbitmq: &Rabbitmq, certificates: Option<&Path>) -> Result<Connection> {
+pub(crate) async fn connect(rabbitmq: &Rabbitmq, tls: &Tls) -> Result<Connection> {
     let user = rabbitmq.login.user.as_deref().unwrap_or(GUEST);
     let password = secret::maybe(rabbitmq.login.password.as_ref())?;
     let password = password.as_deref().unwrap_or(GUEST);
-    let mut connection = Connection::new(transport::connect(&rabbitmq.server, certificates).await?);
+    let mut connection = Connection::new(transport::connect(&rabbitmq.server, tls).await?);
     connection.queue(b"AMQP\0\0\x09\x01");
     connection.expect(method::CONNECTION_START).await?;
     let start = Writer::method(method::CONNECTION_START_OK)
@@ -60,20 +58,19 @@ pub(crate) async fn depth(connection: &mut Connection, queue: &str) -> Result<u3
 #[derive(Debug)]
 pub(crate) struct Gauge {
     rabbitmq: Rabbitmq,
-    certificates: Option<PathBuf>,
+    tls: Tls,
     connection: Option<Connection>,
 }
 
 impl Gauge {
     pub(crate) fn new(rabbitmq: &Rabbitmq, source: &Source) -> Self {
-        let certificates = source.trusted_certificate.clone();
-        Self { rabbitmq: rabbitmq.clone(), certificates, connection: None }
+        Self { rabbitmq: rabbitmq.clone(), tls: source.tls.clone(), connection: None }
     }
 
     pub(crate) async fn read(&mut self) -> Result<f64> {
         let connection = match &mut self.connection {
             Some(connection) => connection,
-            none => none.insert(connect(&self.rabbitmq, self.certificates.as_deref()).await?),
+            none => none.insert(connect(&self.rabbitmq, &self.tls).await?),
         };
         // Sent with each question; a connection that is asked rarely would be closed between two otherwise.
         connection.beat();

@@ -4,9 +4,7 @@ pub(crate) mod list;
 pub(crate) mod resp;
 pub(crate) mod stream;
 
-use std::path::PathBuf;
-
-use tidegate_core::snapshot::{Redis, RedisKey, Source};
+use tidegate_core::snapshot::{Redis, RedisKey, Source, Tls};
 
 use self::resp::{Connection, Value};
 use crate::{
@@ -18,9 +16,9 @@ use crate::{
 const COUNTED: usize = 10_000;
 
 /// Connects, says who it is, and selects the database.
-pub(crate) async fn connect(redis: &Redis, certificates: Option<&std::path::Path>) -> Result<Connection> {
+pub(crate) async fn connect(redis: &Redis, tls: &Tls) -> Result<Connection> {
     let password = secret::maybe(redis.login.password.as_ref())?;
-    let mut connection = Connection::new(transport::connect(&redis.server, certificates).await?);
+    let mut connection = Connection::new(transport::connect(&redis.server, tls).await?);
     if let Some(password) = password {
         let user = redis.login.user.as_deref();
         let words = ["AUTH"].into_iter().chain(user).chain([password.as_str()]);
@@ -40,19 +38,19 @@ pub(crate) fn taken(list: &str) -> String {
 #[derive(Debug)]
 pub(crate) struct Gauge {
     redis: Redis,
-    certificates: Option<PathBuf>,
+    tls: Tls,
     connection: Option<Connection>,
 }
 
 impl Gauge {
     pub(crate) fn new(redis: &Redis, source: &Source) -> Self {
-        Self { redis: redis.clone(), certificates: source.trusted_certificate.clone(), connection: None }
+        Self { redis: redis.clone(), tls: source.tls.clone(), connection: None }
     }
 
     pub(crate) async fn read(&mut self) -> Result<f64> {
         let connection = match &mut self.connection {
             Some(connection) => connection,
-            none => none.insert(connect(&self.redis, self.certificates.as_deref()).await?),
+            none => none.insert(connect(&self.redis, &self.tls).await?),
         };
         match &self.redis.key {
             RedisKey::List(key) => {

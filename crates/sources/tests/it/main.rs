@@ -4,13 +4,14 @@
 
 mod kafka;
 mod servers;
+mod tls;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use tidegate_control::sources::{Reading, Sources as _};
 use tidegate_core::{
     SourceId,
-    snapshot::{Server, Source, System},
+    snapshot::{Server, Source, System, Tls},
 };
 use tidegate_sources::Poller;
 use tidegate_testkit::eventually;
@@ -26,13 +27,17 @@ struct Asked {
 
 impl Asked {
     fn new(system: System) -> Self {
+        Self::over(system, Tls::default())
+    }
+
+    fn over(system: System, tls: Tls) -> Self {
         let name = SourceId::new("test").unwrap();
         let source = Source {
             name: name.clone(),
             system,
             interval: Duration::from_millis(100),
             timeout: Duration::from_secs(2),
-            trusted_certificate: None,
+            tls,
         };
         let poller = Poller::start().unwrap();
         poller.watch(&BTreeMap::from([(name.clone(), source)]), Arc::new(|| ()));
@@ -65,7 +70,8 @@ impl Asked {
 
 /// The server of a URL with a port.
 fn server(url: &str) -> Server {
-    let (_, place) = url.split_once("://").unwrap();
+    let (scheme, place) = url.split_once("://").unwrap();
+    let tls = ["rediss", "tls", "amqps", "https"].contains(&scheme);
     let (host, port) = place.split('/').next().unwrap().split_once(':').unwrap();
-    Server { tls: false, host: host.to_owned(), port: port.parse().unwrap() }
+    Server { tls, host: host.to_owned(), port: port.parse().unwrap() }
 }

@@ -4,20 +4,22 @@ use std::{
     fmt::Write as _,
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::TcpStream,
+    path::{Path, PathBuf},
     process::Command,
 };
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::{Process, ready};
+use super::{Authority, Process, ready};
 use crate::{port::free_port, wait::component};
 
 #[derive(Debug)]
 pub struct Nats {
-    _process: Process,
+    process: Process,
+    program: PathBuf,
     port: u16,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Nats {
@@ -25,12 +27,25 @@ impl Nats {
     pub fn start() -> Option<Self> {
         let program = component("nats-server")?;
         let (port, folder) = (free_port(), tempfile::tempdir().expect("a temporary directory can be made"));
-        let mut command = Command::new(program);
-        command.args(["-a", "127.0.0.1", "-p", &port.to_string(), "-js", "-sd"]).arg(folder.path());
-        let nats = Self { _process: Process::start(&mut command), port, _folder: folder };
-        ready("nats", || TcpStream::connect(("127.0.0.1", port)).is_ok());
+        let process = Process::start(&mut command(&program, port, folder.path()));
+        let nats = Self { process, program, port, folder };
+        nats.wait();
         ready("jetstream", || nats.ask("INFO", &Value::Null).get("memory").is_some());
         Some(nats)
+    }
+
+    /// Starts it again with all that it holds. From now on it speaks TLS only, with clients that `authority` knows, so
+    /// nothing can be asked of it here.
+    pub fn secure(&mut self, authority: &Authority) {
+        self.process.end();
+        let mut command = command(&self.program, self.port, self.folder.path());
+        let options = authority.options(["--tlscacert", "--tlscert", "--tlskey"], authority.server());
+        self.process = Process::start(command.args(["--tls", "--tlsverify"]).args(options));
+        self.wait();
+    }
+
+    fn wait(&self) {
+        ready("nats", || TcpStream::connect(("127.0.0.1", self.port)).is_ok());
     }
 
     pub fn url(&self) -> String {
@@ -80,6 +95,12 @@ impl Nats {
         client.get_mut().write_all(hello.as_bytes()).expect("nats reads");
         client
     }
+}
+
+fn command(program: &Path, port: u16, folder: &Path) -> Command {
+    let mut command = Command::new(program);
+    command.args(["-a", "127.0.0.1", "-p", &port.to_string(), "-js", "-sd"]).arg(folder);
+    command
 }
 
 fn line(client: &mut BufReader<TcpStream>) -> String {

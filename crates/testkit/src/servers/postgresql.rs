@@ -8,7 +8,7 @@ use std::{
 
 use tempfile::TempDir;
 
-use super::{Process, output, ready};
+use super::{Authority, Process, output, ready};
 use crate::{port::free_port, wait::component};
 
 #[derive(Debug)]
@@ -25,6 +25,15 @@ impl Postgresql {
 
     /// `None`: it is not installed.
     pub fn start() -> Option<Self> {
+        Self::start_with(None)
+    }
+
+    /// One that also speaks TLS, with clients that `authority` knows.
+    pub fn start_secure(authority: &Authority) -> Option<Self> {
+        Self::start_with(Some(authority))
+    }
+
+    fn start_with(authority: Option<&Authority>) -> Option<Self> {
         let programs = programs().or_else(|| component("initdb").map(|path| path.with_file_name("")))?;
         let (port, folder) = (free_port(), tempfile::tempdir().expect("a temporary directory can be made"));
         let (data, password) = (folder.path().join("data"), folder.path().join("password"));
@@ -37,6 +46,18 @@ impl Postgresql {
         output(&mut make).expect("initdb succeeds");
         let mut serve = as_postgres(&programs.join("postgres"));
         serve.arg("-D").arg(&data).args(["-p", &port.to_string(), "-h", "127.0.0.1", "-k", "", "-F"]);
+        if let Some(authority) = authority {
+            authority.copy_to(&data);
+            let access = "hostssl all all 127.0.0.1/32 scram-sha-256 clientcert=verify-ca\n\
+                          hostnossl all all 127.0.0.1/32 scram-sha-256\n";
+            fs::write(data.join("pg_hba.conf"), access).expect("a file can be written");
+            output(Command::new("chown").args(["-R", "postgres"]).arg(&data));
+            for option in
+                ["ssl=on", "ssl_ca_file=ca.pem", "ssl_cert_file=server.pem", "ssl_key_file=server.key"]
+            {
+                serve.args(["-c", option]);
+            }
+        }
         let process = Process::start(&mut serve);
         let server = Self { _process: process, port, programs, _folder: folder };
         ready("postgresql", || server.try_query("select 1").is_some());
@@ -54,7 +75,7 @@ impl Postgresql {
     fn try_query(&self, text: &str) -> Option<String> {
         let mut command = Command::new(self.programs.join("psql"));
         command.args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "-U", "postgres", "-Atqc", text]);
-        output(command.env("PGPASSWORD", Self::PASSWORD))
+        output(command.env("PGPASSWORD", Self::PASSWORD).env("PGSSLMODE", "disable"))
     }
 }
 

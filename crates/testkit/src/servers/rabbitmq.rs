@@ -3,6 +3,7 @@
 //! Its nodes find each other by a daemon, `epmd`, of which the test has its own.
 
 use std::{
+    fs,
     net::TcpStream,
     path::{Path, PathBuf},
     process::Command,
@@ -10,13 +11,15 @@ use std::{
 
 use tempfile::TempDir;
 
-use super::{Process, output, ready};
+use super::{Authority, Process, output, ready};
 use crate::{port::free_port, wait::component};
 
 #[derive(Debug)]
 pub struct Rabbitmq {
     process: Process,
     port: u16,
+    /// Where it speaks TLS, if it does.
+    secure: u16,
     epmd: u16,
     folder: TempDir,
 }
@@ -27,19 +30,47 @@ const PROGRAMS: &str = "/usr/lib/rabbitmq/bin";
 impl Rabbitmq {
     /// `None`: it is not installed.
     pub fn start() -> Option<Self> {
+        Self::start_with(None)
+    }
+
+    /// One that also speaks TLS, with clients that `authority` knows.
+    pub fn start_secure(authority: &Authority) -> Option<Self> {
+        Self::start_with(Some(authority))
+    }
+
+    fn start_with(authority: Option<&Authority>) -> Option<Self> {
         component("rabbitmq-server")?;
         let folder = tempfile::tempdir().expect("a temporary directory can be made");
         let (port, dist, epmd) = (free_port(), free_port(), free_port());
         let mut command = program("rabbitmq-server", folder.path(), epmd);
         command.env("RABBITMQ_NODE_IP_ADDRESS", "127.0.0.1").env("RABBITMQ_NODE_PORT", port.to_string());
         command.env("RABBITMQ_DIST_PORT", dist.to_string());
-        let rabbitmq = Self { process: Process::start(&mut command), port, epmd, folder };
+        let secure = free_port();
+        if let Some(authority) = authority {
+            let (config, (certificate, key)) = (folder.path().join("tls.conf"), authority.server());
+            let settings = format!(
+                "listeners.ssl.1 = 127.0.0.1:{secure}\n\
+                 ssl_options.cacertfile = {}\nssl_options.certfile = {}\nssl_options.keyfile = {}\n\
+                 ssl_options.verify = verify_peer\nssl_options.fail_if_no_peer_cert = true\n",
+                authority.certificate().display(),
+                certificate.display(),
+                key.display(),
+            );
+            fs::write(&config, settings).expect("a file can be written");
+            command.env("RABBITMQ_CONFIG_FILE", config);
+        }
+        let rabbitmq = Self { process: Process::start(&mut command), port, secure, epmd, folder };
         ready("rabbitmq", || TcpStream::connect(("127.0.0.1", port)).is_ok());
         Some(rabbitmq)
     }
 
     pub fn url(&self) -> String {
         format!("amqp://127.0.0.1:{}", self.port)
+    }
+
+    /// Where it speaks TLS.
+    pub fn secure_url(&self) -> String {
+        format!("amqps://localhost:{}", self.secure)
     }
 
     /// Evaluates Erlang in the server.

@@ -1,6 +1,7 @@
 //! Redis, with a password.
 
 use std::{
+    ffi::OsString,
     io::Write as _,
     path::PathBuf,
     process::{Command, Stdio},
@@ -8,7 +9,7 @@ use std::{
 
 use tempfile::TempDir;
 
-use super::{Process, output, ready};
+use super::{Authority, Process, output, ready};
 use crate::{port::free_port, wait::component};
 
 #[derive(Debug)]
@@ -16,6 +17,8 @@ pub struct Redis {
     program: PathBuf,
     process: Process,
     port: u16,
+    /// The port where it speaks TLS, and what it is told about that.
+    secure: Option<(u16, Vec<OsString>)>,
     folder: TempDir,
 }
 
@@ -25,16 +28,34 @@ impl Redis {
 
     /// `None`: it is not installed.
     pub fn start() -> Option<Self> {
+        Self::start_with(None)
+    }
+
+    /// One that also speaks TLS, with clients that `authority` knows.
+    pub fn start_secure(authority: &Authority) -> Option<Self> {
+        let words = ["--tls-ca-cert-file", "--tls-cert-file", "--tls-key-file"];
+        Self::start_with(Some((free_port(), authority.options(words, authority.server()))))
+    }
+
+    fn start_with(secure: Option<(u16, Vec<OsString>)>) -> Option<Self> {
         let program = component("redis-server")?;
         let (port, folder) = (free_port(), tempfile::tempdir().expect("a temporary directory can be made"));
-        let process = Process::start(&mut Self::command(&program, port, &folder));
-        let redis = Self { program, process, port, folder };
+        let process = Process::start(&mut Self::command(&program, port, secure.as_ref(), &folder));
+        let redis = Self { program, process, port, secure, folder };
         redis.wait();
         Some(redis)
     }
 
-    fn command(program: &std::path::Path, port: u16, folder: &TempDir) -> Command {
+    fn command(
+        program: &std::path::Path,
+        port: u16,
+        secure: Option<&(u16, Vec<OsString>)>,
+        folder: &TempDir,
+    ) -> Command {
         let mut command = Command::new(program);
+        if let Some((port, options)) = secure {
+            command.args(["--tls-port", &port.to_string(), "--tls-auth-clients", "yes"]).args(options);
+        }
         command.args(["--bind", "127.0.0.1", "--save", "", "--requirepass", Self::PASSWORD]);
         command.args(["--port", &port.to_string()]).arg("--dir").arg(folder.path());
         command
@@ -52,6 +73,12 @@ impl Redis {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
+    /// Where it speaks TLS.
+    pub fn secure_url(&self) -> String {
+        let (port, _) = self.secure.as_ref().expect("it was started so");
+        format!("rediss://localhost:{port}")
+    }
+
     /// Ends it, with all that it holds.
     pub fn stop(&mut self) {
         self.process.end();
@@ -59,7 +86,8 @@ impl Redis {
 
     /// Starts it again, empty.
     pub fn restart(&mut self) {
-        self.process = Process::start(&mut Self::command(&self.program, self.port, &self.folder));
+        self.process =
+            Process::start(&mut Self::command(&self.program, self.port, self.secure.as_ref(), &self.folder));
         self.wait();
     }
 

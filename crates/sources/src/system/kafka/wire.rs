@@ -1,14 +1,11 @@
 //! The protocol of Kafka: requests and answers with their lengths before them.
 
-use tidegate_core::snapshot::Server;
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
-};
+use tidegate_core::snapshot::{Server, Tls};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::{
     error::{Error, Result},
-    transport,
+    transport::{self, Stream},
 };
 
 /// Longest answer that is read.
@@ -19,13 +16,13 @@ const SASL_AUTHENTICATE: (i16, i16) = (36, 0);
 
 #[derive(Debug)]
 pub(super) struct Connection {
-    stream: TcpStream,
+    stream: Stream,
     asked: i32,
 }
 
 impl Connection {
-    pub(super) async fn open(server: &Server) -> Result<Self> {
-        Ok(Self { stream: transport::tcp(server).await?, asked: 0 })
+    pub(super) async fn open(server: &Server, tls: &Tls) -> Result<Self> {
+        Ok(Self { stream: transport::connect(server, tls).await?, asked: 0 })
     }
 
     pub(super) async fn authenticate(&mut self, user: &str, password: &str) -> Result<()> {
@@ -43,6 +40,7 @@ impl Connection {
         bytes[..4].copy_from_slice(&length.to_be_bytes());
         bytes[8..12].copy_from_slice(&self.asked.to_be_bytes());
         self.stream.write_all(&bytes).await?;
+        self.stream.flush().await?;
         let length = usize::try_from(self.stream.read_i32().await?).ok().filter(|&length| length <= ANSWER);
         let mut bytes = vec![0; length.ok_or_else(|| Error::answer("this is not Kafka"))?];
         self.stream.read_exact(&mut bytes).await?;

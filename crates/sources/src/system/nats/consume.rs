@@ -39,8 +39,7 @@ pub(crate) async fn serve(
     intake: Intake,
     mut settled: mpsc::Receiver<Settled>,
 ) -> Result<()> {
-    let certificates = job.consume.source.trusted_certificate.as_deref();
-    let mut connection = connect(nats, certificates).await?;
+    let mut connection = connect(nats, &job.consume.source.tls).await?;
     let wait = consumer(&mut connection, nats).await?;
     let inbox = connection.inbox().await?;
     let mut session =
@@ -208,11 +207,10 @@ impl Session<'_> {
     /// Stores a message among the dead letters, in a stream that is made for them where none takes the subject.
     async fn bury(&self, message: &Message, why: &str) -> Result<()> {
         let Nats { stream, consumer, .. } = self.nats;
-        let certificates = self.job.consume.source.trusted_certificate.as_deref();
         let subject = self.job.consume.settings.dead_letter.clone();
         let subject = subject.unwrap_or_else(|| format!("dead.{stream}.{consumer}"));
         // Of its own, as it is rare, and its answer would come between messages.
-        let mut connection = connect(self.nats, certificates).await?;
+        let mut connection = connect(self.nats, &self.job.consume.source.tls).await?;
         let found = ask(&mut connection, "STREAM.NAMES", &json!({ "subject": subject })).await?;
         if found.is_ok_and(|found| found["streams"].as_array().is_none_or(Vec::is_empty)) {
             let name = format!("{stream}_{consumer}_dead");

@@ -1,5 +1,6 @@
 //! The protocol of NATS: lines, and bodies whose lengths they tell.
 
+use serde_json::Value;
 use tokio::{io::AsyncReadExt as _, net::TcpStream};
 
 use crate::{
@@ -37,8 +38,8 @@ pub(crate) struct Message {
     pub(crate) body: Vec<u8>,
 }
 
-/// The line with which a server begins. Byte by byte, as TLS may follow it.
-pub(crate) async fn introduction(stream: &mut TcpStream) -> Result<()> {
+/// The line with which a server begins. Byte by byte, as TLS may follow it, which is to be as `tls` says.
+pub(crate) async fn introduction(stream: &mut TcpStream, tls: bool) -> Result<()> {
     let mut line = Vec::new();
     while line.last() != Some(&b'\n') {
         if line.len() >= LINE {
@@ -46,7 +47,14 @@ pub(crate) async fn introduction(stream: &mut TcpStream) -> Result<()> {
         }
         line.push(stream.read_u8().await?);
     }
-    if line.starts_with(b"INFO ") { Ok(()) } else { Err(Error::answer("this is not NATS")) }
+    let info = line.strip_prefix(b"INFO ").and_then(|info| serde_json::from_slice::<Value>(info).ok());
+    let info = info.ok_or_else(|| Error::answer("this is not NATS"))?;
+    let says = |field: &str| info[field].as_bool().unwrap_or(false);
+    match (tls, says("tls_required"), says("tls_available")) {
+        (false, true, _) => Err(Error::Refused("the server wants TLS: write `tls://`".into())),
+        (true, false, false) => Err(Error::Refused("the server does not speak TLS".into())),
+        _ => Ok(()),
+    }
 }
 
 impl Connection {

@@ -45,8 +45,7 @@ pub(crate) async fn serve(
     intake: Intake,
     mut settled: mpsc::Receiver<Settled>,
 ) -> Result<()> {
-    let certificates = job.consume.source.trusted_certificate.as_deref();
-    let mut connection = connect(rabbitmq, certificates).await?;
+    let mut connection = connect(rabbitmq, &job.consume.source.tls).await?;
     depth(&mut connection, &rabbitmq.queue).await?;
     connection.send(CHANNEL, Writer::method(method::CONFIRM_SELECT).u8(0));
     connection.expect(method::CONFIRM_SELECT_OK).await?;

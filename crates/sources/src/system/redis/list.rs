@@ -77,9 +77,9 @@ pub(crate) async fn serve(
     intake: Intake,
     settled: mpsc::Receiver<Settled>,
 ) -> Result<()> {
-    let certificates = job.consume.source.trusted_certificate.as_deref();
-    let reader = connect(redis, certificates).await?;
-    let writer = connect(redis, certificates).await?;
+    let tls = &job.consume.source.tls;
+    let reader = connect(redis, tls).await?;
+    let writer = connect(redis, tls).await?;
     let keys = Keys::new(key, job.consume.settings.dead_letter.as_deref());
     let held = RefCell::new(HashSet::new());
     let taking = take(reader, &keys, intake, &held);

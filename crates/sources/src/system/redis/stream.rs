@@ -55,9 +55,9 @@ pub(crate) async fn serve(
     intake: Intake,
     settled: mpsc::Receiver<Settled>,
 ) -> Result<()> {
-    let certificates = job.consume.source.trusted_certificate.as_deref();
-    let mut reader = connect(redis, certificates).await?;
-    let writer = connect(redis, certificates).await?;
+    let tls = &job.consume.source.tls;
+    let mut reader = connect(redis, tls).await?;
+    let writer = connect(redis, tls).await?;
     match reader.command(["XGROUP", "CREATE", key, name, "0", "MKSTREAM"]).await {
         Err(Error::Refused(why)) if why.starts_with("BUSYGROUP") => {}
         made => _ = made?,
