@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tidegate_control::{ConfigSource, Control, LoadError, Options};
+use tidegate_control::{ConfigSource, Control, LoadError, Options, view::FleetView};
 use tidegate_core::InstanceId;
 
 use crate::threads::Threads;
@@ -66,11 +66,13 @@ fn a_changed_file_is_loaded_without_being_asked() {
     run(&lua_config(1), "-- answer old", async |world| {
         world.until_ready(1).await;
         world.folder.write("app.lua", "-- answer new");
-        until("replacement", || {
-            world.endpoints().iter().all(|one| one.id == InstanceId::new("f-2").unwrap()).then_some(())
-        })
-        .await;
-        assert_eq!(world.snapshots.borrow().generation, 2);
+        let new = InstanceId::new("f-2").unwrap();
+        let only_new = |_: &FleetView| {
+            let endpoints = world.endpoints();
+            !endpoints.is_empty() && endpoints.iter().all(|one| one.id == new)
+        };
+        world.until("replacement", only_new).await;
+        assert_eq!(world.snapshots.borrow().generation, 2, "{:#?}", world.handle.view());
     });
 }
 

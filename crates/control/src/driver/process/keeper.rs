@@ -6,10 +6,16 @@ use std::{
     os::unix::process::CommandExt as _,
     path::PathBuf,
     process::{Child, ChildStdin, Command, Stdio},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
 };
 
 use crate::{clock::Moment, instance::keep::MARK_VARIABLE};
+
+/// How many there have been in this process.
+static KEEPERS: AtomicU64 = AtomicU64::new(0);
 
 /// Tells the keeper which process groups there are. A keeper that died is replaced when something is next told.
 #[derive(Debug, Clone)]
@@ -31,7 +37,10 @@ struct State {
 
 impl Keeper {
     pub(super) fn new(program: PathBuf) -> Self {
-        let mark = format!("{}-{:x}", std::process::id(), Moment::now().time.as_micros());
+        // The number, because two gateways of one process may begin within a microsecond, and whoever ended first would take
+        // the other's instances with it.
+        let number = KEEPERS.fetch_add(1, Relaxed);
+        let mark = format!("{}-{:x}-{number}", std::process::id(), Moment::now().time.as_micros());
         Self(Arc::new(Inner { program, mark, state: Mutex::default() }))
     }
 
@@ -102,5 +111,17 @@ impl Drop for Inner {
             // It ends within a second: looking for what is left is all that it does now.
             _ = child.wait();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_keepers_of_a_process_share_a_mark() {
+        let mark = |_| Keeper::new(PathBuf::new()).mark().1.to_owned();
+        let marks: BTreeSet<String> = (0..1_000).map(mark).collect();
+        assert_eq!(marks.len(), 1_000);
     }
 }
