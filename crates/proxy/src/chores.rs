@@ -1,10 +1,12 @@
 //! What a worker runs for no request: its timers, and what prepares it and cleans up after it.
 //!
-//! A timer is a task that sleeps, and then starts the function as a task of its own, so that one which repeats keeps
-//! its pace. When the worker is told to leave, timers that still wait are run at once, as premature; what runs is waited
+//! Timers wait in the order in which they are due. Each function runs as a task of its own, so that one which repeats keeps
+//! its pace, and few are started at once, so that requests get in between. When the worker is told to leave, timers that still wait are run at once, as premature; what runs is waited
 //! for like connections are.
 
 use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
     rc::{Rc, Weak},
     sync::atomic::Ordering::Relaxed,
     time::Duration,
@@ -12,6 +14,7 @@ use std::{
 
 use tidegate_core::snapshot::Script;
 use tidegate_lua::{Error, Level, Line, Phase, RequestState, Step, Timer, Vm};
+use tokio::{sync::Notify, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -60,31 +63,104 @@ async fn run(worker: &Worker, phase: Phase, script: &Script) {
     }
 }
 
-/// Waits for the timers that the worker's scripts set, until `exiting`.
-pub(crate) fn keep_timers(worker: &Rc<Worker>, tasks: &TaskTracker, exiting: &CancellationToken) {
-    let (worker, tasks, exiting) = (Rc::downgrade(worker), tasks.clone(), exiting.clone());
-    let vm = worker.clone();
-    let sink =
-        move |timer| drop(tasks.spawn_local(keep(worker.clone(), tasks.clone(), exiting.clone(), timer)));
-    if let Some(worker) = vm.upgrade() {
-        worker.vm.set_timer_sink(sink);
+/// Timers that are started before others get their turn: who sets ten thousand holds up nobody.
+const TIMERS_AT_ONCE: usize = 16;
+
+/// Timers that wait, those that are due first in front, and among those the older.
+#[derive(Debug, Default)]
+struct Waiting {
+    timers: RefCell<BTreeMap<(Instant, u64), Timer>>,
+    count: Cell<u64>,
+    /// One was added that is due before all others.
+    changed: Notify,
+}
+
+impl Waiting {
+    fn add(&self, timer: Timer) {
+        let now = Instant::now();
+        // Later than anybody looks.
+        let due = now.checked_add(timer.delay).unwrap_or_else(|| now + NEVER);
+        let (mut timers, number) = (self.timers.borrow_mut(), self.count.get());
+        self.count.set(number + 1);
+        timers.insert((due, number), timer);
+        if timers.first_key_value().is_some_and(|(first, _)| *first == (due, number)) {
+            self.changed.notify_one();
+        }
+    }
+
+    fn first_due(&self) -> Option<Instant> {
+        self.timers.borrow().first_key_value().map(|((due, _), _)| *due)
+    }
+
+    /// The next that is due at `now`; with `None`, the next.
+    fn take(&self, now: Option<Instant>) -> Option<Timer> {
+        let mut timers = self.timers.borrow_mut();
+        let first = timers.first_entry()?;
+        now.is_none_or(|now| first.key().0 <= now).then(|| first.remove())
     }
 }
 
-async fn keep(worker: Weak<Worker>, tasks: TaskTracker, exiting: CancellationToken, timer: Timer) {
-    loop {
-        let premature = tokio::select! {
-            biased;
-            () = tokio::time::sleep(timer.delay) => false,
-            () = exiting.cancelled() => true,
-        };
-        let Some(worker) = worker.upgrade() else { return };
-        let last = premature || !timer.repeats;
-        let run = expire(worker, timer, premature, last);
-        if last {
-            return run.await;
+const NEVER: Duration = Duration::from_hours(24 * 365);
+
+/// Waits for the timers that the worker's scripts set, until `exiting`.
+pub(crate) fn keep_timers(worker: &Rc<Worker>, tasks: &TaskTracker, exiting: &CancellationToken) {
+    let keeper = Keeper {
+        worker: Rc::downgrade(worker),
+        waiting: Rc::default(),
+        tasks: tasks.clone(),
+        exiting: exiting.clone(),
+    };
+    let sink = keeper.clone();
+    worker.vm.set_timer_sink(move |timer| sink.add(timer));
+    tasks.spawn_local(keeper.keep());
+}
+
+/// Starts timers when they are due.
+#[derive(Clone)]
+struct Keeper {
+    worker: Weak<Worker>,
+    waiting: Rc<Waiting>,
+    tasks: TaskTracker,
+    exiting: CancellationToken,
+}
+
+impl Keeper {
+    async fn keep(self) {
+        loop {
+            let due = self.waiting.first_due();
+            tokio::select! {
+                biased;
+                () = self.exiting.cancelled() => break,
+                () = self.waiting.changed.notified() => continue,
+                () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {}
+            }
+            let now = Some(Instant::now());
+            for _ in 0..TIMERS_AT_ONCE {
+                let Some(timer) = self.waiting.take(now) else { break };
+                self.start(timer, false);
+            }
+            tokio::task::yield_now().await;
         }
-        tasks.spawn_local(run);
+        while let Some(timer) = self.waiting.take(None) {
+            self.start(timer, true);
+        }
+    }
+
+    fn add(&self, timer: Timer) {
+        if self.exiting.is_cancelled() {
+            self.start(timer, !timer.delay.is_zero());
+        } else {
+            self.waiting.add(timer);
+        }
+    }
+
+    fn start(&self, timer: Timer, premature: bool) {
+        let Some(worker) = self.worker.upgrade() else { return };
+        let last = premature || !timer.repeats;
+        self.tasks.spawn_local(expire(worker, timer, premature, last));
+        if !last {
+            self.waiting.add(timer);
+        }
     }
 }
 

@@ -118,3 +118,23 @@ ngx.print(gate:count(), gate:wait(10), gate:count())",
     );
     assert_eq!(http::get(running.addr(), "/").text(), "0true0");
 }
+
+#[test]
+fn requests_go_on_between_timers() {
+    let running = Running::with_workers(
+        1,
+        "lua: { sharedDicts: { d: 64KiB } }
+routes:
+  - name: storm
+    match: { path: /* }
+    lua:
+      content: |
+        local d = ngx.shared.d
+        for i = 1, 10000 do ngx.timer.at(0, function() d:incr('ran', 1, 0) end) end
+        ngx.sleep(0) ngx.sleep(0)
+        local early = d:get('ran') or 0
+        while d:get('ran') ~= 10000 do ngx.sleep(0.01) end
+        ngx.say(early < 5000)",
+    );
+    assert_eq!(http::get(running.addr(), "/").text(), "true\n");
+}
