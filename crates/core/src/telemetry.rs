@@ -16,14 +16,16 @@ use std::{
 };
 
 use crate::{
-    RouteId, UpstreamId,
+    RouteId, Timestamp, UpstreamId,
     histogram::{Counts, Histogram},
 };
 
 /// All counters of one node.
 #[derive(Debug)]
 pub struct Telemetry {
-    workers: Box<[WorkerSeries]>,
+    /// Workers, and behind them as many slow lanes: threads that workers start for requests which would hold them up.
+    slots: Box<[WorkerSeries]>,
+    workers: usize,
     routes: Mutex<BTreeMap<RouteId, Arc<Series>>>,
     upstreams: Mutex<BTreeMap<UpstreamId, Arc<Series>>>,
     alarm: Alarm,
@@ -42,7 +44,8 @@ impl fmt::Debug for Alarm {
 impl Telemetry {
     pub fn new(workers: usize) -> Arc<Self> {
         Arc::new(Self {
-            workers: (0..workers).map(|_| WorkerSeries::default()).collect(),
+            slots: (0..workers * 2).map(|_| WorkerSeries::default()).collect(),
+            workers,
             routes: Mutex::default(),
             upstreams: Mutex::default(),
             alarm: Alarm::default(),
@@ -63,16 +66,26 @@ impl Telemetry {
     }
 
     pub fn workers(&self) -> &[WorkerSeries] {
-        &self.workers
+        &self.slots[..self.workers]
+    }
+
+    /// Of the slow lane that each worker may have.
+    pub fn lanes(&self) -> &[WorkerSeries] {
+        &self.slots[self.workers..]
+    }
+
+    /// Of the worker, or behind all workers the lane, with this number.
+    pub fn slot(&self, number: usize) -> &WorkerSeries {
+        &self.slots[number]
     }
 
     /// The series of a route; made when it is asked for first, kept for the life of the node.
     pub fn route(&self, name: &RouteId) -> Arc<Series> {
-        series(&self.routes, name, self.workers.len())
+        series(&self.routes, name, self.slots.len())
     }
 
     pub fn upstream(&self, name: &UpstreamId) -> Arc<Series> {
-        series(&self.upstreams, name, self.workers.len())
+        series(&self.upstreams, name, self.slots.len())
     }
 
     /// Every route that was ever served, with its totals.
@@ -98,23 +111,36 @@ fn totals<K: Ord + Clone>(map: &Map<K>) -> Vec<(K, Totals)> {
     map.iter().map(|(name, series)| (name.clone(), series.totals())).collect()
 }
 
-/// The counters of one route or one upstream, a shard for each worker.
+/// The counters of one route or one upstream, a shard for each worker and each lane.
 #[derive(Debug)]
-pub struct Series(Box<[Shard]>);
+pub struct Series {
+    shards: Box<[Shard]>,
+    /// In microseconds since the epoch.
+    slow_until: AtomicU64,
+}
 
 impl Series {
     fn new(shards: usize) -> Self {
-        Self((0..shards).map(|_| Shard::default()).collect())
+        Self { shards: (0..shards).map(|_| Shard::default()).collect(), slow_until: AtomicU64::new(0) }
+    }
+
+    /// Until then, requests to it are expected to hold up others.
+    pub fn set_slow_until(&self, time: Timestamp) {
+        self.slow_until.store(time.as_micros(), Relaxed);
+    }
+
+    pub fn is_slow(&self, now: Timestamp) -> bool {
+        self.slow_until.load(Relaxed) > now.as_micros()
     }
 
     /// The shard that worker number `worker` alone writes to.
     pub fn shard(&self, worker: usize) -> &Shard {
-        &self.0[worker]
+        &self.shards[worker]
     }
 
     pub fn totals(&self) -> Totals {
         let mut totals = Totals::default();
-        for shard in &self.0 {
+        for shard in &self.shards {
             shard.add_to(&mut totals);
         }
         totals

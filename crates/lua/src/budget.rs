@@ -35,6 +35,10 @@ const LOOKS: u64 = 4;
 /// Time between two looks, within this.
 const LOOK_EVERY: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(50));
 
+/// A run that uses so much without a wait is long: others notice. One that is no longer than the time between two
+/// looks may not be found out.
+const LONG: Duration = Duration::from_millis(10);
+
 thread_local! {
     /// Of the VM that runs on this thread.
     static RUNNING: Cell<*const Watched> = const { Cell::new(ptr::null()) };
@@ -53,6 +57,8 @@ struct Watched {
     run: AtomicU64,
     /// The run that has used up its time.
     overdue: AtomicU64,
+    /// The last run that was seen to be long.
+    long: AtomicU64,
     hooked: AtomicBool,
     main: AtomicPtr<ffi::lua_State>,
     /// What tells the prelude that the run is being ended; of the VM's thread alone.
@@ -76,6 +82,7 @@ impl Watch {
         let watched = Arc::new(Watched {
             run: AtomicU64::new(0),
             overdue: AtomicU64::new(0),
+            long: AtomicU64::new(0),
             hooked: AtomicBool::new(false),
             main: AtomicPtr::new(main),
             ending: AtomicPtr::new(ending),
@@ -113,9 +120,10 @@ impl Watch {
         }
     }
 
-    /// The run has ended. Says whether it was made to.
-    pub(crate) fn end(&self) -> bool {
-        self.watched.run.store(self.watched.run.load(Relaxed) + 1, Relaxed);
+    /// The run has ended.
+    pub(crate) fn end(&self) -> Ended {
+        let run = self.watched.run.load(Relaxed);
+        self.watched.run.store(run + 1, Relaxed);
         RUNNING.set(ptr::null());
         // Set on this thread alone, by its signal handler, which does nothing once the run has ended.
         let hooked = self.watched.hooked.load(Relaxed);
@@ -127,13 +135,29 @@ impl Watch {
                 *self.watched.ending.load(Relaxed) = 0;
             }
         }
-        hooked
+        if hooked {
+            Ended::CutOff
+        } else if self.watched.long.load(Relaxed) == run {
+            Ended::Late
+        } else {
+            Ended::Soon
+        }
     }
 
     /// What a run is told that holds too much.
     pub(crate) fn too_large(&self) -> String {
         format!("memory limit of {} KiB reached", self.watched.told_bytes.load(Relaxed) >> 10)
     }
+}
+
+/// How a run came to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ended {
+    Soon,
+    /// It was a long one.
+    Late,
+    /// It crossed a bound and was made to end.
+    CutOff,
 }
 
 fn nanos(span: Duration) -> u64 {
@@ -165,8 +189,12 @@ fn watch(watched: &Watched, thread: libc::pthread_t, stop: &(Mutex<bool>, Condva
             (seen, since) = (run, now);
             continue;
         }
+        let used = now.saturating_sub(since);
+        if used >= LONG {
+            watched.long.store(run, Relaxed);
+        }
         let allowed = watched.cpu_ns.load(Relaxed);
-        if allowed > 0 && nanos(now.saturating_sub(since)) >= allowed {
+        if allowed > 0 && nanos(used) >= allowed {
             watched.overdue.store(run, Relaxed);
             // SAFETY: the thread lives: the VM, which is of it, joins this one before it is gone.
             unsafe { libc::pthread_kill(thread, SIGNAL) };

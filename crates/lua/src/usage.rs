@@ -14,6 +14,8 @@ pub struct Usage {
     /// How often it waited, and for how long altogether.
     pub yields: u64,
     pub waited: Duration,
+    /// Code ran for long without a wait, or was cut off: whoever else wanted the thread had to wait.
+    pub is_long: bool,
 }
 
 /// The account of a request, or of a run that has none.
@@ -42,6 +44,11 @@ impl Account {
         self.usage.allocated_bytes += memory.1 - stretch.memory.1;
         self.added_bytes = (self.added_bytes + memory.0).saturating_sub(stretch.memory.0);
         self.waits_since = waits.then_some(now);
+    }
+
+    /// The stretch that ends was a long one.
+    pub(crate) fn tell_long(&mut self) {
+        self.usage.is_long = true;
     }
 
     pub(crate) fn spend(&mut self, span: Duration) {

@@ -46,12 +46,7 @@ pub(crate) struct AccessLog {
 /// Starts the writer. It ends when all of the workers' ends are gone and everything is written.
 pub(crate) fn start(workers: usize) -> io::Result<(Vec<AccessLog>, thread::JoinHandle<()>)> {
     let (sender, receiver) = sync_channel(QUEUE);
-    let ends = (0..workers).map(|_| AccessLog {
-        sender: sender.clone(),
-        pending: RefCell::default(),
-        lines: Cell::new(0),
-    });
-    let ends = ends.collect();
+    let ends = (0..workers).map(|_| AccessLog::new(sender.clone())).collect();
     let writer = thread::Builder::new().name("access-log".into()).spawn(move || write_all(&receiver))?;
     Ok((ends, writer))
 }
@@ -79,6 +74,15 @@ fn write_all(messages: &Receiver<Message>) {
 }
 
 impl AccessLog {
+    const fn new(sender: SyncSender<Message>) -> Self {
+        Self { sender, pending: RefCell::new(Vec::new()), lines: Cell::new(0) }
+    }
+
+    /// An end for one more thread.
+    pub(crate) fn another(&self) -> Self {
+        Self::new(self.sender.clone())
+    }
+
     pub(crate) fn open(&self, settings: &Settings) {
         if self.sender.try_send(Message::Open(settings.output.clone())).is_err() {
             tracing::warn!("access log is behind; its output is not opened anew");

@@ -107,19 +107,16 @@ impl Buffer {
         &mut self.block[self.end..]
     }
 
-    /// `count` bytes were read into [`Buffer::room`].
-    pub(crate) fn fill(&mut self, count: usize) {
-        self.end += count;
-        assert!(self.end <= self.block.len(), "more read than there was room for");
-    }
-}
-
-#[cfg(test)]
-impl Buffer {
     /// Appends `bytes`, which must fit.
     pub(crate) fn extend(&mut self, bytes: &[u8]) {
         self.room()[..bytes.len()].copy_from_slice(bytes);
         self.fill(bytes.len());
+    }
+
+    /// `count` bytes were read into [`Buffer::room`].
+    pub(crate) fn fill(&mut self, count: usize) {
+        self.end += count;
+        assert!(self.end <= self.block.len(), "more read than there was room for");
     }
 }
 

@@ -14,6 +14,7 @@ use tokio::net::TcpStream;
 use crate::{
     exchange::Exchange,
     http::request::Refusal,
+    lane::{Crossing, Permit},
     line::Line,
     lua,
     peer::Peer,
@@ -32,29 +33,52 @@ pub(crate) struct Connection {
 pub(crate) async fn serve(worker: Rc<Worker>, stream: TcpStream, client: SocketAddr) {
     // A local address that cannot be read belongs to a connection that is gone already.
     let (Ok(local), Ok(())) = (stream.local_addr(), stream.set_nodelay(true)) else { return };
-    let mut connection = Connection {
+    let connection = Connection {
         line: Line::new(Rc::clone(&worker), Peer::Client(stream)),
         exchange: Exchange::new(client, local, worker),
     };
-    loop {
-        let site = connection.line.worker.site();
-        match connection.read_request(&site).await {
-            Next::Request => {
-                // The configuration may have changed while nothing was asked for.
-                let site = connection.line.worker.site();
-                connection.serve_request(&site).await;
-                if !connection.exchange.request.keep_alive {
+    connection.serve().await;
+}
+
+/// Goes on with a client that another thread has served.
+pub(crate) async fn take_over(worker: Rc<Worker>, crossing: Crossing) {
+    let Crossing { stream, client, number, count, received } = crossing;
+    // Fails only where the connection is gone.
+    let Ok(stream) = TcpStream::from_std(stream) else { return };
+    let Ok(local) = stream.local_addr() else { return };
+    let mut line = Line::new(Rc::clone(&worker), Peer::Client(stream));
+    let mut input = worker.buffers.take();
+    input.extend(&received);
+    line.input = Some(input);
+    let mut exchange = Exchange::new(client, local, worker);
+    (exchange.number, exchange.count) = (number, count);
+    Connection { line, exchange }.serve().await;
+}
+
+impl Connection {
+    async fn serve(mut self) {
+        loop {
+            let site = self.line.worker.site();
+            match self.read_request(&site).await {
+                Next::Request => {
+                    // The configuration may have changed while nothing was asked for.
+                    let site = self.line.worker.site();
+                    if let Some(permit) = self.serve_request(&site).await {
+                        return self.cross(permit);
+                    }
+                    if !self.exchange.request.keep_alive {
+                        break;
+                    }
+                }
+                Next::Refused(refusal) => {
+                    self.refuse(&site, refusal).await;
                     break;
                 }
+                Next::End => return,
             }
-            Next::Refused(refusal) => {
-                connection.refuse(&site, refusal).await;
-                break;
-            }
-            Next::End => return,
         }
+        self.line.linger().await;
     }
-    connection.line.linger().await;
 }
 
 enum Next {
@@ -118,7 +142,21 @@ impl Connection {
         self.record(site);
     }
 
-    async fn serve_request(&mut self, site: &Rc<Site>) {
+    /// Hands the connection to another thread, with the request that has just been read.
+    fn cross(self, permit: Permit) {
+        let Self { line, exchange } = self;
+        let mut received = exchange.request.head().to_vec();
+        if let Some(input) = &line.input {
+            received.extend_from_slice(input.unread());
+        }
+        let Peer::Client(stream) = line.stream else { return };
+        let Ok(stream) = stream.into_std() else { return };
+        let (client, number, count) = (exchange.client, exchange.number, exchange.count - 1);
+        permit.send(Crossing { stream, client, number, count, received });
+    }
+
+    /// Serves the request that has been read, unless it belongs on another thread.
+    async fn serve_request(&mut self, site: &Rc<Site>) -> Option<Permit> {
         let Self { line, exchange } = self;
         let worker = Rc::clone(&line.worker);
         let now = Instant::now();
@@ -130,6 +168,11 @@ impl Connection {
         exchange.settle(site);
         line.begin(&exchange.request, &site.snapshot.limits);
         if let Some(route) = find_route(site, exchange).filter(|route| !route.internal) {
+            let permit = worker.side.leave(&route.series, exchange.arrived, worker.lane_series());
+            if permit.is_some() {
+                exchange.site = None;
+                return permit;
+            }
             self.serve_route(site, route).await;
         } else {
             worker.series().unrouted_requests.fetch_add(1, Relaxed);
@@ -141,6 +184,7 @@ impl Connection {
         worker.vm.finish(&mut self.exchange.lua);
         self.exchange.site = None;
         self.line.end();
+        None
     }
 
     async fn serve_route(&mut self, site: &Site, route: &Route) {
@@ -158,6 +202,9 @@ impl Connection {
         let lua = exchange.lua.take_usage();
         if lua.cpu > Duration::ZERO {
             shard.lua(lua.cpu, lua.allocated_bytes, lua.yields, lua.waited);
+        }
+        if lua.is_long {
+            worker.side.tell_slow(&route.series, worker.timestamp(Instant::now()));
         }
         shard.transfer(exchange.bytes_in, exchange.bytes_out);
         shard.end(exchange.response.status, exchange.started.elapsed());

@@ -34,7 +34,7 @@ pub(crate) struct Exchange {
     pub(crate) client_text: String,
     pub(crate) local: SocketAddr,
     /// The connection's number in this process.
-    number: u64,
+    pub(crate) number: u64,
     id: RequestId,
     /// The request body, once Lua has read it.
     pub(crate) body: Option<Body>,

@@ -26,6 +26,7 @@ mod filter;
 mod forward;
 mod hold;
 mod http;
+mod lane;
 mod line;
 mod local;
 mod lua;

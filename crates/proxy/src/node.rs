@@ -12,7 +12,7 @@ use std::{
     collections::HashMap,
     io,
     net::{SocketAddr, TcpListener},
-    sync::{Arc, Mutex, PoisonError, mpsc},
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicBool, mpsc},
     thread::{self, JoinHandle},
     time::Duration,
 };
@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     access_log,
-    seat::{self, Seat},
+    seat::{self, Place, Seat},
 };
 
 /// Connections that wait to be accepted, for each socket. The kernel may allow fewer.
@@ -61,6 +61,8 @@ pub(crate) struct Shared {
     dicts: Mutex<(u64, Arc<Dicts>)>,
     /// Load of static endpoints; those of fleets bring their own.
     loads: Mutex<HashMap<(UpstreamId, SocketAddr), Arc<Load>>>,
+    /// Whether there is, or was, a slow route.
+    pub(crate) any_slow: Arc<AtomicBool>,
 }
 
 impl Shared {
@@ -95,7 +97,7 @@ impl Node {
             log.open(settings);
         }
         let dicts = Mutex::new((snapshot.generation, Dicts::new(&snapshot.lua.shared_dicts)));
-        let shared = Arc::new(Shared { telemetry, dicts, loads: Mutex::default() });
+        let shared = Arc::new(Shared { telemetry, dicts, loads: Mutex::default(), any_slow: Arc::default() });
         let stop = CancellationToken::new();
         let (ready, started) = mpsc::sync_channel(count);
         let mut node = Self { addresses, stop, workers: Vec::with_capacity(count), log_writer };
@@ -108,6 +110,7 @@ impl Node {
                 snapshots: snapshots.clone(),
                 roster: roster.clone(),
                 stop: node.stop.clone(),
+                place: Place::Worker,
             };
             let ready = ready.clone();
             let thread = thread::Builder::new().name(format!("worker-{index}")).stack_size(Vm::STACK_BYTES);

@@ -18,7 +18,7 @@ use tidegate_lua::{Line, Vm, WorkerIdentity};
 use tokio::{
     net::{TcpListener, TcpStream},
     runtime::{Builder, Handle, LocalOptions},
-    sync::watch,
+    sync::{mpsc, watch},
     task::JoinSet,
     time::{Instant, MissedTickBehavior},
 };
@@ -28,6 +28,7 @@ use crate::{
     access_log::AccessLog,
     chores, connection,
     deadline::{Deadlines, TICK},
+    lane::{self, Crossing, Lane, Side},
     node::{IDLE_GRACE, Shared, StartError},
     script_log::ScriptLog,
     site::{Ground, Site, static_endpoints},
@@ -53,6 +54,15 @@ pub(crate) struct Seat {
     pub(crate) snapshots: watch::Receiver<Arc<Snapshot>>,
     pub(crate) roster: watch::Receiver<Arc<Roster>>,
     pub(crate) stop: CancellationToken,
+    pub(crate) place: Place,
+}
+
+/// Which thread sits there.
+#[derive(Debug)]
+pub(crate) enum Place {
+    Worker,
+    /// The slow lane of a worker: its inbox, and the worker's.
+    Lane(mpsc::Receiver<Crossing>, mpsc::Sender<Crossing>),
 }
 
 /// Runs a worker on this thread until it is told to stop; says on `ready` whether it could start.
@@ -90,11 +100,24 @@ struct Shift {
     snapshots: watch::Receiver<Arc<Snapshot>>,
     roster: watch::Receiver<Arc<Roster>>,
     stop: CancellationToken,
+    /// Connections that come from the other side; closed when it stops, and `None` when none can come any more.
+    inbox: Option<mpsc::Receiver<Crossing>>,
+    lane: LaneState,
+}
+
+/// The slow lane of a worker.
+#[derive(Debug)]
+enum LaneState {
+    /// Not until there is a slow route. The inbox is for connections that come back.
+    Closed(mpsc::Sender<Crossing>),
+    Open(Lane),
+    /// This is one, or there can be none.
+    None,
 }
 
 impl Shift {
     async fn begin(seat: Seat) -> Result<Self, StartError> {
-        let Seat { index, shared, listeners, access_log, mut snapshots, mut roster, stop } = seat;
+        let Seat { index, shared, listeners, access_log, mut snapshots, mut roster, stop, place } = seat;
         let snapshot = Arc::clone(&snapshots.borrow_and_update());
         let count = shared.telemetry.workers().len();
         let identity = WorkerIdentity { id: index as u32, count: count as u32 };
@@ -112,8 +135,19 @@ impl Shift {
         let deadlines = Rc::new(Deadlines::default());
         let ground = Ground { worker: index, telemetry: &shared.telemetry, vm: &vm, deadlines: &deadlines };
         let site = Site::new(&snapshot, &ground, None)?;
-        let worker =
-            Worker::new(index, Arc::clone(&shared.telemetry), vm, log, Rc::clone(&deadlines), access_log);
+        let side = Side::new(matches!(place, Place::Lane(..)), Arc::clone(&shared.any_slow));
+        let telemetry = Arc::clone(&shared.telemetry);
+        let worker = Worker::new(index, telemetry, vm, log, Rc::clone(&deadlines), access_log, side);
+        let (inbox, lane) = match place {
+            Place::Worker => {
+                let (back, inbox) = lane::inbox();
+                (inbox, LaneState::Closed(back))
+            }
+            Place::Lane(inbox, back) => {
+                worker.side.open(back);
+                (inbox, LaneState::None)
+            }
+        };
         let roster_now = Arc::clone(&roster.borrow_and_update());
         worker.roster.replace(roster_now);
         let mut shift = Self {
@@ -127,6 +161,8 @@ impl Shift {
             snapshots,
             roster,
             stop,
+            inbox: Some(inbox),
+            lane,
         };
         shift.serve(site);
         chores::keep_timers(&shift.worker, &shift.chores, &shift.exiting);
@@ -152,8 +188,11 @@ impl Shift {
                 _ = ticker.tick() => self.tick(),
                 Ok(()) = self.snapshots.changed() => self.reload(),
                 Ok(()) = self.roster.changed() => self.enlist(),
+                crossing = next(&mut self.inbox) => self.take_over(crossing),
                 () = self.stop.cancelled(), if cut_off.is_none() => {
                     self.worker.draining.set(true);
+                    self.worker.side.close();
+                    self.inbox.as_mut().map(mpsc::Receiver::close);
                     self.worker.vm.set_exiting(true);
                     self.exiting.cancel();
                     cut_off = Some(Instant::now() + self.worker.site().snapshot.timeouts.drain);
@@ -163,7 +202,7 @@ impl Shift {
                 let keep_alive = self.worker.site().snapshot.timeouts.keep_alive;
                 self.worker.deadlines.end_idle(keep_alive, IDLE_GRACE);
                 let over = self.accepting.is_empty() && self.connections.is_empty() && self.chores.is_empty();
-                if over || Instant::now() >= cut_off {
+                if (over && self.inbox.is_none()) || Instant::now() >= cut_off {
                     break;
                 }
             }
@@ -179,9 +218,53 @@ impl Shift {
             chores::exit_worker(&self.worker, script, left.max(EXIT_GRACE)).await;
         }
         self.worker.access_log.flush(self.worker.series());
+        if let LaneState::Open(lane) = self.lane {
+            lane.join();
+        }
     }
 
-    fn tick(&self) {
+    /// A connection comes from the other side; `None`: none does any more.
+    fn take_over(&mut self, crossing: Option<Crossing>) {
+        let Some(crossing) = crossing else {
+            self.inbox = None;
+            return;
+        };
+        let worker = Rc::clone(&self.worker);
+        self.connections.spawn_local(async move {
+            let _open = Open::new(worker.series());
+            connection::take_over(Rc::clone(&worker), crossing).await;
+        });
+    }
+
+    /// Starts the slow lane where there are others whom a slow route could hold up.
+    fn tend_lane(&mut self) {
+        if let LaneState::Open(lane) = &self.lane {
+            return lane.settle(&self.worker.side);
+        }
+        let wanted = self.shared.any_slow.load(Relaxed) && self.worker.site().routes.len() > 1;
+        if !wanted || self.worker.draining.get() {
+            return;
+        }
+        let LaneState::Closed(back) = std::mem::replace(&mut self.lane, LaneState::None) else { return };
+        let (inbox, crossings) = lane::inbox();
+        let seat = Seat {
+            index: self.shared.telemetry.workers().len() + self.worker.index,
+            shared: Arc::clone(&self.shared),
+            listeners: Vec::new(),
+            access_log: self.worker.access_log.another(),
+            snapshots: self.snapshots.clone(),
+            roster: self.roster.clone(),
+            stop: self.stop.clone(),
+            place: Place::Lane(crossings, back),
+        };
+        match Lane::start(seat, inbox) {
+            Ok(lane) => self.lane = LaneState::Open(lane),
+            Err(error) => tracing::error!(%error, "a slow lane cannot start"),
+        }
+    }
+
+    fn tick(&mut self) {
+        self.tend_lane();
         let worker = &self.worker;
         worker.deadlines.sweep();
         worker.tick();
@@ -259,6 +342,14 @@ impl Shift {
             }
         }
         while self.resolving.try_join_next().is_some() {}
+    }
+}
+
+/// The next connection from the other side.
+async fn next(inbox: &mut Option<mpsc::Receiver<Crossing>>) -> Option<Crossing> {
+    match inbox {
+        Some(inbox) => inbox.recv().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -1,4 +1,4 @@
-//! What the connections of one worker share: its VM, its configuration, its upstreams, its clock.
+//! What the connections of one worker, or slow lane, share: its VM, its configuration, its upstreams, its clock.
 //!
 //! All of it belongs to one thread, so nothing here is locked. The configuration is a [`Site`] that is
 //! swapped as a whole; a request keeps the one it began with.
@@ -13,7 +13,10 @@ use std::{
 use tidegate_core::{Roster, Telemetry, Timestamp, telemetry::WorkerSeries};
 use tidegate_lua::Vm;
 
-use crate::{access_log::AccessLog, buffer::Buffers, deadline::Deadlines, script_log::ScriptLog, site::Site};
+use crate::{
+    access_log::AccessLog, buffer::Buffers, deadline::Deadlines, lane::Side, script_log::ScriptLog,
+    site::Site,
+};
 
 #[derive(Debug)]
 pub(crate) struct Worker {
@@ -27,6 +30,7 @@ pub(crate) struct Worker {
     pub(crate) roster: RefCell<Arc<Roster>>,
     /// No new requests after the ones that are being served.
     pub(crate) draining: Cell<bool>,
+    pub(crate) side: Side,
     site: RefCell<Option<Rc<Site>>>,
     started: Instant,
     started_at: Timestamp,
@@ -41,6 +45,7 @@ impl Worker {
         log: ScriptLog,
         deadlines: Rc<Deadlines>,
         access_log: AccessLog,
+        side: Side,
     ) -> Rc<Self> {
         let worker = Self {
             index,
@@ -52,6 +57,7 @@ impl Worker {
             access_log,
             roster: RefCell::default(),
             draining: Cell::new(false),
+            side,
             site: RefCell::default(),
             started: Instant::now(),
             started_at: wall_clock(),
@@ -62,7 +68,13 @@ impl Worker {
     }
 
     pub(crate) fn series(&self) -> &WorkerSeries {
-        &self.telemetry.workers()[self.index]
+        self.telemetry.slot(self.index)
+    }
+
+    /// Of the slow lane beside it.
+    pub(crate) fn lane_series(&self) -> &WorkerSeries {
+        let workers = self.telemetry.workers().len();
+        self.telemetry.slot(self.index % workers + workers)
     }
 
     pub(crate) fn site(&self) -> Rc<Site> {

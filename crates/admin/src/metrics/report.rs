@@ -29,7 +29,7 @@ pub(super) fn report(telemetry: &Telemetry, view: &View) -> String {
     text.family(Metric::BuildInfo).sample(&[("version", env!("CARGO_PKG_VERSION"))], 1_u64);
     routes(&mut text, telemetry);
     upstreams(&mut text, telemetry);
-    workers(&mut text, telemetry.workers());
+    workers(&mut text, telemetry);
     fleets(&mut text, &view.fleets);
     sources(&mut text, &view.sources);
     config(&mut text, view);
@@ -97,12 +97,20 @@ fn each<V: Into<Value>>(
     }
 }
 
-fn workers(text: &mut Text, workers: &[WorkerSeries]) {
+fn workers(text: &mut Text, telemetry: &Telemetry) {
+    let numbered = |name: &str, slots: &'_ [WorkerSeries]| {
+        (0..slots.len()).map(|index| format!("{name}{index}")).collect::<Vec<_>>()
+    };
+    let workers = numbered("", telemetry.workers()).into_iter().zip(telemetry.workers());
+    // A slow lane that has not been started serves nothing.
+    let lanes = numbered("lane-", telemetry.lanes()).into_iter().zip(telemetry.lanes());
+    let started: Vec<_> =
+        workers.chain(lanes.filter(|(_, lane)| lane.generation.load(Relaxed) > 0)).collect();
     let read = |counter: &AtomicU64| counter.load(Relaxed);
     let mut each = |metric, value: &dyn Fn(&WorkerSeries) -> Value| {
         let mut family = text.family(metric);
-        for (index, worker) in workers.iter().enumerate() {
-            family.sample(&[("worker", &index.to_string())], value(worker));
+        for (name, worker) in &started {
+            family.sample(&[("worker", name)], value(worker));
         }
     };
     each(Metric::WorkerConnections, &|worker| {

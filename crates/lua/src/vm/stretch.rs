@@ -8,7 +8,7 @@ use tidegate_core::snapshot::Budget;
 use super::{Vm, run::Outcome};
 use crate::{
     Phase, Step,
-    budget::{Watch, elapsed_time, own_cpu_time},
+    budget::{Ended, Watch, elapsed_time, own_cpu_time},
     host::Scene,
     usage::Stretch,
 };
@@ -36,7 +36,8 @@ impl Vm {
             self.ceiling.set(ceiling(&limits.next));
         }
         let outcome = run(self);
-        let mut cut_off = watch.is_some_and(Watch::end);
+        let ended = watch.map_or(Ended::Soon, Watch::end);
+        let mut cut_off = ended == Ended::CutOff;
         self.ceiling.set(usize::MAX);
         self.host.leave();
         let step = match outcome {
@@ -51,7 +52,7 @@ impl Vm {
                 if let Some(watch) = watch.filter(|_| cut_off) {
                     error.explain_refusal(|| watch.too_large());
                 }
-                cut_off |= watch.is_some_and(Watch::end);
+                cut_off |= watch.is_some_and(|watch| watch.end() == Ended::CutOff);
                 Step::Failed(error)
             }
         };
@@ -59,6 +60,9 @@ impl Vm {
         let account = &mut scene.state().account;
         if let Some(before) = spent {
             account.spend(own_cpu_time().saturating_sub(before));
+        }
+        if cut_off || ended == Ended::Late {
+            account.tell_long();
         }
         if cut_off {
             self.clean_up();

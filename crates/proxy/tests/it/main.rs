@@ -14,6 +14,7 @@ mod filters;
 mod forwarding;
 mod framing;
 mod jumps;
+mod lanes;
 mod limits;
 mod lua;
 mod node;

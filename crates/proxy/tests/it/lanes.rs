@@ -1,0 +1,82 @@
+//! Routes whose Lua holds up others are served beside them.
+
+use std::time::Duration;
+
+use tidegate_testkit::{eventually, http::Client};
+
+use crate::node::Running;
+
+/// One worker, number 0; its lane is number 1.
+const CONFIG: &str = "
+lua: { budget: { cpu: 20ms } }
+routes:
+  - name: slow
+    match: { path: /slow }
+    lua:
+      content: |
+        if ngx.var.arg_hog then while true do end end
+        ngx.req.read_body()
+        ngx.sleep(tonumber(ngx.var.arg_sleep) or 0)
+        ngx.print(ngx.worker.id(), ' ', ngx.var.connection_requests, ' ', ngx.req.get_body_data())
+  - { name: fine, match: { path: /* }, lua: { content: ngx.print(ngx.worker.id()) } }";
+
+/// A node with a lane, and a client whose connection has been in it.
+fn with_lane() -> (Running, Client) {
+    let running = Running::with_workers(1, CONFIG);
+    let mut client = Client::connect(running.addr()).unwrap();
+    assert_eq!(client.get("/slow?hog=1").unwrap().status, 500);
+    eventually(Duration::from_secs(20), "the lane serves the slow route", || {
+        client.get("/slow").unwrap().text().starts_with("1 ")
+            || client.get("/slow?hog=1").unwrap().status != 500
+    });
+    (running, client)
+}
+
+#[test]
+fn a_slow_route_is_served_beside_the_others_and_its_connection_comes_back() {
+    let (running, mut client) = with_lane();
+    assert_eq!(client.get("/").unwrap().text(), "0");
+    let mut other = Client::connect(running.addr()).unwrap();
+    for (count, body) in [(1, "x".repeat(7)), (3, "y".repeat(200_000))] {
+        let answer = other.request("POST", "/slow", &[], body.as_bytes()).unwrap();
+        assert_eq!(answer.text(), format!("1 {count} {body}"));
+        assert_eq!(other.get("/").unwrap().text(), "0");
+    }
+}
+
+#[test]
+fn requests_in_a_row_are_answered_in_order_on_whatever_thread() {
+    let (running, _) = with_lane();
+    let mut client = Client::connect(running.addr()).unwrap();
+    let ask = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n");
+    let paths = ["/slow?sleep=0.02", "/", "/slow", "/slow", "/", "/"];
+    client.send(paths.map(ask).concat().as_bytes()).unwrap();
+    let texts = paths.map(|_| client.read().unwrap().text().to_owned());
+    assert_eq!(texts, ["1 1 nil", "0", "1 3 nil", "1 4 nil", "0", "0"]);
+}
+
+#[test]
+fn a_node_that_stops_waits_for_its_lanes() {
+    let (running, mut client) = with_lane();
+    client.send(b"GET /slow?sleep=0.3 HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    eventually(Duration::from_secs(10), "the request has begun", || running.route("slow").in_flight() == 1);
+    running.begin_drain();
+    assert!(client.read().unwrap().text().starts_with("1 "));
+    assert!(client.is_closed());
+    running.join();
+}
+
+#[test]
+fn a_node_with_one_route_has_no_lane() {
+    let running = Running::with_workers(
+        1,
+        "lua: { budget: { cpu: 10ms } }
+routes: [{ name: all, match: { path: /* }, lua: { content: 'if ngx.var.arg_hog then while true do end end ngx.print(ngx.worker.id())' } }]",
+    );
+    let mut client = Client::connect(running.addr()).unwrap();
+    for _ in 0..30 {
+        assert_eq!(client.get("/?hog=1").unwrap().status, 500);
+        assert_eq!(client.get("/").unwrap().text(), "0");
+    }
+    assert_eq!(running.telemetry.lanes()[0].generation.load(std::sync::atomic::Ordering::Relaxed), 0);
+}
