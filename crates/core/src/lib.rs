@@ -4,6 +4,7 @@
 //! [`Snapshot`] and a [`Roster`], the data plane serves them and fills [`Telemetry`]; neither side
 //! knows the other, both know these types.
 
+pub mod flame;
 pub mod histogram;
 pub mod name;
 pub mod policy;

@@ -24,10 +24,10 @@ use std::{
 
 use mlua::ffi;
 
-use crate::usage::Limits;
+use crate::{flame::probe, usage::Limits};
 
 /// Urgent data on a socket: nobody uses it, and who gets it unasked ignores it.
-const SIGNAL: c_int = libc::SIGURG;
+pub(crate) const SIGNAL: c_int = libc::SIGURG;
 
 /// Looks in a budget's time. More would find an overrun sooner.
 const LOOKS: u64 = 4;
@@ -224,7 +224,7 @@ pub(crate) fn own_cpu_time() -> Duration {
 }
 
 /// What a thread has used of its processor's time.
-fn cpu_time(thread: libc::pthread_t) -> Duration {
+pub(crate) fn cpu_time(thread: libc::pthread_t) -> Duration {
     let mut id = 0;
     // SAFETY: the thread lives, as above; it writes to what it is given and nothing else.
     if unsafe { libc::pthread_getcpuclockid(thread, &raw mut id) } != 0 {
@@ -233,7 +233,7 @@ fn cpu_time(thread: libc::pthread_t) -> Duration {
     clock(id)
 }
 
-fn handle_signal() {
+pub(crate) fn handle_signal() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         // SAFETY: the action is zeroed, which is valid, and then filled in; its handler only does what a handler may.
@@ -249,11 +249,19 @@ fn handle_signal() {
 
 /// On the VM's thread, wherever it is: reads and writes a few words and nothing else.
 extern "C" fn on_signal(_: c_int) {
+    if probe::is_sampling() {
+        return;
+    }
+    probe::tick();
     let running = RUNNING.get();
     // SAFETY: it is set only while its VM runs on this thread, and that holds it.
     let Some(watched) = (unsafe { running.as_ref() }) else { return };
     let run = watched.run.load(Relaxed);
     if !run.is_multiple_of(2) && watched.overdue.load(Relaxed) == run {
+        if probe::is_on() && watched.hooked.load(Relaxed) {
+            // LuaJIT forgets a hook that is installed while it begins to take a sample.
+            watched.hook();
+        }
         watched.interrupt(false);
     }
 }
@@ -274,6 +282,10 @@ impl Watched {
         }
         self.is_large.store(is_large, Relaxed);
         self.hooked.store(true, Relaxed);
+        self.hook();
+    }
+
+    fn hook(&self) {
         let mask = ffi::LUA_MASKCALL | ffi::LUA_MASKRET | ffi::LUA_MASKCOUNT;
         // SAFETY: the state lives and is of this thread. LuaJIT's own interpreter installs hooks from a signal handler,
         // so that can be done at any point of a run.

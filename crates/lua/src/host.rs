@@ -31,6 +31,7 @@ use crate::{
     crew::Crew,
     dict::SharedDict,
     exchange::Exchange,
+    flame::Ground,
     jobs::Jobs,
     regex::Engine,
     semaphore::Semaphore,
@@ -162,6 +163,7 @@ pub(crate) struct Host {
     pub(crate) dicts: RefCell<Vec<Arc<SharedDict>>>,
     pub(crate) retired: Rc<Retired>,
     pub(crate) regex: Engine,
+    pub(crate) flame: Ground,
     /// Whether `ngx.header.a_b` is the header `a-b`.
     pub(crate) hyphenates: Cell<bool>,
     pub(crate) log: Log,
@@ -208,6 +210,7 @@ impl Host {
             dicts: RefCell::default(),
             retired: Rc::default(),
             regex: Engine::new(),
+            flame: Ground::new(settings),
             hyphenates: Cell::new(true),
             log,
             log_ring: OnceCell::new(),
@@ -269,6 +272,11 @@ impl Host {
     /// `main` is the thread of a Lua state that ends before the host does.
     pub(crate) fn set_main(&self, main: *mut lua_State) {
         self.main.set(NonNull::new(main));
+    }
+
+    /// Its thread that idles between runs; `None` while the VM is being made.
+    pub(crate) fn main(&self) -> Option<*mut lua_State> {
+        self.main.get().map(NonNull::as_ptr)
     }
 
     /// Whether a finalizer is what calls.

@@ -29,6 +29,7 @@ mod date;
 pub mod dict;
 mod error;
 mod exchange;
+pub mod flame;
 mod header;
 #[expect(unsafe_code, reason = "the border to LuaJIT")]
 mod host;

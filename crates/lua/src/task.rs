@@ -19,6 +19,7 @@ use crate::{
     Arguments, Choice, Jump, Lent, Op, Order, Phase, ScriptError, Ticket, Usage,
     api::{body::Draft, capture::Captures},
     crew::Crew,
+    flame::Label,
     socket::Owner,
     usage::Account,
 };
@@ -178,6 +179,8 @@ pub struct RequestState {
     pub jump: Option<Jump>,
     /// What its Lua may use up, beside what bounds every run.
     pub budget: Budget,
+    /// The route that it is served by, for recordings.
+    pub label: Label,
     pub(crate) account: Account,
 }
 
@@ -193,6 +196,7 @@ impl Default for RequestState {
             choice: None,
             jump: None,
             budget: Budget::NONE,
+            label: Label::default(),
             account: Account::default(),
         }
     }

@@ -31,6 +31,7 @@ use crate::{
     budget::{self, Watch},
     dict::SharedDict,
     error::Unloaded,
+    flame::probe::Probe,
     host::Host,
     jobs::Jobs,
     ledger::Ledger,
@@ -69,11 +70,13 @@ pub struct Vm {
     watch: OnceCell<Option<Watch>>,
     /// Of the run that goes on, for the memory of the VM.
     ceiling: Cell<usize>,
+    /// What looks at it, while it is looked at. Dropped before the VM.
+    pub(crate) probe: RefCell<Option<Box<Probe>>>,
     // Dropped before the VM whose allocator it is.
     ledger: Box<Ledger>,
     // Dropped before the host, whose address its code has.
     lua: Lua,
-    host: Rc<Host>,
+    pub(crate) host: Rc<Host>,
 }
 
 impl fmt::Debug for Vm {
@@ -140,6 +143,7 @@ impl Vm {
             budget: settings.budget,
             watch: OnceCell::new(),
             ceiling: Cell::new(usize::MAX),
+            probe: RefCell::default(),
             ledger: Ledger::open(main, lua.used_memory(), budget::too_large),
             lua,
             host,

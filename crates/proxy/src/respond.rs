@@ -102,6 +102,7 @@ impl Connection {
     /// Runs the phases of `route`; tells where the request goes if it is not answered there.
     async fn pass(&mut self, site: &Site, route: &Route, entry: Entry) -> Result<Option<Jump>, Error> {
         self.exchange.lua.budget = route.budget;
+        self.exchange.lua.label = route.label;
         if let Framing::Length(length) = self.exchange.request.framing
             && length > site.snapshot.limits.body_bytes
         {

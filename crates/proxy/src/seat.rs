@@ -14,7 +14,7 @@ use tidegate_core::{
     snapshot::{StaticEndpoint, UpstreamTarget},
     telemetry::WorkerSeries,
 };
-use tidegate_lua::{Line, Vm, WorkerIdentity};
+use tidegate_lua::{Line, Vm, WorkerIdentity, flame::Offer};
 use tokio::{
     net::{TcpListener, TcpStream},
     runtime::{Builder, Handle, LocalOptions},
@@ -90,6 +90,8 @@ pub(crate) fn occupy(seat: Seat, ready: &SyncSender<Result<(), StartError>>) {
 /// A worker at work.
 struct Shift {
     worker: Rc<Worker>,
+    /// To be looked at by who makes a flame graph.
+    offer: Offer,
     shared: Arc<Shared>,
     connections: TaskTracker,
     accepting: TaskTracker,
@@ -151,6 +153,7 @@ impl Shift {
         let roster_now = Arc::clone(&roster.borrow_and_update());
         worker.roster.replace(roster_now);
         let mut shift = Self {
+            offer: worker.vm.offer(),
             worker,
             shared,
             connections: TaskTracker::new(),
@@ -189,6 +192,7 @@ impl Shift {
                 Ok(()) = self.snapshots.changed() => self.reload(),
                 Ok(()) = self.roster.changed() => self.enlist(),
                 crossing = next(&mut self.inbox) => self.take_over(crossing),
+                () = self.offer.asked() => self.worker.vm.attend(&self.offer),
                 () = self.stop.cancelled(), if cut_off.is_none() => {
                     self.worker.draining.set(true);
                     self.worker.side.close();

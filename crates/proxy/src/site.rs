@@ -14,7 +14,7 @@ use tidegate_core::{
     snapshot::{self, Assignment, Budget, LocalAnswer, Script, StaticEndpoint, Template},
     telemetry::Series,
 };
-use tidegate_lua::{Handler, Purpose, Trust, Vm};
+use tidegate_lua::{Handler, Purpose, Trust, Vm, flame::Label};
 use tidegate_traffic::Router;
 
 use crate::{deadline::Deadlines, http::fields::is_value, upstream::Upstream};
@@ -47,6 +47,7 @@ pub(crate) enum Value {
 #[derive(Debug)]
 pub(crate) struct Route {
     pub(crate) name: RouteId,
+    pub(crate) label: Label,
     pub(crate) series: Arc<Series>,
     pub(crate) upstream: Option<Rc<Upstream>>,
     pub(crate) local: Option<LocalAnswer>,
@@ -129,6 +130,7 @@ impl Site {
             let series = ground.telemetry.route(&route.name);
             site.routes.push(Route {
                 name: route.name.clone(),
+                label: ground.vm.label(&route.name),
                 series,
                 upstream,
                 local: route.local.clone(),

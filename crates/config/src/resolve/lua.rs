@@ -55,6 +55,7 @@ impl Resolver<'_, '_> {
             regex_match_limit: raw.regex_match_limit.value()?.as_u32(),
             captured_log_bytes: raw.capture_error_log.optional()?.map_or(0, |size| size.value.0 as usize),
             sandbox: *raw.sandbox.value()?,
+            fleet: None,
             sockets: sockets(raw.sockets.value()?, path)?,
             budget: budget(raw.budget.value()?)?,
             prefix,

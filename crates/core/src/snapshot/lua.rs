@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{DictName, snapshot::Template};
+use crate::{DictName, FleetId, snapshot::Template};
 
 /// What every Lua VM of the node is given.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,6 +51,9 @@ pub struct LuaSettings {
     pub captured_log_bytes: usize,
     /// Whether scripts that are of no route, but run for requests, are sandboxed.
     pub sandbox: bool,
+    /// The fleet that the VM is an instance of, if it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fleet: Option<FleetId>,
     pub sockets: SocketSettings,
     pub budget: Budget,
 }
@@ -99,6 +102,7 @@ impl Default for LuaSettings {
             regex_match_limit: 0,
             captured_log_bytes: 0,
             sandbox: false,
+            fleet: None,
             sockets: SocketSettings::default(),
             budget: Budget::default(),
         }

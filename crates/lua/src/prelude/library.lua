@@ -5,6 +5,11 @@ local kit = ...
 -- OpenResty has loaded it from the start; its parts come when they are required.
 package.loaded["resty.core"] = { version = "0.1.31" }
 
+-- It would profile one VM of a process that has several, by a signal that reaches any of its threads.
+package.preload["jit.profile"] = function()
+    error("jit.profile is not available here; `tidegate flame` shows where Lua spends its time", 0)
+end
+
 local host, given, C = kit.host, kit.given, kit.C
 local library_source, library_symbol = C.library_source, C.library_symbol
 local ffi = require "ffi"

@@ -13,7 +13,9 @@ use std::{
 use tidegate_control::{InstanceSpec, instance::protocol::Status};
 use tidegate_core::{
     Roster, RouteId, Snapshot, Telemetry,
-    snapshot::{Admin, Answers, ErrorLog, Hooks, Limits, Listener, Route, Script, Timeouts, Workers},
+    snapshot::{
+        Admin, Answers, ErrorLog, Hooks, Limits, Listener, LuaSettings, Route, Script, Timeouts, Workers,
+    },
 };
 use tidegate_proxy::Node;
 use tidegate_sources::{Counter, Worker};
@@ -145,7 +147,7 @@ fn snapshot(spec: &InstanceSpec, token: &str) -> anyhow::Result<Snapshot> {
         },
         chaos: false,
         trusted_proxies: vec![IpAddr::V4(Ipv4Addr::LOCALHOST).into()],
-        lua: spec.lua.clone(),
+        lua: LuaSettings { fleet: Some(spec.fleet.clone()), ..spec.lua.clone() },
         vars: Vec::new(),
         sources: BTreeMap::new(),
         fleets: BTreeMap::new(),
