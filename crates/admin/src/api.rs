@@ -4,6 +4,7 @@ mod chaos;
 mod config;
 mod cost;
 mod error;
+mod flame;
 mod fleets;
 mod sources;
 
@@ -33,6 +34,7 @@ fn routes() -> Vec<(&'static str, MethodRouter<State>)> {
         ("/api/v1/cost", get(cost::list)),
         ("/api/v1/sources", get(sources::list)),
         ("/api/v1/chaos", get(chaos::show).post(chaos::disturb)),
+        ("/api/v1/flame", get(flame::record)),
         ("/api/v1/config", get(config::show)),
         ("/api/v1/openapi.json", get(openapi)),
     ]

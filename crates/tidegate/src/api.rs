@@ -19,12 +19,17 @@ const ANSWER_LIMIT: u64 = 64 << 20;
 
 /// `GET`s a JSON document. What the gateway refuses was asked wrongly.
 pub(crate) fn get(address: SocketAddr, path: &str) -> Result<Value, Failure> {
-    understand(ask(address, "GET", path, ""))
+    get_in(address, path, Duration::ZERO)
+}
+
+/// The same for what takes so long to answer.
+pub(crate) fn get_in(address: SocketAddr, path: &str, work: Duration) -> Result<Value, Failure> {
+    understand(ask(address, "GET", path, "", PATIENCE + work))
 }
 
 /// Asks for something to be done.
 pub(crate) fn post(address: SocketAddr, path: &str, wish: &Value) -> Result<Value, Failure> {
-    understand(ask(address, "POST", path, &wish.to_string()))
+    understand(ask(address, "POST", path, &wish.to_string(), PATIENCE))
 }
 
 fn understand(answer: anyhow::Result<(u16, Value)>) -> Result<Value, Failure> {
@@ -38,10 +43,16 @@ fn understand(answer: anyhow::Result<(u16, Value)>) -> Result<Value, Failure> {
     }
 }
 
-fn ask(address: SocketAddr, method: &str, path: &str, body: &str) -> anyhow::Result<(u16, Value)> {
+fn ask(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    body: &str,
+    patience: Duration,
+) -> anyhow::Result<(u16, Value)> {
     let mut stream = TcpStream::connect_timeout(&address, PATIENCE)
         .with_context(|| format!("no gateway answers on {address}; name its admin address with --admin"))?;
-    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(patience))?;
     let length = body.len();
     let request = format!(
         "{method} {path} HTTP/1.0\r\nHost: {address}\r\nAccept: application/json\r\n\

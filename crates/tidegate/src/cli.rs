@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::{
-    advise::Advise, chaos::Chaos, check::Check, cost::Cost, exit::Failure, explain::Explain,
+    advise::Advise, chaos::Chaos, check::Check, cost::Cost, exit::Failure, explain::Explain, flame::Flame,
     forecast::Forecast, instance::Instance, load, replay::Replay, schema, script::RunScript,
     simulate::Simulate, up::Up,
 };
@@ -38,6 +38,7 @@ enum Command {
     Chaos(Chaos),
     Cost(Cost),
     Advise(Advise),
+    Flame(Flame),
     /// Run a Lua script with `ngx` at hand, without a gateway.
     Lua(RunScript),
     #[command(hide = true)]
@@ -66,6 +67,7 @@ impl Cli {
             Command::Chaos(chaos) => chaos.run(),
             Command::Cost(cost) => cost.run(),
             Command::Advise(advise) => advise.run(),
+            Command::Flame(flame) => flame.run(),
             Command::Lua(script) => script.run(),
             Command::Instance(instance) => instance.run(),
         }

@@ -10,6 +10,7 @@ mod cli;
 mod demo;
 mod error_log;
 mod examples;
+mod flame;
 mod fleets;
 mod forecast;
 mod hostile;

@@ -1,0 +1,71 @@
+//! Where Lua spends its time. An answer takes as long as is recorded.
+
+use axum::{
+    Json,
+    extract::{Query, State as Given, rejection::QueryRejection},
+};
+use serde::{Deserialize, Serialize};
+use tidegate_core::{
+    RouteId,
+    flame::{Recording, SECONDS, Subject, Wish},
+};
+use tidegate_lua::flame;
+
+use super::Error;
+use crate::state::State;
+
+/// Seconds that are recorded, unless the client says otherwise.
+const UNSAID: u32 = 10;
+
+/// What a client wants to see.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Which {
+    seconds: Option<u32>,
+    route: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Recorded {
+    seconds: u32,
+    #[serde(flatten)]
+    recording: Recording,
+}
+
+pub(crate) async fn record(
+    Given(state): Given<State>,
+    which: Result<Query<Which>, QueryRejection>,
+) -> Result<Json<Recorded>, Error> {
+    let Query(Which { seconds, route }) = which.map_err(|rejection| {
+        let help = "`seconds` is a whole number, `route` the name of a route";
+        Error::bad_request(rejection.body_text(), help)
+    })?;
+    let seconds = seconds.unwrap_or(UNSAID);
+    if !SECONDS.contains(&seconds) {
+        let help = format!("record for {} to {} seconds", SECONDS.start(), SECONDS.end());
+        return Err(Error::bad_request(format!("seconds is {seconds}"), help));
+    }
+    let subject = route.map_or(Ok(Subject::All), |route| subject(&state, &route))?;
+    let wish = Wish { seconds, subject };
+    let recorded = tokio::task::spawn_blocking(move || flame::record(&wish)).await;
+    match recorded {
+        Ok(Ok(recording)) => Ok(Json(Recorded { seconds, recording })),
+        Ok(Err(busy)) => Err(Error::unavailable(busy.to_string(), "try again when that is done")),
+        Err(_) => {
+            Err(Error::unavailable("the recording was given up", "try again; the gateway's log may say more"))
+        }
+    }
+}
+
+fn subject(state: &State, name: &str) -> Result<Subject, Error> {
+    let known = state.telemetry.routes();
+    let Some(route) = known.iter().map(|(route, _)| route).find(|route| route.as_str() == name) else {
+        let names: Vec<&str> = known.iter().map(|(route, _)| route.as_str()).collect();
+        let help = format!("there are: {}", names.join(", "));
+        return Err(Error::not_found(format!("there is no route {name:?}"), help));
+    };
+    let leads_there = |routes: &[RouteId]| routes.contains(route);
+    let view = state.view();
+    let fleet = view.fleets.iter().find(|fleet| leads_there(&fleet.routes));
+    Ok(Subject::Route { route: route.clone(), fleet: fleet.map(|fleet| fleet.name.clone()) })
+}
