@@ -52,6 +52,7 @@ pub(crate) struct Defaults {
     pub(crate) keep_alive_timeout: Duration,
     pub(crate) pool_size: usize,
     pub(crate) log_errors: bool,
+    pub(crate) buffer_bytes: usize,
     /// How many certificates may stand between a server's and one that is trusted.
     pub(crate) verify_depth: u32,
 }
@@ -67,6 +68,7 @@ impl From<&SocketSettings> for Defaults {
             keep_alive_timeout: settings.keep_alive_timeout,
             pool_size: settings.pool_size,
             log_errors: settings.log_errors,
+            buffer_bytes: settings.buffer_bytes,
             verify_depth: settings.verify_depth,
         }
     }
@@ -139,7 +141,11 @@ impl Sockets {
     }
 
     pub(crate) fn new_tcp(&self) -> Option<i32> {
-        self.insert(Entry::Tcp(Rc::new(Tcp::new(self.defaults.borrow().timeouts))))
+        let (timeouts, buffer_bytes) = {
+            let defaults = self.defaults.borrow();
+            (defaults.timeouts, defaults.buffer_bytes)
+        };
+        self.insert(Entry::Tcp(Rc::new(Tcp::new(timeouts, buffer_bytes))))
     }
 
     pub(crate) fn tcp(&self, number: u32) -> Option<Rc<Tcp>> {

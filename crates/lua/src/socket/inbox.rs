@@ -5,21 +5,33 @@
 //!
 //! Invariant: `start <= end <= space.len()`, and `space` never grows beyond [`LARGEST`].
 
-/// Bytes that are asked of a peer at once, at first.
-const SMALL: usize = 4 << 10;
+/// Bytes that are asked of a peer at once, at first, unless the configuration says otherwise.
+pub(crate) const SMALL: usize = 4 << 10;
 /// Memory that is kept when nothing is unread.
 const KEPT: usize = 64 << 10;
 /// More than this in one piece is refused. Lua's own limit is twice as much.
 pub(crate) const LARGEST: usize = 1 << 30;
 
-#[derive(Default)]
 pub(crate) struct Inbox {
     space: Vec<u8>,
     start: usize,
     end: usize,
+    /// Bytes that are asked of the peer at once, at first.
+    step: usize,
+}
+
+impl Default for Inbox {
+    fn default() -> Self {
+        Self { space: Vec::new(), start: 0, end: 0, step: SMALL }
+    }
 }
 
 impl Inbox {
+    /// From now on so many bytes are asked of the peer at first, and space grows by no less.
+    pub(crate) fn set_step(&mut self, bytes: usize) {
+        self.step = bytes.clamp(1, LARGEST);
+    }
+
     pub(crate) fn unread(&self) -> &[u8] {
         &self.space[self.start..self.end]
     }
@@ -40,7 +52,7 @@ impl Inbox {
     pub(crate) fn room(&mut self, wanted: usize) -> Option<&mut [u8]> {
         if self.is_empty() {
             (self.start, self.end) = (0, 0);
-            if self.space.len() > KEPT {
+            if self.space.len() > self.step.max(KEPT) {
                 self.space = Vec::new();
             }
         }
@@ -50,7 +62,7 @@ impl Inbox {
         }
         // Space is made only as it fills up: what a peer promises to send costs nothing.
         if self.end == self.space.len() {
-            let size = wanted.min(self.space.len() * 2).max(self.space.len() + SMALL).min(LARGEST);
+            let size = wanted.min(self.space.len() * 2).max(self.space.len() + self.step).min(LARGEST);
             self.space.resize(size, 0);
         }
         (self.end < self.space.len()).then(|| &mut self.space[self.end..])
@@ -73,6 +85,15 @@ mod tests {
     fn a_promise_of_much_takes_no_memory() {
         let mut inbox = Inbox::default();
         assert_eq!(inbox.room(1 << 29).unwrap().len(), SMALL);
+    }
+
+    #[test]
+    fn the_first_room_is_what_is_asked_for() {
+        let mut inbox = Inbox::default();
+        inbox.set_step(3);
+        assert_eq!(inbox.room(usize::MAX).unwrap().len(), 3);
+        inbox.put(3);
+        assert_eq!(inbox.room(usize::MAX).unwrap().len(), 3, "it grows as it fills up");
     }
 
     #[test]

@@ -25,6 +25,7 @@ use tokio::{
 };
 
 use super::{
+    inbox,
     link::Link,
     stream::Stream,
     tcp::{Cause, Outcome, Tcp, Timeouts, Waiting},
@@ -84,7 +85,7 @@ struct End {
 impl End {
     fn new(stream: Stream) -> Self {
         let none = Timeouts { connect: Duration::ZERO, send: Duration::MAX, receive: Duration::MAX };
-        let socket = Tcp::new(none);
+        let socket = Tcp::new(none, inbox::SMALL);
         socket.attach(Rc::new(Link::new(stream, None)));
         Self { socket, aborted: Arc::default() }
     }

@@ -65,6 +65,8 @@ pub(crate) struct Tcp {
     pub(crate) trouble: RefCell<Option<String>>,
     /// The last receive, which goes on or serves as the next one.
     receive: RefCell<Option<Receive>>,
+    /// Bytes that are asked of the peer at once, at first.
+    buffer_bytes: usize,
 }
 
 /// Bytes for Lua: the first so many of what was taken off an inbox.
@@ -76,7 +78,7 @@ pub(crate) struct Received {
 }
 
 impl Tcp {
-    pub(crate) fn new(timeouts: Timeouts) -> Self {
+    pub(crate) fn new(timeouts: Timeouts, buffer_bytes: usize) -> Self {
         Self {
             timeouts: Cell::new(timeouts),
             busy: Rc::default(),
@@ -87,6 +89,7 @@ impl Tcp {
             from: Cell::new(None),
             trouble: RefCell::default(),
             receive: RefCell::default(),
+            buffer_bytes,
         }
     }
 
@@ -96,6 +99,7 @@ impl Tcp {
     }
 
     pub(crate) fn attach(&self, link: Rc<Link>) {
+        link.traffic.borrow_mut().inbox.set_step(self.buffer_bytes);
         self.link.replace(Some(link));
         self.can_read.set(true);
         self.can_write.set(true);
