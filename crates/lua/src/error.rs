@@ -68,6 +68,12 @@ impl ScriptError {
         self.message = place.map_or_else(String::new, |place| format!("{place}: ")) + &why();
     }
 
+    /// The chunk and the line that the message names first, `app.lua:12: …`, as LuaJIT names them: a long name is cut short, with
+    /// `...` in front.
+    pub fn place(&self) -> Option<(&str, usize)> {
+        place(&self.message)
+    }
+
     /// What was raised, as it was raised.
     pub fn message(&self) -> &str {
         &self.message
@@ -77,6 +83,17 @@ impl ScriptError {
     pub fn traceback(&self) -> &str {
         &self.traceback
     }
+}
+
+/// The chunk and the line that a message of Lua names first.
+pub fn place(message: &str) -> Option<(&str, usize)> {
+    message.match_indices(':').find_map(|(at, _)| {
+        let (number, _) = message[at + 1..].split_once(':')?;
+        let line = number.parse().ok()?;
+        let chunk = &message[..at];
+        // Words before the place end with a colon.
+        Some((chunk.rsplit_once(": ").map_or(chunk, |(_, chunk)| chunk), line))
+    })
 }
 
 impl fmt::Display for ScriptError {
@@ -97,6 +114,19 @@ impl std::error::Error for ScriptError {}
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_message_names_a_place() {
+        for (message, expected) in [
+            ("a/b.lua:12: no: 7: way", Some(("a/b.lua", 12))),
+            ("failed to load inlined Lua code: c.yaml:3: '=' expected", Some(("c.yaml", 3))),
+            ("content_by_lua(nginx.conf:26):2: x", Some(("content_by_lua(nginx.conf:26)", 2))),
+            ("no place: here", None),
+            ("", None),
+        ] {
+            assert_eq!(ScriptError::new(message.into(), String::new()).place(), expected, "{message}");
+        }
+    }
 
     #[test]
     fn a_script_error_is_one_line_whatever_was_raised() {

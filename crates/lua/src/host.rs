@@ -374,6 +374,9 @@ impl Host {
 
     /// Keeps a value of a header that is about to be set.
     pub(crate) fn stage(&self, value: &[u8], first: bool) {
+        if self.finalizing() {
+            return; // It has no request, and what is staged is another's.
+        }
         let staged = &mut *self.staged.borrow_mut();
         if first {
             staged.bytes.clear();
@@ -381,6 +384,13 @@ impl Host {
         }
         staged.bytes.extend_from_slice(value);
         staged.ends.push(staged.bytes.len());
+    }
+
+    /// Notes why an operation on a socket failed, for who asks next.
+    pub(crate) fn blame(&self, reason: String) {
+        if !self.finalizing() {
+            self.reason.replace(reason);
+        }
     }
 
     /// Calls `f` with every value that was staged. It must not stage any.

@@ -12,7 +12,7 @@ use std::{
 use mlua::{Function, LightUserData, Lua, Table, Value, chunk::ChunkMode};
 use tidegate_core::snapshot::LuaSettings;
 
-use crate::{Phase, WorkerIdentity, api, host, json, regex};
+use crate::{Phase, WorkerIdentity, api, host, json, regex, symbols};
 
 const PARTS: &[(&str, &str)] = &[
     ("constants", include_str!("prelude/constants.lua")),
@@ -44,6 +44,7 @@ const PARTS: &[(&str, &str)] = &[
     ("datagram", include_str!("prelude/datagram.lua")),
     ("ndk", include_str!("prelude/ndk.lua")),
     ("library", include_str!("prelude/library.lua")),
+    ("finalizer", include_str!("prelude/finalizer.lua")),
     ("request_socket", include_str!("prelude/request_socket.lua")),
     ("sandbox", include_str!("prelude/sandbox.lua")),
     ("script", include_str!("prelude/script.lua")),
@@ -87,7 +88,7 @@ pub(crate) fn load(
     }
     chunk(lua, "base", include_str!("prelude/base.lua"))?.call::<()>((
         &kit,
-        [host::DECLARATIONS, host::CORE_TYPES, regex::DECLARATIONS].concat(),
+        [host::DECLARATIONS, host::CORE_TYPES, symbols::DECLARATIONS, regex::DECLARATIONS].concat(),
         exports,
         host,
         Value::NULL,

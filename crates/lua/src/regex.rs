@@ -15,7 +15,7 @@ mod substitute;
 mod template;
 
 use std::{
-    cell::Cell,
+    cell::{Cell, RefCell},
     ptr::{self, NonNull},
 };
 
@@ -175,8 +175,35 @@ impl RegexPtr {
     }
 
     pub(crate) fn free(self) {
-        // SAFETY: it was made by `new`, and the collector releases it once, when nothing refers to it.
-        drop(unsafe { Box::from_raw(self.0) });
+        // SAFETY: it was made by `new`, and the collector releases it once, when nothing refers to it or the VM closes.
+        let regex = unsafe { Box::from_raw(self.0) };
+        LATE.with_borrow_mut(|late| match late {
+            Some(late) => late.push(regex),
+            None => drop(regex),
+        });
+    }
+}
+
+thread_local! {
+    /// Expressions that a VM which is closing has released.
+    static LATE: RefCell<Option<Vec<Box<Regex>>>> = const { RefCell::new(None) };
+}
+
+/// Keeps expressions until a VM is closed: it runs finalizers in any order then, and those of scripts may come after those of
+/// expressions that they use. To be dropped when it is.
+#[derive(Debug)]
+pub(crate) struct Closing;
+
+impl Closing {
+    /// The VM of this thread is about to be closed.
+    pub(crate) fn begin(&self) {
+        LATE.set(Some(Vec::new()));
+    }
+}
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        drop(LATE.take());
     }
 }
 

@@ -8,8 +8,10 @@
 
 mod nginx;
 mod openssl;
+mod statistics;
 
-pub(crate) use nginx::Logging;
+pub(crate) use nginx::{DECLARATIONS, Hosts};
+pub use statistics::Statistics;
 
 /// A function whose type only its caller knows.
 type Function = unsafe extern "C" fn();

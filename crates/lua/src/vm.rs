@@ -36,8 +36,9 @@ use crate::{
     jobs::Jobs,
     ledger::Ledger,
     prelude::{self, Prelude},
+    regex::Closing,
     socket::Sockets,
-    symbols::Logging,
+    symbols::Hosts,
     task::Thread,
 };
 
@@ -76,7 +77,14 @@ pub struct Vm {
     ledger: Box<Ledger>,
     // Dropped before the host, whose address its code has.
     lua: Lua,
+    closing: Closing,
     pub(crate) host: Rc<Host>,
+}
+
+impl Drop for Vm {
+    fn drop(&mut self) {
+        self.closing.begin();
+    }
 }
 
 impl fmt::Debug for Vm {
@@ -101,7 +109,7 @@ impl Vm {
     ) -> Result<Self, Error> {
         let sockets = Sockets::new(&settings.sockets).map_err(Error::Start)?;
         let host = Rc::new(Host::new(worker, log, sockets, settings));
-        Logging::to(Rc::downgrade(&host));
+        Hosts::add(Rc::downgrade(&host));
         let options = LuaOptions::new();
         // SAFETY: scripts of the configuration are trusted with all of LuaJIT, its FFI included.
         let lua = unsafe { Lua::unsafe_new_with(StdLib::ALL, options) };
@@ -146,6 +154,7 @@ impl Vm {
             probe: RefCell::default(),
             ledger: Ledger::open(main, lua.used_memory(), budget::too_large),
             lua,
+            closing: Closing,
             host,
         };
         vm.bind(&dicts).map_err(start)?;
@@ -173,6 +182,10 @@ impl Vm {
     /// What `ngx.worker.exiting()` says.
     pub fn set_exiting(&self, exiting: bool) {
         self.host.block.exiting.set(i32::from(exiting));
+    }
+
+    pub fn is_exiting(&self) -> bool {
+        self.host.block.exiting.get() != 0
     }
 
     /// Puts other dictionaries in the place of those there are. Scripts that kept one go on with its

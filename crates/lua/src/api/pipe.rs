@@ -59,7 +59,7 @@ extern "C" fn pipe_spawn(
         host.sockets.insert(Entry::Process(Rc::new(process))).ok_or_else(|| "too many processes".into())
     });
     number.unwrap_or_else(|why| {
-        host.reason.replace(why);
+        host.blame(why);
         MISSING
     })
 }
@@ -135,7 +135,7 @@ fn read(host: &Host, process: &Process, standard: Standard, outcome: Outcome<Rec
         }
         Outcome::Wait(waiting) => wait(host, process.until_closed(standard, waiting)),
         Outcome::Failed(Cause::Broken(reason)) => {
-            host.reason.replace(reason);
+            host.blame(reason);
             stream.give_up(true, |partial| host.give_written(|bytes| bytes.extend_from_slice(partial)));
             FAILED
         }

@@ -243,7 +243,7 @@ fn received(host: &Host, tcp: &Tcp, outcome: Outcome<Received>) -> i32 {
         }
         Outcome::Wait(waiting) => wait(host, waiting),
         Outcome::Failed(Cause::Broken(reason)) => {
-            host.reason.replace(reason);
+            host.blame(reason);
             tcp.give_up(true, |partial| host.give_written(|bytes| bytes.extend_from_slice(partial)));
             FAILED
         }
@@ -490,9 +490,9 @@ pub(super) fn wait(host: &Host, waiting: Waiting) -> i32 {
 pub(super) fn failed(host: &Host, cause: Cause) -> i32 {
     match cause {
         Cause::NotConnected => return CLOSED,
-        Cause::Busy(reason) => host.reason.replace(reason.to_owned()),
-        Cause::Broken(reason) => host.reason.replace(reason),
-    };
+        Cause::Busy(reason) => host.blame(reason.to_owned()),
+        Cause::Broken(reason) => host.blame(reason),
+    }
     host.give(&[]);
     FAILED
 }

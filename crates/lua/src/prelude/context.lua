@@ -11,6 +11,8 @@ local error, type = error, type
 -- that it is an array, where a number that comes and goes costs nothing.
 local tables = new_table(1024, 0)
 kit.ctx_tables = tables
+-- Where libraries look for them that pass a table on from one request to another.
+debug.getregistry().ngx_lua_ctx_tables = tables
 
 -- The request's table. Where there is none yet, `own` becomes it if it is given.
 function kit.context(own)

@@ -1,11 +1,17 @@
 //! Functions of nginx that libraries call.
 
-use std::{cell::RefCell, ffi::c_void, ptr, rc::Weak, slice};
+use std::{
+    cell::RefCell,
+    ffi::c_void,
+    ptr,
+    rc::{Rc, Weak},
+    slice,
+};
 
 use super::Function;
 use crate::{
     Level,
-    host::Host,
+    host::{Host, NO_REQUEST},
     uri::{self, Escape},
 };
 
@@ -15,7 +21,14 @@ pub(super) static FUNCTIONS: &[(&str, Function)] = &[
     ("ngx_parse_time", erase(ngx_parse_time as *const c_void)),
     ("ngx_escape_uri", erase(ngx_escape_uri as *const c_void)),
     ("ngx_http_lua_ffi_raw_log", erase(ngx_http_lua_ffi_raw_log as *const c_void)),
+    ("ngx_http_lua_ffi_get_ctx_ref", erase(ngx_http_lua_ffi_get_ctx_ref as *const c_void)),
 ];
+
+/// The same in C, as resty.core declares them: libraries take them for granted.
+pub(crate) const DECLARATIONS: &str = "
+    int ngx_http_lua_ffi_raw_log(ngx_http_request_t *r, int level, const unsigned char *s, size_t s_len);
+    int ngx_http_lua_ffi_get_ctx_ref(ngx_http_request_t *r, int *in_ssl_phase, int *ssl_ctx_ref);
+";
 
 const fn erase(function: *const c_void) -> Function {
     // SAFETY: the pointer is of a function, and whoever calls it does so by the type that it has in nginx.
@@ -133,32 +146,70 @@ unsafe extern "C" fn ngx_escape_uri(to: *mut u8, from: *const u8, length: usize,
 }
 
 thread_local! {
-    static LOGGING: RefCell<Weak<Host>> = const { RefCell::new(Weak::new()) };
+    static HOSTS: RefCell<Vec<Weak<Host>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// The host whose log functions of C write to, on this thread.
-pub(crate) struct Logging;
+/// The hosts that functions of C work on, on this thread: the one that was made last is theirs.
+pub(crate) struct Hosts;
 
-impl Logging {
-    pub(crate) fn to(host: Weak<Host>) {
-        LOGGING.set(host);
+impl Hosts {
+    pub(crate) fn add(host: Weak<Host>) {
+        HOSTS.with_borrow_mut(|hosts| {
+            hosts.retain(|host| host.strong_count() > 0);
+            hosts.push(host);
+        });
+    }
+
+    fn last() -> Option<Rc<Host>> {
+        HOSTS.with_borrow(|hosts| hosts.iter().rev().find_map(Weak::upgrade))
+    }
+
+    /// The one that a request, which is what `resty.core.base` gives as such, belongs to.
+    fn of(request: *const c_void) -> Option<Rc<Host>> {
+        HOSTS.with_borrow(|hosts| {
+            hosts.iter().find(|host| ptr::eq(host.as_ptr().cast(), request)).and_then(Weak::upgrade)
+        })
     }
 }
 
 /// Writes a line as it is to the log: OK, or -1 when there is none or no such level.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn ngx_http_lua_ffi_raw_log(
-    _: *mut c_void,
+    request: *mut c_void,
     level: i32,
     line: *const u8,
     length: usize,
 ) -> i32 {
     let Some(level) = Level::from_number(level) else { return -1 };
-    let Some(host) = LOGGING.with_borrow(Weak::upgrade) else { return -1 };
+    let Some(host) = Hosts::of(request).or_else(Hosts::last) else { return -1 };
     // SAFETY: the caller passes a line and its length.
     let line = unsafe { bytes(line, length) };
     host.log(level, &String::from_utf8_lossy(line));
     0
+}
+
+/// The number of the request's `ngx.ctx` in the table of all of them: -2 while there is none, -100 without a request.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn ngx_http_lua_ffi_get_ctx_ref(
+    request: *mut c_void,
+    is_handshake: *mut i32,
+    of_handshake: *mut i32,
+) -> i32 {
+    const NO_TABLE: i32 = -2;
+    // SAFETY: the caller passes places for two numbers, or none.
+    unsafe {
+        // A connection has no table of its own that it could have made before its first request.
+        if let Some(place) = is_handshake.as_mut() {
+            *place = 0;
+        }
+        if let Some(place) = of_handshake.as_mut() {
+            *place = NO_TABLE;
+        }
+    }
+    let number = |host: Rc<Host>| {
+        host.with_state(|state| state.ctx.as_ref().map_or(NO_TABLE, crate::task::CtxSlot::number))
+    };
+    Hosts::of(request).and_then(number).unwrap_or(NO_REQUEST)
 }
 
 #[cfg(test)]

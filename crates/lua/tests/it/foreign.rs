@@ -1,6 +1,6 @@
 //! C functions that libraries look for by `ffi.C`.
 
-use tidegate_lua::Level;
+use tidegate_lua::{Level, Statistics};
 
 use crate::support::Host;
 
@@ -41,6 +41,30 @@ fn functions_of_nginx_are_found() {
         ),
         "2a%20b%2Fc"
     );
+}
+
+#[test]
+fn counters_of_nginx_are_found() {
+    let names = ["accepted", "handled", "requests", "active", "reading", "writing", "waiting"];
+    let declared: String = names.iter().map(|name| format!("uint64_t *ngx_stat_{name};")).collect();
+    let read: String = names.iter().map(|name| format!("tonumber(C.ngx_stat_{name}[0]), ' ',")).collect();
+    Statistics { accepted: 9, requests: 20, active: 3, writing: 1 }.publish();
+    assert_eq!(run(&format!("ffi.cdef '{declared}' ngx.print({read} '')")), "9 9 20 3 0 1 2 ");
+}
+
+#[test]
+fn a_table_of_the_context_is_found_by_its_number() {
+    let read = "local base = require 'resty.core.base'
+        local handshake, of_it = ffi.new('int[1]', 7), ffi.new('int[1]', 7)
+        local function number() return C.ngx_http_lua_ffi_get_ctx_ref(base.get_request(), handshake, of_it) end";
+    assert_eq!(
+        run(&format!(
+            "{read} ngx.print(number(), ' ', handshake[0], ' ') ngx.ctx.mine = 'yes'
+            ngx.print(debug.getregistry().ngx_lua_ctx_tables[number()].mine, ' ', of_it[0])"
+        )),
+        "-2 0 yes -2"
+    );
+    assert_eq!(run("ngx.print(C.ngx_http_lua_ffi_get_ctx_ref(nil, nil, nil))"), "-100");
 }
 
 #[test]

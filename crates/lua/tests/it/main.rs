@@ -10,6 +10,7 @@ mod context;
 mod crypto;
 mod dictionary;
 mod errors;
+mod finalizers;
 mod flame;
 mod flow;
 mod foreign;
