@@ -5,8 +5,8 @@ local kit = ...
 local block, WARN = kit.block, kit.ngx.WARN
 local globals, rawset = _G, rawset
 local loadstring, setfenv, setmetatable, tostring, type, pcall = loadstring, setfenv, setmetatable, tostring, type, pcall
-local byte, find, gsub, sub = string.byte, string.find, string.gsub, string.sub
-local band = require("bit").band
+local byte, find, gsub, match, sub = string.byte, string.find, string.gsub, string.match, string.sub
+local band, bor = require("bit").band, require("bit").bor
 local traceback = debug.traceback
 local funcbc, funck = require("jit.util").funcbc, require("jit.util").funck
 
@@ -15,7 +15,26 @@ local function of_chunk(trace)
     return (gsub(trace, "in function <[^<>\n]*>$", "in main chunk"))
 end
 
--- The metatable of one script's environments over those globals. Writes to one that is not known there are told, once.
+local function warn_of_global(name)
+    kit.log(WARN, "[lua] _G write guard: writing a global Lua variable ('" .. tostring(name) .. "') which may lead to "
+        .. "race conditions between concurrent requests, so prefer the use of 'local' variables\n"
+        .. of_chunk(traceback("", 3):sub(2)))
+end
+
+-- Globals are the worker's, seen by all that is trusted, as in OpenResty. A new one is told, unless it is made by what
+-- prepares the worker.
+local PREPARES = bor(kit.INIT, kit.INIT_WORKER)
+setmetatable(globals, {
+    __newindex = function(all, name, value)
+        rawset(all, name, value)
+        local phase = block.phase
+        if phase ~= 0 and band(phase, PREPARES) == 0 and WARN <= block.log_level then
+            warn_of_global(name)
+        end
+    end,
+})
+
+-- The metatable of one sandboxed script's environments. Writes to a global that is not known there are told, once.
 local function environment_over(globals)
     local environment = { __index = globals }
     local told = {}
@@ -23,9 +42,7 @@ local function environment_over(globals)
         rawset(own, name, value)
         if WARN <= block.log_level and block.phase ~= 0 and not told[name] and environment.__index[name] == nil then
             told[name] = true
-            kit.log(WARN, "[lua] _G write guard: writing a global Lua variable ('" .. tostring(name) .. "') which may lead to "
-                .. "race conditions between concurrent requests, so prefer the use of 'local' variables\n"
-                .. of_chunk(traceback("", 2):sub(2)))
+            warn_of_global(name)
         end
     end
     return environment
@@ -64,10 +81,9 @@ local function writes_globals(code)
     return false
 end
 
--- The script as a function with globals of its own: one that is trusted keeps them from run to run, as scripts do in
--- OpenResty; one that is not begins each run with none, if it could have left something there.
-local function with_globals(chunk, factory, metatable, sandboxed)
-    if not (sandboxed and writes_globals(chunk)) then
+-- The script as a function that begins each run without globals of its own, if it could have left some there.
+local function with_globals(chunk, factory, metatable)
+    if not writes_globals(chunk) then
         return setfenv(factory, new_environment(metatable))()
     end
     return function()
@@ -76,8 +92,8 @@ local function with_globals(chunk, factory, metatable, sandboxed)
     end
 end
 
--- Compiles a script to a function with globals of its own, or answers nil and why not. What a `computed` one returns is
--- kept; one that `shares` has the globals of modules; one that is `sandboxed` is not trusted.
+-- Compiles a script to a function, or answers nil and why not. What a `computed` one returns is kept; one that is
+-- `sandboxed` is not trusted, and has globals of its own.
 function kit.load(source, name, purpose, sandboxed)
     if find(source, "^#") then
         -- A line for the shell.
@@ -93,15 +109,18 @@ function kit.load(source, name, purpose, sandboxed)
     if purpose == "shared" then
         return chunk
     end
-    local metatable = environment_over(globals)
-    if sandboxed then
-        kit.sandbox(metatable)
-    end
     -- LuaJIT does not compile a chunk itself, because it takes any number of arguments; a function
     -- around the same text it does. Only text that uses `...` has to take them.
     local factory = loadstring("return function() " .. source .. "\nend", name)
         or loadstring("return function(...) " .. source .. "\nend", name)
-    local script = with_globals(chunk, factory, metatable, sandboxed)
+    local script
+    if sandboxed then
+        local metatable = environment_over(globals)
+        kit.sandbox(metatable)
+        script = with_globals(chunk, factory, metatable)
+    else
+        script = factory()
+    end
     return purpose == "computed" and kit.computed(script) or script
 end
 
@@ -110,6 +129,16 @@ local function forget_thread()
     return block.phase
 end
 jit.off(forget_thread)
+
+-- LuaJIT does not know any more in which line the innermost function was; the message does.
+local function with_line(message, trace)
+    local chunk, line = match(message, "^([^\n]-):(%d+): ")
+    local head = "stack traceback:\n\t" .. (chunk or "") .. ":"
+    if chunk and sub(trace, 1, #head + 1) == head .. " " then
+        return head .. line .. ":" .. sub(trace, #head + 1)
+    end
+    return trace
+end
 
 -- The message of an error, whatever was raised, and where the thread was.
 function kit.describe(thread, raised)
@@ -131,5 +160,5 @@ function kit.describe(thread, raised)
     end
     -- Whoever could not wait need not know that it is a function of ours that could not.
     message = gsub(message, "^ngx%.%a+:%d+: (attempt to yield across )", "%1")
-    return message, of_chunk(sub(kit.trace(thread, raised, traceback), 2))
+    return message, with_line(message, of_chunk(sub(kit.trace(thread, raised, traceback), 2)))
 end

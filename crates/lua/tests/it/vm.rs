@@ -4,7 +4,7 @@ use std::{cell::RefCell, rc::Rc, sync::Arc};
 
 use tidegate_core::snapshot::LuaSettings;
 use tidegate_lua::{
-    BodyState, Dicts, Error, Exchange, Handler, InvalidHeader, Phase, Reply, RequestState, Step, Task,
+    BodyState, Dicts, Error, Exchange, Handler, InvalidHeader, Level, Phase, Reply, RequestState, Step, Task,
     Ticket, Verdict, Vm, WorkerIdentity,
 };
 
@@ -75,7 +75,7 @@ fn an_abandoned_task_never_runs_again_and_leaves_nothing_behind() {
 }
 
 #[test]
-fn scripts_do_not_see_each_other_s_globals() {
+fn globals_are_the_worker_s_and_new_ones_are_told() {
     let host = Host::new();
     let mut request = Request::get("/");
     let counter = host.load("n = (n or 0) + 1 _G.m = n ngx.print(n, m)");
@@ -83,8 +83,14 @@ fn scripts_do_not_see_each_other_s_globals() {
         host.vm.start(&counter, Phase::Content, &mut request);
     }
     assert_eq!(request.output(), "112233");
-    assert_eq!(host.say("ngx.print(n, m, rawget(_G, 'n'))"), "nilnilnil");
-    assert_eq!(host.say("string.shared = 1 ngx.print(type(print), _G == getfenv())"), "functiontrue");
+    let told = host.take_log();
+    assert_eq!(told.len(), 2, "{told:?}");
+    let start = "[lua] _G write guard: writing a global Lua variable ('n') which may lead to race conditions \
+         between concurrent requests, so prefer the use of 'local' variables\nstack traceback:\n\ttest.lua:1: in ";
+    assert!(told[0].0 == Level::Warn && told[0].1.starts_with(start), "{told:?}");
+    assert_eq!(host.say("ngx.print(n, m, rawget(_G, 'n'))"), "333");
+    assert_eq!(host.say("package.preload.sees = function() return n end ngx.print(require('sees'))"), "3");
+    assert_eq!(host.say("ngx.print(type(print), _G == getfenv())"), "functiontrue");
 }
 
 #[test]

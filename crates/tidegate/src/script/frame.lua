@@ -1,7 +1,7 @@
 local globals = getfenv(0)
 local ngx, stdout, exit = ngx, io.stdout, os.exit
 local arguments = { $ARGUMENTS }
-globals.arg = { [0] = $SCRIPT, unpack(arguments) }
+rawset(globals, "arg", { [0] = $SCRIPT, unpack(arguments) })
 ngx.IS_CLI = true
 local function write(last, ...)
     for index = 1, select("#", ...) do

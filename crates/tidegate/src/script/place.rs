@@ -6,7 +6,8 @@ use super::Source;
 
 /// The message, and below it the line of the source that it names first, if there is one to be found.
 pub(super) fn with_source(message: &str, source: &Source) -> String {
-    let shown = place(message).and_then(|(chunk, line)| Some((line, text_of(chunk, line, source)?)));
+    let shown =
+        tidegate_lua::place(message).and_then(|(chunk, line)| Some((line, text_of(chunk, line, source)?)));
     match shown {
         Some((line, text)) => {
             let number = line.to_string();
@@ -15,15 +16,6 @@ pub(super) fn with_source(message: &str, source: &Source) -> String {
         }
         None => message.to_owned(),
     }
-}
-
-/// `chunk:line:` at the start.
-fn place(message: &str) -> Option<(&str, usize)> {
-    message.match_indices(':').find_map(|(at, _)| {
-        let rest = &message[at + 1..];
-        let (number, _) = rest.split_once(':')?;
-        Some((&message[..at], number.parse().ok()?))
-    })
 }
 
 fn text_of(chunk: &str, line: usize, source: &Source) -> Option<String> {
