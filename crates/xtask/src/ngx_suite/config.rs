@@ -52,7 +52,7 @@ impl Writer<'_> {
             "admin": { "address": "127.0.0.1:0" },
             "workers": case.workers,
             "timeouts": { "drain": "0s", "keepAlive": "68s" },
-            "limits": { "bodyBytes": "30MiB", "headerCount": 1024, "headerBytes": "64KiB" },
+            "limits": { "bodyBytes": "30MiB", "headerCount": 1024, "headerBytes": "64KiB", "clientBodyBuffer": "16KiB" },
             "answers": { "server": "nginx", "errors": "html" },
             "errorLog": { "format": "nginx", "level": case.log_level, "file": directory },
             "lua": { "strictContexts": true },

@@ -36,7 +36,12 @@ impl Server {
             .arg(scene.folder.join("tidegate.yaml"))
             .current_dir(&scene.root)
             .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            // Where the suite's own libraries are looked for is the caller's business.
+            .envs(
+                ["PATH", "LUA_PATH", "LUA_CPATH"]
+                    .into_iter()
+                    .filter_map(|name| Some((name, std::env::var_os(name)?))),
+            )
             .envs(scene.environment())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
