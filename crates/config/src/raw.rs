@@ -192,6 +192,9 @@ record! {
         server: text::Text = default("tidegate"),
         /// Errors as `json` objects, or as `html` pages like those of nginx, which redirections get as well.
         errors: ErrorPages = default("json"),
+        /// Whether errors of Lua are told to clients with message, line of source and traceback. They show code: for
+        /// development only.
+        lua_errors: bool = default("false"),
     }
 }
 

@@ -208,7 +208,11 @@ impl Resolver<'_, '_> {
             self.report.error(*place, "this cannot be a header", help);
             return None;
         }
-        Some(Answers { server: server.0.clone(), errors: *raw.errors.value()? })
+        Some(Answers {
+            server: server.0.clone(),
+            errors: *raw.errors.value()?,
+            shows_lua_errors: *raw.lua_errors.value()?,
+        })
     }
 }
 

@@ -148,11 +148,13 @@ pub struct Answers {
     /// The header `Server`; empty: none.
     pub server: String,
     pub errors: ErrorPages,
+    /// Whether those about Lua say what went wrong and show code, for development.
+    pub shows_lua_errors: bool,
 }
 
 impl Default for Answers {
     fn default() -> Self {
-        Self { server: "tidegate".into(), errors: ErrorPages::default() }
+        Self { server: "tidegate".into(), errors: ErrorPages::default(), shows_lua_errors: false }
     }
 }
 

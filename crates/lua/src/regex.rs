@@ -175,18 +175,18 @@ impl RegexPtr {
     }
 
     pub(crate) fn free(self) {
-        // SAFETY: it was made by `new`, and the collector releases it once, when nothing refers to it or the VM closes.
-        let regex = unsafe { Box::from_raw(self.0) };
-        LATE.with_borrow_mut(|late| match late {
-            Some(late) => late.push(regex),
-            None => drop(regex),
-        });
+        let is_late = LATE.with_borrow_mut(|late| late.as_mut().map(|late| late.push(self)).is_some());
+        if !is_late {
+            // SAFETY: it was made by `new`, and the collector releases it once, when nothing refers to it or the VM has
+            // been closed.
+            drop(unsafe { Box::from_raw(self.0) });
+        }
     }
 }
 
 thread_local! {
     /// Expressions that a VM which is closing has released.
-    static LATE: RefCell<Option<Vec<Box<Regex>>>> = const { RefCell::new(None) };
+    static LATE: RefCell<Option<Vec<RegexPtr>>> = const { RefCell::new(None) };
 }
 
 /// Keeps expressions until a VM is closed: it runs finalizers in any order then, and those of scripts may come after those of
@@ -196,14 +196,16 @@ pub(crate) struct Closing;
 
 impl Closing {
     /// The VM of this thread is about to be closed.
-    pub(crate) fn begin(&self) {
+    pub(crate) fn begin() {
         LATE.set(Some(Vec::new()));
     }
 }
 
 impl Drop for Closing {
     fn drop(&mut self) {
-        drop(LATE.take());
+        for regex in LATE.take().into_iter().flatten() {
+            regex.free();
+        }
     }
 }
 

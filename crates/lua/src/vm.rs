@@ -77,13 +77,13 @@ pub struct Vm {
     ledger: Box<Ledger>,
     // Dropped before the host, whose address its code has.
     lua: Lua,
-    closing: Closing,
+    _closing: Closing,
     pub(crate) host: Rc<Host>,
 }
 
 impl Drop for Vm {
     fn drop(&mut self) {
-        self.closing.begin();
+        Closing::begin();
     }
 }
 
@@ -154,7 +154,7 @@ impl Vm {
             probe: RefCell::default(),
             ledger: Ledger::open(main, lua.used_memory(), budget::too_large),
             lua,
-            closing: Closing,
+            _closing: Closing,
             host,
         };
         vm.bind(&dicts).map_err(start)?;

@@ -5,6 +5,7 @@ use tidegate_lua::{Phase, Verdict};
 
 use crate::{
     error::Error,
+    excerpt::Mishap,
     exchange::{Commitment, Exchange},
     http::{
         body::Writer,
@@ -154,6 +155,7 @@ pub(crate) fn sign(fields: &mut Fields, answers: &Answers) {
 /// client's business.
 pub(crate) fn report(exchange: &mut Exchange, code: u16, message: &str, answers: &Answers) -> Vec<u8> {
     let id = exchange.id().to_owned();
+    let mishap = exchange.mishap.take();
     let response = &mut exchange.response;
     response.status = code;
     for name in [&b"Content-Type"[..], b"Content-Encoding", b"Content-Length", b"Transfer-Encoding"] {
@@ -171,10 +173,15 @@ pub(crate) fn report(exchange: &mut Exchange, code: u16, message: &str, answers:
     if answers.errors == ErrorPages::Html {
         // Statuses without a phrase have no page either.
         let known = code >= 300 && status::reason(code) != status::reason(999);
-        return if known { page(code, &answers.server).into_bytes() } else { Vec::new() };
+        let page = page(code, &answers.server, mishap.as_ref());
+        return if known { page.into_bytes() } else { Vec::new() };
     }
     let message = if message.is_empty() { status::reason(code) } else { message };
-    let report = serde_json::json!({"error": {"status": code, "message": message, "requestId": id}});
+    let mut report = serde_json::json!({"error": {"status": code, "message": message, "requestId": id}});
+    if let Some(Mishap { message, source, traceback }) = mishap {
+        report["error"]["lua"] =
+            serde_json::json!({"message": message, "source": source, "traceback": traceback});
+    }
     let mut body = report.to_string().into_bytes();
     body.push(b'\n');
     body
@@ -186,7 +193,7 @@ pub(crate) fn is_told(code: u16, answers: &Answers) -> bool {
 }
 
 /// A page like nginx's, for people and for what looks for their words.
-fn page(code: u16, server: &str) -> String {
+fn page(code: u16, server: &str, mishap: Option<&Mishap>) -> String {
     // Some of nginx's phrases are older than the standard's.
     let phrase = match code {
         405 => "Not Allowed",
@@ -198,10 +205,18 @@ fn page(code: u16, server: &str) -> String {
         504 => "Gateway Time-out",
         _ => status::reason(code).trim(),
     };
+    let mishap = mishap.map_or_else(String::new, |Mishap { message, source, traceback }| {
+        let source = source.as_deref().unwrap_or_default();
+        format!("<pre>{}</pre>\r\n", escaped(&format!("{message}\n{source}\n{traceback}")))
+    });
     format!(
         "<html>\r\n<head><title>{code} {phrase}</title></head>\r\n<body>\r\n<center><h1>{code} {phrase}</h1></center>\r\n\
-         <hr><center>{server}</center>\r\n</body>\r\n</html>\r\n"
+         {mishap}<hr><center>{server}</center>\r\n</body>\r\n</html>\r\n"
     )
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
 #[cfg(test)]
@@ -210,11 +225,19 @@ mod tests {
 
     #[test]
     fn a_page_names_status_phrase_and_server() {
-        let page = page(405, "me");
+        let page = page(405, "me", None);
         assert!(page.contains("<h1>405 Not Allowed</h1>") && page.contains("<center>me</center>"), "{page}");
         let html = Answers { errors: ErrorPages::Html, ..Answers::default() };
         assert!(is_told(302, &html) && !is_told(304, &html) && is_told(404, &html));
         assert!(!is_told(302, &Answers::default()) && is_told(404, &Answers::default()));
+    }
+
+    #[test]
+    fn a_page_that_shows_code_shows_it_as_text() {
+        let mishap =
+            Mishap { message: "a < b".into(), source: Some("1 | <x>".into()), traceback: "&".into() };
+        let page = page(500, "me", Some(&mishap));
+        assert!(page.contains("<pre>a &lt; b\n1 | &lt;x&gt;\n&amp;</pre>"), "{page}");
     }
 
     #[test]

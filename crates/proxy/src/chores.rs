@@ -18,6 +18,7 @@ use tokio::{sync::Notify, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    excerpt::Excerpt,
     lua,
     script_log::unloaded_alone,
     worker::{Worker, wall_clock},
@@ -37,9 +38,9 @@ pub(crate) fn init(vm: &Vm, script: &Script) -> Result<(), Error> {
 }
 
 /// Runs `lua.initWorker` before anything is served.
-pub(crate) async fn init_worker(worker: &Rc<Worker>, tasks: &TaskTracker, script: &Script) {
-    let (worker, script) = (Rc::clone(worker), script.clone());
-    let run = tasks.spawn_local(async move { run(&worker, Phase::InitWorker, &script).await });
+pub(crate) async fn init_worker(worker: &Rc<Worker>, script: &Script) {
+    let (of_run, script) = (Rc::clone(worker), script.clone());
+    let run = worker.chores.spawn_local(async move { run(&of_run, Phase::InitWorker, &script).await });
     if tokio::time::timeout(INIT_WORKER_LIMIT, run).await.is_err() {
         tracing::warn!(limit = ?INIT_WORKER_LIMIT, "`lua.initWorker` still waits; requests are served meanwhile");
     }
@@ -57,32 +58,37 @@ async fn run(worker: &Worker, phase: Phase, script: &Script) {
         Ok(handler) => handler,
         Err(error) => return unloaded_alone(&worker.log, phase, script, &error),
     };
-    let outcome = lua::run_alone(worker, |vm, state| vm.start_alone(&handler, phase, state)).await;
+    let outcome =
+        lua::run_alone(worker, &worker.vm, |vm, state| vm.start_alone(&handler, phase, state)).await;
     if let Err(error) = outcome {
-        worker.log.failure_alone(phase, &error);
+        let excerpt = Excerpt::of(&error, worker.present_site().as_deref());
+        worker.log.failure_alone(phase, &error, &excerpt);
     }
 }
 
 /// Timers that are started before others get their turn: who sets ten thousand holds up nobody.
 const TIMERS_AT_ONCE: usize = 16;
 
+/// A timer, with the VM that it runs in.
+type Set = (Rc<Vm>, Timer);
+
 /// Timers that wait, those that are due first in front, and among those the older.
 #[derive(Debug, Default)]
 struct Waiting {
-    timers: RefCell<BTreeMap<(Instant, u64), Timer>>,
+    timers: RefCell<BTreeMap<(Instant, u64), Set>>,
     count: Cell<u64>,
     /// One was added that is due before all others.
     changed: Notify,
 }
 
 impl Waiting {
-    fn add(&self, timer: Timer) {
+    fn add(&self, vm: Rc<Vm>, timer: Timer) {
         let now = Instant::now();
         // Later than anybody looks.
         let due = now.checked_add(timer.delay).unwrap_or_else(|| now + NEVER);
         let (mut timers, number) = (self.timers.borrow_mut(), self.count.get());
         self.count.set(number + 1);
-        timers.insert((due, number), timer);
+        timers.insert((due, number), (vm, timer));
         if timers.first_key_value().is_some_and(|(first, _)| *first == (due, number)) {
             self.changed.notify_one();
         }
@@ -93,7 +99,7 @@ impl Waiting {
     }
 
     /// The next that is due at `now`; with `None`, the next.
-    fn take(&self, now: Option<Instant>) -> Option<Timer> {
+    fn take(&self, now: Option<Instant>) -> Option<Set> {
         let mut timers = self.timers.borrow_mut();
         let first = timers.first_entry()?;
         now.is_none_or(|now| first.key().0 <= now).then(|| first.remove())
@@ -102,22 +108,25 @@ impl Waiting {
 
 const NEVER: Duration = Duration::from_hours(24 * 365);
 
-/// Waits for the timers that the worker's scripts set, until `exiting`.
-pub(crate) fn keep_timers(worker: &Rc<Worker>, tasks: &TaskTracker, exiting: &CancellationToken) {
-    let keeper = Keeper {
-        worker: Rc::downgrade(worker),
-        waiting: Rc::default(),
-        tasks: tasks.clone(),
-        exiting: exiting.clone(),
-    };
-    let sink = keeper.clone();
-    worker.vm.set_timer_sink(move |timer| sink.add(timer));
-    tasks.spawn_local(keeper.keep());
+/// Waits for the timers that scripts set in `vm`, until the worker is about to leave.
+pub(crate) fn keep_timers(worker: &Rc<Worker>, vm: &Rc<Vm>) {
+    let keeper = worker.keeper.get_or_init(|| {
+        let (tasks, exiting) = (worker.chores.clone(), worker.exiting.clone());
+        let keeper = Keeper { worker: Rc::downgrade(worker), waiting: Rc::default(), tasks, exiting };
+        worker.chores.spawn_local(keeper.clone().keep());
+        keeper
+    });
+    let (sink, vm_of_timers) = (keeper.clone(), Rc::downgrade(vm));
+    vm.set_timer_sink(move |timer| {
+        if let Some(vm) = vm_of_timers.upgrade() {
+            sink.add(vm, timer);
+        }
+    });
 }
 
 /// Starts timers when they are due.
-#[derive(Clone)]
-struct Keeper {
+#[derive(Debug, Clone)]
+pub(crate) struct Keeper {
     worker: Weak<Worker>,
     waiting: Rc<Waiting>,
     tasks: TaskTracker,
@@ -136,43 +145,44 @@ impl Keeper {
             }
             let now = Some(Instant::now());
             for _ in 0..TIMERS_AT_ONCE {
-                let Some(timer) = self.waiting.take(now) else { break };
-                self.start(timer, false);
+                let Some((vm, timer)) = self.waiting.take(now) else { break };
+                self.start(vm, timer, false);
             }
             tokio::task::yield_now().await;
         }
-        while let Some(timer) = self.waiting.take(None) {
-            self.start(timer, true);
+        while let Some((vm, timer)) = self.waiting.take(None) {
+            self.start(vm, timer, true);
         }
     }
 
-    fn add(&self, timer: Timer) {
+    fn add(&self, vm: Rc<Vm>, timer: Timer) {
         if self.exiting.is_cancelled() {
-            self.start(timer, !timer.delay.is_zero());
+            self.start(vm, timer, !timer.delay.is_zero());
         } else {
-            self.waiting.add(timer);
+            self.waiting.add(vm, timer);
         }
     }
 
-    fn start(&self, timer: Timer, premature: bool) {
+    fn start(&self, vm: Rc<Vm>, timer: Timer, premature: bool) {
         let Some(worker) = self.worker.upgrade() else { return };
-        let last = premature || !timer.repeats;
-        self.tasks.spawn_local(expire(worker, timer, premature, last));
+        let last = premature || !timer.repeats || vm.is_exiting();
+        self.tasks.spawn_local(expire(worker, Rc::clone(&vm), timer, premature, last));
         if !last {
-            self.waiting.add(timer);
+            self.waiting.add(vm, timer);
         }
     }
 }
 
-async fn expire(worker: Rc<Worker>, timer: Timer, premature: bool, last: bool) {
+async fn expire(worker: Rc<Worker>, vm: Rc<Vm>, timer: Timer, premature: bool, last: bool) {
     debug(&worker, "lua ngx.timer expired");
-    let Some(running) = worker.vm.expire(timer.id, last) else {
+    let Some(running) = vm.expire(timer.id, last) else {
         worker.series().lua_timers_dropped.fetch_add(1, Relaxed);
         return;
     };
-    let outcome = lua::run_alone(&worker, |vm, state| vm.start_timer(&running, premature, last, state)).await;
-    if let Err(error) = outcome {
-        worker.log.failure_alone(Phase::Timer, &error);
+    let start = |vm: &Vm, state: &mut RequestState| vm.start_timer(&running, premature, last, state);
+    if let Err(error) = lua::run_alone(&worker, &vm, start).await {
+        let excerpt = Excerpt::of(&error, worker.present_site().as_deref());
+        worker.log.failure_alone(Phase::Timer, &error, &excerpt);
     }
     debug(&worker, "http lua close fake http connection");
 }

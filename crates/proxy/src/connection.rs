@@ -13,6 +13,7 @@ use tokio::net::TcpStream;
 
 use crate::{
     exchange::Exchange,
+    fresh,
     http::request::Refusal,
     lane::{Crossing, Permit},
     line::Line,
@@ -63,7 +64,12 @@ impl Connection {
                 Next::Request => {
                     // The configuration may have changed while nothing was asked for.
                     let site = self.line.worker.site();
-                    if let Some(permit) = self.serve_request(&site).await {
+                    let served = if site.snapshot.lua.code_cache {
+                        self.serve_request(&site).await
+                    } else {
+                        self.serve_freshly(&site).await
+                    };
+                    if let Some(permit) = served {
                         return self.cross(permit);
                     }
                     if !self.exchange.request.keep_alive {
@@ -155,12 +161,36 @@ impl Connection {
         permit.send(Crossing { stream, client, number, count, received });
     }
 
+    /// Serves a request by code that is loaded for it alone.
+    async fn serve_freshly(&mut self, site: &Site) -> Option<Permit> {
+        match fresh::site(&self.line.worker, site) {
+            Ok(fresh) => {
+                let fresh = Rc::new(fresh);
+                let permit = self.serve_request(&fresh).await;
+                fresh.vm.set_exiting(true);
+                permit
+            }
+            Err(error) => {
+                tracing::error!(%error, "the request is not served: lua");
+                let Self { line, exchange } = self;
+                let now = Instant::now();
+                exchange.begin(now, line.worker.timestamp(now));
+                line.begin(&exchange.request, &site.snapshot.limits);
+                let sent = line.send_report(exchange, site, None, 500, "").await;
+                exchange.request.keep_alive &= sent.is_ok();
+                self.record(site);
+                self.line.end();
+                None
+            }
+        }
+    }
+
     /// Serves the request that has been read, unless it belongs on another thread.
     async fn serve_request(&mut self, site: &Rc<Site>) -> Option<Permit> {
         let Self { line, exchange } = self;
         let worker = Rc::clone(&line.worker);
         let now = Instant::now();
-        worker.set_lua_clock(now);
+        worker.set_lua_clock(&site.vm, now);
         exchange.begin(now, worker.timestamp(now));
         if site.trusts(exchange.client.ip()) {
             exchange.adopt_id();
@@ -181,7 +211,7 @@ impl Connection {
             exchange.request.keep_alive &= sent.is_ok();
         }
         self.record(site);
-        worker.vm.finish(&mut self.exchange.lua);
+        site.vm.finish(&mut self.exchange.lua);
         self.exchange.site = None;
         self.line.end();
         None

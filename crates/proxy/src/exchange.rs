@@ -7,6 +7,7 @@ use tidegate_lua::{AnswerEnd, BodyState, Capturing, InvalidHeader, RequestState,
 
 use crate::{
     answer,
+    excerpt::Mishap,
     http::{
         fields::Kind,
         request::{self, Request},
@@ -69,6 +70,8 @@ pub(crate) struct Exchange {
     /// The body filter has seen the last of the body.
     pub(crate) body_ended: bool,
     pub(crate) headers_sent: bool,
+    /// What went wrong in Lua, where the answer may say so.
+    pub(crate) mishap: Option<Mishap>,
     pub(crate) commitment: Commitment,
     pub(crate) lua: RequestState,
     /// What the configuration defines for this request, in lower case, with its present value.
@@ -152,6 +155,7 @@ impl Exchange {
             default_type: None,
             body_ended: false,
             headers_sent: false,
+            mishap: None,
             commitment: Commitment::Open,
             lua: RequestState::default(),
             variables: Vec::new(),
@@ -189,6 +193,7 @@ impl Exchange {
         self.body_ended = false;
         self.variables.clear();
         self.headers_sent = false;
+        self.mishap = None;
         self.commitment = Commitment::Open;
         self.lua = RequestState::default();
         self.route = None;

@@ -16,6 +16,7 @@ use tokio::task::{AbortHandle, JoinSet};
 
 use crate::{
     error::Error,
+    excerpt::{Excerpt, Mishap},
     exchange::Exchange,
     site::Route,
     worker::{Worker, wall_clock},
@@ -45,14 +46,14 @@ pub(crate) async fn run(
     mut perform: impl AsyncFnMut(&mut Exchange, Demand) -> Result<Reply, Error>,
 ) -> Result<Verdict, Error> {
     let may_be_aborted = MAY_BE_ABORTED.contains(&phase);
-    let mut step = worker.vm.start(handler, phase, exchange);
+    let vm = &*route.vm;
+    let mut step = vm.start(handler, phase, exchange);
     let mut waits = None;
     loop {
         match step {
             Step::Done(verdict) => return Ok(verdict),
             Step::Failed(error) => {
-                route.series.shard(worker.index).lua_error();
-                worker.log.failure(route, phase, exchange, &error);
+                fail(worker, route, phase, exchange, &error);
                 return Err(match error.why_unloaded() {
                     Some(why) if may_be_aborted => Error::Unloaded(why),
                     _ => Error::Lua,
@@ -78,16 +79,27 @@ pub(crate) async fn run(
                         first_done(waits, exchange, &mut perform, watches).await?
                     }
                 };
-                worker.set_lua_clock(Instant::now());
+                worker.set_lua_clock(vm, Instant::now());
                 step = if let Some((ticket, reply)) = next {
-                    worker.vm.resume(task, ticket, &reply, exchange)
+                    vm.resume(task, ticket, &reply, exchange)
                 } else {
                     tell_of_departure(worker, exchange);
                     exchange.is_watched = false;
-                    worker.vm.abort(task, exchange).map_err(|_| Error::ClientGone)?
+                    vm.abort(task, exchange).map_err(|_| Error::ClientGone)?
                 };
             }
         }
+    }
+}
+
+/// A script of the request has failed: the log is told, and whoever answers it.
+#[cold]
+fn fail(worker: &Worker, route: &Route, phase: Phase, exchange: &mut Exchange, error: &ScriptError) {
+    route.series.shard(worker.index).lua_error();
+    let excerpt = Excerpt::of(error, exchange.site.as_deref());
+    worker.log.failure(route, phase, exchange, error, &excerpt);
+    if exchange.site.as_ref().is_some_and(|site| site.snapshot.answers.shows_lua_errors) {
+        exchange.mishap = Some(Mishap::new(error, excerpt));
     }
 }
 
@@ -176,11 +188,12 @@ pub(crate) async fn run_detached(
 /// Runs Lua for no request to its end.
 pub(crate) async fn run_alone(
     worker: &Worker,
+    vm: &Vm,
     start: impl FnOnce(&Vm, &mut RequestState) -> Step,
 ) -> Result<Verdict, ScriptError> {
     let mut state = RequestState::default();
-    worker.set_lua_clock(Instant::now());
-    let mut step = start(&worker.vm, &mut state);
+    worker.set_lua_clock(vm, Instant::now());
+    let mut step = start(vm, &mut state);
     let mut waits = Waits::default();
     let outcome = loop {
         match step {
@@ -196,12 +209,12 @@ pub(crate) async fn run_alone(
                         Err(_) => break Ok(Verdict::Continue),
                     },
                 };
-                worker.set_lua_clock(Instant::now());
-                step = worker.vm.resume_alone(task, ticket, &reply, &mut state);
+                worker.set_lua_clock(vm, Instant::now());
+                step = vm.resume_alone(task, ticket, &reply, &mut state);
             }
         }
     };
-    worker.vm.finish(&mut state);
+    vm.finish(&mut state);
     outcome
 }
 

@@ -115,7 +115,7 @@ impl Receiver<'_> {
                     begun = true;
                     let now = Instant::now();
                     self.exchange.upstream.first_byte = Some(now);
-                    self.worker.set_lua_clock(now);
+                    self.worker.set_lua_clock(&self.site.vm, now);
                 }
                 Ok(_) => {}
             }

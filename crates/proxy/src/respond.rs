@@ -73,10 +73,10 @@ impl Connection {
 
     /// The route that Lua sends the request on to, or the status to answer instead.
     fn follow<'a>(&mut self, site: &'a Site, jump: &Jump) -> Result<(&'a Route, Entry), u16> {
-        let Self { line, exchange } = self;
+        let exchange = &mut self.exchange;
         if !matches!(jump, Jump::Rewrite) {
             // The request begins anew, without what Lua kept for it.
-            line.worker.vm.finish(&mut exchange.lua);
+            site.vm.finish(&mut exchange.lua);
             exchange.is_internal = true;
         }
         match jump {
@@ -158,7 +158,7 @@ impl Connection {
         if let Some(jump) = self.exchange.lua.jump.take() {
             if jump == Jump::Rewrite {
                 // What Lua kept belongs to the route that the request leaves.
-                self.line.worker.vm.finish(&mut self.exchange.lua);
+                site.vm.finish(&mut self.exchange.lua);
             }
             return Ok(Some(Some(jump)));
         }

@@ -20,7 +20,7 @@ use tidegate_core::{
 };
 use tidegate_lua::{Exchange, Level, Line, LogRing, Phase, ScriptError};
 
-use crate::{exchange, site::Route, worker::wall_clock};
+use crate::{excerpt::Excerpt, exchange, site::Route, worker::wall_clock};
 
 /// How scripts' lines are put.
 #[derive(Debug, Clone)]
@@ -52,25 +52,38 @@ impl ScriptLog {
         phase: Phase,
         exchange: &exchange::Exchange,
         error: &ScriptError,
+        excerpt: &Excerpt,
     ) {
-        if !self.shape_failure(phase, Some(exchange), error) {
+        if !self.shape_failure(phase, Some(exchange), error, excerpt) {
             let request = String::from_utf8_lossy(exchange.request.target());
             tracing::error!(
-                route = %route.name, %request, client = %exchange.client_text, traceback = error.traceback(),
-                "lua: {error}"
+                route = %route.name, %request, client = %exchange.client_text, source = excerpt.source(),
+                traceback = error.traceback(), "lua: {error}"
             );
         }
     }
 
     /// A script failed that ran for no request.
-    pub(crate) fn failure_alone(&self, phase: Phase, error: &ScriptError) {
-        if !self.shape_failure(phase, None, error) {
-            tracing::error!(phase = phase.name(), traceback = error.traceback(), "lua: {error}");
+    pub(crate) fn failure_alone(&self, phase: Phase, error: &ScriptError, excerpt: &Excerpt) {
+        if !self.shape_failure(phase, None, error, excerpt) {
+            let (source, traceback) = (excerpt.source(), error.traceback());
+            tracing::error!(phase = phase.name(), source, traceback, "lua: {error}");
         }
     }
 
-    fn shape_failure(&self, phase: Phase, exchange: Option<&dyn Exchange>, error: &ScriptError) -> bool {
-        let (level, text, at) = (Level::Error, &failure(phase, error), wall_clock());
+    fn shape_failure(
+        &self,
+        phase: Phase,
+        exchange: Option<&dyn Exchange>,
+        error: &ScriptError,
+        excerpt: &Excerpt,
+    ) -> bool {
+        let mut text = failure(phase, error);
+        // What does not compile says itself which words it is about.
+        if let (Some(source), None) = (excerpt.source(), error.why_unloaded()) {
+            let _ = write!(text, "\nsource: {source}");
+        }
+        let (level, text, at) = (Level::Error, &text, wall_clock());
         self.shape(&Line { level, text, at, phase: Some(phase), exchange })
     }
 

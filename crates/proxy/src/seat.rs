@@ -14,7 +14,7 @@ use tidegate_core::{
     snapshot::{StaticEndpoint, UpstreamTarget},
     telemetry::WorkerSeries,
 };
-use tidegate_lua::{Line, Vm, WorkerIdentity, flame::Offer};
+use tidegate_lua::flame::Offer;
 use tokio::{
     net::{TcpListener, TcpStream},
     runtime::{Builder, Handle, LocalOptions},
@@ -33,7 +33,7 @@ use crate::{
     script_log::ScriptLog,
     site::{Ground, Site, static_endpoints},
     upstream::Upstream,
-    worker::Worker,
+    worker::{Worker, make_vm},
 };
 
 /// Time between two looks at unused upstream connections, in ticks.
@@ -95,9 +95,6 @@ struct Shift {
     shared: Arc<Shared>,
     connections: TaskTracker,
     accepting: TaskTracker,
-    /// Timers, and what prepares the worker.
-    chores: TaskTracker,
-    exiting: CancellationToken,
     resolving: JoinSet<()>,
     snapshots: watch::Receiver<Arc<Snapshot>>,
     roster: watch::Receiver<Arc<Roster>>,
@@ -121,25 +118,14 @@ impl Shift {
     async fn begin(seat: Seat) -> Result<Self, StartError> {
         let Seat { index, shared, listeners, access_log, mut snapshots, mut roster, stop, place } = seat;
         let snapshot = Arc::clone(&snapshots.borrow_and_update());
-        let count = shared.telemetry.workers().len();
-        let identity = WorkerIdentity { id: index as u32, count: count as u32 };
         let log = ScriptLog::new(&snapshot.error_log, snapshot.lua.captured_log_bytes);
-        let writer = log.clone();
-        let write = Arc::new(move |line: &Line<'_>| writer.write(line));
-        let vm = Vm::new(&snapshot.lua, shared.dicts(&snapshot), identity, write)?;
-        vm.set_log_level(log.level);
-        if let Some(ring) = &log.ring {
-            vm.set_log_ring(Arc::clone(ring));
-        }
-        if let Some(script) = &snapshot.lua.init {
-            chores::init(&vm, script)?;
-        }
+        let vm = make_vm(index, &shared, &snapshot, &log)?;
         let deadlines = Rc::new(Deadlines::default());
         let ground = Ground { worker: index, telemetry: &shared.telemetry, vm: &vm, deadlines: &deadlines };
         let site = Site::new(&snapshot, &ground, None)?;
         let side = Side::new(matches!(place, Place::Lane(..)), Arc::clone(&shared.any_slow));
-        let telemetry = Arc::clone(&shared.telemetry);
-        let worker = Worker::new(index, telemetry, vm, log, Rc::clone(&deadlines), access_log, side);
+        let worker =
+            Worker::new(index, Arc::clone(&shared), vm, log, Rc::clone(&deadlines), access_log, side);
         let (inbox, lane) = match place {
             Place::Worker => {
                 let (back, inbox) = lane::inbox();
@@ -158,8 +144,6 @@ impl Shift {
             shared,
             connections: TaskTracker::new(),
             accepting: TaskTracker::new(),
-            chores: TaskTracker::new(),
-            exiting: CancellationToken::new(),
             resolving: JoinSet::new(),
             snapshots,
             roster,
@@ -168,9 +152,9 @@ impl Shift {
             lane,
         };
         shift.serve(site);
-        chores::keep_timers(&shift.worker, &shift.chores, &shift.exiting);
+        chores::keep_timers(&shift.worker, &shift.worker.vm);
         if let Some(script) = &snapshot.lua.init_worker {
-            chores::init_worker(&shift.worker, &shift.chores, script).await;
+            chores::init_worker(&shift.worker, script).await;
         }
         for listener in listeners {
             let listener = TcpListener::from_std(listener)?;
@@ -198,14 +182,15 @@ impl Shift {
                     self.worker.side.close();
                     self.inbox.as_mut().map(mpsc::Receiver::close);
                     self.worker.vm.set_exiting(true);
-                    self.exiting.cancel();
+                    self.worker.exiting.cancel();
                     cut_off = Some(Instant::now() + self.worker.site().snapshot.timeouts.drain);
                 }
             }
             if let Some(cut_off) = cut_off {
                 let keep_alive = self.worker.site().snapshot.timeouts.keep_alive;
                 self.worker.deadlines.end_idle(keep_alive, IDLE_GRACE);
-                let over = self.accepting.is_empty() && self.connections.is_empty() && self.chores.is_empty();
+                let over =
+                    self.accepting.is_empty() && self.connections.is_empty() && self.worker.chores.is_empty();
                 if (over && self.inbox.is_none()) || Instant::now() >= cut_off {
                     break;
                 }
@@ -317,8 +302,8 @@ impl Shift {
         }
         let init_worker = snapshot.lua.init_worker.as_ref();
         if let Some(script) = init_worker.filter(|script| known.init_worker.as_ref() != Some(script)) {
-            let (worker, tasks, script) = (Rc::clone(&self.worker), self.chores.clone(), script.clone());
-            self.chores.spawn_local(async move { chores::init_worker(&worker, &tasks, &script).await });
+            let (worker, script) = (Rc::clone(&self.worker), script.clone());
+            self.worker.chores.spawn_local(async move { chores::init_worker(&worker, &script).await });
         }
         Ok(())
     }

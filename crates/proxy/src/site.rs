@@ -22,6 +22,8 @@ use crate::{deadline::Deadlines, http::fields::is_value, upstream::Upstream};
 #[derive(Debug)]
 pub(crate) struct Site {
     pub(crate) snapshot: Arc<Snapshot>,
+    /// Where its scripts were compiled, and run.
+    pub(crate) vm: Rc<Vm>,
     pub(crate) router: Router,
     pub(crate) routes: Vec<Route>,
     pub(crate) upstreams: BTreeMap<UpstreamId, Rc<Upstream>>,
@@ -48,6 +50,8 @@ pub(crate) enum Value {
 pub(crate) struct Route {
     pub(crate) name: RouteId,
     pub(crate) label: Label,
+    /// Where its scripts run.
+    pub(crate) vm: Rc<Vm>,
     pub(crate) series: Arc<Series>,
     pub(crate) upstream: Option<Rc<Upstream>>,
     pub(crate) local: Option<LocalAnswer>,
@@ -78,7 +82,7 @@ pub(crate) struct Route {
 pub(crate) struct Ground<'a> {
     pub(crate) worker: usize,
     pub(crate) telemetry: &'a Telemetry,
-    pub(crate) vm: &'a Vm,
+    pub(crate) vm: &'a Rc<Vm>,
     pub(crate) deadlines: &'a Rc<Deadlines>,
 }
 
@@ -100,7 +104,10 @@ impl Site {
             places: places(&snapshot.routes),
             handlers: HashMap::new(),
             snapshot: Arc::clone(snapshot),
+            vm: Rc::clone(ground.vm),
         };
+        // What was compiled in another VM cannot run in this one.
+        let previous = previous.filter(|previous| Rc::ptr_eq(&previous.vm, ground.vm));
         if let Some(script) = &snapshot.lua.server_rewrite {
             site.server_rewrite = Some(site.handler(
                 script,
@@ -131,6 +138,7 @@ impl Site {
             site.routes.push(Route {
                 name: route.name.clone(),
                 label: ground.vm.label(&route.name),
+                vm: Rc::clone(ground.vm),
                 series,
                 upstream,
                 local: route.local.clone(),
@@ -190,6 +198,13 @@ impl Site {
             }
         };
         vars.iter().map(|var| Ok((var.name.clone(), value(&var.value)?))).collect()
+    }
+
+    /// Every script that is compiled, and those that prepare workers.
+    pub(crate) fn scripts(&self) -> impl Iterator<Item = &Script> {
+        let lua = &self.snapshot.lua;
+        let of_workers = [&lua.init, &lua.init_worker, &lua.exit_worker].into_iter().flatten();
+        self.handlers.keys().map(|(script, ..)| script).chain(of_workers)
     }
 
     pub(crate) fn trusts(&self, peer: IpAddr) -> bool {

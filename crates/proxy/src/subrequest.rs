@@ -12,6 +12,7 @@ use crate::{
     line::Line,
     peer::{Capture, Peer},
     request_body::Body,
+    site::Site,
 };
 
 /// How deep requests may be within each other.
@@ -43,7 +44,7 @@ pub(crate) fn serve(
             connection.exchange.response.status = 404;
             true
         };
-        captured(connection, complete, shares)
+        captured(&site, connection, complete, shares)
     })
 }
 
@@ -92,9 +93,9 @@ fn set(exchange: &mut Exchange, name: &[u8], value: &[u8]) -> Result<(), String>
     })
 }
 
-fn captured(mut connection: Connection, complete: bool, shares: bool) -> Captured {
+fn captured(site: &Site, mut connection: Connection, complete: bool, shares: bool) -> Captured {
     let exchange = &mut connection.exchange;
-    connection.line.worker.vm.finish(&mut exchange.lua);
+    site.vm.finish(&mut exchange.lua);
     let fields = exchange.response.fields.iter().filter(|(kind, ..)| !kind.is_hop_by_hop());
     let headers = fields.map(|(_, name, value)| (name.to_vec(), value.to_vec())).collect();
     let vars = std::mem::take(&mut exchange.variables);

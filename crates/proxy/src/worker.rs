@@ -4,25 +4,37 @@
 //! swapped as a whole; a request keeps the one it began with.
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::{Cell, OnceCell, RefCell},
     rc::Rc,
     sync::{Arc, atomic::Ordering::Relaxed},
     time::{Instant, SystemTime},
 };
 
-use tidegate_core::{Roster, Telemetry, Timestamp, telemetry::WorkerSeries};
-use tidegate_lua::Vm;
+use tidegate_core::{Roster, Snapshot, Telemetry, Timestamp, telemetry::WorkerSeries};
+use tidegate_lua::{Line, Statistics, Vm, WorkerIdentity};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    access_log::AccessLog, buffer::Buffers, deadline::Deadlines, lane::Side, script_log::ScriptLog,
+    access_log::AccessLog,
+    buffer::Buffers,
+    chores::{self, Keeper},
+    deadline::Deadlines,
+    lane::Side,
+    node::Shared,
+    script_log::ScriptLog,
     site::Site,
 };
+
+/// Time between two looks at what the node has done, in ticks.
+const COUNT_EVERY: u64 = 10;
 
 #[derive(Debug)]
 pub(crate) struct Worker {
     pub(crate) index: usize,
     pub(crate) telemetry: Arc<Telemetry>,
-    pub(crate) vm: Vm,
+    pub(crate) shared: Arc<Shared>,
+    /// The one that lasts as long as the worker.
+    pub(crate) vm: Rc<Vm>,
     pub(crate) log: ScriptLog,
     pub(crate) deadlines: Rc<Deadlines>,
     pub(crate) buffers: Rc<Buffers>,
@@ -31,6 +43,12 @@ pub(crate) struct Worker {
     /// No new requests after the ones that are being served.
     pub(crate) draining: Cell<bool>,
     pub(crate) side: Side,
+    /// Timers, and what prepares the worker.
+    pub(crate) chores: TaskTracker,
+    /// The worker is about to leave.
+    pub(crate) exiting: CancellationToken,
+    /// What waits for its timers.
+    pub(crate) keeper: OnceCell<Keeper>,
     site: RefCell<Option<Rc<Site>>>,
     started: Instant,
     started_at: Timestamp,
@@ -40,8 +58,8 @@ pub(crate) struct Worker {
 impl Worker {
     pub(crate) fn new(
         index: usize,
-        telemetry: Arc<Telemetry>,
-        vm: Vm,
+        shared: Arc<Shared>,
+        vm: Rc<Vm>,
         log: ScriptLog,
         deadlines: Rc<Deadlines>,
         access_log: AccessLog,
@@ -49,7 +67,8 @@ impl Worker {
     ) -> Rc<Self> {
         let worker = Self {
             index,
-            telemetry,
+            telemetry: Arc::clone(&shared.telemetry),
+            shared,
             vm,
             log,
             deadlines,
@@ -58,6 +77,9 @@ impl Worker {
             roster: RefCell::default(),
             draining: Cell::new(false),
             side,
+            chores: TaskTracker::new(),
+            exiting: CancellationToken::new(),
+            keeper: OnceCell::new(),
             site: RefCell::default(),
             started: Instant::now(),
             started_at: wall_clock(),
@@ -82,6 +104,11 @@ impl Worker {
         Rc::clone(site.as_ref().expect("a site is set before the first connection is accepted"))
     }
 
+    /// What is served, once something is.
+    pub(crate) fn present_site(&self) -> Option<Rc<Site>> {
+        self.site.borrow().clone()
+    }
+
     pub(crate) fn set_site(&self, site: Site) {
         self.series().generation.store(site.snapshot.generation, Relaxed);
         self.site.replace(Some(Rc::new(site)));
@@ -93,8 +120,13 @@ impl Worker {
     }
 
     /// Shows Lua the time.
-    pub(crate) fn set_lua_clock(&self, instant: Instant) {
-        self.vm.set_now(self.timestamp(instant));
+    pub(crate) fn set_lua_clock(&self, vm: &Vm, instant: Instant) {
+        vm.set_now(self.timestamp(instant));
+    }
+
+    /// A VM like the worker's, with what `init` does to it.
+    pub(crate) fn make_vm(&self, snapshot: &Snapshot) -> Result<Rc<Vm>, tidegate_lua::Error> {
+        make_vm(self.index, &self.shared, snapshot, &self.log)
     }
 
     /// The `Date` of answers made here; kept for a tick.
@@ -110,7 +142,51 @@ impl Worker {
         let (pending, running) = self.vm.timer_counts();
         series.lua_timers_pending.store(pending as u64, Relaxed);
         series.lua_timers_running.store(running as u64, Relaxed);
+        if self.index == 0 && self.deadlines.now().is_multiple_of(COUNT_EVERY) {
+            self.count();
+        }
     }
+
+    /// Tells libraries that read nginx's counters what the node has done.
+    fn count(&self) {
+        let sum = |of: fn(&WorkerSeries) -> u64| self.telemetry.workers().iter().map(of).sum::<u64>();
+        let accepted = sum(|worker| worker.connections_accepted.load(Relaxed));
+        let closed = sum(|worker| worker.connections_closed.load(Relaxed));
+        let strays = sum(|worker| {
+            worker.bad_requests.load(Relaxed).saturating_add(worker.unrouted_requests.load(Relaxed))
+        });
+        let routes = self.telemetry.routes();
+        let arrived = routes.iter().map(|(_, totals)| totals.arrived).sum::<u64>();
+        Statistics {
+            accepted,
+            requests: strays + arrived,
+            active: accepted.saturating_sub(closed),
+            writing: routes.iter().map(|(_, totals)| totals.in_flight()).sum(),
+        }
+        .publish();
+    }
+}
+
+/// The VM of a worker, with what `init` does to it.
+pub(crate) fn make_vm(
+    index: usize,
+    shared: &Shared,
+    snapshot: &Snapshot,
+    log: &ScriptLog,
+) -> Result<Rc<Vm>, tidegate_lua::Error> {
+    let count = shared.telemetry.workers().len();
+    let identity = WorkerIdentity { id: index as u32, count: count as u32 };
+    let writer = log.clone();
+    let write = Arc::new(move |line: &Line<'_>| writer.write(line));
+    let vm = Vm::new(&snapshot.lua, shared.dicts(snapshot), identity, write)?;
+    vm.set_log_level(log.level);
+    if let Some(ring) = &log.ring {
+        vm.set_log_ring(Arc::clone(ring));
+    }
+    if let Some(script) = &snapshot.lua.init {
+        chores::init(&vm, script)?;
+    }
+    Ok(Rc::new(vm))
 }
 
 pub(crate) fn wall_clock() -> Timestamp {

@@ -27,9 +27,9 @@ record! {
         shared_dicts: Map<DictName, Size<{ 4 * KIB }, { 64 * GIB }>> = default("{}"),
         /// Pools of threads for `ngx.run_worker_thread`, with the most threads that each may start in each worker.
         thread_pools: Map<DictName, Count<1, 1_024>> = default("{}"),
-        /// Whether code and modules are kept; `false` loads them anew for every request, for development.
+        /// Whether code is kept. `false`, for development: every request gets a VM of its own, and loads all code anew.
         code_cache: bool = default("true"),
-        /// When a VM is made, before it serves. Globals that it sets are seen by all scripts.
+        /// When a VM is made, before it serves.
         init: Chunk = optional,
         /// In each worker, before it serves.
         init_worker: Chunk = optional,
@@ -120,7 +120,7 @@ record! {
         keep_alive_timeout: Wait = default("60s"),
         /// Unused connections that are kept for one peer.
         pool_size: Count<1, 65_536> = default("30"),
-        /// What is read at once.
+        /// What is asked of a peer at once, at first; more as more comes.
         buffer_size: Size<1, MIB> = default("4KiB"),
         /// Whether failures are logged besides being returned.
         log_errors: bool = default("true"),

@@ -1,4 +1,4 @@
-//! Warnings: what is right by itself and yet can do nothing.
+//! Warnings: what is right by itself and yet can do nothing, or should not be where others are served.
 //!
 //! Only a configuration without errors gets them, so that a misspelt name is not told twice.
 
@@ -6,11 +6,10 @@ use std::collections::{BTreeSet, HashMap};
 
 use tidegate_core::{
     Snapshot,
-    snapshot::{HostMatch, LuaSettings, Match, PathMatch, Run, Upstream, UpstreamTarget},
+    snapshot::{HostMatch, Match, PathMatch, Run, Upstream, UpstreamTarget},
 };
 
 use crate::{
-    decode::Field,
     raw,
     report::{Place, Report},
 };
@@ -19,7 +18,7 @@ use crate::{
 const MAX_CASES: usize = 100;
 
 pub(crate) fn warn(raw: &raw::File, snapshot: &Snapshot, report: &mut Report<'_>) {
-    without_effect(raw, snapshot, report);
+    for_development(raw, snapshot, report);
     unused_fleets(raw, snapshot, report);
     unused_upstreams(raw, snapshot, report);
     hidden_routes(raw, snapshot, report);
@@ -33,29 +32,24 @@ pub(crate) fn warn(raw: &raw::File, snapshot: &Snapshot, report: &mut Report<'_>
     }
 }
 
-/// Keys that are understood and checked, and that nothing acts on yet: said where they are not as by default.
-fn without_effect(raw: &raw::File, snapshot: &Snapshot, report: &mut Report<'_>) {
-    fn place<T>(field: &Field<T>) -> Option<Place> {
-        field.given().map(|given| given.place)
+/// What helps those who write scripts, and does not belong where others are served.
+fn for_development(raw: &raw::File, snapshot: &Snapshot, report: &mut Report<'_>) {
+    let place = |given: Option<Place>| given.unwrap_or(Place::START);
+    if !snapshot.lua.code_cache {
+        let at = raw.lua.value().and_then(|lua| lua.code_cache.given()).map(|given| given.place);
+        report.warning(
+            place(at),
+            "`codeCache: false` is for development: every request loads all of its code anew",
+            "leave it out where others are served",
+        );
     }
-    let (lua, default) = (&snapshot.lua, LuaSettings::default());
-    let mut keys = Vec::new();
-    if let Some(raw) = raw.lua.value() {
-        let sockets = raw.sockets.value();
-        keys.extend([
-            ("codeCache", lua.code_cache != default.code_cache, place(&raw.code_cache)),
-            (
-                "bufferSize",
-                lua.sockets.buffer_bytes != default.sockets.buffer_bytes,
-                sockets.and_then(|sockets| place(&sockets.buffer_size)),
-            ),
-        ]);
-    }
-    for (name, changed, place) in keys {
-        if let Some(place) = place.filter(|_| changed) {
-            let help = "leave it out, or keep it for a later version";
-            report.warning(place, format!("`{name}` has no effect yet"), help);
-        }
+    if snapshot.answers.shows_lua_errors {
+        let at = raw.answers.value().and_then(|answers| answers.lua_errors.given()).map(|given| given.place);
+        report.warning(
+            place(at),
+            "`luaErrors: true` is for development: errors show code to clients",
+            "leave it out where others are served",
+        );
     }
 }
 

@@ -175,14 +175,16 @@ fn scripts_that_nobody_inherits_are_read_too() {
 }
 
 #[test]
-fn what_nothing_acts_on_yet_is_said() {
+fn what_is_for_development_is_said() {
     let (snapshot, diagnostics) =
-        parse(&format!("{LISTENERS}lua: {{ codeCache: false, sockets: {{ bufferSize: 8KiB }} }}"));
+        parse(&format!("{LISTENERS}lua: {{ codeCache: false }}\nanswers: {{ luaErrors: true }}"));
     assert!(snapshot.is_some());
-    let warned = ["codeCache", "bufferSize"].map(|key| format!("`{key}` has no effect yet"));
-    for message in warned {
-        assert!(diagnostics.iter().any(|one| one.message == message), "{message} in {diagnostics:?}");
+    for key in ["codeCache: false", "luaErrors: true"] {
+        let start = format!("`{key}` is for development");
+        assert!(diagnostics.iter().any(|one| one.message.starts_with(&start)), "{key} in {diagnostics:?}");
     }
+    let (_, diagnostics) = parse(&format!("{LISTENERS}lua: {{ codeCache: true }}"));
+    assert!(!diagnostics.iter().any(|one| one.message.contains("development")), "{diagnostics:?}");
 }
 
 #[test]

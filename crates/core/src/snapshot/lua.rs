@@ -210,6 +210,13 @@ impl Hooks {
             .into_iter()
             .flatten()
     }
+
+    pub fn scripts_mut(&mut self) -> impl Iterator<Item = &mut Script> {
+        let Self { rewrite, access, precontent, balancer, content, header_filter, body_filter, log } = self;
+        [rewrite, access, precontent, balancer, content, header_filter, body_filter, log]
+            .into_iter()
+            .flatten()
+    }
 }
 
 /// A variable that a request gets.

@@ -52,6 +52,7 @@ fn an_error_of_a_script_is_told_as_openresty_does() {
     eventually(PATIENCE, "both", || tidegate.log().contains(thread) && tidegate.log().contains(filter));
     let log = tidegate.log();
     assert!(log.contains("\nstack traceback:\ncoroutine 0:\n\t"), "{log}");
+    assert!(log.contains("\nsource: 2 | return nothing.field, client: 127.0.0.1, "), "{log}");
     assert!(log.contains(" [info] "), "{log}");
 }
 

@@ -8,6 +8,7 @@ mod calamity;
 mod chaos;
 mod cli;
 mod demo;
+mod development;
 mod error_log;
 mod examples;
 mod flame;
