@@ -46,10 +46,15 @@ fn functions_of_nginx_are_found() {
 #[test]
 fn counters_of_nginx_are_found() {
     let names = ["accepted", "handled", "requests", "active", "reading", "writing", "waiting"];
-    let declared: String = names.iter().map(|name| format!("uint64_t *ngx_stat_{name};")).collect();
-    let read: String = names.iter().map(|name| format!("tonumber(C.ngx_stat_{name}[0]), ' ',")).collect();
     Statistics { accepted: 9, requests: 20, active: 3, writing: 1 }.publish();
-    assert_eq!(run(&format!("ffi.cdef '{declared}' ngx.print({read} '')")), "9 9 20 3 0 1 2 ");
+    let read = format!(
+        "for name in ('{}'):gmatch('%a+') do
+            ffi.cdef('uint64_t *ngx_stat_' .. name .. ';')
+            ngx.print(tonumber(C['ngx_stat_' .. name][0]), ' ')
+        end",
+        names.join(" ")
+    );
+    assert_eq!(run(&read), "9 9 20 3 0 1 2 ");
 }
 
 #[test]
