@@ -106,8 +106,6 @@ impl Site {
             snapshot: Arc::clone(snapshot),
             vm: Rc::clone(ground.vm),
         };
-        // What was compiled in another VM cannot run in this one.
-        let previous = previous.filter(|previous| Rc::ptr_eq(&previous.vm, ground.vm));
         if let Some(script) = &snapshot.lua.server_rewrite {
             site.server_rewrite = Some(site.handler(
                 script,
@@ -134,12 +132,11 @@ impl Site {
             let log = load(&route.hooks.log)?;
             let vars = site.values(&route.vars, trust, ground.vm, previous)?;
             let upstream = route.upstream.as_ref().map(|name| Rc::clone(&site.upstreams[name]));
-            let series = ground.telemetry.route(&route.name);
             site.routes.push(Route {
                 name: route.name.clone(),
                 label: ground.vm.label(&route.name),
                 vm: Rc::clone(ground.vm),
-                series,
+                series: ground.telemetry.route(&route.name),
                 upstream,
                 local: route.local.clone(),
                 regex: captures(route),
@@ -168,13 +165,15 @@ impl Site {
         script: &Script,
         purpose: Purpose,
         trust: Trust,
-        vm: &Vm,
+        vm: &Rc<Vm>,
         previous: Option<&Self>,
     ) -> Result<Handler, tidegate_lua::Error> {
         let key = (script.clone(), purpose, trust);
         if let Some(known) = self.handlers.get(&key) {
             return Ok(known.clone());
         }
+        // What was compiled in another VM cannot run in this one.
+        let previous = previous.filter(|site| Rc::ptr_eq(&site.vm, vm));
         let handler = match previous.and_then(|site| site.handlers.get(&key)) {
             Some(known) => known.clone(),
             None => working(vm.compile(script, purpose, trust), script, vm)?,
@@ -187,7 +186,7 @@ impl Site {
         &mut self,
         vars: &[Assignment],
         trust: Trust,
-        vm: &Vm,
+        vm: &Rc<Vm>,
         previous: Option<&Self>,
     ) -> Result<Vec<(String, Value)>, tidegate_lua::Error> {
         let mut value = |value: &snapshot::Value| match value {
