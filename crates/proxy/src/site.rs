@@ -131,13 +131,12 @@ impl Site {
             let body_filter = load(&route.hooks.body_filter)?;
             let log = load(&route.hooks.log)?;
             let vars = site.values(&route.vars, trust, ground.vm, previous)?;
-            let upstream = route.upstream.as_ref().map(|name| Rc::clone(&site.upstreams[name]));
             site.routes.push(Route {
                 name: route.name.clone(),
                 label: ground.vm.label(&route.name),
                 vm: Rc::clone(ground.vm),
                 series: ground.telemetry.route(&route.name),
-                upstream,
+                upstream: route.upstream.as_ref().map(|name| Rc::clone(&site.upstreams[name])),
                 local: route.local.clone(),
                 regex: captures(route),
                 internal: route.internal,
