@@ -11,7 +11,7 @@
 //! An instance that drains is taken back when it is needed again before its end has begun.
 //!
 //! Back-off: an instance that was ready is started again at once, the next time at the earliest
-//! 100 ms after the last start, then 200 ms, and so on to 30 s, until one has lived for 60 s. While
+//! 100 ms after the last start, then 200 ms, and so on to 30 s, until one has served for 5 s. While
 //! none of a revision becomes ready, one at a time is tried, as seldom.
 //!
 //! Not here: processes (see [`crate::process`]), the count (the scaler's), and who may get requests
@@ -38,8 +38,9 @@ use crate::{
     template::{Program, Template},
 };
 
-/// An instance that was ready for so long is healthy: its next failure counts as its first.
-const HEALTHY_AFTER: Duration = Duration::from_mins(1);
+/// An instance that was ready for so long is healthy: its next failure counts as its first. Short, because waiting
+/// costs capacity while instances are killed by something else, and long enough that nothing starts all the time.
+const HEALTHY_AFTER: Duration = Duration::from_secs(5);
 
 /// How long a fleet that left the configuration still serves, for requests that were matched by
 /// the configuration before.
