@@ -1,8 +1,8 @@
 //! Supply: the pools that the decided capacity comes from, and the budget that limits it.
 //!
-//! The triggers say how many usual instances are wanted; here it is said of which pools they are. A pool
+//! The triggers say how many usual instances are wanted; here it is said of which pools they are. A spot pool
 //! from which instances were just taken back is not asked again for a while: what makes a market take
-//! back one instance makes it take back more.
+//! back one instance makes it take back more. It is asked all the same where the others are too small.
 //!
 //! A mix that is there stays while it is good enough: another has to be cheaper by more than [`ADVANTAGE`], because
 //! moving costs starts.
@@ -87,18 +87,29 @@ impl Pools {
         if pools.is_empty() {
             return None;
         }
-        for pool in pools.iter().filter(|pool| seen.get(&pool.name).is_some_and(|seen| seen.reclaimed > 0)) {
+        let took_back = |pool: &&Pool| seen.get(&pool.name).is_some_and(|seen| seen.reclaimed > 0);
+        for pool in pools.iter().filter(|pool| is_spot(pool)).filter(took_back) {
             self.shunned.insert(pool.name.clone(), now + SHUNNED);
         }
         self.shunned.retain(|_, until| *until > now);
         let price = supply.on_demand_price().unwrap_or_default();
-        let offer = |pool: &Pool| {
+        let all = pools.iter().map(|pool| offer(pool, price, start_up.unwrap_or(USUAL_START_UP)));
+        let mut offers: Vec<Offer> = all.collect();
+        let needed = u64::from(wanted) * PARTS as u64;
+        let let_alone = |(pool, offer): (&Pool, &Offer)| {
             let left = seen.get(&pool.name).map_or(0, |seen| seen.ready + seen.starting);
             let most = if self.shunned.contains_key(&pool.name) { left.min(pool.max) } else { pool.max };
-            Offer { most, ..offer(pool, price, start_up.unwrap_or(USUAL_START_UP)) }
+            Offer { most, ..*offer }
         };
-        let offers: Vec<Offer> = pools.iter().map(offer).collect();
-        let needed = u64::from(wanted) * PARTS as u64;
+        let fewer: Vec<Offer> = pools.iter().zip(&offers).map(let_alone).collect();
+        // A pool that may take instances back again is better than none.
+        let most = |offers: &[Offer]| -> u64 {
+            offers.iter().map(|offer| u64::from(offer.capacity) * u64::from(offer.most)).sum()
+        };
+        let asked_again = most(&fewer) < needed && most(&offers) > most(&fewer);
+        if !asked_again {
+            offers = fewer;
+        }
         let plan = mix::cheapest(&offers, needed);
         let keeps = plan.survives && self.is_good_enough(&offers, needed, cost(&offers, &plan.counts));
         let counts = if keeps { self.counts.clone() } else { plan.counts };
@@ -110,7 +121,7 @@ impl Pools {
         let on_demand_usd_per_hour = price * f64::from(wanted);
         let because = || {
             let costs = (usd_per_hour, on_demand_usd_per_hour);
-            self.because(pools, &counts, (wanted, plan.survives), costs)
+            self.because(pools, &counts, (wanted, plan.survives, asked_again), costs)
         };
         let because = words.say(because);
         let share =
@@ -147,7 +158,7 @@ impl Pools {
         &self,
         pools: &[Pool],
         counts: &[u32],
-        (wanted, survives): (u32, bool),
+        (wanted, survives, asked_again): (u32, bool, bool),
         (paid, on_demand): (f64, f64),
     ) -> String {
         let mut text = String::new();
@@ -176,8 +187,12 @@ impl Pools {
         write!(text, ": {reason}; {} USD/h, on demand {}", dollars(paid), dollars(on_demand))
             .expect("a string takes everything");
         for name in self.shunned.keys() {
-            write!(text, "; {name} took instances back and is let alone for a while")
-                .expect("a string takes everything");
+            let but = if asked_again {
+                "asked all the same: the others are too small"
+            } else {
+                "let alone for a while"
+            };
+            write!(text, "; {name} took instances back and is {but}").expect("a string takes everything");
         }
         text
     }

@@ -60,6 +60,25 @@ fn all_spot_gone_is_made_up_for_on_demand() {
 }
 
 #[test]
+fn one_that_is_not_spot_is_asked_again_at_once() {
+    let mut pools = Pools::default();
+    choose(&mut pools, 20, 0, &[]);
+    let mix = choose(&mut pools, 20, 5, &["a", "b", "c", "steady", "paid"]);
+    assert_eq!(counts(&mix), [18, 2, 0, 0, 0]);
+}
+
+#[test]
+fn pools_that_are_let_alone_are_asked_where_the_others_are_too_small() {
+    let mut pools = Pools::default();
+    let mix = choose(&mut pools, 250, 5, &["a", "b", "c"]);
+    assert_eq!(counts(&mix), [48, 2, 100, 100, 100]);
+    assert!(
+        mix.because.ends_with("; c took instances back and is asked all the same: the others are too small"),
+        "{mix:?}"
+    );
+}
+
+#[test]
 fn a_mix_that_is_hardly_dearer_stays() {
     let mut pools = Pools::default();
     let first = choose(&mut pools, 40, 0, &[]);
