@@ -6,7 +6,9 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 tidegate=${TIDEGATE:-$root/target/release/tidegate}
 [ -x "$tidegate" ] || { echo "build it first: cargo build --release" >&2; exit 3; }
 folder=$(mktemp -d)
-trap 'kill "$gateway" 2>/dev/null; wait "$gateway" 2>/dev/null; rm -rf "$folder"' EXIT
+trap 'kill $(jobs -p) 2>/dev/null; wait 2>/dev/null; rm -rf "$folder"' EXIT
+# New instances are of the binary that the gateway began with, whatever is built meanwhile.
+cp "$tidegate" "$folder/tidegate"; tidegate=$folder/tidegate
 cat > "$folder/app.lua" <<'LUA'
 local x = 0 for i = 1, 2000 do x = x + i % 7 end ngx.say(x)
 LUA
@@ -16,14 +18,23 @@ admin: { address: 127.0.0.1:19000 }
 chaos: { enabled: true }
 state: false
 fleets:
-  app: { run: { lua: app.lua }, grace: 5s, scale: { min: 3, max: 6 } }
-  threads: { run: { lua: app.lua }, driver: thread, grace: 5s, scale: { min: 2, max: 4 } }
+  app:
+    run: { lua: app.lua }
+    grace: 5s
+    scale:
+      min: 3
+      max: 6
+      pools:
+        steady: { kind: onDemand, price: 0.1 }
+        spot: { kind: spot, price: 0.03, interruption: 5%, max: 4 }
+  threads: { run: { lua: app.lua }, driver: thread, grace: 5s, scale: { min: 2, max: 4, price: 0.05 } }
 upstreams: { app: { fleet: app }, threads: { fleet: threads } }
 routes:
   - { name: threads, match: { path: /threads }, upstream: threads }
   - { name: app, match: { path: /* }, upstream: app }
 YAML
-"$tidegate" up "$folder/tidegate.yaml" 2> "$folder/log" &
+# A session of its own: whatever is in it belongs to the gateway.
+setsid "$tidegate" up "$folder/tidegate.yaml" 2> "$folder/log" &
 gateway=$!
 until curl -sf -o /dev/null http://127.0.0.1:19000/readyz; do kill -0 "$gateway"; sleep 0.1; done
 # The load begins before and ends after everything that goes wrong.
@@ -44,6 +55,10 @@ wait "$chaos"
 for load in $loads; do wait "$load"; done
 sample | tee -a "$folder/samples"
 cat "$folder/chaos"
+for fleet in app threads; do echo; "$tidegate" explain "$fleet" --admin 127.0.0.1:19000 --limit 10; done
+kill "$gateway"
+wait "$gateway" || true
+if pgrep -s "$gateway" > /dev/null; then echo "processes are left over:" >&2; pgrep -as "$gateway" >&2; exit 1; fi
 jq -s '{requests: (map(.requests) | add), failed: (map(.failed) | add), errors: map(.errors), p99Ms: map(.latency.p99Ms)}' \
     "$folder"/load-*
 jq -es '(map(.failed) | add) <= 0.0001 * (map(.requests) | add)' "$folder"/load-* > /dev/null || { echo "too many requests failed" >&2; exit 1; }

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tidegate_core::InstanceId;
+use tidegate_core::{FleetId, InstanceId, PoolId};
 
 /// Longest disturbance.
 pub const LONGEST: Duration = Duration::from_mins(10);
@@ -27,6 +27,8 @@ pub enum Disturbance {
     Slow { instance: InstanceId, seconds: f64 },
     /// It is announced to go, and after `seconds` it is taken away.
     Reclaim { instance: InstanceId, seconds: f64 },
+    /// The same for every instance of a pool at once.
+    ReclaimPool { fleet: FleetId, pool: PoolId, seconds: f64 },
     /// For a while, whatever is started is started so much later.
     DelayDrivers { by: f64, seconds: f64 },
     /// For a while, no metric is seen.
@@ -40,6 +42,8 @@ pub enum Refused {
     Disabled,
     #[error("there is no instance {0} that runs")]
     NoInstance(InstanceId),
+    #[error("nothing of pool {pool} runs in fleet {fleet}")]
+    NothingOfPool { fleet: FleetId, pool: PoolId },
     #[error("instance {0} has no process of its own")]
     NoProcess(InstanceId),
     #[error("{0} seconds are not between 0 and 600")]
@@ -56,6 +60,7 @@ impl Disturbance {
             Self::Pause { seconds, .. }
             | Self::Slow { seconds, .. }
             | Self::Reclaim { seconds, .. }
+            | Self::ReclaimPool { seconds, .. }
             | Self::DropMetrics { seconds } => [*seconds, 0.0],
             Self::DelayDrivers { by, seconds } => [*by, *seconds],
         };

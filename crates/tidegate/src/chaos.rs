@@ -17,7 +17,7 @@ use std::{
 use anyhow::anyhow;
 use serde_json::{Value, json};
 
-use self::dice::{Dice, Kind};
+use self::dice::{Dice, Kind, Targets};
 use crate::{api, cli::Format, exit::Failure};
 
 const EXAMPLES: &str = "Examples:
@@ -105,7 +105,7 @@ impl Chaos {
             report.look(&fleets);
             if Instant::now() >= next {
                 next += self.every.mul_f64(0.5 + dice.unit());
-                if let Some((kind, wish)) = dice.next(&kinds, &running(&fleets)) {
+                if let Some((kind, wish)) = dice.next(&kinds, &targets(&fleets)) {
                     report.ask(self.admin, kind, &wish)?;
                 }
             }
@@ -128,7 +128,7 @@ impl Report {
         match api::post(admin, "/api/v1/chaos", wish) {
             Ok(_) => {
                 count.done += 1;
-                if matches!(kind, Kind::Kill | Kind::Reclaim) {
+                if matches!(kind, Kind::Kill | Kind::Reclaim | Kind::ReclaimPool) {
                     self.disturbed.get_or_insert_with(Instant::now);
                 }
             }
@@ -196,11 +196,20 @@ impl Report {
     }
 }
 
-/// All instances that run.
-fn running(fleets: &Value) -> Vec<Value> {
-    let items = fleets["items"].as_array().into_iter().flatten();
-    let instances = items.flat_map(|fleet| fleet["instances"].as_array().into_iter().flatten());
-    instances.filter(|one| matches!(one["state"].as_str(), Some("ready" | "starting"))).cloned().collect()
+/// All instances that run, and the spot pools that have some.
+fn targets(fleets: &Value) -> Targets {
+    let mut targets = Targets::default();
+    for fleet in list(fleets, "items") {
+        let runs = |one: &&Value| matches!(one["state"].as_str(), Some("ready" | "starting"));
+        targets.instances.extend(list(fleet, "instances").filter(runs).cloned());
+        let spot = list(fleet, "pools").filter(|pool| pool["kind"] == "spot" && pool["ready"] != 0);
+        targets.pools.extend(spot.map(|pool| json!({ "fleet": fleet["name"], "pool": pool["name"] })));
+    }
+    targets
+}
+
+fn list<'a>(value: &'a Value, key: &str) -> impl Iterator<Item = &'a Value> {
+    value[key].as_array().into_iter().flatten()
 }
 
 /// Whether every fleet has as many ready instances as it should have, and no other.

@@ -46,6 +46,9 @@ fn explain(refused: &Refused) -> Error {
             Error::forbidden(message, "write `chaos: { enabled: true }` into the configuration")
         }
         Refused::NoInstance(_) => Error::not_found(message, "see /api/v1/fleets for those that do"),
+        Refused::NothingOfPool { .. } => {
+            Error::not_found(message, "see /api/v1/fleets for pools that have instances")
+        }
         Refused::NoProcess(_) => Error::bad_request(message, "it can be killed, and reclaimed"),
         Refused::Seconds(_) => Error::bad_request(message, "choose a number of seconds from 0 to 600"),
         Refused::Busy => Error::unavailable(message, "try again in a moment"),

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
-use tidegate_core::{FleetId, InstanceId};
+use tidegate_core::{FleetId, InstanceId, PoolId};
 use tokio::time::sleep;
 
 use super::plane::Plane;
@@ -84,6 +84,9 @@ impl Plane {
             Disturbance::Reclaim { instance, seconds } => {
                 self.reclaim(instance, Duration::from_secs_f64(*seconds))?;
             }
+            Disturbance::ReclaimPool { fleet, pool, seconds } => {
+                self.reclaim_pool(fleet, pool, Duration::from_secs_f64(*seconds))?;
+            }
             Disturbance::DelayDrivers { by, seconds } => {
                 let until = Instant::now() + Duration::from_secs_f64(*seconds);
                 self.havoc.delay = Some((until, Duration::from_secs_f64(*by)));
@@ -128,6 +131,16 @@ impl Plane {
             }
         });
         Ok(())
+    }
+
+    fn reclaim_pool(&mut self, name: &FleetId, pool: &PoolId, notice: Duration) -> Result<(), Refused> {
+        let instances = self.fleets.get(name).into_iter().flat_map(|member| member.fleet.instances());
+        let of_pool = instances.filter(|one| one.runs() && one.pool.as_ref() == Some(pool));
+        let ids: Vec<_> = of_pool.map(|one| one.id.clone()).collect();
+        if ids.is_empty() {
+            return Err(Refused::NothingOfPool { fleet: name.clone(), pool: pool.clone() });
+        }
+        ids.iter().try_for_each(|id| self.reclaim(id, notice))
     }
 
     fn process(&self, id: &InstanceId) -> Result<u32, Refused> {

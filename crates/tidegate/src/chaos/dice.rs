@@ -13,6 +13,8 @@ pub(super) enum Kind {
     Slow,
     /// It is announced to go, and is taken away
     Reclaim,
+    /// So are all instances of a spot pool, at once
+    ReclaimPool,
     /// What is started is started later
     DelayDrivers,
     /// No metric is seen
@@ -20,8 +22,15 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    pub(super) const ALL: [Self; 6] =
-        [Self::Kill, Self::Pause, Self::Slow, Self::Reclaim, Self::DelayDrivers, Self::DropMetrics];
+    pub(super) const ALL: [Self; 7] = [
+        Self::Kill,
+        Self::Pause,
+        Self::Slow,
+        Self::Reclaim,
+        Self::ReclaimPool,
+        Self::DelayDrivers,
+        Self::DropMetrics,
+    ];
 
     pub(super) const fn name(self) -> &'static str {
         match self {
@@ -29,10 +38,20 @@ impl Kind {
             Self::Pause => "pause",
             Self::Slow => "slow",
             Self::Reclaim => "reclaim",
+            Self::ReclaimPool => "reclaimPool",
             Self::DelayDrivers => "delayDrivers",
             Self::DropMetrics => "dropMetrics",
         }
     }
+}
+
+/// What something can be done to, as the Admin API shows it.
+#[derive(Debug, Default)]
+pub(super) struct Targets {
+    /// Instances that run.
+    pub(super) instances: Vec<Value>,
+    /// Spot pools that have some: `fleet` and `pool`.
+    pub(super) pools: Vec<Value>,
 }
 
 /// Decides by numbers that follow from the seed: `SplitMix64`.
@@ -44,22 +63,25 @@ impl Dice {
         Self(seed)
     }
 
-    /// What to do next to one of `instances`, as the Admin API shows them. Without one, only what needs none.
-    pub(super) fn next(&mut self, kinds: &[Kind], instances: &[Value]) -> Option<(Kind, Value)> {
+    /// What to do next, and to whom. Without targets, only what needs none.
+    pub(super) fn next(&mut self, kinds: &[Kind], targets: &Targets) -> Option<(Kind, Value)> {
         // Always as many numbers, so that what comes later does not depend on what was there.
         let (kind, instance, share) = (self.below(kinds.len()), self.unit(), self.unit());
         let kind = *kinds.get(kind?)?;
-        let pick = |from: &[&Value]| {
-            let index = (instance * from.len() as f64) as usize;
-            from.get(index).map(|one| one["id"].clone())
-        };
-        let all: Vec<&Value> = instances.iter().collect();
-        let processes: Vec<&Value> = instances.iter().filter(|one| one["pid"].is_u64()).collect();
+        let index = |count: usize| (instance * count as f64) as usize;
+        let pick = |from: &[&Value]| from.get(index(from.len())).map(|one| one["id"].clone());
+        let all: Vec<&Value> = targets.instances.iter().collect();
+        let processes: Vec<&Value> = all.iter().copied().filter(|one| one["pid"].is_u64()).collect();
         let wish = match kind {
             Kind::Kill => json!({ "instance": pick(&all)? }),
             Kind::Pause => json!({ "instance": pick(&processes)?, "seconds": tenths(0.2, 1.5, share) }),
             Kind::Slow => json!({ "instance": pick(&processes)?, "seconds": tenths(1.0, 5.0, share) }),
             Kind::Reclaim => json!({ "instance": pick(&all)?, "seconds": tenths(5.0, 15.0, share) }),
+            Kind::ReclaimPool => {
+                let mut pool = targets.pools.get(index(targets.pools.len()))?.clone();
+                pool["seconds"] = tenths(5.0, 15.0, share).into();
+                pool
+            }
             Kind::DelayDrivers => {
                 json!({ "by": tenths(0.2, 2.0, share), "seconds": tenths(2.0, 10.0, share) })
             }
@@ -97,17 +119,20 @@ fn tenths(least: f64, most: f64, share: f64) -> f64 {
 mod tests {
     use super::*;
 
-    fn course(seed: u64, instances: &[Value]) -> Vec<Option<(Kind, Value)>> {
+    fn course(seed: u64, targets: &Targets) -> Vec<Option<(Kind, Value)>> {
         let mut dice = Dice::new(seed);
-        (0..200).map(|_| dice.next(&Kind::ALL, instances)).collect()
+        (0..200).map(|_| dice.next(&Kind::ALL, targets)).collect()
     }
 
     #[test]
     fn the_same_seed_is_the_same_course_and_every_kind_comes() {
-        let instances = [json!({ "id": "a-1", "pid": 7 }), json!({ "id": "a-2", "pid": null })];
-        let first = course(1, &instances);
-        assert_eq!(first, course(1, &instances));
-        assert_ne!(first, course(2, &instances));
+        let targets = Targets {
+            instances: vec![json!({ "id": "a-1", "pid": 7 }), json!({ "id": "a-2", "pid": null })],
+            pools: vec![json!({ "fleet": "a", "pool": "spot" })],
+        };
+        let first = course(1, &targets);
+        assert_eq!(first, course(1, &targets));
+        assert_ne!(first, course(2, &targets));
         for kind in Kind::ALL {
             assert!(first.iter().flatten().any(|(other, _)| *other == kind), "{kind:?}");
         }
@@ -117,7 +142,8 @@ mod tests {
 
     #[test]
     fn without_instances_nothing_is_done_to_one() {
-        let kinds: Vec<Kind> = course(1, &[]).into_iter().flatten().map(|(kind, _)| kind).collect();
+        let kinds: Vec<Kind> =
+            course(1, &Targets::default()).into_iter().flatten().map(|(kind, _)| kind).collect();
         assert!(!kinds.is_empty());
         assert!(kinds.iter().all(|kind| matches!(kind, Kind::DelayDrivers | Kind::DropMetrics)));
     }
