@@ -176,13 +176,15 @@ pub struct CostView {
     /// What a fleet would have cost that always had as many instances as were wanted at the peak, on demand.
     pub fixed_instance_hours: f64,
     pub fixed_usd: Option<f64>,
+    /// What an instance costs on demand in an hour, in US dollars.
+    pub price: Option<f64>,
     /// Requests that arrived meanwhile.
     pub requests: f64,
     pub usd_per_million_requests: Option<f64>,
     /// In this month of the calendar, in UTC.
     pub month_usd: Option<f64>,
-    /// What HPA's rule at 70 % would have kept, and what the candidate would have.
-    pub hpa_instance_hours: f64,
+    /// What HPA's rule at 70 % would have kept, where utilization says what the fleet needs, and what the candidate would have.
+    pub hpa_instance_hours: Option<f64>,
     pub candidate_instance_hours: Option<f64>,
 }
 
@@ -314,13 +316,14 @@ impl From<Account> for CostView {
             on_demand_usd: account.on_demand_usd,
             fixed_instance_hours: fixed,
             fixed_usd: account.on_demand_price.map(|price| fixed * price),
+            price: account.on_demand_price,
             requests: account.requests,
             usd_per_million_requests: account
                 .usd
                 .filter(|_| account.requests >= 1.0)
                 .map(|usd| usd / account.requests * 1e6),
             month_usd: account.month.map(|month| month.usd),
-            hpa_instance_hours: hours(account.hpa_instance_seconds),
+            hpa_instance_hours: account.hpa().map(hours),
             candidate_instance_hours: account.candidate_instance_seconds.map(hours),
         }
     }

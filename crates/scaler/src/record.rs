@@ -70,6 +70,9 @@ pub struct Account {
     pub usd: Option<f64>,
     /// The same for the counts of HPA's rule, and those of the candidate while there was one.
     pub hpa_instance_seconds: f64,
+    /// Time in which HPA's rule had what it goes by: utilization, or no instance that could have one.
+    #[serde(default)]
+    pub hpa_seconds: f64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub candidate_instance_seconds: Option<f64>,
     /// Time that was counted.
@@ -111,6 +114,11 @@ pub struct Charge {
 }
 
 impl Account {
+    /// Time of instances by HPA's rule, where utilization says what the fleet needs.
+    pub fn hpa(&self) -> Option<f64> {
+        (2.0 * self.hpa_seconds >= self.seconds).then_some(self.hpa_instance_seconds)
+    }
+
     /// Charges what is paid in US dollars, in the month that it is at `at`.
     pub fn charge(&mut self, at: Timestamp, charge: Charge) {
         *self.usd.get_or_insert(0.0) += charge.usd;

@@ -203,7 +203,7 @@ fn fleets(text: &mut Text, fleets: &[FleetView]) {
     each(Metric::FleetBudget, &|fleet| Some(fleet.budget?.monthly_usd.into()));
     each(Metric::FleetBudgetSpent, &|fleet| Some(fleet.budget?.spent_usd.into()));
     each(Metric::FleetBudgetAlarm, &|fleet| Some(u64::from(fleet.budget?.alarm).into()));
-    each(Metric::FleetHpaSeconds, &|fleet| Some((fleet.cost.hpa_instance_hours * 3_600.0).into()));
+    each(Metric::FleetHpaSeconds, &|fleet| fleet.cost.hpa_instance_hours.map(|hours| (hours * 3_600.0).into()));
     each(Metric::FleetCandidateSeconds, &|fleet| {
         fleet.cost.candidate_instance_hours.map(|hours| (hours * 3_600.0).into())
     });

@@ -293,6 +293,9 @@ impl Member {
             account.charge(now.time, charge);
         }
         account.hpa_instance_seconds += f64::from(self.panel.hpa_desired()) * passed;
+        // What workers on messages need depends on what waits, however busy they are.
+        let tells = self.metrics.utilization.is_some() || self.fleet.endpoints().is_empty();
+        account.hpa_seconds += if tells && self.observer.messages().is_none() { passed } else { 0.0 };
         if let Some(candidate) = self.panel.candidate() {
             let count = f64::from(candidate.desired());
             *account.candidate_instance_seconds.get_or_insert(0.0) += count * passed;

@@ -25,6 +25,8 @@ pub(crate) fn tell(fleet: &str, decisions: &Value, zone: &TimeZone) -> String {
         text += &told;
         if let Some(pools) = item["mix"]["because"].as_str() {
             write!(text, "; pools: {pools}").expect("a string takes everything");
+        } else if let Some(price) = item["cost"]["price"].as_f64() {
+            write!(text, "; {}", bill(item, price)).expect("a string takes everything");
         }
     }
     text
@@ -45,6 +47,9 @@ fn sentences(fleet: &str, item: &Value, zone: &TimeZone) -> Vec<String> {
         ));
     }
     text.extend(item["mix"]["because"].as_str().map(|pools| format!("Pools: {pools}.")));
+    if item["mix"].is_null() {
+        text.extend(item["cost"]["price"].as_f64().map(|price| format!("Price: {}.", bill(item, price))));
+    }
     text.extend(item["warning"].as_str().map(|warning| format!("Budget: {warning}.")));
     text.extend(seen(item));
     let others: Vec<_> = list(item, "otherwise")
@@ -77,6 +82,12 @@ fn change(fleet: &str, item: &Value) -> String {
     }
 }
 
+/// What the instances cost, where they are all of one price.
+fn bill(item: &Value, price: f64) -> String {
+    let count = number(item, "desired");
+    format!("{count} at {price} USD/h, {} USD/h in all", round_usd(price * count as f64))
+}
+
 /// What there was to see.
 fn seen(item: &Value) -> Option<String> {
     let (metrics, instances) = (&item["observed"]["metrics"], &item["observed"]["instances"]);
@@ -95,12 +106,11 @@ fn cost(cost: &Value, zone: &TimeZone) -> Option<String> {
     let hours = cost["instanceHours"].as_f64()?;
     let since: Timestamp = serde_json::from_value(cost["since"].clone()).ok()?;
     let usd = cost["usd"].as_f64().map(|usd| format!(", {usd:.2} USD")).unwrap_or_default();
-    let mut others = vec![format!("HPA at 70%: {}", hour(cost["hpaInstanceHours"].as_f64()?))];
-    others.extend(
-        cost["candidateInstanceHours"].as_f64().map(|hours| format!("the candidate: {}", hour(hours))),
-    );
-    let since = shown(since, zone);
-    Some(format!("Cost since {since}: {} instance-hours{usd} ({}).", hour(hours), others.join(", ")))
+    let other = |name: &str, key: &str| cost[key].as_f64().map(|hours| format!("{name}: {}", hour(hours)));
+    let others = [other("HPA at 70%", "hpaInstanceHours"), other("the candidate", "candidateInstanceHours")];
+    let others = others.into_iter().flatten().collect::<Vec<_>>().join(", ");
+    let others = if others.is_empty() { others } else { format!(" ({others})") };
+    Some(format!("Cost since {}: {} instance-hours{usd}{others}.", shown(since, zone), hour(hours)))
 }
 
 fn recommendations(text: &mut String, item: &Value) {
@@ -149,6 +159,11 @@ fn round(value: f64) -> String {
     format!("{value:.digits$}")
 }
 
+/// Without the last digits of binary fractions.
+fn round_usd(usd: f64) -> f64 {
+    (usd * 1e6).round() / 1e6
+}
+
 fn hour(hours: f64) -> String {
     let digits = if hours < 10.0 { 2 } else { 1 };
     format!("{hours:.digits$}")
@@ -194,13 +209,15 @@ mod tests {
                 "observed": {"metrics": {"arrivalRate": 704.2, "utilization": 0.88}, "instances": {"ready": 8, "starting": 1}},
                 "candidate": {"desired": 7, "reasons": ["headroom: calm"]},
                 "cost": {"since": "2026-05-01T08:00:00Z", "instanceHours": 41.23, "usd": 1.649, "hpaInstanceHours": 60.1,
-                         "candidateInstanceHours": 7.5},
+                         "candidateInstanceHours": 7.5, "price": 0.04},
             },
-            {"at": "2026-05-01T14:00:00Z", "desired": 8, "previous": 9, "reasons": ["target: calm"]},
+            {"at": "2026-05-01T14:00:00Z", "desired": 8, "previous": 9, "reasons": ["target: calm"],
+             "cost": {"price": 0.04}},
         ]});
         let expected = "\
 2026-05-01 14:05:00 UTC: orders grows from 8 to 12 instances, because forecast 99% asked for 14: in 30s about 900 requests/s arrive.
 Pace made that 12 instead of 14: from 8 by at most 4 within 15s.
+Price: 12 at 0.04 USD/h, 0.48 USD/h in all.
 It saw 704 requests/s, 8 ready and 1 starting, 88% busy.
 Otherwise it would have been: without forecast 99%: 9, HPA at 70%: 10.
 The candidate would have 7: headroom: calm.
@@ -212,7 +229,7 @@ recommendations:
   schedule                   -  no window is open
 
 before that:
-  2026-05-01 14:00:00 UTC  orders shrinks from 9 to 8 instances: target: calm";
+  2026-05-01 14:00:00 UTC  orders shrinks from 9 to 8 instances: target: calm; 8 at 0.04 USD/h, 0.32 USD/h in all";
         assert_eq!(tell("orders", &decisions, &TimeZone::UTC), expected);
         let none = json!({"items": []});
         assert_eq!(tell("orders", &none, &TimeZone::UTC), "orders: nothing has been decided yet");
