@@ -41,7 +41,7 @@ fn reasons(state: &State) -> Vec<String> {
     let workers = state.telemetry.workers().iter().enumerate();
     // A worker notes which configuration it serves when it begins to.
     let workers = workers
-        .filter(|(_, worker)| worker.generation.load(Relaxed) == 0)
+        .filter(|(_, worker)| worker.works.load(Relaxed) && worker.generation.load(Relaxed) == 0)
         .map(|(index, _)| format!("worker {index} does not serve yet"));
     let fleets = view.fleets.iter().filter(|fleet| fleet.min > 0 && fleet.states.ready == 0).map(unready);
     workers.chain(fleets).collect()

@@ -9,14 +9,15 @@ use ipnet::IpNet;
 use schemars::{Schema, SchemaGenerator, json_schema};
 use tidegate_core::{
     FleetId, SourceId, UpstreamId,
+    policy::Mode,
     snapshot::{ErrorLevel, ErrorLogFormat, ErrorPages},
 };
 
 use crate::{
-    decode::{Decode, Leaf, List, Map, record},
+    decode::{Decode, Leaf, List, Located, Map, record},
     leaf::text,
     report::Report,
-    units::{Count, GIB, HOUR, KIB, MIB, Percent, SECOND, Size, Span},
+    units::{Count, GIB, HOUR, KIB, MIB, Number, Percent, SECOND, Size, Span},
     yaml::node::{Kind, Node},
 };
 
@@ -41,7 +42,8 @@ record! {
         listeners: List<Listener> = required("[{ address: 0.0.0.0:8000 }]"),
         /// Admin API, metrics and health pages.
         admin: Admin = default("{}"),
-        /// Worker threads that serve requests; `auto` is one per processor. Read at start only.
+        /// Worker threads that serve requests: `auto` is one per processor; a mapping has their number follow what they
+        /// do, as a fleet that is called `workers`. Their number, `min` and `max` are read at start only.
         workers: Workers = default("auto"),
         /// Whether `tidegate chaos` may make things go wrong here.
         chaos: Chaos = default("{}"),
@@ -261,11 +263,30 @@ impl Decode for AccessLog {
     }
 }
 
-/// `auto` or a number.
-#[derive(Debug, Clone, Copy)]
+record! {
+    /// How many workers there are, as a fleet.
+    ScaledWorkers {
+        /// Fewest workers.
+        min: WorkerCount = default("1"),
+        /// Most workers. Not below `min`.
+        max: WorkerCount = required("8"),
+        /// Each recommends a number of workers; the largest counts. Without this key, workers are kept 70 % busy.
+        triggers: List<fleet::Trigger> = optional,
+        /// How fast the number may change.
+        behavior: fleet::Behavior = default("{}"),
+        /// `act`: what is decided is done; `recommend`: it is recorded, and the number of workers stays.
+        mode: Mode = default("act"),
+        /// What a worker costs in an hour, in US dollars.
+        price: Number = optional,
+    }
+}
+
+/// `auto`, a number, or what it follows from.
+#[derive(Debug)]
 pub(crate) enum Workers {
     Auto,
     Fixed(WorkerCount),
+    Scaled(Located<Box<ScaledWorkers>>),
 }
 
 pub(crate) type WorkerCount = Count<1, 1_024>;
@@ -276,23 +297,20 @@ impl Decode for Workers {
             Kind::Scalar(scalar) if scalar.text == "auto" => Some(Self::Auto),
             Kind::Scalar(scalar) if scalar.is_number() => WorkerCount::decode(node, report).map(Self::Fixed),
             Kind::Map(_) => {
-                report.error(
-                    node.place,
-                    "a changing number of workers is not supported yet",
-                    "write `auto` or a number",
-                );
-                None
+                let scaled = ScaledWorkers::decode(node, report)?;
+                Some(Self::Scaled(Located { value: Box::new(scaled), place: node.owner() }))
             }
             _ => {
-                let message = format!("expected `auto` or a number, found {}", node.describe());
+                let message = format!("expected `auto`, a number or a mapping, found {}", node.describe());
                 report.error(node.visible(), message, "write `auto` for one per processor");
                 None
             }
         }
     }
 
-    fn schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "anyOf": [{ "const": "auto" }, WorkerCount::form()] })
+    fn schema(generator: &mut SchemaGenerator) -> Schema {
+        let scaled = ScaledWorkers::schema(generator);
+        json_schema!({ "anyOf": [{ "const": "auto" }, WorkerCount::form(), scaled] })
     }
 
     fn range() -> Option<String> {

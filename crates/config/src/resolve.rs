@@ -8,7 +8,6 @@ use std::{
     collections::{BTreeSet, HashMap},
     io,
     net::SocketAddr,
-    num::NonZeroU32,
     path::Path,
 };
 
@@ -34,6 +33,7 @@ pub(crate) mod scenario;
 mod scripts;
 mod source;
 mod unused;
+mod workers;
 
 /// Access to one file by its path.
 pub(crate) type Read<'a> = &'a dyn Fn(&Path) -> io::Result<String>;
@@ -98,15 +98,19 @@ impl Resolver<'_, '_> {
         let sources = sources.and_then(|all| all.resolve(|name, place, raw| self.source(name, place, raw)));
         let fleets =
             raw.fleets.value().and_then(|fleets| fleets.resolve(|name, _, raw| self.fleet(name, raw)));
+        let workers = raw.workers.value().and_then(|workers| self.workers(workers));
         let upstreams = raw.upstreams.value();
         let upstreams =
             upstreams.and_then(|all| all.resolve(|name, place, raw| self.upstream(name, place, raw)));
         let routes = self.routes();
+        let (workers, as_fleet) = workers?;
+        let mut fleets = fleets?;
+        fleets.extend(as_fleet.map(|fleet| (fleet.name.clone(), fleet)));
         Some(Snapshot {
             generation: 1,
             listeners: listeners?,
             admin: admin?,
-            workers: workers(*raw.workers.value()?),
+            workers,
             access_log: access_log?,
             error_log: error_log?,
             answers: answers?,
@@ -118,7 +122,7 @@ impl Resolver<'_, '_> {
             lua: lua?,
             vars: vars?,
             sources: sources?,
-            fleets: fleets?,
+            fleets,
             upstreams: upstreams?,
             routes: routes?,
         })
@@ -213,15 +217,6 @@ impl Resolver<'_, '_> {
             errors: *raw.errors.value()?,
             shows_lua_errors: *raw.lua_errors.value()?,
         })
-    }
-}
-
-fn workers(raw: raw::Workers) -> snapshot::Workers {
-    match raw {
-        raw::Workers::Auto => snapshot::Workers::Auto,
-        raw::Workers::Fixed(count) => {
-            snapshot::Workers::Fixed(NonZeroU32::new(count.as_u32()).unwrap_or(NonZeroU32::MIN))
-        }
     }
 }
 

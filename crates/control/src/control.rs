@@ -31,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 use self::{member::Member, plane::Plane, reload::Loader};
 use crate::{
     clock::Moment,
-    driver::{Drivers, Event, exec::fnv, thread::ThreadHost},
+    driver::{Drivers, Event, exec::fnv, thread::ThreadHost, worker::WorkerHost},
     handle::{Handle, Shared, Wish},
     journal::{
         Writer,
@@ -89,6 +89,8 @@ pub struct Control {
     threads: Arc<dyn ThreadHost>,
     sources: Arc<dyn Sources>,
     owner: OwnerId,
+    /// The workers of the node, where their number changes.
+    workers: Option<Arc<dyn WorkerHost>>,
     /// The target of HPA's rule, if that decides.
     hpa: Option<f64>,
     writer: Option<Writer>,
@@ -127,6 +129,7 @@ impl Control {
             threads: options.threads,
             sources: options.sources,
             owner,
+            workers: None,
             hpa: None,
             writer,
             recalls,
@@ -140,6 +143,13 @@ impl Control {
     #[must_use]
     pub const fn following_hpa(mut self, target: f64) -> Self {
         self.hpa = Some(target);
+        self
+    }
+
+    /// Whoever has the workers of the node, for the fleet that they are.
+    #[must_use]
+    pub fn employing(mut self, workers: Arc<dyn WorkerHost>) -> Self {
+        self.workers = Some(workers);
         self
     }
 
@@ -171,6 +181,7 @@ impl Control {
             threads,
             sources,
             owner,
+            workers,
             hpa,
             writer,
             recalls,
@@ -183,7 +194,7 @@ impl Control {
             move || shared.wake.notify_one()
         });
         let (mut plane, mut events) = Plane::new(
-            Drivers::new(program, threads, owner),
+            Drivers::new(program, threads, workers, owner),
             Watched::new(sources),
             telemetry,
             (writer, recalls),

@@ -1,4 +1,4 @@
-//! Starts, watches and ends instances, each in its way: [`process`], [`thread`], [`exec`].
+//! Starts, watches and ends instances, each in its way: [`process`], [`thread`], [`exec`], [`worker`].
 //!
 //! One task for each instance: it waits for readiness, passes on what the instance says, drains it when told
 //! to, and notices its end at once, whatever it was doing. It reports [`Event`]s and decides nothing
@@ -8,6 +8,7 @@ pub(crate) mod exec;
 pub(crate) mod process;
 mod ready;
 pub(crate) mod thread;
+pub(crate) mod worker;
 
 use std::{collections::BTreeMap, io, net::SocketAddr, path::PathBuf, pin::Pin, sync::Arc, time::Duration};
 
@@ -23,6 +24,7 @@ use self::{
     exec::{Listed, Origin, Remote},
     process::{Launcher, Life},
     thread::ThreadHost,
+    worker::WorkerHost,
 };
 use crate::{
     departure::Departure,
@@ -90,6 +92,8 @@ pub(crate) struct Duties {
 pub(crate) struct Drivers {
     processes: Launcher,
     threads: Arc<dyn ThreadHost>,
+    /// The workers of the node, if there is one.
+    workers: Option<Arc<dyn WorkerHost>>,
     /// Of whom instances are that name no other owner.
     owner: OwnerId,
     remotes: BTreeMap<FleetId, Arc<Remote>>,
@@ -108,8 +112,13 @@ pub(crate) struct Started {
 }
 
 impl Drivers {
-    pub(crate) fn new(program: PathBuf, threads: Arc<dyn ThreadHost>, owner: OwnerId) -> Self {
-        Self { processes: Launcher::new(program), threads, owner, remotes: BTreeMap::new() }
+    pub(crate) fn new(
+        program: PathBuf,
+        threads: Arc<dyn ThreadHost>,
+        workers: Option<Arc<dyn WorkerHost>>,
+        owner: OwnerId,
+    ) -> Self {
+        Self { processes: Launcher::new(program), threads, workers, owner, remotes: BTreeMap::new() }
     }
 
     /// Begins to list the instances of a fleet that commands drive, or does so by other commands from now on. True: it begins.
@@ -171,6 +180,11 @@ impl Drivers {
         {
             let spec = lua.spec(fleet, id, template.grace);
             let life = Box::pin(thread::live(Arc::clone(&self.threads), spec, duties));
+            return Ok(Started { pid: None, address: None, reports_status: true, life });
+        }
+        if matches!(template.program, Program::Node) {
+            let host = self.workers.as_ref().ok_or_else(|| io::Error::other("there is no node here"))?;
+            let life = Box::pin(worker::live(Arc::clone(host), duties));
             return Ok(Started { pid: None, address: None, reports_status: true, life });
         }
         if let Program::Exec(exec) = &template.program {

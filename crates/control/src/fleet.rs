@@ -332,7 +332,8 @@ impl Fleet {
 
     /// Who may get requests now.
     pub(crate) fn endpoints(&self) -> Arc<[Endpoint]> {
-        let ready = self.instances.iter().filter(|instance| instance.is_ready());
+        let is_node = matches!(self.current.template.program, Program::Node);
+        let ready = self.instances.iter().filter(|instance| instance.is_ready() && !is_node);
         let endpoint = |instance: &Instance| {
             Some(Endpoint {
                 id: instance.id.clone(),

@@ -31,7 +31,10 @@ pub mod view;
 
 pub use crate::{
     control::{Control, LoadError, Options},
-    driver::thread::{ThreadHost, ThreadInstance},
+    driver::{
+        thread::{ThreadHost, ThreadInstance},
+        worker::{NodeWorker, WorkerHost},
+    },
     handle::Handle,
     instance::{InstanceReport, InstanceSpec, bind_to_parent},
     journal::Page,

@@ -25,6 +25,8 @@ pub(crate) enum Program {
     Lua(App),
     Command(Vec<String>),
     Exec(Arc<Exec>),
+    /// An instance is a worker of the node, and is not sent requests by it.
+    Node,
 }
 
 impl Program {
@@ -88,6 +90,7 @@ impl Template {
             }
             Run::Command(command) => Program::Command(command.clone()),
             Run::Exec(exec) => Program::Exec(Arc::new(exec.clone())),
+            Run::Node => Program::Node,
         };
         Self { program, ready: fleet.ready.clone(), grace: fleet.grace }
     }

@@ -79,7 +79,15 @@ pub enum Workers {
     /// One per processor.
     Auto,
     Fixed(NonZeroU32),
+    /// As many as the fleet [`WORKERS`] is decided to have.
+    Fleet {
+        min: NonZeroU32,
+        max: NonZeroU32,
+    },
 }
+
+/// The name of the fleet that the workers of a node are, where their number changes.
+pub const WORKERS: &str = "workers";
 
 /// What is written of each request, and where to.
 #[derive(Debug, Clone, PartialEq)]
@@ -465,6 +473,8 @@ pub enum Run {
     Command(Vec<String>),
     /// Whatever the user's commands start.
     Exec(Exec),
+    /// The node itself: an instance is one of its workers.
+    Node,
 }
 
 /// Commands that start, stop and list the instances of a fleet.

@@ -10,7 +10,7 @@ use std::{
     fmt,
     sync::{
         Arc, Mutex, OnceLock, PoisonError,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -43,9 +43,16 @@ impl fmt::Debug for Alarm {
 
 impl Telemetry {
     pub fn new(workers: usize) -> Arc<Self> {
+        Self::with_room(workers, workers)
+    }
+
+    /// For `workers` at first, and up to `most` later.
+    pub fn with_room(workers: usize, most: usize) -> Arc<Self> {
+        let series =
+            |index| WorkerSeries { works: AtomicBool::new(index < workers), ..WorkerSeries::default() };
         Arc::new(Self {
-            slots: (0..workers * 2).map(|_| WorkerSeries::default()).collect(),
-            workers,
+            slots: (0..most.max(workers) * 2).map(series).collect(),
+            workers: most.max(workers),
             routes: Mutex::default(),
             upstreams: Mutex::default(),
             alarm: Alarm::default(),
@@ -65,6 +72,7 @@ impl Telemetry {
         }
     }
 
+    /// Those that there are and those that there may be.
     pub fn workers(&self) -> &[WorkerSeries] {
         &self.slots[..self.workers]
     }
@@ -77,6 +85,11 @@ impl Telemetry {
     /// Of the worker, or behind all workers the lane, with this number.
     pub fn slot(&self, number: usize) -> &WorkerSeries {
         &self.slots[number]
+    }
+
+    /// How many workers there are now.
+    pub fn working(&self) -> usize {
+        self.workers().iter().filter(|worker| worker.works.load(Relaxed)).count()
     }
 
     /// The series of a route; made when it is asked for first, kept for the life of the node.
@@ -290,6 +303,8 @@ impl Totals {
 #[derive(Debug, Default)]
 #[repr(align(128))]
 pub struct WorkerSeries {
+    /// There is such a worker, or is to be from the start.
+    pub works: AtomicBool,
     pub connections_accepted: AtomicU64,
     pub connections_closed: AtomicU64,
     /// Requests whose framing or head was refused before a route was looked for.
@@ -308,6 +323,23 @@ pub struct WorkerSeries {
     pub busy_us: AtomicU64,
     /// Generation of the snapshot that the worker serves.
     pub generation: AtomicU64,
+}
+
+impl WorkerSeries {
+    /// The worker is gone. Totals stay.
+    pub fn retire(&self) {
+        for gauge in [&self.lua_bytes, &self.lua_timers_pending, &self.lua_timers_running, &self.generation] {
+            gauge.store(0, Relaxed);
+        }
+        self.works.store(false, Relaxed);
+    }
+
+    /// Connections that are open now.
+    pub fn connections(&self) -> u64 {
+        // Closed first: one that opens and closes between the two readings must not make it negative.
+        let closed = self.connections_closed.load(Relaxed);
+        self.connections_accepted.load(Relaxed).saturating_sub(closed)
+    }
 }
 
 #[cfg(test)]

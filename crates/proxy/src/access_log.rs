@@ -44,11 +44,10 @@ pub(crate) struct AccessLog {
 }
 
 /// Starts the writer. It ends when all of the workers' ends are gone and everything is written.
-pub(crate) fn start(workers: usize) -> io::Result<(Vec<AccessLog>, thread::JoinHandle<()>)> {
+pub(crate) fn start() -> io::Result<(AccessLog, thread::JoinHandle<()>)> {
     let (sender, receiver) = sync_channel(QUEUE);
-    let ends = (0..workers).map(|_| AccessLog::new(sender.clone())).collect();
     let writer = thread::Builder::new().name("access-log".into()).spawn(move || write_all(&receiver))?;
-    Ok((ends, writer))
+    Ok((AccessLog::new(sender), writer))
 }
 
 fn write_all(messages: &Receiver<Message>) {

@@ -48,9 +48,11 @@ pub(crate) async fn take_over(worker: Rc<Worker>, crossing: Crossing) {
     let Ok(stream) = TcpStream::from_std(stream) else { return };
     let Ok(local) = stream.local_addr() else { return };
     let mut line = Line::new(Rc::clone(&worker), Peer::Client(stream));
-    let mut input = worker.buffers.take();
-    input.extend(&received);
-    line.input = Some(input);
+    if !received.is_empty() {
+        let mut input = worker.buffers.take();
+        input.extend(&received);
+        line.input = Some(input);
+    }
     let mut exchange = Exchange::new(client, local, worker);
     (exchange.number, exchange.count) = (number, count);
     Connection { line, exchange }.serve().await;
@@ -75,11 +77,24 @@ impl Connection {
                     if !self.exchange.request.keep_alive {
                         break;
                     }
+                    let parting = &self.line.worker.parting;
+                    if parting.is_due()
+                        && self.line.input.is_none()
+                        && let Some(permit) = parting.next()
+                    {
+                        return self.pass_on(permit);
+                    }
                 }
                 Next::Refused(refusal) => {
                     self.refuse(&site, refusal).await;
                     break;
                 }
+                Next::Idle => match self.line.worker.parting.next() {
+                    Some(permit) => return self.pass_on(permit),
+                    // There is somebody to go to, only not now.
+                    None if self.line.worker.parting.is_due() => {}
+                    None => return,
+                },
                 Next::End => return,
             }
         }
@@ -90,6 +105,8 @@ impl Connection {
 enum Next {
     Request,
     Refused(Refusal),
+    /// Nothing was asked for, for too long.
+    Idle,
     End,
 }
 
@@ -131,7 +148,8 @@ impl Connection {
                 Err(Fault::Timeout) if !idle => {
                     return Next::Refused(Refusal { status: 408, reason: "request head takes too long" });
                 }
-                Ok(0) | Err(_) => return Next::End,
+                Err(Fault::Timeout) => return Next::Idle,
+                Ok(0) | Err(Fault::Io(_)) => return Next::End,
             }
         }
     }
@@ -150,14 +168,25 @@ impl Connection {
 
     /// Hands the connection to another thread, with the request that has just been read.
     fn cross(self, permit: Permit) {
-        let Self { line, exchange } = self;
-        let mut received = exchange.request.head().to_vec();
-        if let Some(input) = &line.input {
+        let mut received = self.exchange.request.head().to_vec();
+        if let Some(input) = &self.line.input {
             received.extend_from_slice(input.unread());
         }
+        let count = self.exchange.count - 1;
+        self.go(permit, received, count);
+    }
+
+    /// Hands the connection to another worker, with nothing that has been asked for.
+    fn pass_on(self, permit: Permit) {
+        let count = self.exchange.count;
+        self.go(permit, Vec::new(), count);
+    }
+
+    fn go(self, permit: Permit, received: Vec<u8>, count: u64) {
+        let Self { line, exchange } = self;
         let Peer::Client(stream) = line.stream else { return };
         let Ok(stream) = stream.into_std() else { return };
-        let (client, number, count) = (exchange.client, exchange.number, exchange.count - 1);
+        let (client, number) = (exchange.client, exchange.number);
         permit.send(Crossing { stream, client, number, count, received });
     }
 

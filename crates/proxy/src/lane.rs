@@ -74,6 +74,10 @@ impl Side {
         Self { is_lane, any_slow, across: RefCell::default() }
     }
 
+    pub(crate) const fn is_lane(&self) -> bool {
+        self.is_lane
+    }
+
     pub(crate) fn open(&self, across: mpsc::Sender<Crossing>) {
         self.across.replace(Some(across));
     }
@@ -95,11 +99,8 @@ impl Side {
             return None;
         }
         let across = self.across.borrow().clone()?;
-        if !self.is_lane {
-            let closed = lane.connections_closed.load(Relaxed);
-            if lane.connections_accepted.load(Relaxed).saturating_sub(closed) >= HELD {
-                return None;
-            }
+        if !self.is_lane && lane.connections() >= HELD {
+            return None;
         }
         across.try_reserve_owned().ok()
     }

@@ -19,6 +19,7 @@ mod buffer;
 mod chores;
 mod conditional;
 mod connection;
+mod crew;
 mod deadline;
 mod error;
 mod excerpt;
@@ -33,6 +34,7 @@ mod line;
 mod local;
 mod lua;
 mod node;
+mod parting;
 mod peer;
 mod receive;
 mod relay;
@@ -49,4 +51,7 @@ mod upstream;
 mod wait;
 mod worker;
 
-pub use crate::node::{Node, StartError};
+pub use crate::{
+    crew::{Crew, Worker},
+    node::{Node, StartError},
+};

@@ -1,8 +1,8 @@
-//! A node: one worker thread per core, from the first socket to the last answer.
+//! A node: worker threads, from the first socket to the last answer.
 //!
-//! Every worker has a socket of its own on each listener's address (`SO_REUSEPORT`); the kernel spreads
+//! There is a socket on each listener's address for every worker that there may be (`SO_REUSEPORT`); the kernel spreads
 //! connections over them. All sockets are bound before the first thread starts, so a node either
-//! listens everywhere or does not start.
+//! listens everywhere or does not start. Who works, and who takes connections from which socket, is the [`Crew`]'s.
 //!
 //! Stopping: connections that wait in the kernel's queue are still taken, then the sockets are
 //! closed; answers say `Connection: close`; clients that send nothing for [`IDLE_GRACE`] are let go,
@@ -12,21 +12,17 @@ use std::{
     collections::HashMap,
     io,
     net::{SocketAddr, TcpListener},
-    sync::{Arc, Mutex, PoisonError, atomic::AtomicBool, mpsc},
-    thread::{self, JoinHandle},
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicBool},
+    thread::JoinHandle,
     time::Duration,
 };
 
 use socket2::{Domain, Protocol, Socket, Type};
 use tidegate_core::{Roster, Snapshot, Telemetry, UpstreamId, roster::Load};
-use tidegate_lua::{Dicts, Vm};
+use tidegate_lua::Dicts;
 use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
 
-use crate::{
-    access_log,
-    seat::{self, Place, Seat},
-};
+use crate::{access_log, crew::Crew};
 
 /// Connections that wait to be accepted, for each socket. The kernel may allow fewer.
 const BACKLOG: i32 = 4_096;
@@ -43,14 +39,21 @@ pub enum StartError {
     Worker(#[from] io::Error),
     #[error("lua")]
     Lua(#[from] tidegate_lua::Error),
+    #[error("there is no seat for another worker")]
+    Full,
+}
+
+impl StartError {
+    pub(crate) fn died() -> Self {
+        io::Error::other("worker died").into()
+    }
 }
 
 /// A running data plane.
 #[derive(Debug)]
 pub struct Node {
     addresses: Vec<SocketAddr>,
-    stop: CancellationToken,
-    workers: Vec<JoinHandle<()>>,
+    crew: Arc<Crew>,
     log_writer: JoinHandle<()>,
 }
 
@@ -82,50 +85,37 @@ impl Shared {
 }
 
 impl Node {
-    /// Starts as many workers as `telemetry` has series for. Returns once all of them serve the present
-    /// snapshot.
+    /// Starts the workers that `telemetry` says there are, and has sockets for those that there may be. Returns once all
+    /// of them serve the present snapshot.
     pub fn start(
         snapshots: &watch::Receiver<Arc<Snapshot>>,
         roster: &watch::Receiver<Arc<Roster>>,
         telemetry: Arc<Telemetry>,
     ) -> Result<Self, StartError> {
         let snapshot = Arc::clone(&snapshots.borrow());
-        let count = telemetry.workers().len();
-        let (addresses, sockets) = bind_all(&snapshot, count)?;
-        let (logs, log_writer) = access_log::start(count)?;
-        if let (Some(settings), Some(log)) = (&snapshot.access_log, logs.first()) {
+        let (count, most) = (telemetry.working(), telemetry.workers().len());
+        let (addresses, sockets) = bind_all(&snapshot, most)?;
+        let (log, log_writer) = access_log::start()?;
+        if let Some(settings) = &snapshot.access_log {
             log.open(settings);
         }
         let dicts = Mutex::new((snapshot.generation, Dicts::new(&snapshot.lua.shared_dicts)));
         let shared = Arc::new(Shared { telemetry, dicts, loads: Mutex::default(), any_slow: Arc::default() });
-        let stop = CancellationToken::new();
-        let (ready, started) = mpsc::sync_channel(count);
-        let mut node = Self { addresses, stop, workers: Vec::with_capacity(count), log_writer };
-        for (index, (listeners, access_log)) in sockets.into_iter().zip(logs).enumerate() {
-            let seat = Seat {
-                index,
-                shared: Arc::clone(&shared),
-                listeners,
-                access_log,
-                snapshots: snapshots.clone(),
-                roster: roster.clone(),
-                stop: node.stop.clone(),
-                place: Place::Worker,
-            };
-            let ready = ready.clone();
-            let thread = thread::Builder::new().name(format!("worker-{index}")).stack_size(Vm::STACK_BYTES);
-            node.workers.push(thread.spawn(move || seat::occupy(seat, &ready))?);
-        }
-        drop(ready);
-        for _ in 0..count {
-            let outcome = started.recv().unwrap_or_else(|_| Err(io::Error::other("worker died").into()));
-            if let Err(error) = outcome {
+        let crew = Crew::new(shared, sockets, log, snapshots.clone(), roster.clone());
+        let node = Self { addresses, crew, log_writer };
+        match node.crew.begin(count) {
+            Ok(()) => Ok(node),
+            Err(error) => {
                 node.drain();
                 node.join();
-                return Err(error);
+                Err(error)
             }
         }
-        Ok(node)
+    }
+
+    /// Its workers, for whoever decides how many there are.
+    pub fn crew(&self) -> Arc<Crew> {
+        Arc::clone(&self.crew)
     }
 
     /// Where the node listens: the listeners' addresses, with the port that was found for port 0.
@@ -135,21 +125,17 @@ impl Node {
 
     /// Takes no new connections, and ends the present ones as they finish their requests.
     pub fn drain(&self) {
-        self.stop.cancel();
+        self.crew.drain();
     }
 
     /// Whether a worker has ended. Before [`Node::drain`] none should.
     pub fn has_ended(&self) -> bool {
-        self.workers.iter().any(JoinHandle::is_finished)
+        self.crew.has_ended()
     }
 
     /// Waits until every worker has ended, which they do only after [`Node::drain`].
     pub fn join(self) {
-        for worker in self.workers {
-            if worker.join().is_err() {
-                tracing::error!("a worker panicked");
-            }
-        }
+        self.crew.join();
         if self.log_writer.join().is_err() {
             tracing::error!("the access log's writer panicked");
         }

@@ -1,6 +1,7 @@
 //! The thread of one worker: accepts, keeps its configuration current, and leaves in good order.
 
 use std::{
+    collections::BTreeMap,
     io,
     net::SocketAddr,
     rc::{Rc, Weak},
@@ -27,6 +28,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     access_log::AccessLog,
     chores, connection,
+    crew::{Duty, Sharing},
     deadline::{Deadlines, TICK},
     lane::{self, Crossing, Lane, Side},
     node::{IDLE_GRACE, Shared, StartError},
@@ -49,10 +51,13 @@ const RESOLVE_EVERY: Duration = Duration::from_secs(30);
 pub(crate) struct Seat {
     pub(crate) index: usize,
     pub(crate) shared: Arc<Shared>,
-    pub(crate) listeners: Vec<std::net::TcpListener>,
+    /// Of each seat, on each listener's address, and who takes connections from them.
+    pub(crate) sockets: Arc<[Vec<std::net::TcpListener>]>,
+    pub(crate) sharing: watch::Receiver<Arc<Sharing>>,
     pub(crate) access_log: AccessLog,
     pub(crate) snapshots: watch::Receiver<Arc<Snapshot>>,
     pub(crate) roster: watch::Receiver<Arc<Roster>>,
+    pub(crate) duty: watch::Receiver<Duty>,
     pub(crate) stop: CancellationToken,
     pub(crate) place: Place,
 }
@@ -60,7 +65,8 @@ pub(crate) struct Seat {
 /// Which thread sits there.
 #[derive(Debug)]
 pub(crate) enum Place {
-    Worker,
+    /// A worker: its inbox, and the way there.
+    Worker(mpsc::Receiver<Crossing>, mpsc::Sender<Crossing>),
     /// The slow lane of a worker: its inbox, and the worker's.
     Lane(mpsc::Receiver<Crossing>, mpsc::Sender<Crossing>),
 }
@@ -95,10 +101,20 @@ struct Shift {
     shared: Arc<Shared>,
     connections: TaskTracker,
     accepting: TaskTracker,
+    /// Sockets that are accepted from, by their seat. Gone when this worker is to end.
+    sockets: Option<Arc<[Vec<std::net::TcpListener>]>>,
+    sharing: watch::Receiver<Arc<Sharing>>,
+    taking: BTreeMap<usize, CancellationToken>,
     resolving: JoinSet<()>,
     snapshots: watch::Receiver<Arc<Snapshot>>,
     roster: watch::Receiver<Arc<Roster>>,
+    duty: watch::Receiver<Duty>,
+    /// Since when no more connections are taken.
+    left: Option<Instant>,
+    /// What this seat was busy before.
+    busy_before_us: u64,
     stop: CancellationToken,
+    stop_lane: CancellationToken,
     /// Connections that come from the other side; closed when it stops, and `None` when none can come any more.
     inbox: Option<mpsc::Receiver<Crossing>>,
     lane: LaneState,
@@ -116,7 +132,8 @@ enum LaneState {
 
 impl Shift {
     async fn begin(seat: Seat) -> Result<Self, StartError> {
-        let Seat { index, shared, listeners, access_log, mut snapshots, mut roster, stop, place } = seat;
+        let Seat { index, shared, sockets, sharing, access_log, .. } = seat;
+        let Seat { mut snapshots, mut roster, duty, stop, place, .. } = seat;
         let snapshot = Arc::clone(&snapshots.borrow_and_update());
         let log = ScriptLog::new(&snapshot.error_log, snapshot.lua.captured_log_bytes);
         let vm = make_vm(index, &shared, &snapshot, &log)?;
@@ -127,10 +144,7 @@ impl Shift {
         let worker =
             Worker::new(index, Arc::clone(&shared), vm, log, Rc::clone(&deadlines), access_log, side);
         let (inbox, lane) = match place {
-            Place::Worker => {
-                let (back, inbox) = lane::inbox();
-                (inbox, LaneState::Closed(back))
-            }
+            Place::Worker(inbox, back) => (inbox, LaneState::Closed(back)),
             Place::Lane(inbox, back) => {
                 worker.side.open(back);
                 (inbox, LaneState::None)
@@ -138,15 +152,23 @@ impl Shift {
         };
         let roster_now = Arc::clone(&roster.borrow_and_update());
         worker.roster.replace(roster_now);
+        let busy_before_us = worker.series().busy_us.load(Relaxed);
         let mut shift = Self {
             offer: worker.vm.offer(),
             worker,
             shared,
             connections: TaskTracker::new(),
             accepting: TaskTracker::new(),
+            sockets: Some(sockets),
+            sharing,
+            taking: BTreeMap::new(),
             resolving: JoinSet::new(),
             snapshots,
             roster,
+            duty,
+            left: None,
+            busy_before_us,
+            stop_lane: stop.child_token(),
             stop,
             inbox: Some(inbox),
             lane,
@@ -156,39 +178,119 @@ impl Shift {
         if let Some(script) = &snapshot.lua.init_worker {
             chores::init_worker(&shift.worker, script).await;
         }
-        for listener in listeners {
-            let listener = TcpListener::from_std(listener)?;
-            let (worker, connections) = (Rc::clone(&shift.worker), shift.connections.clone());
-            shift.accepting.spawn_local(accept(worker, listener, connections, shift.stop.clone()));
-        }
         shift.accepting.close();
+        shift.take_sockets()?;
         Ok(shift)
+    }
+
+    /// Accepts from those sockets that are this worker's by now, and from no others.
+    fn take_sockets(&mut self) -> io::Result<()> {
+        let Some(sockets) = &self.sockets else { return Ok(()) };
+        let sharing = Arc::clone(&self.sharing.borrow_and_update());
+        self.part(&sharing);
+        for (seat, listeners) in sockets.iter().enumerate() {
+            if sharing.owners.get(seat) != Some(&self.worker.index) {
+                if let Some(taken) = self.taking.remove(&seat) {
+                    taken.cancel();
+                }
+                continue;
+            }
+            if self.taking.contains_key(&seat) {
+                continue;
+            }
+            let listeners = listeners.iter().map(|one| TcpListener::from_std(one.try_clone()?));
+            let listeners = listeners.collect::<io::Result<Vec<_>>>()?;
+            let taken = CancellationToken::new();
+            for listener in listeners {
+                let (worker, connections) = (Rc::clone(&self.worker), self.connections.clone());
+                let accepting = accept(worker, listener, connections, self.stop.clone(), taken.clone());
+                self.accepting.spawn_local(accepting);
+            }
+            self.taking.insert(seat, taken);
+        }
+        Ok(())
+    }
+
+    /// As [`take_sockets`](Self::take_sockets). Connections to those that cannot be had wait until they can.
+    fn retake_sockets(&mut self) -> bool {
+        let taken = self.take_sockets();
+        if let Err(error) = &taken {
+            tracing::warn!(%error, worker = self.worker.index, "cannot take over a socket; tries again");
+        }
+        taken.is_ok()
+    }
+
+    /// Passes on connections that are too many here, or all of them where this worker leaves.
+    fn part(&self, sharing: &Sharing) {
+        if self.worker.side.is_lane() {
+            return;
+        }
+        let (index, telemetry) = (self.worker.index, &self.shared.telemetry);
+        let (own, others): (Vec<_>, Vec<_>) =
+            sharing.at_work.iter().cloned().partition(|one| one.index == index);
+        if own.is_empty() {
+            // With nobody to take them, they end as they finish.
+            self.worker.draining.set(self.left.is_some() && others.is_empty());
+            return self.worker.parting.all_go(if self.left.is_some() { others } else { Vec::new() });
+        }
+        let all = own.into_iter().chain(others).collect();
+        self.worker.parting.even_out(index, all, |of| telemetry.workers()[of].connections());
+    }
+
+    /// Does what the worker is told; says until when it may take if it is to end.
+    fn turn(&mut self) -> Option<Instant> {
+        let duty = *self.duty.borrow_and_update();
+        self.worker.draining.set(false);
+        self.left = (duty != Duty::Work).then(|| self.left.unwrap_or_else(Instant::now));
+        let sharing = Arc::clone(&self.sharing.borrow());
+        self.part(&sharing);
+        (duty == Duty::End).then(|| self.end(self.left.unwrap_or_else(Instant::now)))
+    }
+
+    /// Nothing new is begun; what was may go on until the drain time since then is over.
+    fn end(&mut self, since: Instant) -> Instant {
+        self.sockets = None;
+        self.worker.side.close();
+        self.stop_lane.cancel();
+        self.inbox.as_mut().map(mpsc::Receiver::close);
+        if !self.stop.is_cancelled() {
+            self.taking.values().for_each(CancellationToken::cancel);
+        }
+        if self.stop.is_cancelled() {
+            self.worker.parting.all_go(Vec::new());
+        }
+        self.worker.draining.set(!self.worker.parting.is_due());
+        self.worker.vm.set_exiting(true);
+        self.worker.exiting.cancel();
+        since + self.worker.site().snapshot.timeouts.drain
     }
 
     async fn run(mut self) {
         let mut ticker = tokio::time::interval(TICK);
         // After a stall the ticks that were missed are made up for, so that deadlines stay true.
         ticker.set_missed_tick_behavior(MissedTickBehavior::Burst);
-        let mut cut_off = None;
+        let (mut cut_off, mut has_all) = (None, true);
         loop {
             tokio::select! {
-                _ = ticker.tick() => self.tick(),
+                _ = ticker.tick() => {
+                    self.tick();
+                    has_all = has_all || self.retake_sockets();
+                }
                 Ok(()) = self.snapshots.changed() => self.reload(),
                 Ok(()) = self.roster.changed() => self.enlist(),
                 crossing = next(&mut self.inbox) => self.take_over(crossing),
                 () = self.offer.asked() => self.worker.vm.attend(&self.offer),
-                () = self.stop.cancelled(), if cut_off.is_none() => {
-                    self.worker.draining.set(true);
-                    self.worker.side.close();
-                    self.inbox.as_mut().map(mpsc::Receiver::close);
-                    self.worker.vm.set_exiting(true);
-                    self.worker.exiting.cancel();
-                    cut_off = Some(Instant::now() + self.worker.site().snapshot.timeouts.drain);
-                }
+                Ok(()) = self.sharing.changed() => has_all = self.retake_sockets(),
+                Ok(()) = self.duty.changed(), if cut_off.is_none() => cut_off = self.turn(),
+                () = self.stop.cancelled(), if cut_off.is_none() => cut_off = Some(self.end(Instant::now())),
+            }
+            if self.worker.draining.get() || self.left.is_some() {
+                let keep_alive = self.worker.site().snapshot.timeouts.keep_alive;
+                // Those that are passed on lose nothing by it.
+                let grace = if self.worker.parting.is_due() { Duration::ZERO } else { IDLE_GRACE };
+                self.worker.deadlines.end_idle(keep_alive, grace);
             }
             if let Some(cut_off) = cut_off {
-                let keep_alive = self.worker.site().snapshot.timeouts.keep_alive;
-                self.worker.deadlines.end_idle(keep_alive, IDLE_GRACE);
                 let over =
                     self.accepting.is_empty() && self.connections.is_empty() && self.worker.chores.is_empty();
                 if (over && self.inbox.is_none()) || Instant::now() >= cut_off {
@@ -239,11 +341,13 @@ impl Shift {
         let seat = Seat {
             index: self.shared.telemetry.workers().len() + self.worker.index,
             shared: Arc::clone(&self.shared),
-            listeners: Vec::new(),
+            sockets: Arc::default(),
+            sharing: self.sharing.clone(),
+            duty: watch::channel(Duty::Work).1,
             access_log: self.worker.access_log.another(),
             snapshots: self.snapshots.clone(),
             roster: self.roster.clone(),
-            stop: self.stop.clone(),
+            stop: self.stop_lane.clone(),
             place: Place::Lane(crossings, back),
         };
         match Lane::start(seat, inbox) {
@@ -259,7 +363,7 @@ impl Shift {
         worker.tick();
         worker.access_log.flush(worker.series());
         let busy = Handle::current().metrics().worker_total_busy_duration(0);
-        worker.series().busy_us.store(busy.as_micros() as u64, Relaxed);
+        worker.series().busy_us.store(self.busy_before_us + busy.as_micros() as u64, Relaxed);
         if worker.deadlines.now().is_multiple_of(REAP_EVERY) {
             worker.vm.tend();
             let site = worker.site();
@@ -389,6 +493,7 @@ async fn accept(
     listener: TcpListener,
     connections: TaskTracker,
     stop: CancellationToken,
+    taken: CancellationToken,
 ) {
     let admit = |accepted: io::Result<(TcpStream, SocketAddr)>| match accepted {
         Ok((stream, client)) => {
@@ -405,10 +510,12 @@ async fn accept(
         }
     };
     loop {
-        let share = worker.site().snapshot.limits.connections.div_ceil(worker.telemetry.workers().len());
+        let share = worker.site().snapshot.limits.connections.div_ceil(worker.telemetry.working().max(1));
         let full = connections.len() >= share;
         let in_order = tokio::select! {
             () = stop.cancelled() => break,
+            // Another worker takes what waits.
+            () = taken.cancelled() => return,
             accepted = listener.accept(), if !full => admit(accepted),
             () = tokio::time::sleep(TICK), if full => true,
         };

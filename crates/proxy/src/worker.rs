@@ -21,6 +21,7 @@ use crate::{
     deadline::Deadlines,
     lane::Side,
     node::Shared,
+    parting::Parting,
     script_log::ScriptLog,
     site::Site,
 };
@@ -43,6 +44,7 @@ pub(crate) struct Worker {
     /// No new requests after the ones that are being served.
     pub(crate) draining: Cell<bool>,
     pub(crate) side: Side,
+    pub(crate) parting: Parting,
     /// Timers, and what prepares the worker.
     pub(crate) chores: TaskTracker,
     /// The worker is about to leave.
@@ -77,6 +79,7 @@ impl Worker {
             roster: RefCell::default(),
             draining: Cell::new(false),
             side,
+            parting: Parting::default(),
             chores: TaskTracker::new(),
             exiting: CancellationToken::new(),
             keeper: OnceCell::new(),

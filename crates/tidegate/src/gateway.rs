@@ -18,7 +18,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{exit::Failure, instance::threads::Threads, logging};
+use crate::{exit::Failure, instance::threads::Threads, logging, workers};
 
 /// Something that the gateway runs for: it ends when that does.
 pub(crate) struct Errand {
@@ -56,7 +56,8 @@ impl Gateway {
         logging::configure(&snapshot.error_log)
             .with_context(|| format!("cannot open the error log {:?}", snapshot.error_log.file))
             .map_err(Failure::Environment)?;
-        let telemetry = Telemetry::new(worker_count(snapshot.workers));
+        let (workers, most) = worker_count(snapshot.workers);
+        let telemetry = Telemetry::with_room(workers, most);
         let runtime = Builder::new_current_thread().enable_all().build().map_err(Failure::environment)?;
         // Before anybody can see that this process is ready, and may want to tell it something.
         let signals = runtime.block_on(async { Signals::listen() }).map_err(Failure::environment)?;
@@ -68,11 +69,16 @@ impl Gateway {
         let node = Node::start(&control.snapshots(), &control.roster(), Arc::clone(&telemetry)).map_err(
             |error| match error {
                 StartError::Lua(_) => Failure::input(error),
-                StartError::Listen { .. } | StartError::Worker(_) => Failure::environment(error),
+                StartError::Listen { .. } | StartError::Worker(_) | StartError::Full => {
+                    Failure::environment(error)
+                }
             },
         )?;
+        if let Workers::Fleet { .. } = snapshot.workers {
+            control = control.employing(workers::Workers::of(&node));
+        }
         for address in node.addresses() {
-            tracing::info!(%address, workers = telemetry.workers().len(), "listening");
+            tracing::info!(%address, workers, "listening");
         }
         tracing::info!(address = %admin.address(), "admin");
         Ok(Self { control, node, telemetry, admin, runtime, signals })
@@ -180,10 +186,15 @@ impl Signals {
     }
 }
 
-fn worker_count(workers: Workers) -> usize {
+/// How many workers there are at first, and how many there may be.
+fn worker_count(workers: Workers) -> (usize, usize) {
     match workers {
-        Workers::Auto => thread::available_parallelism().map_or(1, usize::from),
-        Workers::Fixed(count) => count.get() as usize,
+        Workers::Auto => {
+            let count = thread::available_parallelism().map_or(1, usize::from);
+            (count, count)
+        }
+        Workers::Fixed(count) => (count.get() as usize, count.get() as usize),
+        Workers::Fleet { min, max } => (min.get() as usize, max.get() as usize),
     }
 }
 

@@ -21,6 +21,7 @@ mod script;
 mod simulate;
 mod span;
 mod up;
+mod workers;
 
 use std::process::ExitCode;
 

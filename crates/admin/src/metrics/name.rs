@@ -75,7 +75,7 @@ metrics! {
     RouteShed = Counter "tidegate_route_requests_shed_total"
         "Requests of a route that were refused because too many wait, more important ones among them, or they waited too long.";
     WorkerConnections = Gauge "tidegate_worker_connections" "Client connections that are open.";
-    WorkerAccepted = Counter "tidegate_worker_connections_accepted_total" "Client connections that were accepted.";
+    WorkerAccepted = Counter "tidegate_worker_connections_accepted_total" "Client connections that were accepted, or taken over from another worker.";
     WorkerBadRequests = Counter "tidegate_worker_bad_requests_total"
         "Requests refused for their framing or head.";
     WorkerUnrouted = Counter "tidegate_worker_unrouted_requests_total" "Requests that no route matched.";

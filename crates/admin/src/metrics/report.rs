@@ -101,7 +101,10 @@ fn workers(text: &mut Text, telemetry: &Telemetry) {
     let numbered = |name: &str, slots: &'_ [WorkerSeries]| {
         (0..slots.len()).map(|index| format!("{name}{index}")).collect::<Vec<_>>()
     };
+    // Those that are gone keep their totals; those that never were have none.
+    let known = |worker: &WorkerSeries| worker.works.load(Relaxed) || worker.busy_us.load(Relaxed) > 0;
     let workers = numbered("", telemetry.workers()).into_iter().zip(telemetry.workers());
+    let workers = workers.filter(|(_, worker)| known(worker));
     // A slow lane that has not been started serves nothing.
     let lanes = numbered("lane-", telemetry.lanes()).into_iter().zip(telemetry.lanes());
     let started: Vec<_> =
@@ -113,11 +116,7 @@ fn workers(text: &mut Text, telemetry: &Telemetry) {
             family.sample(&[("worker", name)], value(worker));
         }
     };
-    each(Metric::WorkerConnections, &|worker| {
-        // Closed first: one that opens and closes between the two readings must not make it negative.
-        let closed = read(&worker.connections_closed);
-        read(&worker.connections_accepted).saturating_sub(closed).into()
-    });
+    each(Metric::WorkerConnections, &|worker| worker.connections().into());
     each(Metric::WorkerAccepted, &|worker| read(&worker.connections_accepted).into());
     each(Metric::WorkerBadRequests, &|worker| read(&worker.bad_requests).into());
     each(Metric::WorkerUnrouted, &|worker| read(&worker.unrouted_requests).into());
@@ -203,7 +202,9 @@ fn fleets(text: &mut Text, fleets: &[FleetView]) {
     each(Metric::FleetBudget, &|fleet| Some(fleet.budget?.monthly_usd.into()));
     each(Metric::FleetBudgetSpent, &|fleet| Some(fleet.budget?.spent_usd.into()));
     each(Metric::FleetBudgetAlarm, &|fleet| Some(u64::from(fleet.budget?.alarm).into()));
-    each(Metric::FleetHpaSeconds, &|fleet| fleet.cost.hpa_instance_hours.map(|hours| (hours * 3_600.0).into()));
+    each(Metric::FleetHpaSeconds, &|fleet| {
+        fleet.cost.hpa_instance_hours.map(|hours| (hours * 3_600.0).into())
+    });
     each(Metric::FleetCandidateSeconds, &|fleet| {
         fleet.cost.candidate_instance_hours.map(|hours| (hours * 3_600.0).into())
     });

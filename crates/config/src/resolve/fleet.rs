@@ -5,7 +5,8 @@ use std::{collections::BTreeSet, num::NonZeroU32, time::Duration};
 use tidegate_core::{
     FleetId, RouteId, SourceId,
     policy::{
-        Amount, Backlog, Fallback, Headroom, Pace, PaceLimit, Policy, Pressure, Signal, Slo, Supply, Trigger,
+        Amount, Backlog, DEFAULT_IDLE, Fallback, Headroom, Pace, PaceLimit, Policy, Pressure, Signal, Slo,
+        Supply, Trigger,
     },
     snapshot::{Driver, Exec, Fleet, ReadyCheck, Run, Worker, WorkerSettings},
 };
@@ -34,10 +35,10 @@ const DRAIN: Duration = Duration::from_mins(1);
 /// What triggers may look at; `None` when there is no telling.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Known<'a> {
-    routes: Option<&'a BTreeSet<&'a RouteId>>,
-    sources: Option<&'a BTreeSet<&'a SourceId>>,
+    pub(super) routes: Option<&'a BTreeSet<&'a RouteId>>,
+    pub(super) sources: Option<&'a BTreeSet<&'a SourceId>>,
     /// What the fleet itself works on.
-    consumed: Option<&'a SourceId>,
+    pub(super) consumed: Option<&'a SourceId>,
 }
 
 impl Resolver<'_, '_> {
@@ -186,11 +187,13 @@ struct Parts<'a> {
     slo: Option<Slo>,
     triggers: &'a Field<List<fleet::Trigger>>,
     behavior: &'a Field<fleet::Behavior>,
+    /// What decides where nothing else is said; `None`: the default policy.
+    usual: Option<Trigger>,
 }
 
 impl Parts<'_> {
     fn resolve(&self, known: Known<'_>, report: &mut Report<'_>) -> Option<Policy> {
-        let default = self.triggers.is_absent();
+        let default = self.triggers.is_absent() && self.usual.is_none();
         let behavior = self.behavior.value();
         let scale_out = behavior
             .and_then(|raw| raw.scale_out.value())
@@ -205,15 +208,7 @@ impl Parts<'_> {
         let slo = self.slo.unwrap_or_default();
         let bounds = self.bounds.unwrap_or((1, u32::MAX));
         let triggers = match self.triggers.optional()? {
-            None => Some(vec![match known.consumed {
-                Some(source) => Trigger::Backlog(Backlog {
-                    signal: Signal::Source(source.clone()),
-                    pressure: Pressure::Drain { within: DRAIN, rate: None },
-                    activation: 0.0,
-                    fallback: Fallback::Hold,
-                }),
-                None => Trigger::Headroom(Headroom { overload: slo.overload, wait: slo.wait }),
-            }]),
+            None => Some(vec![self.usual.clone().unwrap_or_else(|| usual(known, slo))]),
             Some(list) => {
                 let mut triggers = Triggers { bounds, slo, known, report };
                 list.value.resolve(|raw, place| triggers.resolve(raw, place))
@@ -233,11 +228,48 @@ impl Parts<'_> {
     }
 }
 
+/// The default policy: what waits is worked off, and requests find room.
+fn usual(known: Known<'_>, slo: Slo) -> Trigger {
+    match known.consumed {
+        Some(source) => Trigger::Backlog(Backlog {
+            signal: Signal::Source(source.clone()),
+            pressure: Pressure::Drain { within: DRAIN, rate: None },
+            activation: 0.0,
+            fallback: Fallback::Hold,
+        }),
+        None => Trigger::Headroom(Headroom { overload: slo.overload, wait: slo.wait }),
+    }
+}
+
+/// That of the workers of a node.
+pub(super) fn worker_policy(
+    raw: &raw::ScaledWorkers,
+    place: Place,
+    known: Known<'_>,
+    usual: Trigger,
+    report: &mut Report<'_>,
+) -> Option<Policy> {
+    let (min, max) = (raw.min.value()?.as_u32(), raw.max.value()?.as_u32());
+    if min > max {
+        let message = format!("`min` is {min} and above `max`, which is {max}");
+        report.error(place, message, "raise `max` or lower `min`");
+    }
+    let parts = Parts {
+        bounds: Some((min, max)).filter(|_| min <= max),
+        idle: Some(DEFAULT_IDLE),
+        slo: Some(Slo::default()),
+        triggers: &raw.triggers,
+        behavior: &raw.behavior,
+        usual: Some(usual),
+    };
+    parts.resolve(known, report)
+}
+
 pub(super) fn policy(raw: &fleet::Scale, known: Known<'_>, report: &mut Report<'_>) -> Option<Policy> {
     let bounds = bounds(raw.min.given(), raw.max.given(), report);
     let slo = raw.slo.value().and_then(slo);
     let idle = raw.idle.value().map(|idle| idle.0);
-    let parts = Parts { bounds, idle, slo, triggers: &raw.triggers, behavior: &raw.behavior };
+    let parts = Parts { bounds, idle, slo, triggers: &raw.triggers, behavior: &raw.behavior, usual: None };
     let (policy, supply) = (parts.resolve(known, report), supply(raw, report));
     Some(Policy { supply: supply?, ..policy? })
 }
@@ -254,7 +286,8 @@ fn candidate(raw: &fleet::Scale, known: Known<'_>, report: &mut Report<'_>) -> O
     let idle = candidate.idle.optional()?.map(|given| &given.value).or_else(|| raw.idle.value());
     let idle = idle.map(|idle| idle.0);
     let slo = candidate.slo.optional()?.map(|given| &given.value).or_else(|| raw.slo.value()).and_then(slo);
-    let parts = Parts { bounds, idle, slo, triggers: &candidate.triggers, behavior: &candidate.behavior };
+    let (triggers, behavior) = (&candidate.triggers, &candidate.behavior);
+    let parts = Parts { bounds, idle, slo, triggers, behavior, usual: None };
     parts.resolve(known, report).map(Some)
 }
 

@@ -12,7 +12,7 @@ use tidegate_core::{
     snapshot::{
         AccessLog, Admin, Answers, Balance, Driver, ErrorLog, Fleet, HeaderMatch, Hooks, HostMatch, Limits,
         Listener, LogOutput, LuaSettings, Match, PathMatch, ReadyCheck, Retry, Route, Run, Script,
-        StateFiles, StaticEndpoint, Timeouts, Upstream, UpstreamTarget, Workers,
+        StateFiles, StaticEndpoint, Timeouts, Upstream, UpstreamTarget, WORKERS, Workers,
     },
 };
 
@@ -272,6 +272,21 @@ fn json_is_a_configuration_too() {
     let snapshot = valid(r#"{"listeners": [{"address": "[::]:80"}], "workers": 3, "limits": {"queue": 0}}"#);
     assert_eq!(snapshot.workers, Workers::Fixed(NonZeroU32::new(3).unwrap()));
     assert_eq!(snapshot.limits.queue, 0);
+}
+
+#[test]
+fn workers_whose_number_changes_are_a_fleet() {
+    let snapshot = valid(
+        "listeners: [{ address: \"[::]:80\" }]\ntimeouts: { drain: 7s }\nworkers: { min: 2, max: 8, price: 0.1 }",
+    );
+    let count = |count| NonZeroU32::new(count).unwrap();
+    assert_eq!(snapshot.workers, Workers::Fleet { min: count(2), max: count(8) });
+    let fleet = &snapshot.fleets[&FleetId::new(WORKERS).unwrap()];
+    assert_eq!((&fleet.run, fleet.grace, fleet.price), (&Run::Node, Duration::from_secs(7), Some(0.1)));
+    let policy = &fleet.policy;
+    assert_eq!((policy.min, policy.max, policy.scale_in.stabilization), (2, 8, Duration::from_mins(1)));
+    let [Trigger::Target(target)] = &policy.triggers[..] else { panic!("{policy:?}") };
+    assert_eq!((target.metric, target.value), (TargetMetric::Utilization, 0.7));
 }
 
 #[test]

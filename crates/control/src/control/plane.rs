@@ -123,9 +123,10 @@ impl Plane {
                         member.fleet.await_list();
                     }
                 }
-                snapshot::Run::Lua(_) | snapshot::Run::Command(_) | snapshot::Run::Worker(_) => {
-                    member.fleet.need_no_list();
-                }
+                snapshot::Run::Lua(_)
+                | snapshot::Run::Command(_)
+                | snapshot::Run::Worker(_)
+                | snapshot::Run::Node => member.fleet.need_no_list(),
             }
             member.observer.configure(name, snapshot, &self.telemetry);
             member.routes = leading_to(name, snapshot);

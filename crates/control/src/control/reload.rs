@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use tidegate_config::{Diagnostic, Severity};
 use tidegate_core::{
-    Snapshot,
-    snapshot::{Admin, Listener, Workers},
+    FleetId, Snapshot,
+    snapshot::{Admin, Listener, Run, WORKERS, Workers},
 };
 
 use crate::{
@@ -98,6 +98,14 @@ impl Loader {
         warn(&broken);
         self.broken = broken;
         snapshot.generation = running.generation + 1;
+        if self.fixed.workers != snapshot.workers {
+            // There are as many seats as before, so the fleet stays what it was.
+            let name = FleetId::new(WORKERS).expect("letters are a name");
+            match running.fleets.get(&name).filter(|fleet| fleet.run == Run::Node) {
+                Some(fleet) => _ = snapshot.fleets.insert(name, fleet.clone()),
+                None => snapshot.fleets.retain(|_, fleet| fleet.run != Run::Node),
+            }
+        }
         self.status.reloads.ok += 1;
         self.status.generation = snapshot.generation;
         self.status.loaded_at = at;

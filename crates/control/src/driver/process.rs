@@ -86,7 +86,7 @@ impl Launcher {
                 command.env("PORT", text).env(exec::PARENT_VARIABLE, parent.to_string());
                 (None, Some(SocketAddr::from((Ipv4Addr::LOCALHOST, port))))
             }
-            Program::Exec(_) => return Err(io::Error::other("it is no process of ours")),
+            Program::Exec(_) | Program::Node => return Err(io::Error::other("it is no process of ours")),
         };
         let mut child = command.spawn()?;
         let pid = child.id().ok_or_else(|| io::Error::other("it ended at once"))?;

@@ -40,7 +40,7 @@ pub trait ThreadInstance: Send + Sync {
 }
 
 /// Why a thread cannot be had, or not be got rid of.
-const ENDLESS: &str = "its Lua does not come to an end";
+pub(super) const ENDLESS: &str = "its Lua does not come to an end";
 
 /// Starts an instance, and looks after it until it is gone.
 pub(crate) async fn live(host: Arc<dyn ThreadHost>, spec: InstanceSpec, duties: Duties) {
@@ -80,15 +80,16 @@ async fn until_gone(host: Arc<dyn ThreadHost>, spec: InstanceSpec, duties: &Duti
             }
         }
     };
-    match look_after(instance.as_ref(), duties, drained).await {
+    match look_after(|| instance.status(), || instance.has_ended(), duties, drained).await {
         Ok(()) => end(instance, duties, "asked to end".to_owned()).await,
         Err(why) => end(instance, duties, why).await,
     }
 }
 
 /// Reports what the instance does until `until`; fails when the instance ends first.
-async fn look_after(
-    instance: &dyn ThreadInstance,
+pub(super) async fn look_after(
+    status: impl Fn() -> Status,
+    has_ended: impl Fn() -> bool,
     duties: &Duties,
     until: impl Future<Output = ()>,
 ) -> Result<(), String> {
@@ -99,10 +100,10 @@ async fn look_after(
         tokio::select! {
             () = &mut until => return Ok(()),
             _ = look.tick() => {
-                if instance.has_ended() {
+                if has_ended() {
                     return Err("its thread has ended".to_owned());
                 }
-                duties.status(instance.status());
+                duties.status(status());
             }
         }
     }

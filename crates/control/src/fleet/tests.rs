@@ -189,7 +189,7 @@ fn one_that_served_is_started_again_at_once_and_then_not_so_soon() {
 fn one_that_lived_longer_than_its_back_off_waits_no_more() {
     let mut play = ready(1);
     for number in 1..=6 {
-        play.pass(HEALTHY_AFTER - Duration::from_secs(1));
+        play.pass(HEALTHY_AFTER * 4 / 5);
         play.exit(number).settle().ready(number + 1);
     }
     assert_eq!(play.show(), "7:ready");

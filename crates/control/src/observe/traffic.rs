@@ -10,7 +10,7 @@ use std::{
 use tidegate_core::{
     FleetId, RouteId, Snapshot, Telemetry, UpstreamId,
     histogram::Counts,
-    snapshot::UpstreamTarget,
+    snapshot::{self, Run, UpstreamTarget},
     telemetry::{Series, Totals},
 };
 use tidegate_scaler::observed::{Metrics, RouteMetrics};
@@ -51,6 +51,9 @@ impl Traffic {
     }
 
     pub(super) fn configure(&mut self, fleet: &FleetId, snapshot: &Snapshot, telemetry: &Telemetry) {
+        if snapshot.fleets.get(fleet).is_some_and(|fleet| fleet.run == Run::Node) {
+            return self.configure_node(fleet, snapshot, telemetry);
+        }
         let target = UpstreamTarget::Fleet(fleet.clone());
         let leads_here =
             |name: &UpstreamId| snapshot.upstreams.get(name).is_some_and(|one| one.target == target);
@@ -63,15 +66,38 @@ impl Traffic {
                 Upstream { series, last }
             });
         }
-        self.configure_routes(fleet, snapshot, telemetry);
+        self.configure_routes(fleet, snapshot, telemetry, |route| {
+            route.upstream.as_ref().is_some_and(leads_here)
+        });
     }
 
-    fn configure_routes(&mut self, fleet: &FleetId, snapshot: &Snapshot, telemetry: &Telemetry) {
+    /// Workers of the node serve every route.
+    fn configure_node(&mut self, fleet: &FleetId, snapshot: &Snapshot, telemetry: &Telemetry) {
+        self.configure_routes(fleet, snapshot, telemetry, |_| true);
+        self.upstreams
+            .retain(|name, _| snapshot.routes.iter().any(|route| route.name.as_str() == name.as_str()));
+        for route in &snapshot.routes {
+            let Ok(name) = UpstreamId::new(route.name.as_str()) else { continue };
+            self.upstreams.entry(name).or_insert_with(|| {
+                let series = telemetry.route(&route.name);
+                let last = series.totals();
+                Upstream { series, last }
+            });
+        }
+    }
+
+    fn configure_routes(
+        &mut self,
+        fleet: &FleetId,
+        snapshot: &Snapshot,
+        telemetry: &Telemetry,
+        leads_here: impl Fn(&snapshot::Route) -> bool,
+    ) {
         let watched: BTreeSet<&RouteId> =
             snapshot.fleets.get(fleet).into_iter().flat_map(|fleet| fleet.policy.routes()).collect();
         let mut old = std::mem::take(&mut self.routes);
         for route in &snapshot.routes {
-            let leads_here = route.upstream.as_ref().is_some_and(|name| self.upstreams.contains_key(name));
+            let leads_here = leads_here(route);
             let watched = watched.contains(&route.name);
             if !leads_here && !watched {
                 continue;

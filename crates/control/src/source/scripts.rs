@@ -38,7 +38,7 @@ pub(super) fn check(snapshot: &Snapshot) -> Verdict {
     let apps = snapshot.fleets.values().filter_map(|fleet| match &fleet.run {
         Run::Lua(app) => Some(app),
         Run::Worker(worker) => Some(&worker.script),
-        Run::Command(_) | Run::Exec(_) => None,
+        Run::Command(_) | Run::Exec(_) | Run::Node => None,
     });
     let needed: Vec<&Script> = apps.chain(&lua.init).collect();
     let whole = [&lua.init_worker, &lua.exit_worker, &lua.server_rewrite].into_iter().flatten();

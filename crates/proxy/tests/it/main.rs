@@ -8,6 +8,7 @@ mod bodies;
 mod budget;
 mod chores;
 mod cosockets;
+mod crew;
 mod datagrams;
 mod files;
 mod filters;

@@ -12,7 +12,7 @@ use std::{
 use tidegate_core::{
     Endpoint, FleetId, InstanceId, Roster, Snapshot, Telemetry, roster::Load, telemetry::Totals,
 };
-use tidegate_proxy::Node;
+use tidegate_proxy::{Crew, Node};
 use tidegate_testkit::eventually;
 use tokio::sync::watch;
 
@@ -47,9 +47,14 @@ impl Running {
 
     /// So many workers; what there is for each of them is there so many times.
     pub(crate) fn with_workers(workers: usize, config: &str) -> Self {
+        Self::with_room(workers, workers, config)
+    }
+
+    /// So many workers, and room for more.
+    pub(crate) fn with_room(workers: usize, most: usize, config: &str) -> Self {
         let (snapshots, snapshot) = watch::channel(Arc::new(snapshot(config, 1)));
         let (roster, served) = watch::channel(Arc::new(Roster::default()));
-        let telemetry = Telemetry::new(workers);
+        let telemetry = Telemetry::with_room(workers, most);
         let node = Node::start(&snapshot, &served, Arc::clone(&telemetry)).unwrap();
         Self { node: Some(node), telemetry, snapshots, roster, generation: 1 }
     }
@@ -65,6 +70,10 @@ impl Running {
         let list = list.join(", ");
         let routes = "routes: [{ name: all, match: { path: /* }, upstream: up }]";
         Self::start(&format!("upstreams: {{ up: {{ endpoints: [{list}] }} }}\n{routes}\n{rest}"))
+    }
+
+    pub(crate) fn crew(&self) -> Arc<Crew> {
+        self.node.as_ref().unwrap().crew()
     }
 
     pub(crate) fn addr(&self) -> SocketAddr {

@@ -17,6 +17,7 @@ mod forecast;
 mod hostile;
 mod killed;
 mod load;
+mod node_workers;
 mod reload;
 mod scenarios;
 mod script;
