@@ -8,7 +8,7 @@
 //! without capacity for longer than they may wait. The cheapest that keeps the objective is followed.
 //!
 //! The objective is a budget: what was violated less than allowed so far may be violated more from here on,
-//! and the other way round. While little has been seen, little of it is spent. Where no loop keeps the
+//! and much less once nearly all of it is spent. While little has been seen, little of it is spent. Where no loop keeps the
 //! objective, a request without capacity is worth the inverse of it: a thousand times the capacity that
 //! it needed at 0.1 %.
 //!
@@ -39,15 +39,24 @@ use self::{book::Book, course::Course, outlook::Outlook, standby::Standby};
 
 /// How long the cautious loop is followed before another may win, in seconds.
 const PROBATION: f64 = 600.0;
+/// The same where demand has been calm: its highest level no more than so many times the lowest, besides what is
+/// noise in a small fleet. Four start-up times it is at least.
+const CALM_PROBATION: f64 = 120.0;
+const CALM: f64 = 1.15;
+const CALM_BESIDES: f64 = 0.5;
 /// Seconds between two choices.
 const CHOICE: f64 = 10.0;
 /// The part of the objective that a loop may use up on paper to be followed: it is judged late.
 const CAUTION: f64 = 0.9;
 /// Of that, so many seconds of evidence allow a half.
 const EVIDENCE: f64 = 1_800.0;
-/// How far a budget that was not spent, or spent twice, moves what is allowed.
-const LEAST_ALLOWED: f64 = 0.2;
+/// So many times the objective is allowed while nothing of the budget was spent, and once it was spent too fast.
 const MOST_ALLOWED: f64 = 2.0;
+const LEAST_ALLOWED: f64 = 0.2;
+/// In between, the objective is what is allowed at this share of the budget spent, and each hundredth spent more takes
+/// so many hundredths from it: what is known of instances that take minutes to start comes late.
+const WELL_SPENT: f64 = 0.9;
+const STRICT: f64 = 5.0;
 /// After this long, in seconds, what was spent of the budget weighs 37 %: a week.
 const BUDGET_MEMORY: f64 = 604_800.0;
 /// A challenger must cost this much less.
@@ -74,6 +83,9 @@ pub(crate) struct Rivalry {
     /// Seconds of demand that the loops were judged by, and until the next choice.
     judged: f64,
     until_choice: f64,
+    /// The lowest and the highest level of all that time. None before the first look.
+    #[serde(default)]
+    levels: Option<(f64, f64)>,
     last: Option<Duration>,
     followed: usize,
 }
@@ -88,6 +100,7 @@ impl Default for Rivalry {
             budget: Budget::default(),
             judged: 0.0,
             until_choice: 0.0,
+            levels: None,
             last: None,
             followed: book::CAUTIOUS,
         }
@@ -115,7 +128,7 @@ impl Budget {
     /// The share of work that may be left undone from here on.
     fn allowed(&self, overload: f64) -> f64 {
         let spent = if self.work > 0.0 { self.short / self.work / overload } else { 0.0 };
-        overload * (2.0 - spent).clamp(LEAST_ALLOWED, MOST_ALLOWED)
+        overload * (1.0 + STRICT * (WELL_SPENT - spent)).clamp(LEAST_ALLOWED, MOST_ALLOWED)
     }
 }
 
@@ -154,7 +167,7 @@ impl Rivalry {
         let passed = gap.min(LONGEST_GAP);
         self.judge(headroom, passed, demand, sight.settled);
         self.look(passed, demand, start_up.unwrap_or(UNKNOWN_START_UP).as_secs_f64());
-        self.choose(headroom, passed);
+        self.choose(headroom, passed, start_up);
         let (count, _) = book::recipe(self.followed).counts(&self.courses, &self.standby);
         let because = || {
             let reason = self.reason();
@@ -186,8 +199,13 @@ impl Rivalry {
     /// Lets every loop see the newest demand.
     fn look(&mut self, passed: f64, demand: f64, start_up: f64) {
         self.outlook.observe(passed, demand);
-        if self.courses.len() != course::COURSES || !self.book.is_whole() {
+        let level = self.outlook.level();
+        let (lowest, highest) = self.levels.unwrap_or((level, level));
+        self.levels = Some((lowest.min(level), highest.max(level)));
+        if self.courses.len() != course::COURSES || !self.book.is_whole() || self.followed >= book::LOOPS {
+            // The first look, or a journal of other loops than these: what they knew is of no use.
             (self.courses, self.book) = (Course::all(&self.outlook), Book::default());
+            (self.judged, self.followed) = (0.0, book::CAUTIOUS);
         }
         let mut changed = Course::follow(&mut self.courses, &self.outlook, passed, start_up);
         if self.standby.observe(passed, demand) {
@@ -198,15 +216,24 @@ impl Rivalry {
         self.book.recount(&self.courses, &self.standby, &changed);
     }
 
-    fn choose(&mut self, headroom: &Headroom, passed: f64) {
+    fn choose(&mut self, headroom: &Headroom, passed: f64, start_up: Option<Duration>) {
         self.until_choice -= passed;
-        if self.judged < PROBATION || self.until_choice > 0.0 {
+        if self.judged < self.probation(start_up) || self.until_choice > 0.0 {
             return;
         }
         self.until_choice = CHOICE;
         let evidence = self.judged / (self.judged + EVIDENCE);
         let allowed = CAUTION * evidence * self.budget.allowed(headroom.overload);
         self.followed = self.book.best(allowed, 1.0 / headroom.overload, self.followed, ADVANTAGE);
+    }
+
+    /// How long the cautious loop is followed: until it is known how long instances take, and where demand
+    /// jumps from the beginning on.
+    fn probation(&self, start_up: Option<Duration>) -> f64 {
+        let (lowest, highest) = self.levels.unwrap_or_default();
+        let calm = highest < CALM * lowest + CALM_BESIDES;
+        let short = start_up.map(|start_up| (4.0 * start_up.as_secs_f64()).max(CALM_PROBATION));
+        short.filter(|_| calm).map_or(PROBATION, |short| short.min(PROBATION))
     }
 
     fn reason(&self) -> String {

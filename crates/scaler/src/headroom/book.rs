@@ -13,7 +13,7 @@ use super::{
 };
 
 /// What a course is multiplied by. Below one: requests may wait, and a mean is seldom reached.
-const MARGINS: [f32; 12] = [0.92, 0.96, 1.0, 1.04, 1.08, 1.13, 1.2, 1.3, 1.45, 1.7, 2.0, 2.6];
+const MARGINS: [f32; 12] = [0.85, 0.9, 0.94, 0.97, 1.0, 1.04, 1.1, 1.3, 1.45, 1.7, 2.0, 2.6];
 /// The margins that standby is combined with.
 const FEW_MARGINS: [f32; 4] = [1.0, 1.08, 1.2, 1.45];
 const PLAIN: usize = COURSES * MARGINS.len();

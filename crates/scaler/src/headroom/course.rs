@@ -1,8 +1,8 @@
 //! Courses: what loops follow before they add their margin.
 //!
-//! A course is the level of demand or one of its trends, held for a while. It falls only once holding on has
-//! cost as much as starting again would ([`change`]): ten instances too many for ten seconds, or one for
-//! a hundred, and for longer in a large fleet. Where demand surely grows it rises by more than is needed at
+//! A course is the level of demand or one of its trends, held for a while or not at all. It falls only once holding on
+//! has cost as much as starting again would ([`change`]): ten instances too many for twelve seconds, or one for
+//! two minutes, and for longer in a large fleet. Where demand surely grows it rises by more than is needed at
 //! once, as much as makes the cost of being early equal to that of the changes saved.
 
 use serde::{Deserialize, Serialize};
@@ -12,18 +12,38 @@ use super::{
     window::Window,
 };
 
-/// How long a course holds the highest demand beyond the time that instances take to start, in seconds.
-const HOLDS: [f32; 4] = [0.0, 60.0, 300.0, 900.0];
 /// The level, and each trend.
 const FOLLOWS: usize = TRENDS.len() + 1;
-pub(super) const COURSES: usize = FOLLOWS * HOLDS.len();
+pub(super) const COURSES: usize = 17;
+/// What each course follows, the level or a trend by its number from one, and how long it holds the highest of
+/// that beyond the time that instances take to start, in seconds. Without a hold it gives up what still starts
+/// as soon as that is not needed any more, and a peak costs no start-up time after it.
+const KINDS: [(usize, Option<f32>); COURSES] = [
+    (0, None),
+    (0, Some(0.0)),
+    (0, Some(60.0)),
+    (0, Some(300.0)),
+    (0, Some(900.0)),
+    (1, Some(0.0)),
+    (1, Some(60.0)),
+    (1, Some(300.0)),
+    (2, Some(0.0)),
+    (2, Some(60.0)),
+    (2, Some(300.0)),
+    (2, Some(900.0)),
+    (3, None),
+    (3, Some(0.0)),
+    (3, Some(60.0)),
+    (3, Some(300.0)),
+    (3, Some(900.0)),
+];
 /// The trend of twenty readings, held for five minutes.
-pub(super) const CAUTIOUS: usize = 2 * HOLDS.len() + 2;
-/// The level and the quickest trend, held for different whiles: what standby is combined with.
-pub(super) const WITH_STANDBY: [usize; 4] = [HOLDS.len(), HOLDS.len() + 1, HOLDS.len() + 2, 2 * HOLDS.len()];
+pub(super) const CAUTIOUS: usize = 10;
+/// The quickest trend, held for different whiles, and the next: what standby is combined with.
+pub(super) const WITH_STANDBY: [usize; 3] = [5, 6, 8];
 /// Seconds of one instance that a change is worth at least, and how many more for each instance that there is.
-const CHANGE: f32 = 95.0;
-const CHANGE_EACH: f32 = 3.0;
+const CHANGE: f32 = 110.0;
+const CHANGE_EACH: f32 = 5.0;
 
 /// Instance-seconds that a change of so many instances to others is worth. The larger a fleet, the less does
 /// what it spares matter, and the more are the changes that noise alone would make.
@@ -70,10 +90,10 @@ impl Course {
         let ahead = (2.0 * change(expected[0]) * outlook.growth() as f32).sqrt();
         let (passed, start_up) = (passed as f32, start_up as f32);
         let mut changed = [false; COURSES];
-        for (index, (course, changed)) in courses.iter_mut().zip(&mut changed).enumerate() {
-            let hold = start_up + HOLDS[index % HOLDS.len()];
+        for ((course, changed), (follows, hold)) in courses.iter_mut().zip(&mut changed).zip(KINDS) {
+            let hold = hold.map_or(0.0, |hold| start_up + hold);
             let before = (course.level, course.ready);
-            let held = course.highest.largest(passed, hold, expected[index / HOLDS.len()]);
+            let held = course.highest.largest(passed, hold, expected[follows]);
             course.heed(held, ahead, passed);
             course.ready = course.lowest.smallest(passed, start_up, course.level);
             *changed = before != (course.level, course.ready);
@@ -95,7 +115,8 @@ impl Course {
 
 /// Whether a course follows a trend, and how long it holds, in seconds beyond the start-up.
 pub(super) fn describe(course: usize) -> (bool, f32) {
-    (course >= HOLDS.len(), HOLDS[course % HOLDS.len()])
+    let (follows, hold) = KINDS[course];
+    (follows > 0, hold.unwrap_or(0.0))
 }
 
 #[cfg(test)]
@@ -111,7 +132,7 @@ mod tests {
                 courses = Course::all(&outlook);
             }
             Course::follow(&mut courses, &outlook, 1.0, 5.0);
-            courses[0].level
+            courses[1].level
         };
         demand.into_iter().map(level).collect()
     }
@@ -123,8 +144,26 @@ mod tests {
             levels.iter().skip(60).position(|&level| level < 19.5).unwrap()
         };
         let (by_ten, by_one) = (fall(10.0), fall(19.0));
-        assert!((15..=30).contains(&by_ten), "{by_ten}");
-        assert!((155..=175).contains(&by_one), "{by_one}");
+        assert!((15..=35).contains(&by_ten), "{by_ten}");
+        assert!((205..=235).contains(&by_one), "{by_one}");
+    }
+
+    #[test]
+    fn a_peak_costs_no_start_up_time_without_a_hold() {
+        let demand = [5.0; 60].into_iter().chain([45.0; 60]).chain([5.0; 300]);
+        let (mut outlook, mut courses, mut fell) = (Outlook::default(), Vec::new(), [0; 2]);
+        for (second, demand) in demand.enumerate() {
+            outlook.observe(1.0, demand);
+            if courses.is_empty() {
+                courses = Course::all(&outlook);
+            }
+            Course::follow(&mut courses, &outlook, 1.0, 30.0);
+            for (fell, course) in fell.iter_mut().zip(&courses) {
+                *fell = if course.level > 10.0 { second } else { *fell };
+            }
+        }
+        assert!((120..=130).contains(&fell[0]), "{fell:?}");
+        assert!((150..=165).contains(&fell[1]), "{fell:?}");
     }
 
     #[test]

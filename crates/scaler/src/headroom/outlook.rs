@@ -20,6 +20,9 @@ const RENEWED: f64 = 0.03;
 const SECOND_DIFFERENCE: f64 = 1.954;
 /// Growth of less than so many standard errors may be noise.
 const SURE: f64 = 4.0;
+/// No trend is believed to lead to more than so many times the level, and an instance besides: the first seconds of
+/// a burst look like a rise without end, the more so the longer instances take to start.
+const STEEPEST: f64 = 3.0;
 
 /// The demand of the last steps, in instances.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -80,11 +83,12 @@ impl Outlook {
     }
 
     /// Where demand will be `ahead` seconds from now if it goes on rising as in trend number `which`.
-    /// Never below the level.
+    /// Never below the level, and not absurdly far above it.
     pub(super) fn rising(&self, which: usize, ahead: f64) -> f64 {
         // The level is the mean of some readings and lies half of them back.
         let lag = LEVEL as f64 / 2.0 * self.pace;
-        self.level() + self.slope(which).max(0.0) * (ahead + lag)
+        let level = self.level();
+        (level + self.slope(which).max(0.0) * (ahead + lag)).min(STEEPEST * level + 1.0)
     }
 
     /// Instances per second by which demand surely rises; zero where it may be noise.
@@ -127,6 +131,16 @@ mod tests {
             assert!((rising - 129.5).abs() < 1e-6, "{rising}");
         }
         assert!((outlook.growth() - 1.0).abs() < 1e-6, "{}", outlook.growth());
+    }
+
+    #[test]
+    fn a_burst_is_not_expected_to_rise_without_end() {
+        let outlook = outlook(|second| if second < 87 { 0.0 } else { 10.0 });
+        assert!((outlook.level() - 6.0).abs() < 1e-9);
+        for which in 0..TRENDS.len() {
+            assert!(outlook.rising(which, 120.0) <= 19.0 + 1e-9);
+        }
+        assert!((outlook.rising(0, 120.0) - 19.0).abs() < 1e-6);
     }
 
     #[test]

@@ -27,11 +27,12 @@ fn sight(metrics: &Metrics, work: Option<f64>) -> target::Sight<'_> {
 #[test]
 fn a_steady_demand_needs_no_headroom_once_that_is_known() {
     let (counts, because) = run([1_000.0; 1_800], 5);
-    assert_eq!((counts[0], counts[300]), (13, 13), "cautious at first");
+    assert_eq!((counts[0], counts[110]), (13, 13), "cautious at first");
+    assert_eq!(counts[300], 10, "but not for long where demand is calm");
     assert_eq!(counts[1_799], 10);
     assert_eq!(
         because,
-        "1000 requests/s of 10ms work keep 10 busy, at most 10 of late; 0.92 times that would have left 0% of the \
+        "1000 requests/s of 10ms work keep 10 busy, at most 10 of late; 0.94 times that would have left 0% of the \
          demand without capacity of late"
     );
 }
@@ -71,6 +72,46 @@ fn a_ramp_is_met_before_it_arrives() {
     let (short, paid) = hour(ramp, 30);
     assert!(short < 0.002, "{short}");
     assert!(paid < 17.6, "{paid}");
+}
+
+#[test]
+fn demand_that_jumps_or_instances_that_nobody_saw_start_are_met_with_caution_for_longer() {
+    let count = |rates: &dyn Fn(u64) -> f64, start_up: Option<u64>| {
+        let mut rivalry = Rivalry::default();
+        let mut count = 0;
+        for second in 0..500 {
+            let metrics = Metrics { arrival_rate: Some(rates(second)), ..Metrics::default() };
+            let times = (Duration::from_secs(second), start_up.map(Duration::from_secs));
+            rivalry.opinion(&OBJECTIVE, &sight(&metrics, WORK), times, Words::Unspoken);
+            count = rivalry.followed;
+        }
+        count
+    };
+    assert_ne!(count(&|_| 1_000.0, Some(5)), book::CAUTIOUS);
+    assert_eq!(count(&|_| 1_000.0, None), book::CAUTIOUS);
+    assert_eq!(count(&|second| if second < 20 { 2_000.0 } else { 1_000.0 }, Some(5)), book::CAUTIOUS);
+}
+
+#[test]
+fn what_a_journal_knows_of_other_loops_is_forgotten() {
+    let mut rivalry = Rivalry { followed: book::LOOPS + 7, judged: 1e6, ..Rivalry::default() };
+    let metrics = Metrics { arrival_rate: Some(1_000.0), ..Metrics::default() };
+    for second in 0..100 {
+        let times = (Duration::from_secs(second), Some(Duration::from_secs(5)));
+        let opinion = rivalry.opinion(&OBJECTIVE, &sight(&metrics, WORK), times, Words::Spoken);
+        assert_eq!(opinion.wanted, Wanted::Count(13), "{}", opinion.because);
+    }
+}
+
+#[test]
+fn a_budget_that_is_nearly_spent_is_saved() {
+    let allowed = |short: f64| Budget { work: 1_000.0, short, waiting: 0.0 }.allowed(0.001) / 0.001;
+    let close =
+        |value: f64, expected: f64| assert!((value - expected).abs() < 1e-9, "{value}, not {expected}");
+    close(allowed(0.0), MOST_ALLOWED);
+    close(allowed(0.9), 1.0);
+    close(allowed(1.0), 0.5);
+    close(allowed(1.5), LEAST_ALLOWED);
 }
 
 #[test]
