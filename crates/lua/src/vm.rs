@@ -26,6 +26,7 @@ use tidegate_core::{
     snapshot::{Budget, LuaSettings, Script, Unreadable},
 };
 
+use self::rest::Rest;
 use crate::{
     Dicts, Error, Handler, Level, Log, LogRing, RequestState, ScriptError, WorkerIdentity,
     budget::{self, Watch},
@@ -42,6 +43,7 @@ use crate::{
     task::Thread,
 };
 
+mod rest;
 mod run;
 mod stretch;
 
@@ -69,6 +71,7 @@ pub struct Vm {
     budget: Budget,
     // Dropped before the VM that it watches.
     watch: OnceCell<Option<Watch>>,
+    rest: Rest,
     /// Of the run that goes on, for the memory of the VM.
     ceiling: Cell<usize>,
     /// What looks at it, while it is looked at. Dropped before the VM.
@@ -150,6 +153,7 @@ impl Vm {
             running: Cell::new(false),
             budget: settings.budget,
             watch: OnceCell::new(),
+            rest: Rest::default(),
             ceiling: Cell::new(usize::MAX),
             probe: RefCell::default(),
             ledger: Ledger::open(main, lua.used_memory(), budget::too_large),
@@ -218,11 +222,6 @@ impl Vm {
             Ok((false, why)) => Err(why.to_string_lossy()),
             Err(error) => Err(error.to_string()),
         }
-    }
-
-    /// Closes connections that were kept for use and are not to be used any more. The worker calls it now and then.
-    pub fn tend(&self) {
-        self.host.sockets.pools.sweep();
     }
 
     /// Bytes that Lua has allocated.

@@ -106,6 +106,12 @@ impl Side {
     }
 }
 
+/// Makes this thread give way to workers. Where that is refused the lane is as good as one.
+pub(crate) fn give_way() {
+    // On Linux it is a thread's own, whatever POSIX says.
+    let _ = rustix::process::nice(NICENESS);
+}
+
 pub(crate) fn inbox() -> (mpsc::Sender<Crossing>, mpsc::Receiver<Crossing>) {
     mpsc::channel(INBOX)
 }
@@ -124,8 +130,6 @@ impl Lane {
         let (ready, started) = sync_channel(1);
         let name = format!("lane-{}", seat.index);
         let thread = thread::Builder::new().name(name).stack_size(Vm::STACK_BYTES).spawn(move || {
-            // Of this thread and those that it starts. Where it is refused the lane is as good as a worker.
-            let _ = rustix::process::setpriority_process(None, NICENESS);
             seat::occupy(seat, &ready);
         })?;
         Ok(Self { thread, started, inbox })

@@ -80,9 +80,13 @@ pub(crate) fn occupy(seat: Seat, ready: &SyncSender<Result<(), StartError>>) {
             return;
         }
     };
+    let is_lane = matches!(seat.place, Place::Lane(..));
     runtime.block_on(async {
         match Shift::begin(seat).await {
             Ok(shift) => {
+                if is_lane {
+                    lane::give_way(); // Not before: somebody waits for it to start.
+                }
                 let _ = ready.send(Ok(()));
                 shift.run().await;
             }

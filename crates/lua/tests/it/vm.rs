@@ -363,3 +363,17 @@ fn a_script_that_is_no_longer_used_is_unloaded() {
     let after = load(2_000);
     assert!(after < before + (64 << 10), "{before} bytes grew to {after}");
 }
+
+#[test]
+fn a_vm_with_nothing_to_do_gives_back_what_a_burst_left() {
+    let host = Host::new();
+    host.vm.tend();
+    let before = host.vm.memory_bytes();
+    host.say("local kept = {} for i = 1, 1e5 do kept[i] = { i } end ngx.say(#kept)");
+    host.vm.tend();
+    let busy = host.vm.memory_bytes();
+    assert!(busy > before + (2 << 20), "{before} {busy}");
+    host.vm.tend();
+    let after = host.vm.memory_bytes();
+    assert!(after < before + (1 << 20), "{before} bytes grew to {after}");
+}
