@@ -6,7 +6,7 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 tidegate=${TIDEGATE:-$root/target/release/tidegate}
 [ -x "$tidegate" ] || { echo "build it first: cargo build --release" >&2; exit 3; }
 folder=$(mktemp -d)
-trap 'kill $(jobs -p) 2>/dev/null; wait 2>/dev/null; rm -rf "$folder"' EXIT
+trap 'kill $(jobs -p) 2>/dev/null || true; wait 2>/dev/null || true; rm -rf "$folder"' EXIT
 # New instances are of the binary that the gateway began with, whatever is built meanwhile.
 cp "$tidegate" "$folder/tidegate"; tidegate=$folder/tidegate
 cat > "$folder/app.lua" <<'LUA'

@@ -31,7 +31,7 @@ fleets:
   app:
     run: { lua: app.lua }
     driver: {driver}
-    scale: { min: 0, max: 60, idle: 30s, slo: { latencyP99: {objective}ms } }
+    scale: { min: 0, max: 60, idle: 30s, price: 0.05, slo: { latencyP99: {objective}ms } }
 upstreams: { app: { fleet: app } }
 routes: [{ name: app, match: { path: /* }, upstream: app }]
 ";
@@ -56,6 +56,9 @@ struct Args {
     /// How much of it, in seconds.
     #[arg(long, default_value_t = 3_437)]
     length: u32,
+    /// How much faster than it was recorded. Its rates stay, so it rises and falls more steeply.
+    #[arg(long, default_value = "1x")]
+    speed: String,
     /// Its highest rate, per second.
     #[arg(long, default_value_t = 200)]
     peak: u32,
@@ -75,6 +78,9 @@ struct Args {
     objective: u32,
     #[arg(long, default_value = "thread")]
     driver: String,
+    /// Print what `tidegate explain` says of the last ten changes.
+    #[arg(long)]
+    explain: bool,
     /// The binary to measure. Default: this workspace's, built first.
     #[arg(long)]
     tidegate: Option<PathBuf>,
@@ -105,10 +111,9 @@ fn run(args: &Args) -> Result<()> {
     let mut rows = Vec::new();
     if let Some(trace) = &args.trace {
         let trace = trace.to_str().context("the trace has no readable name")?;
-        let words =
-            ["--trace", trace, "--length", &format!("{}s", args.length), "--peak", &args.peak.to_string()]
-                .map(str::to_owned)
-                .to_vec();
+        let (length, peak) = (format!("{}s", args.length), args.peak.to_string());
+        let words = ["--trace", trace, "--length", &length, "--peak", &peak, "--speed", &args.speed];
+        let words = words.map(str::to_owned).to_vec();
         rows.extend(course("trace", &binary, args, &[words])?);
     }
     if args.step > 0 {
@@ -162,8 +167,19 @@ fn course(name: &str, binary: &Path, args: &Args, loads: &[Vec<String>]) -> Resu
             reports.push(serde_json::from_str::<Value>(&text)?);
         }
     }
+    if args.explain {
+        runs.iter().try_for_each(|run| explain(binary, name, run))?;
+    }
     let rows = runs.iter().zip(&reports).map(|(run, reports)| run.row(name, reports, stepped));
     rows.collect()
+}
+
+fn explain(binary: &Path, course: &str, run: &Run) -> Result<()> {
+    let admin = run.gateway.admin().to_string();
+    let output =
+        Command::new(binary).args(["explain", "app", "--limit", "10", "--admin", &admin]).output()?;
+    eprintln!("\n{course}, {}:\n{}", run.policy, String::from_utf8_lossy(&output.stdout));
+    Ok(())
 }
 
 fn start(binary: &Path, args: &Args, policy: &str) -> Tidegate {
