@@ -34,6 +34,9 @@ struct Args {
     /// Runs of the baselines are read from here where they are, and written there.
     #[arg(long)]
     baselines: Option<PathBuf>,
+    /// Run what the file of baselines lacks, and nothing else.
+    #[arg(long, requires = "baselines")]
+    baselines_only: bool,
     /// Do not work out what the best could do where a goal is missed.
     #[arg(long)]
     without_limits: bool,
@@ -46,6 +49,9 @@ fn main() -> ExitCode {
 fn run(args: &Args) -> Result<()> {
     let demands = demands::load(&args.traces, &args.only, args.seed)?;
     let report = runs::all(args, &demands)?;
+    if args.baselines_only {
+        return Ok(());
+    }
     let questions = if args.without_limits { Vec::new() } else { table::questions(&report, &demands) };
     let limits = limits::all(args.threads, &questions);
     table::print(&report, &demands, &limits, &mut io::stdout().lock())?;

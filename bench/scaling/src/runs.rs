@@ -69,7 +69,9 @@ fn jobs<'a>(args: &Args, demands: &'a [Known], kept: &Report) -> Vec<(&'a Known,
         for under in conditions(args, known) {
             let wait = Duration::from_secs(under.buffer.into());
             let policy = Box::new(Policy::keeping(1, MOST, Headroom { overload: OBJECTIVE, wait }));
-            jobs.push((known, under, Contender::Policy { name: "default".to_owned(), policy }));
+            if !args.baselines_only {
+                jobs.push((known, under, Contender::Policy { name: "default".to_owned(), policy }));
+            }
             for (name, baseline) in [("hpa", Contender::Hpa), ("loop", Contender::Loop)] {
                 if kept.cheapest(known.name, name, under, 1.0).is_none() {
                     jobs.push((known, under, baseline));

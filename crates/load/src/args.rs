@@ -5,8 +5,7 @@ use std::{fs, io, num::NonZeroUsize, path::PathBuf, sync::Arc, time::Duration};
 use clap::{ArgGroup, Args, ValueEnum};
 use tidegate_core::trace::{self, Trace};
 
-pub use self::quantity::length;
-use self::quantity::{per_second, speed};
+pub use self::quantity::{length, per_second, speed};
 use crate::{
     plan::Plan,
     request::{Header, Method, Request},

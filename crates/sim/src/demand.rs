@@ -41,6 +41,13 @@ impl Demand {
         Self { arrivals }
     }
 
+    /// So many times as much in each second.
+    #[must_use]
+    pub fn times(&self, factor: f64) -> Self {
+        let times = |&arrivals: &u32| (f64::from(arrivals) * factor).round() as u32;
+        Self { arrivals: self.arrivals.iter().map(times).collect() }
+    }
+
     /// Requests that arrive in each second.
     pub fn arrivals(&self) -> &[u32] {
         &self.arrivals

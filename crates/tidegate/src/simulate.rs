@@ -11,6 +11,7 @@ mod bands;
 mod drawing;
 mod history;
 pub(crate) mod input;
+mod part;
 mod scenarios;
 mod table;
 
@@ -31,6 +32,7 @@ use self::{
     bands::{Bands, Finding},
     history::FromHistory,
     input::{Source, Subject},
+    part::Part,
 };
 use crate::{cli::Format, exit::Failure, span::Span};
 
@@ -39,6 +41,7 @@ const EXAMPLES: &str = "Examples:
   tidegate simulate --trace day.csv --policy tidegate.yaml#orders --vs hpa,loop --start-up 5s,30s --buffer 0s,1s
   tidegate simulate --trace day.csv --vs hpa --plot day.svg
   tidegate simulate --trace day.csv --check bands.yaml
+  tidegate simulate --trace day.csv --speed 60x --peak 400 --start 9h --length 1h --capacity 10 --start-up 0s
   tidegate simulate --scenario scenarios/metrics-lost.yaml
   tidegate simulate --from-history 7d --policy tidegate.yaml#orders --vs hpa";
 
@@ -55,6 +58,8 @@ pub(crate) struct Simulate {
     /// Recorded demand: a CSV file of seconds and requests per second; may be repeated
     #[arg(long = "trace", value_name = "FILE", required_unless_present_any = ["scenarios", "from_history"])]
     traces: Vec<PathBuf>,
+    #[command(flatten)]
+    part: Part,
     #[command(flatten)]
     history: FromHistory,
     /// A made-up world with what is expected of a policy there; may be repeated
@@ -138,7 +143,7 @@ impl Simulate {
             return self.play(&subject);
         }
         let bands = self.check.as_deref().map(|file| Bands::load(file, self.format)).transpose()?;
-        if let Some(world) = self.history.world(&subject, self.seed.unwrap_or(SEED))? {
+        if let Some(world) = self.history.world(&subject, self.part.capacity, self.seed.unwrap_or(SEED))? {
             let case = |buffer: &Seconds| {
                 let buffer = buffer.seconds() as u32;
                 let (conditions, policy) = (world.conditions(buffer), world.policy(&subject, buffer)?);
@@ -148,19 +153,16 @@ impl Simulate {
             return self.replay(&subject, &cases, bands.as_ref());
         }
         let demands = self.demands()?;
-        let case = |(trace, demand), conditions: Conditions| Case {
-            trace,
-            title: drawing::file_name(trace),
-            demand,
-            conditions,
-            policy: subject.policy(conditions.buffer),
+        let case = |(trace, demand), conditions: Conditions| {
+            let (title, policy) = (drawing::file_name(trace), self.part.policy(&subject, conditions.buffer)?);
+            Ok(Case { trace, title, demand, conditions, policy })
         };
-        let cases: Vec<_> = demands
+        let cases = demands
             .iter()
             .flat_map(|(trace, demand)| {
                 self.conditions().map(move |conditions| case((trace.as_str(), demand), conditions))
             })
-            .collect();
+            .collect::<Result<Vec<_>, Failure>>()?;
         self.replay(&subject, &cases, bands.as_ref())
     }
 
@@ -209,8 +211,8 @@ impl Simulate {
     /// Each trace under the name that it was given by.
     fn demands(&self) -> Result<Vec<(String, Demand)>, Failure> {
         let demand = |path: &PathBuf| {
-            let trace = input::trace(path)?;
-            Ok((path.display().to_string(), Demand::replay(&trace, self.seed.unwrap_or(SEED))))
+            let demand = self.part.demand(path, self.seed.unwrap_or(SEED))?;
+            Ok((path.display().to_string(), demand))
         };
         self.traces.iter().map(demand).collect()
     }

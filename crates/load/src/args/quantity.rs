@@ -33,7 +33,7 @@ pub fn length(text: &str) -> Result<Duration, String> {
 }
 
 /// Requests per second: above zero, at most ten million.
-pub(super) fn per_second(text: &str) -> Result<f64, String> {
+pub fn per_second(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(rate) if rate > 0.0 && rate <= 1e7 => Ok(rate),
         _ => Err("write requests per second as a number above 0 and up to 10000000".into()),
@@ -41,7 +41,7 @@ pub(super) fn per_second(text: &str) -> Result<f64, String> {
 }
 
 /// `60x`, or `60`.
-pub(super) fn speed(text: &str) -> Result<f64, String> {
+pub fn speed(text: &str) -> Result<f64, String> {
     match text.strip_suffix('x').unwrap_or(text).parse() {
         Ok(factor) if (1e-3..=1e6).contains(&factor) => Ok(factor),
         _ => Err("write a speed as 60x or 0.5x, from 0.001x to 1000000x".into()),

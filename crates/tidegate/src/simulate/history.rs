@@ -16,7 +16,7 @@ use tidegate_core::{FleetId, Timestamp};
 use tidegate_scaler::record::Chain;
 use tidegate_sim::{Conditions, Demand, recorded};
 
-use super::input::Subject;
+use super::{input::Subject, part};
 use crate::{api, exit::Failure, explain::encode, span::Span};
 
 /// How far back there may be a history, in seconds: 35 days.
@@ -41,9 +41,6 @@ pub(super) struct FromHistory {
     /// The state directory that is read instead of asking a gateway
     #[arg(long, value_name = "FOLDER", requires = "from_history")]
     state: Option<PathBuf>,
-    /// What one instance serves, in requests per second, unless what was learned of it is meant
-    #[arg(long, value_name = "RATE", requires = "from_history")]
-    capacity: Option<f64>,
 }
 
 /// What is known of a fleet's past.
@@ -73,17 +70,18 @@ impl World {
         subject: &Subject,
         buffer: u32,
     ) -> Result<tidegate_core::policy::Policy, Failure> {
-        let (policy, whole) = recorded::scaled(subject.policy(buffer), self.capacity);
-        if !whole {
-            note("a formula sees arrivals as if an instance served 100 requests/s, whatever it does serve")?;
-        }
-        Ok(policy)
+        part::scaled(subject.policy(buffer), self.capacity)
     }
 }
 
 impl FromHistory {
     /// The recorded world, if that is asked for.
-    pub(super) fn world(&self, subject: &Subject, seed: u64) -> Result<Option<World>, Failure> {
+    pub(super) fn world(
+        &self,
+        subject: &Subject,
+        capacity: Option<f64>,
+        seed: u64,
+    ) -> Result<Option<World>, Failure> {
         let Some(span) = self.span.map(Span::seconds) else { return Ok(None) };
         let fleet = match (&self.fleet, subject) {
             (Some(name), _) | (None, Subject::Fleet { name, .. }) => {
@@ -97,8 +95,7 @@ impl FromHistory {
             Some(state) => read(state, &fleet, span)?,
             None => ask(self.admin, &fleet, span)?,
         };
-        let capacity =
-            self.capacity.or(past.capacity).filter(|capacity| capacity.is_finite() && *capacity > 0.0);
+        let capacity = capacity.or(past.capacity).filter(|capacity| capacity.is_finite() && *capacity > 0.0);
         let Some(capacity) = capacity else {
             let help = "it is learned from utilization; say it with --capacity";
             return Err(Failure::Input(anyhow!("what an instance of {fleet} serves is not known; {help}")));
@@ -121,7 +118,7 @@ impl FromHistory {
     }
 }
 
-fn note(text: &str) -> Result<(), Failure> {
+pub(super) fn note(text: &str) -> Result<(), Failure> {
     writeln!(io::stderr().lock(), "note: {text}\n").map_err(Failure::environment)
 }
 

@@ -66,6 +66,25 @@ fn refusal(folder: &Path, line: &str) -> (Option<i32>, String) {
 }
 
 #[test]
+fn a_part_of_a_trace_is_run_as_a_load_would_be_sent() {
+    let folder = folder();
+    let run = |line: &str| runs(folder.path(), &format!("--trace day.csv --start-up 0s {line}")).remove(0);
+    let hours = |line: &str| number(&run(line), "instanceHours");
+    // A minute becomes a second, so what is paid for is a sixtieth, but for the noise of arrivals within minutes.
+    let (slow, fast) = (hours("--peak 2000"), hours("--peak 2000 --speed 60x"));
+    assert!((fast * 60.0 / slow - 1.0).abs() < 0.25, "{slow} and {fast}");
+    // Instances that serve a tenth are ten times as many.
+    let (few, many) = (hours("--speed 60x --peak 400"), hours("--speed 60x --peak 400 --capacity 10"));
+    assert!((many / few - 10.0).abs() < 3.0, "{few} and {many}");
+    let part = number(&run("--start 5m --length 5m"), "floorInstanceHours");
+    assert!(part < number(&run("--peak 4000"), "floorInstanceHours") / 4.0, "{part}");
+    let (code, said) = refusal(folder.path(), "--trace day.csv --start 30m");
+    assert!(code == Some(1) && said.contains("less than a second"), "{said}");
+    let (code, said) = refusal(folder.path(), "--trace day.csv --speed fast");
+    assert!(code == Some(2) && said.contains("write a speed"), "{said}");
+}
+
+#[test]
 fn every_run_has_its_conditions_and_figures() {
     let folder = folder();
     std::fs::copy(folder.path().join("day.csv"), folder.path().join("other.csv")).unwrap();
