@@ -26,7 +26,8 @@ fleets:
       max: 6
       pools:
         steady: { kind: onDemand, price: 0.1 }
-        spot: { kind: spot, price: 0.03, interruption: 5%, max: 4 }
+        spot-a: { kind: spot, price: 0.03, interruption: 5%, max: 4 }
+        spot-b: { kind: spot, price: 0.03, interruption: 5%, max: 4 }
   threads: { run: { lua: app.lua }, driver: thread, grace: 5s, scale: { min: 2, max: 4, price: 0.05 } }
 upstreams: { app: { fleet: app }, threads: { fleet: threads } }
 routes:

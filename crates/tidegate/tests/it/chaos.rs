@@ -68,6 +68,41 @@ fn requests_succeed_and_nothing_is_left_behind() {
 }
 
 #[test]
+fn a_pool_that_vanishes_at_once_costs_no_request() {
+    let pools = "pools:
+        steady: { kind: onDemand, price: 0.1 }
+        a: { kind: spot, price: 0.03 }
+        b: { kind: spot, price: 0.03 }";
+    let config = CONFIG.replace(
+        "  app: { run: { lua: app.lua }, grace: 5s, scale: { min: 3, max: 6 } }",
+        &format!("  app:\n    run: {{ lua: app.lua }}\n    grace: 5s\n    scale:\n      min: 2\n      max: 6\n      {pools}"),
+    );
+    let tidegate = Tidegate::setup(TIDEGATE).file("app.lua", APP).start(&config);
+    let of_pool = |pool: &str| {
+        let fleets = fleets(&tidegate);
+        let instances = fleets["items"][0]["instances"].as_array().unwrap();
+        instances.iter().filter(|one| one["pool"] == pool && one["state"] == "ready").count()
+    };
+    eventually(PATIENCE, "there is spot enough for one pool to vanish", || {
+        of_pool("a") == 2 && of_pool("b") == 2
+    });
+    let load = Load::start(&format!("http://{}/", tidegate.addr()), 100, 8);
+    let output = chaos(&tidegate, &["--only", "reclaim-pool", "--duration", "3s", "--settle", "30s"]);
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| {
+        panic!("{error}: {}", String::from_utf8_lossy(&output.stderr));
+    });
+    assert!(report["actions"]["reclaimPool"]["done"].as_u64().unwrap() > 0, "{report:#}");
+    assert_eq!(report["settled"], true, "{report:#}");
+    load.assert_nothing_failed();
+    let told = Command::new(TIDEGATE)
+        .args(["explain", "app", "--admin", &tidegate.admin().to_string(), "--limit", "10"])
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&told.stdout).into_owned();
+    assert!(told.contains("took instances back") && told.contains("USD/h"), "{told}");
+}
+
+#[test]
 fn nothing_goes_wrong_where_that_is_not_allowed() {
     let config = CONFIG.replace("chaos: { enabled: true }\n", "");
     let tidegate = Tidegate::setup(TIDEGATE).file("app.lua", APP).start(&config);
