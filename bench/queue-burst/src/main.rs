@@ -51,7 +51,7 @@ struct Args {
     messages: u64,
     #[arg(long, value_delimiter = ',', default_value = "redis-stream,redis-list,nats,rabbitmq")]
     systems: Vec<String>,
-    /// Most instances. A slot whose instances keep dying waits for up to half a minute, so there have to be some.
+    /// Most instances.
     #[arg(long, default_value_t = 12)]
     max: u32,
     /// Messages that an instance works on at once.

@@ -11,8 +11,9 @@
 //! An instance that drains is taken back when it is needed again before its end has begun.
 //!
 //! Back-off: an instance that was ready is started again at once, the next time at the earliest
-//! 100 ms after the last start, then 200 ms, and so on to 30 s, until one has served for 5 s. While
-//! none of a revision becomes ready, one at a time is tried, as seldom.
+//! 100 ms after the last start, then 200 ms, and so on to 30 s, until one has served long enough to have been worth its
+//! start. So what breaks with its first request is tried seldom, and what others kill is back at once, however often they
+//! do. While none of a revision becomes ready, one at a time is tried, as seldom.
 //!
 //! Not here: processes (see [`crate::process`]), the count (the scaler's), and who may get requests
 //! (the roster is read off the states).
@@ -38,9 +39,10 @@ use crate::{
     template::{Program, Template},
 };
 
-/// An instance that was ready for so long is healthy: its next failure counts as its first. Short, because waiting
-/// costs capacity while instances are killed by something else, and long enough that nothing starts all the time.
-const HEALTHY_AFTER: Duration = Duration::from_secs(5);
+/// An instance that served for so long, and so many times as long as it took to start, was worth that: its failure counts as
+/// its first. Waiting would cost capacity then, and starting it again at once costs little beside what it does.
+const WORTH_A_START: Duration = Duration::from_secs(1);
+const TIMES_ITS_START: u32 = 5;
 
 /// How long a fleet that left the configuration still serves, for requests that were matched by
 /// the configuration before.
@@ -293,8 +295,10 @@ impl Fleet {
             }
             State::Failed { .. } => return,
             State::Ready { since } => {
-                let healthy = now.instant.saturating_duration_since(since) >= HEALTHY_AFTER;
-                let failures = if healthy { 0 } else { instance.failures };
+                let took = since.saturating_duration_since(launched);
+                let served = now.instant.saturating_duration_since(since);
+                let was_worth_it = served >= WORTH_A_START.max(took * TIMES_ITS_START);
+                let failures = if was_worth_it { 0 } else { instance.failures };
                 (launched + back_off(failures), failures + 1)
             }
             State::Starting => {
