@@ -2,7 +2,10 @@
 //!
 //! The triggers say how many usual instances are wanted; here it is said of which pools they are. A spot pool
 //! from which instances were just taken back is not asked again for a while: what makes a market take
-//! back one instance makes it take back more. It is asked all the same where the others are too small.
+//! back one instance makes it take back more. For how long: until what it would have saved meanwhile is what being
+//! wrong would cost, the price of one more interruption; and twice as long whenever it was wrong. So all that is tried in
+//! vain and all that is not tried costs no more than a small multiple of what knowing better would have. It is asked all the
+//! same where the others are too small.
 //!
 //! A mix that is there stays while it is good enough: another has to be cheaper by more than [`ADVANTAGE`], because
 //! moving costs starts.
@@ -23,8 +26,9 @@ use crate::{
     words::{Words, instances, percent},
 };
 
-/// How long nothing is started in a spot pool that took an instance back.
-const SHUNNED: Duration = Duration::from_mins(10);
+/// The shortest and the longest time that nothing is started in a spot pool that took an instance back.
+const SHUNNED_LEAST: Duration = Duration::from_secs(30);
+const SHUNNED_MOST: Duration = Duration::from_hours(1);
 /// How long an instance takes to start where neither its pool nor experience says.
 const USUAL_START_UP: Duration = Duration::from_secs(30);
 /// What an interruption costs besides the time of a start, in seconds of an instance.
@@ -67,11 +71,14 @@ pub(crate) struct Pools {
     /// Until when, in lived time, nothing is started in a pool.
     #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
     shunned: BTreeMap<PoolId, Duration>,
+    /// Pools that took instances back not long ago: for how long each was let alone last, and until when that counts.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pauses: BTreeMap<PoolId, (Duration, Duration)>,
 }
 
 impl Pools {
     pub(crate) fn is_empty(&self) -> bool {
-        self.counts.is_empty() && self.shunned.is_empty()
+        self.counts.is_empty() && self.shunned.is_empty() && self.pauses.is_empty()
     }
 
     /// The mix for `wanted` usual instances.
@@ -87,14 +94,15 @@ impl Pools {
         if pools.is_empty() {
             return None;
         }
+        let price = supply.on_demand_price().unwrap_or_default();
+        let start_up = start_up.unwrap_or(USUAL_START_UP);
+        self.shunned.retain(|_, until| *until > now);
+        self.pauses.retain(|_, (_, until)| *until > now);
         let took_back = |pool: &&Pool| seen.get(&pool.name).is_some_and(|seen| seen.reclaimed > 0);
         for pool in pools.iter().filter(|pool| is_spot(pool)).filter(took_back) {
-            self.shunned.insert(pool.name.clone(), now + SHUNNED);
+            self.shun(pool, now, first_pause(pool, price, start_up));
         }
-        self.shunned.retain(|_, until| *until > now);
-        let price = supply.on_demand_price().unwrap_or_default();
-        let all = pools.iter().map(|pool| offer(pool, price, start_up.unwrap_or(USUAL_START_UP)));
-        let mut offers: Vec<Offer> = all.collect();
+        let mut offers: Vec<Offer> = pools.iter().map(|pool| offer(pool, price, start_up)).collect();
         let needed = u64::from(wanted) * PARTS as u64;
         let let_alone = |(pool, offer): (&Pool, &Offer)| {
             let left = seen.get(&pool.name).map_or(0, |seen| seen.ready + seen.starting);
@@ -128,6 +136,19 @@ impl Pools {
             |(pool, &count): (&Pool, &u32)| PoolShare { pool: pool.name.clone(), count, price: pool.price };
         let shares = pools.iter().zip(&counts).map(share).collect();
         Some(Mix { shares, moved, usd_per_hour, on_demand_usd_per_hour, because })
+    }
+
+    /// Lets a pool alone that took an instance back: for `first`, or twice as long as the last time, if that was not long ago.
+    fn shun(&mut self, pool: &Pool, now: Duration, first: Duration) {
+        if self.shunned.contains_key(&pool.name) {
+            // It was not asked since: this is still what it was let alone for.
+            return;
+        }
+        let last = self.pauses.get(&pool.name);
+        let pause = last.map_or(first, |(pause, _)| (*pause * 2).clamp(first, SHUNNED_MOST));
+        self.shunned.insert(pool.name.clone(), now + pause);
+        // It has to do well for as long again before it is trusted as if nothing had been.
+        self.pauses.insert(pool.name.clone(), (pause, now + pause * 2));
     }
 
     /// The last mix.
@@ -202,13 +223,26 @@ fn is_spot(pool: &Pool) -> bool {
     pool.kind == PoolKind::Spot
 }
 
+/// How long a pool that took an instance back is let alone: until what it would have saved is what one more
+/// interruption costs.
+fn first_pause(pool: &Pool, on_demand: f64, start_up: Duration) -> Duration {
+    let saved = (on_demand - pool.price).max(0.0) / on_demand;
+    let seconds = away(pool, start_up) / saved;
+    // Without a saving it is never.
+    Duration::try_from_secs_f64(seconds).unwrap_or(SHUNNED_MOST).clamp(SHUNNED_LEAST, SHUNNED_MOST)
+}
+
+/// What an interruption costs, in seconds of an instance.
+fn away(pool: &Pool, start_up: Duration) -> f64 {
+    pool.start_up.unwrap_or(start_up).as_secs_f64() + TROUBLE
+}
+
 /// What a pool is to a decision. `on_demand` is the price of what stands in for an instance that is taken back.
 fn offer(pool: &Pool, on_demand: f64, start_up: Duration) -> Offer {
-    let away = pool.start_up.unwrap_or(start_up).as_secs_f64() + TROUBLE;
     let price = match pool.kind {
         PoolKind::Reserved => 0.0,
         PoolKind::OnDemand => pool.price,
-        PoolKind::Spot => pool.price + pool.interruption * away / 3_600.0 * on_demand,
+        PoolKind::Spot => pool.price + pool.interruption * away(pool, start_up) / 3_600.0 * on_demand,
     };
     let capacity = (pool.capacity * PARTS).round().clamp(1.0, 1e6) as u32;
     Offer { price, capacity, most: pool.max, spot: is_spot(pool) }
