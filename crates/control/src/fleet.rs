@@ -8,6 +8,9 @@
 //! Once that is ready, new instances replace old ones a quarter of the fleet at a time, and an old
 //! one drains only when those that stay can carry the fleet. What never becomes ready never harms.
 //!
+//! What will be taken away counts no more at once, so that others are started in its place, and serves on until they
+//! can, or until a quarter of the notice is left: that is for the requests that it has.
+//!
 //! An instance that drains is taken back when it is needed again before its end has begun.
 //!
 //! Back-off: an instance that was ready is started again at once, the next time at the earliest
@@ -149,7 +152,10 @@ impl Fleet {
     pub(crate) fn stop(&mut self) -> Vec<Action> {
         self.want(0, &[]);
         self.trial = None;
-        self.surplus(0)
+        let mut actions = self.surplus(0);
+        let leaving = self.instances.iter_mut().filter(|one| one.is_leaving());
+        actions.extend(leaving.map(Instance::drain));
+        actions
     }
 
     /// Whether commands of the user drive its instances.
@@ -186,6 +192,7 @@ impl Fleet {
             return Vec::new();
         }
         let mut actions = self.surplus(self.desired);
+        self.part(now.instant, &mut actions);
         self.take_back();
         self.try_out(now, &mut new_id, &mut actions);
         self.fill_up(now, &mut new_id, &mut actions);
@@ -197,13 +204,13 @@ impl Fleet {
         self.unknown = true;
     }
 
-    /// The instance will be taken away: it drains, and another takes its place.
-    pub(crate) fn announce(&mut self, id: &InstanceId) -> Option<Action> {
-        let instance = self.instance_mut(id)?;
+    /// The instance will be taken away after `notice`, and another takes its place.
+    pub(crate) fn announce(&mut self, id: &InstanceId, notice: Duration, now: Instant) -> Option<Action> {
+        let instance = self.instance_mut(id).filter(|instance| !instance.doomed)?;
         let pool = instance.pool.clone();
-        let action = instance.doom()?;
+        let action = instance.doom(now + usable(notice));
         self.note_reclaim(pool);
-        Some(action)
+        action
     }
 
     /// What there is is known, or need not be.
@@ -227,6 +234,10 @@ impl Fleet {
     ) -> (Vec<Listed>, Vec<Action>) {
         self.unknown = false;
         let (mut found, mut actions, mut taken_back) = (Vec::new(), Vec::new(), Vec::new());
+        let notice = match &self.current.template.program {
+            Program::Exec(exec) => exec.notice,
+            _ => Duration::ZERO,
+        };
         for one in listed {
             let known = self.instances.iter_mut().find(|instance| instance.id == one.id);
             match known {
@@ -234,7 +245,7 @@ impl Fleet {
                     if !instance.doomed {
                         taken_back.push(instance.pool.clone());
                     }
-                    actions.extend(instance.doom());
+                    actions.extend(instance.doom(now.instant + usable(notice)));
                 }
                 Some(_) => {}
                 None => {
@@ -289,7 +300,7 @@ impl Fleet {
         self.past += now.instant.saturating_duration_since(instance.launched);
         let launched = instance.launched;
         let (until, failures) = match instance.state {
-            State::Draining => {
+            State::Leaving { .. } | State::Draining => {
                 self.instances.remove(index);
                 return;
             }
@@ -337,7 +348,7 @@ impl Fleet {
     /// Who may get requests now.
     pub(crate) fn endpoints(&self) -> Arc<[Endpoint]> {
         let is_node = matches!(self.current.template.program, Program::Node);
-        let ready = self.instances.iter().filter(|instance| instance.is_ready() && !is_node);
+        let ready = self.instances.iter().filter(|instance| instance.serves() && !is_node);
         let endpoint = |instance: &Instance| {
             Some(Endpoint {
                 id: instance.id.clone(),
@@ -404,6 +415,20 @@ impl Fleet {
             unready()
         } else {
             None
+        }
+    }
+
+    /// Lets those go that will be taken away, when enough others serve or it is time.
+    fn part(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        // What is wanted in place of what was taken back is for the next decision to say.
+        let undecided = !self.reclaimed.is_empty() && !self.shares.is_empty();
+        let replaced = !undecided && self.count(Instance::is_ready) >= self.desired;
+        for one in &mut self.instances {
+            if let State::Leaving { until } = one.state
+                && (replaced || until <= now)
+            {
+                actions.push(one.drain());
+            }
         }
     }
 
@@ -520,6 +545,11 @@ impl Fleet {
         let candidates = self.instances.iter().enumerate().rev().filter(|(_, one)| which(one));
         candidates.min_by_key(|(_, one)| one.load.in_flight()).map(|(index, _)| index)
     }
+}
+
+/// How much of a notice an instance may serve on for: the rest is for the requests that it has then.
+fn usable(notice: Duration) -> Duration {
+    notice / 4 * 3
 }
 
 /// How many there may be beyond the goal while `old` are being replaced.

@@ -135,7 +135,7 @@ impl Observer {
             cpu.add(figures.cpu);
             memory.add(figures.memory.map(|bytes| bytes as f64));
             lua_memory.add(figures.lua.map(|bytes| bytes as f64));
-            if instance.is_ready() {
+            if instance.serves() {
                 busy.add(figures.utilization);
             }
         }
@@ -160,7 +160,7 @@ pub(crate) fn count(fleet: &Fleet) -> Instances {
     for instance in fleet.instances() {
         *match instance.state {
             State::Starting => &mut count.starting,
-            State::Ready { .. } => &mut count.ready,
+            State::Ready { .. } | State::Leaving { .. } => &mut count.ready,
             State::Draining => &mut count.draining,
             State::Failed { .. } => &mut count.failed,
         } += 1;

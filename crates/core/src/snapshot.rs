@@ -494,6 +494,8 @@ pub struct Exec {
     pub owner: Option<OwnerId>,
     /// Passed on to `start`.
     pub settings: BTreeMap<SettingName, String>,
+    /// How long before its end an instance is said to be leaving. Default 10 s.
+    pub notice: Duration,
     /// Whether instances stay when Tidegate ends.
     pub on_exit: OnExit,
 }

@@ -76,6 +76,8 @@ record! {
         owner: OwnerId = optional,
         /// Passed on to `start`: an image, a size, a zone. Instances are replaced when it changes.
         settings: Map<SettingName, text::Text> = default("{}"),
+        /// How long before its end an instance is listed as `leaving`. It serves on until others can or a quarter of that is left.
+        notice: Span<0, HOUR> = default("10s"),
         /// What becomes of instances when Tidegate ends. `keep`: they serve on and are found again; `stop`: they drain and stop.
         on_exit: OnExit = default("keep"),
     }

@@ -131,6 +131,7 @@ impl Resolver<'_, '_> {
             parallel: NonZeroU32::new(raw.parallel.value()?.as_u32())?,
             owner: raw.owner.optional()?.map(|owner| owner.value.clone()),
             settings: raw.settings.value()?.resolve(|_, _, text| Some(text.0.clone()))?,
+            notice: raw.notice.value()?.0,
             on_exit: *raw.on_exit.value()?,
         })
     }

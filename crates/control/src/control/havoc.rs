@@ -115,7 +115,8 @@ impl Plane {
     /// Announces the end of an instance, and brings it.
     fn reclaim(&mut self, id: &InstanceId, notice: Duration) -> Result<(), Refused> {
         let (fleet, pid) = self.running(id)?;
-        let action = self.fleets.get_mut(&fleet).and_then(|member| member.fleet.announce(id));
+        let action =
+            self.fleets.get_mut(&fleet).and_then(|member| member.fleet.announce(id, notice, Instant::now()));
         self.publish();
         if let Some(Action::Drain(id)) = action {
             self.drain(&fleet, &id);

@@ -188,7 +188,7 @@ impl Plane {
         }
         for action in actions {
             if let Action::Drain(id) = action {
-                tracing::info!(fleet = %name, instance = %id, "will be taken away; it drains");
+                tracing::info!(fleet = %name, instance = %id, "will be taken away before it is ready");
                 self.drain(name, &id);
             }
         }

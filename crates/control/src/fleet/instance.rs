@@ -42,6 +42,10 @@ pub(crate) enum State {
     Ready {
         since: Instant,
     },
+    /// Will be taken away: it counts no more, and serves until others can, or until then.
+    Leaving {
+        until: Instant,
+    },
     /// Gets no new requests and leaves when it has answered the last.
     Draining,
     /// Its process is gone; another takes its place at `until` or later.
@@ -55,6 +59,7 @@ impl State {
         match self {
             Self::Starting => "starting",
             Self::Ready { .. } => "ready",
+            Self::Leaving { .. } => "leaving",
             Self::Draining => "draining",
             Self::Failed { .. } => "failed",
         }
@@ -88,10 +93,19 @@ impl Instance {
         Action::Drain(self.id.clone())
     }
 
-    /// It will be taken away: it leaves, if it has not begun to, and is not taken back.
-    pub(super) fn doom(&mut self) -> Option<Action> {
-        let leaves = self.is_ready() || self.state == State::Starting;
-        (!std::mem::replace(&mut self.doomed, true) && leaves).then(|| self.drain())
+    /// It will be taken away, and not be taken back: what serves does so until `until` at most, what starts need not go on.
+    pub(super) fn doom(&mut self, until: Instant) -> Option<Action> {
+        if std::mem::replace(&mut self.doomed, true) {
+            return None;
+        }
+        match self.state {
+            State::Ready { .. } => {
+                self.state = State::Leaving { until };
+                None
+            }
+            State::Starting => Some(self.drain()),
+            State::Leaving { .. } | State::Draining | State::Failed { .. } => None,
+        }
     }
 
     /// Makes an instance that is leaving serve on, if it still can.
@@ -102,8 +116,18 @@ impl Instance {
         served.is_some()
     }
 
+    /// Serves, and will.
     pub(crate) const fn is_ready(&self) -> bool {
         matches!(self.state, State::Ready { .. })
+    }
+
+    pub(crate) const fn is_leaving(&self) -> bool {
+        matches!(self.state, State::Leaving { .. })
+    }
+
+    /// May get requests.
+    pub(crate) const fn serves(&self) -> bool {
+        self.is_ready() || self.is_leaving()
     }
 
     pub(crate) const fn is_failed(&self) -> bool {
@@ -112,7 +136,7 @@ impl Instance {
 
     /// Counts towards what there should be.
     pub(crate) const fn is_active(&self) -> bool {
-        !matches!(self.state, State::Draining)
+        !matches!(self.state, State::Leaving { .. } | State::Draining)
     }
 
     /// Has a process.

@@ -55,7 +55,7 @@ impl Fleet {
             match one.state {
                 State::Starting => seen.starting += 1,
                 State::Ready { .. } => seen.ready += 1,
-                State::Draining | State::Failed { .. } => {}
+                State::Leaving { .. } | State::Draining | State::Failed { .. } => {}
             }
         }
         seen

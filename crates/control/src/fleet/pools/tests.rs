@@ -103,8 +103,7 @@ fn what_a_pool_takes_back_is_told_once_and_replaced_as_the_next_decision_says() 
     play.want(&[("a", 1), ("b", 2)]).all_ready();
     let noticed = play.fleet.instances().iter().find(|one| one.pool == Some(pool("b"))).unwrap().id.clone();
     let listed = Listed { id: noticed, endpoint: None, revision: None, pool: None, leaving: true };
-    let (_, actions) = play.fleet.listed(vec![listed], "r", play.now);
-    assert_eq!(actions.len(), 1);
+    play.fleet.listed(vec![listed], "r", play.now);
     let seen = play.fleet.see_pools();
     assert_eq!((seen[&pool("b")].ready, seen[&pool("b")].reclaimed), (1, 1));
     assert_eq!(play.fleet.see_pools()[&pool("b")].reclaimed, 0);
@@ -112,6 +111,61 @@ fn what_a_pool_takes_back_is_told_once_and_replaced_as_the_next_decision_says() 
     assert_eq!((play.of("a"), play.of("b")), ((1, 0), (1, 0)), "nothing comes from there meanwhile");
     play.want(&[("a", 2), ("b", 1)]);
     assert_eq!((play.of("a"), play.of("b")), ((1, 1), (1, 0)));
+}
+
+/// Announces the end of all of `name`, with a notice of ten seconds.
+fn reclaim(play: &mut Play, name: &str) {
+    let of_it = play.fleet.instances().iter().filter(|one| one.pool == Some(pool(name)));
+    for id in of_it.map(|one| one.id.clone()).collect::<Vec<_>>() {
+        assert_eq!(play.fleet.announce(&id, Duration::from_secs(10), play.now.instant), None);
+    }
+    play.settle();
+}
+
+fn serving(play: &Play) -> usize {
+    play.fleet.endpoints().len()
+}
+
+#[test]
+fn what_will_be_taken_away_serves_until_others_can() {
+    let mut play = Play::new();
+    play.want(&[("steady", 0), ("a", 2), ("b", 2)]).all_ready();
+    reclaim(&mut play, "a");
+    reclaim(&mut play, "b");
+    assert_eq!((serving(&play), play.fleet.desired), (4, 0), "what is wanted instead is not decided yet");
+    assert_eq!(play.fleet.see_pools()[&pool("b")].reclaimed, 2);
+    play.want(&[("steady", 3), ("a", 0), ("b", 0)]);
+    assert_eq!((serving(&play), play.of("steady")), (4, (0, 3)));
+    play.all_ready();
+    assert_eq!((serving(&play), play.of("steady")), (3, (3, 0)));
+    let draining = play.fleet.instances().iter().filter(|one| one.state == State::Draining).count();
+    assert_eq!(draining, 4);
+}
+
+#[test]
+fn what_will_be_taken_away_drains_while_some_of_the_notice_is_left() {
+    let mut play = Play::new();
+    play.want(&[("steady", 0), ("a", 2)]).all_ready();
+    reclaim(&mut play, "a");
+    play.fleet.see_pools();
+    play.want(&[("steady", 2), ("a", 0)]);
+    for (passed, serving_then) in [(7_499, 2), (1, 0)] {
+        play.now.instant += Duration::from_millis(passed);
+        play.settle();
+        assert_eq!(serving(&play), serving_then);
+    }
+    assert_eq!(play.of("steady"), (0, 2), "their successors go on starting");
+}
+
+#[test]
+fn what_will_be_taken_away_is_not_missed_when_it_dies_before() {
+    let mut play = Play::new();
+    play.want(&[("steady", 0), ("a", 1)]).all_ready();
+    reclaim(&mut play, "a");
+    let id = play.fleet.instances()[0].id.clone();
+    play.fleet.exited(&id, "killed".into(), play.now);
+    assert!(play.settle().fleet.instances().is_empty());
+    assert!(play.fleet.last_failure.is_none());
 }
 
 #[test]
