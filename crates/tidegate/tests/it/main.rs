@@ -23,6 +23,7 @@ mod scenarios;
 mod script;
 mod simulate;
 mod sources;
+mod storm;
 mod workers;
 
 /// The program under test.
