@@ -68,7 +68,8 @@ fn the_match_day_is_followed_by_the_fleet_without_a_failure() {
     counts.dedup();
     let falls = counts.windows(2).filter(|pair| pair[1] < pair[0]).count();
     let peak = *counts.iter().max().unwrap();
-    assert!(peak >= 3 && falls >= 2, "instances rise and fall with the day: {counts:?}");
+    assert!(peak >= 3 && falls >= 1, "instances rise and fall with the day: {counts:?}");
+    eventually(PATIENCE, "one is left for the night", || pids(&tidegate, "ready").len() == 1);
     let used = fleets(&tidegate)["items"][0]["instanceSeconds"].as_f64().unwrap();
     let fixed = peak as f64 * began.elapsed().as_secs_f64();
     assert!(used <= 0.6 * fixed, "{used} instance-seconds of {fixed} that a fixed fleet would have used");
