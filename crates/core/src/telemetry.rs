@@ -16,7 +16,7 @@ use std::{
 };
 
 use crate::{
-    RouteId, Timestamp, UpstreamId,
+    DictName, RouteId, Timestamp, UpstreamId,
     histogram::{Counts, Histogram},
 };
 
@@ -29,6 +29,7 @@ pub struct Telemetry {
     routes: Mutex<BTreeMap<RouteId, Arc<Series>>>,
     upstreams: Mutex<BTreeMap<UpstreamId, Arc<Series>>>,
     alarm: Alarm,
+    dicts: Dicts,
 }
 
 /// Whom to tell that a request waits for a fleet without instances.
@@ -38,6 +39,30 @@ struct Alarm(OnceLock<Box<dyn Fn() + Send + Sync>>);
 impl fmt::Debug for Alarm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Alarm").field(&self.0.get().is_some()).finish()
+    }
+}
+
+/// What one shared dictionary of Lua holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DictUse {
+    pub capacity_bytes: u64,
+    /// In pages of memory that hold nothing.
+    pub free_bytes: u64,
+    /// With those that have expired and were not dropped yet.
+    pub items: u64,
+    /// Items that were dropped before their time because others needed their memory.
+    pub evictions: u64,
+}
+
+type ReadDicts = Box<dyn Fn() -> Vec<(DictName, DictUse)> + Send + Sync>;
+
+/// Whom to ask for the shared dictionaries.
+#[derive(Default)]
+struct Dicts(Mutex<Option<ReadDicts>>);
+
+impl fmt::Debug for Dicts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Dicts").finish_non_exhaustive()
     }
 }
 
@@ -56,6 +81,7 @@ impl Telemetry {
             routes: Mutex::default(),
             upstreams: Mutex::default(),
             alarm: Alarm::default(),
+            dicts: Dicts::default(),
         })
     }
 
@@ -70,6 +96,17 @@ impl Telemetry {
         if let Some(wake) = self.alarm.0.get() {
             wake();
         }
+    }
+
+    /// Has `read` asked for what the shared dictionaries hold, from now on. It must not call back.
+    pub fn set_dicts(&self, read: impl Fn() -> Vec<(DictName, DictUse)> + Send + Sync + 'static) {
+        *self.dicts.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(read));
+    }
+
+    /// The shared dictionaries that there are, with what they hold now.
+    pub fn dicts(&self) -> Vec<(DictName, DictUse)> {
+        let read = self.dicts.0.lock().unwrap_or_else(PoisonError::into_inner);
+        read.as_ref().map(|read| read()).unwrap_or_default()
     }
 
     /// Those that there are and those that there may be.

@@ -15,7 +15,7 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use tidegate_core::DictName;
+use tidegate_core::{DictName, telemetry::DictUse};
 
 use self::store::Store;
 
@@ -41,6 +41,11 @@ impl Dicts {
 
     pub fn get(&self, name: &DictName) -> Option<&Arc<SharedDict>> {
         self.0.get(name)
+    }
+
+    /// What there is in each now.
+    pub fn uses(&self) -> Vec<(DictName, DictUse)> {
+        self.iter().map(|(name, dict)| (name.clone(), dict.usage())).collect()
     }
 
     pub fn iter(&self) -> btree_map::Iter<'_, DictName, Arc<SharedDict>> {
@@ -72,6 +77,15 @@ impl SharedDict {
     /// Bytes that it may hold.
     pub const fn capacity(&self) -> u64 {
         self.capacity
+    }
+
+    fn usage(&self) -> DictUse {
+        self.with(|store| DictUse {
+            capacity_bytes: self.capacity,
+            free_bytes: store.free(),
+            items: store.items() as u64,
+            evictions: store.evictions(),
+        })
     }
 
     /// Does one thing, or several that nobody else may come between.

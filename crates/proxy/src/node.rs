@@ -78,6 +78,16 @@ impl Shared {
         Arc::clone(&current.1)
     }
 
+    /// Lets whoever reads the telemetry see what the dictionaries hold.
+    fn show_dicts(self: &Arc<Self>) {
+        let shared = Arc::downgrade(self);
+        self.telemetry.set_dicts(move || {
+            let Some(shared) = shared.upgrade() else { return Vec::new() };
+            let dicts = Arc::clone(&shared.dicts.lock().unwrap_or_else(PoisonError::into_inner).1);
+            dicts.uses()
+        });
+    }
+
     pub(crate) fn load(&self, upstream: &UpstreamId, address: SocketAddr) -> Arc<Load> {
         let mut loads = self.loads.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(loads.entry((upstream.clone(), address)).or_default())
@@ -101,6 +111,7 @@ impl Node {
         }
         let dicts = Mutex::new((snapshot.generation, Dicts::new(&snapshot.lua.shared_dicts)));
         let shared = Arc::new(Shared { telemetry, dicts, loads: Mutex::default(), any_slow: Arc::default() });
+        shared.show_dicts();
         let crew = Crew::new(shared, sockets, log, snapshots.clone(), roster.clone());
         let node = Self { addresses, crew, log_writer };
         match node.crew.begin(count) {

@@ -86,6 +86,12 @@ metrics! {
     LuaTimersRunning = Gauge "tidegate_lua_running_timers" "Timers of a worker's Lua whose functions run.";
     LuaTimersDropped = Counter "tidegate_lua_dropped_timers_total"
         "Timers whose functions did not run because `maxRunningTimers` did.";
+    LuaDictCapacity = Gauge "tidegate_lua_dict_capacity_bytes" "Memory that a shared dictionary may take.";
+    LuaDictFree = Gauge "tidegate_lua_dict_free_bytes" "Memory of a shared dictionary in pages that hold nothing.";
+    LuaDictItems = Gauge "tidegate_lua_dict_items"
+        "Items in a shared dictionary, with those that have expired and were not dropped yet.";
+    LuaDictEvictions = Counter "tidegate_lua_dict_evictions_total"
+        "Items that a shared dictionary dropped before their time because others needed their memory.";
     AccessLogDropped = Counter "tidegate_access_log_dropped_lines_total"
         "Access log lines that found no room.";
     FleetInstances = Gauge "tidegate_fleet_instances" "Instances by state.";

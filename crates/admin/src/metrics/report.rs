@@ -12,7 +12,7 @@ use tidegate_control::{
 use tidegate_core::{
     Telemetry, Timestamp,
     policy::Mode,
-    telemetry::{Totals, WorkerSeries},
+    telemetry::{DictUse, Totals, WorkerSeries},
 };
 
 use super::{
@@ -30,6 +30,7 @@ pub(super) fn report(telemetry: &Telemetry, view: &View) -> String {
     routes(&mut text, telemetry);
     upstreams(&mut text, telemetry);
     workers(&mut text, telemetry);
+    dicts(&mut text, telemetry);
     fleets(&mut text, &view.fleets);
     sources(&mut text, &view.sources);
     config(&mut text, view);
@@ -127,6 +128,20 @@ fn workers(text: &mut Text, telemetry: &Telemetry) {
     each(Metric::LuaTimersRunning, &|worker| read(&worker.lua_timers_running).into());
     each(Metric::LuaTimersDropped, &|worker| read(&worker.lua_timers_dropped).into());
     each(Metric::AccessLogDropped, &|worker| read(&worker.access_log_dropped).into());
+}
+
+fn dicts(text: &mut Text, telemetry: &Telemetry) {
+    let dicts = telemetry.dicts();
+    let mut each = |metric, value: fn(&DictUse) -> u64| {
+        let mut family = text.family(metric);
+        for (name, usage) in &dicts {
+            family.sample(&[("dict", name.as_str())], value(usage));
+        }
+    };
+    each(Metric::LuaDictCapacity, |usage| usage.capacity_bytes);
+    each(Metric::LuaDictFree, |usage| usage.free_bytes);
+    each(Metric::LuaDictItems, |usage| usage.items);
+    each(Metric::LuaDictEvictions, |usage| usage.evictions);
 }
 
 fn sources(text: &mut Text, sources: &[SourceView]) {

@@ -125,12 +125,13 @@ struct Slot {
 pub struct Store {
     slots: LruCache<Box<[u8]>, Slot>,
     slab: Slab,
+    evictions: u64,
 }
 
 impl Store {
     /// One within a zone of so many bytes.
     pub fn new(capacity: u64) -> Self {
-        Self { slots: LruCache::unbounded(), slab: Slab::new(capacity) }
+        Self { slots: LruCache::unbounded(), slab: Slab::new(capacity), evictions: 0 }
     }
 
     /// The entry under `key`, unless it has expired.
@@ -311,6 +312,16 @@ impl Store {
         self.slab.free_bytes()
     }
 
+    /// How many entries there are, with those that have expired and were not dropped yet.
+    pub fn items(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// How many entries were dropped before their time because others needed their memory.
+    pub const fn evictions(&self) -> u64 {
+        self.evictions
+    }
+
     /// Puts `entry` under `key`, which is not there; answers whether others had to go.
     fn insert(&mut self, key: &[u8], entry: Entry, room: Room, now: Timestamp) -> Result<bool, Error> {
         let bytes = ENTRY_BYTES + key.len() + entry.value.bytes();
@@ -342,6 +353,9 @@ impl Store {
 
     /// Drops the oldest entry, and expired ones behind it.
     fn drop_oldest(&mut self, now: Timestamp) -> usize {
+        if self.slots.peek_lru().is_some_and(|(_, slot)| !slot.entry.expired(now)) {
+            self.evictions += 1;
+        }
         usize::from(self.pop_oldest()) + self.drop_expired(now)
     }
 

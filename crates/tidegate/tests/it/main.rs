@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "what a test cannot go on without has failed it")]
 
 mod access_log;
+mod accounts;
 mod agreement;
 mod calamity;
 mod chaos;

@@ -46,6 +46,20 @@ fn a_new_entry_drops_the_oldest_one() {
 }
 
 #[test]
+fn only_what_goes_before_its_time_is_an_eviction() {
+    let mut store = Store::new(4096);
+    fill(&mut store);
+    assert_eq!((store.items(), store.evictions()), (FULL, 0));
+    put(&mut store, b"a", text(b"1")).unwrap();
+    put(&mut store, b"b", text(b"1")).unwrap();
+    assert_eq!((store.items(), store.evictions()), (FULL, 2));
+    store.flush_all();
+    put(&mut store, b"c", text(b"1")).unwrap();
+    store.delete(b"c", NOW);
+    assert_eq!(store.evictions(), 2);
+}
+
+#[test]
 fn expired_entries_at_the_old_end_are_dropped_first() {
     let mut store = Store::new(4096);
     put(&mut store, b"x", Entry { expires: Some(NOW), ..text(b"1") }).unwrap();
