@@ -277,3 +277,27 @@ fn exec_refuses_what_is_no_place() {
     let error = host.run(Phase::Content, "ngx.exec('/a')", &mut sent).unwrap_err();
     assert_eq!(error.message(), "test.lua:1: attempt to call ngx.exec after sending out response headers");
 }
+
+#[test]
+fn a_phase_has_a_name_and_a_number_as_openresty_has_them() {
+    let host = Host::new();
+    for (phase, told) in [
+        (Phase::Set, "set 1"),
+        (Phase::Rewrite, "rewrite 2"),
+        (Phase::Access, "access 4"),
+        (Phase::Content, "content 8"),
+        (Phase::Log, "log 16"),
+        (Phase::HeaderFilter, "header_filter 32"),
+        (Phase::BodyFilter, "body_filter 64"),
+        (Phase::Timer, "timer 128"),
+        (Phase::InitWorker, "init_worker 256"),
+        (Phase::Balancer, "balancer 512"),
+        (Phase::SslCertificate, "ssl_cert 1024"),
+        (Phase::ExitWorker, "exit_worker 8192"),
+        (Phase::ServerRewrite, "server_rewrite 32768"),
+    ] {
+        let source = "error(ngx.get_phase() .. ' ' .. ngx.get_raw_phase(), 0)";
+        let error = host.run(phase, source, &mut Request::get("/")).unwrap_err();
+        assert_eq!(error.message(), told);
+    }
+}

@@ -124,6 +124,20 @@ fn what_is_not_json_is_an_error() {
         "nil Found too many nested data structures (1001) at character 1001"
     );
     assert_eq!(run("ngx.print(#cjson.decode(('['):rep(1000) .. (']'):rep(1000)))"), "1");
+    assert_eq!(
+        run(
+            "ngx.print(cjson.decode_max_depth(), cjson.decode_max_depth(2), cjson.decode('[[1]]')[1][1], ' ')
+            ngx.print(pcall(cjson.decode, '[{\"a\":[]}]'))"
+        ),
+        "100021 falseFound too many nested data structures (3) at character 7"
+    );
+    assert_eq!(
+        run("ngx.print(select(2, pcall(cjson.decode_max_depth, 0)), ' ', select(2, pcall(cjson.decode_max_depth, 'x')), ' ')
+            ngx.print(select(2, pcall(cjson.decode_max_depth, 1, 2)), ' ', cjson.decode_max_depth())"),
+        "bad argument #1 to 'decode_max_depth' (expected integer between 1 and 2147483647) \
+         bad argument #1 to 'decode_max_depth' (number expected, got string) \
+         bad argument #2 to 'decode_max_depth' (found too many arguments) 1000"
+    );
     assert_eq!(wrong("decode('\\0\\0')"), "nil JSON parser does not support UTF-16 or UTF-32");
     assert_eq!(
         Host::new().failure("require('cjson').decode('nope')"),

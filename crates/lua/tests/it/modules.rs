@@ -188,6 +188,10 @@ fn a_process_is_a_worker() {
         ),
         "workertruenil"
     );
+    assert_eq!(
+        run("ngx.print(require('ngx.process').signal_graceful_exit())"),
+        "nila worker does not end by itself: send SIGTERM to the process"
+    );
 }
 
 #[test]
@@ -207,5 +211,90 @@ fn certificates_are_parsed_and_what_needs_tls_with_clients_says_so() {
         )),
         "truecdatacdata cdatacdata nilPEM_read_bio_X509_AUX() failednilPEM_read_bio_PrivateKey() failednild2i_X509() failed \
          nilbad ssl conn: listeners of Tidegate do not speak TLS yetnilnilnil"
+    );
+}
+
+#[test]
+fn keys_become_der_and_back_and_what_is_none_is_told() {
+    assert_eq!(
+        run("local ssl = require 'ngx.ssl'
+            local key = require('resty.openssl.pkey').new { type = 'EC' }
+            local pem, der = key:to_PEM 'private', ssl.priv_key_pem_to_der(key:to_PEM 'private')
+            local again = require('resty.openssl.pkey').new(der)
+            ngx.print(again:to_PEM 'private' == pem, der:byte() == 0x30)
+            ngx.print(' ', ssl.priv_key_pem_to_der 'x') ngx.print(' ', ssl.parse_der_priv_key 'x')
+            ngx.print(' ', ssl.cert_pem_to_der(pem)) ngx.print(' ', ssl.TLS1_2_VERSION, ssl.TLS1_3_VERSION)"),
+        "truetrue nilPEM_read_bio_PrivateKey() failed nild2i_PrivateKey() failed \
+         nilPEM_read_bio_X509_AUX() failed 771772"
+    );
+}
+
+/// Each answers what is missing instead of raising, so that code which falls back can.
+#[test]
+fn every_function_about_tls_with_clients_says_that_there_is_none() {
+    for (module, names) in [
+        (
+            "ngx.ssl",
+            "set_cert set_priv_key set_der_cert set_der_priv_key clear_certs server_name server_port raw_server_addr \
+             raw_client_addr get_tls1_version get_tls1_version_str verify_client get_client_random",
+        ),
+        (
+            "ngx.ocsp",
+            "get_ocsp_responder_from_der_chain create_ocsp_request validate_ocsp_response set_ocsp_status_resp",
+        ),
+        (
+            "ngx.ssl.clienthello",
+            "get_client_hello_server_name get_supported_versions get_client_hello_ext set_protocols",
+        ),
+        ("ngx.ssl.session", "get_serialized_session get_session_id set_serialized_session"),
+    ] {
+        let source = format!(
+            "local module = require '{module}'
+             for name in ([[{names}]]):gmatch('%S+') do
+                local value, why = module[name]('x')
+                if value ~= nil or why ~= 'bad ssl conn: listeners of Tidegate do not speak TLS yet' then
+                    ngx.say(name, ' gives ', value, ' ', why)
+                end
+             end"
+        );
+        assert_eq!(run(&source), "", "{module}");
+    }
+}
+
+#[test]
+fn bits_are_those_of_32_bit_numbers() {
+    for (call, value) in [
+        ("band(0x12345678, 0xff)", "120"),
+        ("bor(1, 2, 4, 8)", "15"),
+        ("bxor(0xa5a5f0f0, 0xaa55ff00)", "267390960"),
+        ("bnot(0)", "-1"),
+        ("lshift(1, 31)", "-2147483648"),
+        ("lshift(1, 32)", "1"),
+        ("rshift(-256, 8)", "16777215"),
+        ("arshift(-256, 8)", "-1"),
+        ("rol(0x12345678, 12)", "1164411171"),
+        ("ror(0x12345678, 12)", "1736516421"),
+        ("bswap(0x12345678)", "2018915346"),
+        ("tobit(0xffffffff + 2)", "1"),
+        ("tohex(255)", "000000ff"),
+        ("tohex(-1, -4)", "FFFF"),
+    ] {
+        assert_eq!(run(&format!("ngx.print((require('bit').{call}))")), value, "{call}");
+    }
+    for name in [
+        "band", "bor", "bxor", "bnot", "lshift", "rshift", "arshift", "rol", "ror", "bswap", "tobit", "tohex",
+    ] {
+        let said = Host::new().failure(&format!("local _ = require('bit').{name}({{}}, 1)"));
+        assert_eq!(said, format!("test.lua:1: bad argument #1 to '{name}' (number expected, got table)"));
+    }
+}
+
+#[test]
+fn a_table_is_cleared_where_it_is() {
+    assert_eq!(
+        run("local base = require 'resty.core.base' local t = { 1, 2, a = 3, [{}] = 4 } local same = t
+            base.clear_tab(t) ngx.print(next(t), #t, same == t, ' ') t[1] = 5 ngx.print(same[1], ' ')
+            ngx.print((pcall(base.clear_tab, nil)))"),
+        "nil0true 5 false"
     );
 }

@@ -98,3 +98,19 @@ fn underscores_stay_if_they_are_to() {
     let kept = LuaSettings { transform_underscores: false, ..LuaSettings::default() };
     assert_eq!(set(&kept), ("1".into(), b"a_b".to_vec()));
 }
+
+#[test]
+fn conditions_of_the_request_can_be_passed_over() {
+    let host = Host::new();
+    let mut request = Request::get("/").with_header("Accept", "a").with_header("If-Unknown", "b");
+    for name in ["If-Modified-Since", "if-none-match", "If-Match", "If-Unmodified-Since", "If-Range"] {
+        request.headers.push((name.into(), "x".into()));
+    }
+    let bypass = "require('ngx.resp').bypass_if_checks()";
+    assert_eq!(host.run(Phase::Rewrite, bypass, &mut request), Ok(Verdict::Continue));
+    let left: Vec<_> = request.headers.iter().map(|(name, _)| String::from_utf8_lossy(name)).collect();
+    assert_eq!(left, ["Accept", "If-Unknown"]);
+
+    let error = host.run(Phase::Timer, bypass, &mut request).unwrap_err();
+    assert!(error.message().contains("API disabled in the context of ngx.timer"), "{}", error.message());
+}

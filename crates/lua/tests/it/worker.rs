@@ -25,6 +25,7 @@ fn the_configuration_is_that_of_http() {
         "httpfalsenumber"
     );
     assert_eq!(eval("ngx.config.prefix():sub(-1)"), "/");
+    assert_eq!(eval("ngx.config.nginx_configure()"), "--with-tidegate");
 }
 
 #[test]

@@ -138,3 +138,64 @@ fn sockets_wait_as_long_as_the_configuration_says() {
     let running = Running::start(&format!("lua: {{ sockets: {{ readTimeout: 50ms }} }}\n{handler}"));
     assert_eq!(answer(&running), "nil timeout true\n");
 }
+
+#[test]
+fn a_socket_is_made_and_connected_at_once() {
+    let (port, unused) = (server(&[b"hello\n"]).port(), unused_address().port());
+    let running = Running::start(&route(&format!(
+        "local socket = assert(ngx.socket.connect('127.0.0.1', {port}))\nassert(socket:send('x'))\n\
+         ngx.say(socket:receive(), ' ', socket:getreusedtimes())\n\
+         local stream = ngx.socket.stream()\nngx.say(stream:connect('127.0.0.1', {port}))\nassert(stream:send('x'))\n\
+         ngx.say(stream:receive())\n\
+         ngx.say(ngx.socket.connect('127.0.0.1', {unused}))\nngx.say(ngx.socket.connect('127.0.0.1'))\n\
+         ngx.say(ngx.socket.connect('127.0.0.1', 65536))\nngx.say((select(2, pcall(ngx.socket.stream, 1))))"
+    )));
+    assert_eq!(
+        answer(&running),
+        "hello 0\n1\nhello\nnilconnection refused\nnilmissing the port number\nnilbad port number: 65536\n\
+         expecting zero arguments, but got 1\n"
+    );
+}
+
+#[test]
+fn whatever_has_come_is_read_up_to_a_bound() {
+    let running = handler(
+        server(&[b"hello world"]),
+        "assert(socket:send('x'))\nngx.say(socket:receiveany(5))\nngx.say(socket:receiveany('1'))\n\
+         local rest = ''\nrepeat\n  local piece, why = socket:receiveany(1024)\n  rest = rest .. (piece or '|' .. why)\nuntil not piece\n\
+         ngx.say(rest)\n\
+         local function wrong(...) ngx.say((select(2, pcall(socket.receiveany, ...)))) end\n\
+         wrong(socket)\nsocket:close()\nngx.say(socket:receiveany(1))\nwrong(socket, 0)\nwrong(socket, 'x')\nwrong(1, 1)",
+    );
+    assert_eq!(
+        answer(&running),
+        "hello\n \nworld|closed\nexpecting 2 arguments (including the object), but got 1\nnilclosed\n\
+         bad argument #2 to '?' (bad max argument)\nbad argument #2 to '?' (bad max argument)\n\
+         bad argument #1 to '?' (table expected, got number)\n"
+    );
+}
+
+#[test]
+fn options_of_a_connection_are_set_and_read_back() {
+    let running = handler(
+        server(&[]),
+        "for _, option in ipairs({ { 'keepalive', true }, { 'keepalive', 0 }, { 'reuseaddr', true }, { 'tcp-nodelay', false },\n\
+         \u{20}   { 'tcp-nodelay', 1 }, { 'keepintvl', 7 }, { 'keepcnt', '3' } }) do\n\
+         \u{20} ngx.say(socket:setoption(unpack(option)), ' ', socket:getoption(option[1]))\nend\n\
+         for _, option in ipairs({ 'sndbuf', 'rcvbuf' }) do\n\
+         \u{20} assert(socket:setoption(option, 16384))\n  local small = socket:getoption(option)\n\
+         \u{20} assert(socket:setoption(option, 32768))\n  ngx.say(small >= 16384, ' ', socket:getoption(option) == 2 * small)\nend\n\
+         ngx.say(socket:setoption())\nngx.say(socket:setoption('keepcnt'))\nngx.say(socket:setoption('linger', 1))\n\
+         ngx.say(socket:getoption())\nngx.say(socket:getoption('linger'))\n\
+         ngx.say((select(2, pcall(socket.setoption, socket, 'keepcnt', 'many'))))\n\
+         socket:close()\nngx.say(socket:setoption('keepcnt', 1))\nngx.say(socket:getoption('keepcnt'))\n\
+         ngx.say((select(2, pcall(socket.getoption, ngx.socket.tcp(), 'keepcnt'))))",
+    );
+    assert_eq!(
+        answer(&running),
+        "true 1\ntrue 0\ntrue 1\ntrue 0\ntrue 1\ntrue 7\ntrue 3\ntrue true\ntrue true\n\
+         nilmissing the \"option\" argument\nnilmissing the \"value\" argument\nnilunsupported option linger\n\
+         nilmissing the \"option\" argument\nnilunsupported option linger\nbad value of option keepcnt\nnilclosed\nnilclosed\n\
+         socket is never created nor connected\n"
+    );
+}

@@ -218,3 +218,32 @@ fn a_kept_connection_stays_encrypted() {
     );
     assert_eq!(said, "1true\ntrue\n");
 }
+
+#[test]
+fn a_handshake_takes_a_table_too() {
+    let Some(scene) =
+        Scene::new(&["-Verify", "1", "-CAfile", "client.pem", "-verify_return_error", "-tls1_2"])
+    else {
+        return;
+    };
+    let pem = |name: &str| std::fs::read_to_string(scene.path(name)).unwrap().replace('\n', "\\n");
+    let said = scene.run(
+        Some(&scene.path("server.pem")),
+        &format!(
+            "local ssl = require 'ngx.ssl'\nlocal socket = connect()\n\
+             local options = {{ client_cert = ssl.parse_pem_cert(\"{}\"), client_priv_key = ssl.parse_pem_priv_key(\"{}\"),\n\
+             \u{20}   reused_session = false, verify = true, server_name = 'server.test' }}\n\
+             ngx.say(socket:tlshandshake(options))\nngx.say(page(socket):match('200 ok') ~= nil)\n\
+             options.server_name = 'other.test'\nngx.say(connect():tlshandshake(options))\n\
+             ngx.say(connect():tlshandshake())\n\
+             options.client_priv_key = nil\nngx.say(connect():tlshandshake(options))",
+            pem("client.pem"),
+            pem("client.key")
+        ),
+    );
+    assert_eq!(
+        said,
+        "true\ntrue\nnilcertificate host mismatch\nnilhandshake failed\n\
+         nilclient certificate must be supplied with corresponding private key\n"
+    );
+}
