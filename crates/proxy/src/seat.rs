@@ -47,6 +47,11 @@ const EXIT_GRACE: Duration = Duration::from_secs(1);
 /// Time between two resolutions of a host name.
 const RESOLVE_EVERY: Duration = Duration::from_secs(30);
 
+/// Tasks that an instance of a fleet polls before its loop looks at sockets and timers and counts the time it was busy. Lua
+/// may hold each for long: with the usual 61, an instance without a moment to spare is counted as idle for seconds.
+/// A gateway's workers keep the usual number, as looking costs a system call.
+const POLLS: u32 = 8;
+
 /// What a worker is given.
 pub(crate) struct Seat {
     pub(crate) index: usize,
@@ -73,7 +78,11 @@ pub(crate) enum Place {
 
 /// Runs a worker on this thread until it is told to stop; says on `ready` whether it could start.
 pub(crate) fn occupy(seat: Seat, ready: &SyncSender<Result<(), StartError>>) {
-    let runtime = match Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) {
+    let mut builder = Builder::new_current_thread();
+    if seat.snapshots.borrow().lua.fleet.is_some() {
+        builder.event_interval(POLLS);
+    }
+    let runtime = match builder.enable_all().build_local(LocalOptions::default()) {
         Ok(runtime) => runtime,
         Err(error) => {
             let _ = ready.send(Err(error.into())); // Nobody waits any more: the start has failed.
