@@ -229,6 +229,22 @@ fn keys_become_der_and_back_and_what_is_none_is_told() {
     );
 }
 
+#[test]
+fn a_key_that_is_encrypted_needs_its_passphrase() {
+    assert_eq!(
+        run("local ssl, openssl = require 'ngx.ssl', require 'tidegate.openssl'
+            local key = require('resty.openssl.pkey').new { type = 'EC' }
+            local pem = openssl.written(function(memory)
+                local cipher = openssl.EVP_get_cipherbyname 'aes-256-cbc'
+                return openssl.PEM_write_bio_PrivateKey(memory, key.ctx, cipher, 'secret', 6, nil, nil)
+            end)
+            ngx.print(pem:match 'BEGIN ENCRYPTED PRIVATE KEY', ' ')
+            ngx.print(ssl.priv_key_pem_to_der(pem, 'secret') == ssl.priv_key_pem_to_der(key:to_PEM 'private'), ' ')
+            ngx.print(ssl.parse_pem_priv_key(pem, 'wrong')) ngx.print(' ', ssl.parse_pem_priv_key(pem))"),
+        "BEGIN ENCRYPTED PRIVATE KEY true nilPEM_read_bio_PrivateKey() failed nilPEM_read_bio_PrivateKey() failed"
+    );
+}
+
 /// Each answers what is missing instead of raising, so that code which falls back can.
 #[test]
 fn every_function_about_tls_with_clients_says_that_there_is_none() {
@@ -236,7 +252,9 @@ fn every_function_about_tls_with_clients_says_that_there_is_none() {
         (
             "ngx.ssl",
             "set_cert set_priv_key set_der_cert set_der_priv_key clear_certs server_name server_port raw_server_addr \
-             raw_client_addr get_tls1_version get_tls1_version_str verify_client get_client_random",
+             raw_client_addr get_tls1_version get_tls1_version_str verify_client get_client_random get_server_random \
+             get_session_id get_shared_ssl_ciphers get_req_ssl_pointer export_keying_material \
+             export_keying_material_early",
         ),
         (
             "ngx.ocsp",
@@ -244,7 +262,8 @@ fn every_function_about_tls_with_clients_says_that_there_is_none() {
         ),
         (
             "ngx.ssl.clienthello",
-            "get_client_hello_server_name get_supported_versions get_client_hello_ext set_protocols",
+            "get_client_hello_server_name get_supported_versions get_client_hello_ext set_protocols \
+             get_client_hello_ext_present get_client_hello_ciphers",
         ),
         ("ngx.ssl.session", "get_serialized_session get_session_id set_serialized_session"),
     ] {
