@@ -118,11 +118,10 @@ fn recorded_demand_is_simulated_with_instances_as_they_were() {
     let told: serde_json::Value =
         serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
     let runs = told["runs"].as_array().unwrap();
-    assert_eq!(
-        (runs.len(), &runs[0]["policy"], &runs[0]["startUpSeconds"]),
-        (8, &"odds".into(), &1.into()),
-        "{told}"
-    );
+    assert_eq!((runs.len(), &runs[0]["policy"]), (8, &"odds".into()), "{told}");
+    // As measured: milliseconds are a second, and on a machine that does much else it takes more.
+    let start_up = runs[0]["startUpSeconds"].as_u64().unwrap();
+    assert!((1..30).contains(&start_up), "as started, and not what is taken where nothing is known: {told}");
     // Ten instances for most of five seconds are about a hundredth of an hour.
     let hours = runs[0]["instanceHours"].as_f64().unwrap();
     assert!((0.004..0.03).contains(&hours), "{told}");
