@@ -258,11 +258,11 @@ impl Shard {
     /// What the Lua of a request took: time that it ran for, bytes that it asked for, how often and how long it waited.
     pub fn lua(&self, cpu: Duration, allocated_bytes: u64, yields: u64, waited: Duration) {
         let nanos = |span: Duration| u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
-        self.lua_cpu_ns.fetch_add(nanos(cpu), Relaxed);
-        self.lua_allocated_bytes.fetch_add(allocated_bytes, Relaxed);
+        add(&self.lua_cpu_ns, nanos(cpu));
+        add(&self.lua_allocated_bytes, allocated_bytes);
         if yields > 0 {
-            self.lua_yields.fetch_add(yields, Relaxed);
-            self.lua_wait_ns.fetch_add(nanos(waited), Relaxed);
+            add(&self.lua_yields, yields);
+            add(&self.lua_wait_ns, nanos(waited));
         }
     }
 
