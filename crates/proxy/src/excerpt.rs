@@ -1,7 +1,7 @@
 //! The line of source that an error of Lua is about, for the log and for whoever develops.
 
 use std::{
-    fs::File,
+    fs::{self, File},
     io::{BufRead as _, BufReader, Read as _},
 };
 
@@ -20,11 +20,12 @@ const MOST_SHOWN: usize = 200;
 pub(crate) struct Excerpt(Option<String>);
 
 impl Excerpt {
-    /// The first line that the error names: of a script of the site, as it was compiled, or of a file.
+    /// The first line that the error names: of a script of the site, as it was compiled, or of a file whose code was running.
+    /// Words of an error may be a client's, so by themselves they have no file opened.
     pub(crate) fn of(error: &ScriptError, site: Option<&Site>) -> Self {
         Self(error.place().and_then(|(chunk, line)| {
-            let text =
-                site.and_then(|site| of_scripts(site, chunk, line)).or_else(|| of_file(chunk, line))?;
+            let of_module = || ran(error.traceback(), chunk).then(|| of_file(chunk, line)).flatten();
+            let text = site.and_then(|site| of_scripts(site, chunk, line)).or_else(of_module)?;
             Some(format!("{line} | {}", shown(&text)))
         }))
     }
@@ -68,10 +69,17 @@ fn is_named(script: &Script, chunk: &str) -> bool {
     }
 }
 
+/// Whether a traceback, which is LuaJIT's word and no script's, has a function of the chunk.
+fn ran(traceback: &str, chunk: &str) -> bool {
+    let frames = traceback.lines().filter_map(|line| line.strip_prefix('\t'));
+    frames.filter_map(|frame| frame.strip_prefix(chunk)).any(|rest| rest.starts_with(':'))
+}
+
 /// Of a module, as the file is now.
 fn of_file(chunk: &str, line: usize) -> Option<String> {
-    let file = File::open(chunk).ok().filter(|file| file.metadata().is_ok_and(|about| about.is_file()))?;
-    let mut lines = BufReader::new(file.take(MOST_BYTES)).split(b'\n');
+    // Before it is opened: that may wait for ever where it is a pipe.
+    fs::metadata(chunk).ok().filter(fs::Metadata::is_file)?;
+    let mut lines = BufReader::new(File::open(chunk).ok()?.take(MOST_BYTES)).split(b'\n');
     let text = lines.nth(line.checked_sub(1)?)?.ok()?;
     Some(String::from_utf8_lossy(&text).into_owned())
 }
@@ -101,6 +109,14 @@ mod tests {
         assert!(is_named(&script, &script.name) && is_named(&script, "...not/show/at/its/full/length.lua"));
         assert!(!is_named(&script, "/a/very") && !is_named(&script, "...other.lua"));
         assert!(is_named(&Script::new("=content_by_lua(x:1)", ""), "content_by_lua(x:1)"));
+    }
+
+    #[test]
+    fn only_what_ran_is_in_a_traceback() {
+        let traceback = "stack traceback:\n\tlib/a.lua:3: in function 'f'\n\tconfig.yaml:9: in main chunk";
+        assert!(ran(traceback, "lib/a.lua") && ran(traceback, "config.yaml"));
+        assert!(!ran(traceback, "a.lua") && !ran(traceback, "lib/a") && !ran(traceback, "/etc/passwd"));
+        assert!(!ran("", "lib/a.lua") && !ran(traceback, ""));
     }
 
     #[test]

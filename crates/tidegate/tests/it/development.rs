@@ -123,6 +123,23 @@ fn the_log_shows_the_line_that_failed() {
 }
 
 #[test]
+fn files_that_no_code_came_from_are_not_shown() {
+    let config = "listeners: [{ address: \"{listen}\" }]
+admin: { address: \"{admin}\" }
+answers: { luaErrors: true }
+routes: [{ name: inline, lua: { content: 'error(ngx.var.arg_said, 0)' } }]";
+    let tidegate = Tidegate::start(TIDEGATE, config);
+    tidegate.write_file("password.txt", "open sesame");
+    let file = tidegate.config_path().with_file_name("password.txt");
+    let answer = http::get(tidegate.addr(), &format!("/?said={}:1:no", file.display()));
+    assert_eq!(answer.status, 500);
+    assert!(answer.text().contains("password.txt:1:no"), "{}", answer.text());
+    assert!(!answer.text().contains("sesame"), "{}", answer.text());
+    let line = logged(&tidegate, "password.txt:1:no");
+    assert!(!line.to_string().contains("sesame"), "{line}");
+}
+
+#[test]
 fn an_answer_shows_code_only_where_it_is_told_to() {
     let config = |answers: &str| {
         format!(
