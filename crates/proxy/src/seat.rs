@@ -266,11 +266,10 @@ impl Shift {
         self.worker.side.close();
         self.stop_lane.cancel();
         self.inbox.as_mut().map(mpsc::Receiver::close);
-        if !self.stop.is_cancelled() {
-            self.taking.values().for_each(CancellationToken::cancel);
-        }
         if self.stop.is_cancelled() {
             self.worker.parting.all_go(Vec::new());
+        } else {
+            self.taking.values().for_each(CancellationToken::cancel);
         }
         self.worker.draining.set(!self.worker.parting.is_due());
         self.worker.vm.set_exiting(true);

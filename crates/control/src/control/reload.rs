@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use tidegate_config::{Diagnostic, Severity};
 use tidegate_core::{
-    FleetId, Snapshot,
-    snapshot::{Admin, Listener, Run, WORKERS, Workers},
+    Snapshot,
+    snapshot::{Admin, Listener, Run, Workers},
 };
 
 use crate::{
@@ -100,11 +100,9 @@ impl Loader {
         snapshot.generation = running.generation + 1;
         if self.fixed.workers != snapshot.workers {
             // There are as many seats as before, so the fleet stays what it was.
-            let name = FleetId::new(WORKERS).expect("letters are a name");
-            match running.fleets.get(&name).filter(|fleet| fleet.run == Run::Node) {
-                Some(fleet) => _ = snapshot.fleets.insert(name, fleet.clone()),
-                None => snapshot.fleets.retain(|_, fleet| fleet.run != Run::Node),
-            }
+            snapshot.fleets.retain(|_, fleet| fleet.run != Run::Node);
+            let workers = running.fleets.iter().filter(|(_, fleet)| fleet.run == Run::Node);
+            snapshot.fleets.extend(workers.map(|(name, fleet)| (name.clone(), fleet.clone())));
         }
         self.status.reloads.ok += 1;
         self.status.generation = snapshot.generation;

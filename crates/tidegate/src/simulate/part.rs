@@ -39,9 +39,10 @@ impl Part {
     /// What arrives, as if an instance served as much as simulated ones do.
     pub(super) fn demand(&self, file: &Path, seed: u64) -> Result<Demand, Failure> {
         let demand = Demand::replay_unscaled(&self.of(&input::trace(file)?, file)?, seed);
-        Ok(self
-            .capacity
-            .map_or_else(|| demand.clone(), |capacity| demand.times(f64::from(CAPACITY) / capacity)))
+        Ok(match self.capacity {
+            Some(capacity) => demand.times(f64::from(CAPACITY) / capacity),
+            None => demand,
+        })
     }
 
     fn of(&self, trace: &Trace, file: &Path) -> Result<Trace, Failure> {
