@@ -50,6 +50,13 @@ impl Histogram {
         self.sum_us.fetch_add(micros, Relaxed);
     }
 
+    /// What was counted so far.
+    pub fn counts(&self) -> Counts {
+        let mut counts = Counts::default();
+        self.add_to(&mut counts);
+        counts
+    }
+
     /// Adds what was counted so far to `total`.
     pub fn add_to(&self, total: &mut Counts) {
         for (sum, bucket) in total.buckets.iter_mut().zip(&self.buckets) {

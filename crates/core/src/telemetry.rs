@@ -356,6 +356,10 @@ pub struct WorkerSeries {
     pub lua_timers_running: AtomicU64,
     /// Timers whose functions did not run because too many did.
     pub lua_timers_dropped: AtomicU64,
+    /// How long after its time the function of each timer was started.
+    pub lua_timers_late: Histogram,
+    /// Runs of Lua that wait, and their light threads, as last read.
+    pub lua_coroutines: AtomicU64,
     /// Microseconds that the worker was not waiting for events.
     pub busy_us: AtomicU64,
     /// Generation of the snapshot that the worker serves.
@@ -365,7 +369,14 @@ pub struct WorkerSeries {
 impl WorkerSeries {
     /// The worker is gone. Totals stay.
     pub fn retire(&self) {
-        for gauge in [&self.lua_bytes, &self.lua_timers_pending, &self.lua_timers_running, &self.generation] {
+        let gauges = [
+            &self.lua_bytes,
+            &self.lua_timers_pending,
+            &self.lua_timers_running,
+            &self.lua_coroutines,
+            &self.generation,
+        ];
+        for gauge in gauges {
             gauge.store(0, Relaxed);
         }
         self.works.store(false, Relaxed);

@@ -34,9 +34,16 @@ pub(crate) struct Retired {
     /// Numbers for tables of `ngx.ctx` that may be used again.
     pub(crate) ctx_free: RefCell<Vec<i32>>,
     ctx_made: Cell<i32>,
+    /// Threads that were made and not dropped yet.
+    threads: Cell<usize>,
 }
 
 impl Retired {
+    /// Threads that there are, idle ones among them.
+    pub(crate) const fn threads(&self) -> usize {
+        self.threads.get()
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.references.borrow().is_empty() && self.ctx_tables.borrow().is_empty()
     }
@@ -103,11 +110,19 @@ pub(crate) struct Thread {
 
 impl Thread {
     pub(crate) fn new(state: *mut lua_State, number: c_int, retired: &Rc<Retired>) -> Self {
+        retired.threads.set(retired.threads.get() + 1);
         Self { state, reference: Reference { number, retired: Rc::clone(retired) } }
     }
 
     pub(crate) const fn number(&self) -> c_int {
         self.reference.number
+    }
+}
+
+impl Drop for Thread {
+    fn drop(&mut self) {
+        let threads = &self.reference.retired.threads;
+        threads.set(threads.get() - 1);
     }
 }
 

@@ -229,6 +229,12 @@ impl Vm {
         self.ledger.state().0
     }
 
+    /// Runs that wait or go on, and light threads until somebody has waited for them. What scripts make with
+    /// `coroutine.create` is not among them.
+    pub fn coroutines_in_flight(&self) -> usize {
+        self.host.retired.threads() - self.pool.borrow().len()
+    }
+
     /// Compiles a script that runs in a phase of requests. Its globals are its own: what it sets, no other script sees.
     pub fn load(&self, script: &Script) -> Result<Handler, Error> {
         self.compile(script, Purpose::Phase, Trust::Full)

@@ -98,11 +98,12 @@ impl Waiting {
         self.timers.borrow().first_key_value().map(|((due, _), _)| *due)
     }
 
-    /// The next that is due at `now`; with `None`, the next.
-    fn take(&self, now: Option<Instant>) -> Option<Set> {
+    /// The next that is due at `now`, with when it was due; with `None`, the next.
+    fn take(&self, now: Option<Instant>) -> Option<(Instant, Set)> {
         let mut timers = self.timers.borrow_mut();
         let first = timers.first_entry()?;
-        now.is_none_or(|now| first.key().0 <= now).then(|| first.remove())
+        let due = first.key().0;
+        now.is_none_or(|now| due <= now).then(|| (due, first.remove()))
     }
 }
 
@@ -143,14 +144,15 @@ impl Keeper {
                 () = self.waiting.changed.notified() => continue,
                 () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {}
             }
-            let now = Some(Instant::now());
+            let now = Instant::now();
             for _ in 0..TIMERS_AT_ONCE {
-                let Some((vm, timer)) = self.waiting.take(now) else { break };
+                let Some((due, (vm, timer))) = self.waiting.take(Some(now)) else { break };
+                self.note_lateness(now - due);
                 self.start(vm, timer, false);
             }
             tokio::task::yield_now().await;
         }
-        while let Some((vm, timer)) = self.waiting.take(None) {
+        while let Some((_, (vm, timer))) = self.waiting.take(None) {
             self.start(vm, timer, true);
         }
     }
@@ -160,6 +162,12 @@ impl Keeper {
             self.start(vm, timer, !timer.delay.is_zero());
         } else {
             self.waiting.add(vm, timer);
+        }
+    }
+
+    fn note_lateness(&self, late: Duration) {
+        if let Some(worker) = self.worker.upgrade() {
+            worker.series().lua_timers_late.record(late);
         }
     }
 

@@ -145,6 +145,7 @@ impl Worker {
         let (pending, running) = self.vm.timer_counts();
         series.lua_timers_pending.store(pending as u64, Relaxed);
         series.lua_timers_running.store(running as u64, Relaxed);
+        series.lua_coroutines.store(self.vm.coroutines_in_flight() as u64, Relaxed);
         if self.index == 0 && self.deadlines.now().is_multiple_of(COUNT_EVERY) {
             self.count();
         }

@@ -86,6 +86,10 @@ metrics! {
     LuaTimersRunning = Gauge "tidegate_lua_running_timers" "Timers of a worker's Lua whose functions run.";
     LuaTimersDropped = Counter "tidegate_lua_dropped_timers_total"
         "Timers whose functions did not run because `maxRunningTimers` did.";
+    LuaTimersLate = Histogram "tidegate_lua_timer_lateness_seconds"
+        "How long after its time the function of a timer was started.";
+    LuaCoroutines = Gauge "tidegate_lua_coroutines_in_flight"
+        "Runs of a worker's Lua that wait, and their light threads.";
     LuaDictCapacity = Gauge "tidegate_lua_dict_capacity_bytes" "Memory that a shared dictionary may take.";
     LuaDictFree = Gauge "tidegate_lua_dict_free_bytes" "Memory of a shared dictionary in pages that hold nothing.";
     LuaDictItems = Gauge "tidegate_lua_dict_items"

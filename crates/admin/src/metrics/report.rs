@@ -11,6 +11,7 @@ use tidegate_control::{
 };
 use tidegate_core::{
     Telemetry, Timestamp,
+    histogram::Histogram,
     policy::Mode,
     telemetry::{DictUse, Totals, WorkerSeries},
 };
@@ -127,7 +128,15 @@ fn workers(text: &mut Text, telemetry: &Telemetry) {
     each(Metric::LuaTimersPending, &|worker| read(&worker.lua_timers_pending).into());
     each(Metric::LuaTimersRunning, &|worker| read(&worker.lua_timers_running).into());
     each(Metric::LuaTimersDropped, &|worker| read(&worker.lua_timers_dropped).into());
+    each(Metric::LuaCoroutines, &|worker| read(&worker.lua_coroutines).into());
     each(Metric::AccessLogDropped, &|worker| read(&worker.access_log_dropped).into());
+    let mut histograms = |metric, of: fn(&WorkerSeries) -> &Histogram| {
+        let mut family = text.family(metric);
+        for (name, worker) in &started {
+            family.histogram(&[("worker", name)], &of(worker).counts());
+        }
+    };
+    histograms(Metric::LuaTimersLate, |worker| &worker.lua_timers_late);
 }
 
 fn dicts(text: &mut Text, telemetry: &Telemetry) {

@@ -343,3 +343,17 @@ fn a_sleep_that_nobody_will_be_woken_from_is_told() {
     assert_eq!(told("xpcall(error, function() ngx.sleep(1) end)"), 1);
     assert_eq!(told("ngx.thread.wait(ngx.thread.spawn(ngx.sleep, 1))"), 0);
 }
+
+#[test]
+fn threads_are_in_flight_until_they_ended_and_were_waited_for() {
+    let host = Host::new();
+    host.say("ngx.say(ngx.thread.wait(ngx.thread.spawn(ngx.sleep, 1)))");
+    assert_eq!(host.vm.coroutines_in_flight(), 0, "threads that idle are not in flight");
+    let handler = host.load("for i = 1, 3 do ngx.thread.spawn(ngx.sleep, 1) end ngx.sleep(1)");
+    let waiting = host.vm.start(&handler, Phase::Content, &mut Request::get("/"));
+    assert_eq!(host.vm.coroutines_in_flight(), 4);
+    drop(waiting);
+    assert_eq!(host.vm.coroutines_in_flight(), 0);
+    host.failure("error('oh')");
+    assert_eq!(host.vm.coroutines_in_flight(), 0);
+}

@@ -4,10 +4,11 @@ use std::{
     fs,
     io::Write as _,
     net::TcpListener,
+    sync::atomic::Ordering::Relaxed,
     time::{Duration, Instant},
 };
 
-use tidegate_testkit::http;
+use tidegate_testkit::{eventually, http};
 
 use crate::node::Running;
 
@@ -137,4 +138,36 @@ routes:
         ngx.say(early < 5000)",
     );
     assert_eq!(http::get(running.addr(), "/").text(), "true\n");
+}
+
+#[test]
+fn late_timers_and_runs_that_wait_are_counted() {
+    let running = Running::with_workers(
+        1,
+        "lua: { sharedDicts: { d: 64KiB } }
+routes:
+  - name: late
+    match: { path: /late }
+    lua:
+      content: |
+        ngx.timer.at(0.001, function() end)
+        local from = ngx.now()
+        repeat ngx.update_time() until ngx.now() - from > 0.05
+  - name: waits
+    match: { path: /waits }
+    lua:
+      content: |
+        ngx.timer.at(0, function() repeat ngx.sleep(0.001) until ngx.shared.d:get('go') end)
+  - { name: go, match: { path: /go }, lua: { content: \"ngx.shared.d:set('go', true)\" } }",
+    );
+    let worker = &running.telemetry.workers()[0];
+    let within = Duration::from_secs(10);
+    http::get(running.addr(), "/late");
+    eventually(within, "the timer ran", || worker.lua_timers_late.counts().count() == 1);
+    let late = worker.lua_timers_late.counts().sum();
+    assert!(late > Duration::from_millis(40), "{late:?}");
+    http::get(running.addr(), "/waits");
+    eventually(within, "a run waits", || worker.lua_coroutines.load(Relaxed) == 1);
+    http::get(running.addr(), "/go");
+    eventually(within, "it has ended", || worker.lua_coroutines.load(Relaxed) == 0);
 }
