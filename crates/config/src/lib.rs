@@ -12,6 +12,8 @@
 
 mod decode;
 mod diagnostic;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod leaf;
 mod nearest;
 mod raw;

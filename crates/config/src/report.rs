@@ -106,7 +106,8 @@ impl<'a> Report<'a> {
     }
 
     fn locate(&self, severity: Severity, place: Place, message: &str, help: &str) -> Diagnostic {
-        let line = nth_line(self.text, place.line);
+        let place = self.within(place);
+        let line = nth_line(self.text, place.line).unwrap_or_default();
         let excerpt = excerpt(line, place);
         Diagnostic {
             file: self.file.to_owned(),
@@ -119,6 +120,17 @@ impl<'a> Report<'a> {
                 .then(|| printable(line)),
             excerpt: (!excerpt.is_empty()).then_some(excerpt),
         }
+    }
+
+    /// A parser that met the end of a text without a last line feed stands on a line that is not there.
+    fn within(&self, place: Place) -> Place {
+        if nth_line(self.text, place.line).is_some() {
+            return place;
+        }
+        let (line, last) =
+            (1..).map_while(|line| Some((line, nth_line(self.text, line)?))).last().unwrap_or((1, ""));
+        let column = last.chars().count() + 1;
+        Place { line, column, end_line: line, end_column: column }
     }
 }
 
@@ -150,16 +162,16 @@ fn excerpt(line: &str, place: Place) -> String {
 }
 
 /// Lines end as YAML has it: with a line feed, a carriage return or both.
-fn nth_line(text: &str, number: usize) -> &str {
+fn nth_line(text: &str, number: usize) -> Option<&str> {
     let mut rest = text;
     for _ in 1..number {
         match rest.find(['\n', '\r']) {
             Some(end) if rest[end..].starts_with("\r\n") => rest = &rest[end + 2..],
             Some(end) => rest = &rest[end + 1..],
-            None => return "",
+            None => return None,
         }
     }
-    rest.split(['\n', '\r']).next().unwrap_or_default()
+    rest.split(['\n', '\r']).next()
 }
 
 fn printable(text: &str) -> String {

@@ -5,6 +5,8 @@
 //! knows the other, both know these types.
 
 pub mod flame;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 pub mod histogram;
 pub mod name;
 pub mod policy;

@@ -20,6 +20,8 @@ pub mod schedule;
 pub mod url;
 
 mod connection;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod queue;
 mod random;
 mod response;

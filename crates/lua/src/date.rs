@@ -43,9 +43,23 @@ fn seconds(day: i64, month: &str, year: i64, time: &str) -> Option<i64> {
     let (month, _) = (1..).zip(MONTHS).find(|(_, name)| *name == month)?;
     let mut parts = time.split(':').map(number);
     let (hour, minute, second) = (parts.next()??, parts.next()??, parts.next()??);
-    let valid = (1..=31).contains(&day) && hour < 24 && minute < 60 && second <= 60 && year >= 1970;
+    let valid = (1..=last_day(year, month)).contains(&day)
+        && hour < 24
+        && minute < 60
+        && second <= 60
+        && year >= 1970;
     (valid && parts.next().is_none())
         .then(|| days(year, month, day) * 86_400 + hour * 3_600 + minute * 60 + second)
+}
+
+const fn last_day(year: i64, month: i64) -> i64 {
+    let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    match month {
+        2 if is_leap => 29,
+        2 => 28,
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    }
 }
 
 /// Days from the Unix epoch to a date of the Gregorian calendar, counted in years that start in March,
@@ -79,6 +93,8 @@ mod tests {
             "2010-11-18",
             "Xxx, 06 Nov 1994 08:49:37 GMT",
             "Sun, 06 Nov 1994 25:49:37 GMT",
+            "Thu, 31 Nov 1994 08:49:37 GMT",
+            "Tue, 29 Feb 1994 08:49:37 GMT",
         ] {
             assert_eq!(parse_http(text.as_bytes()), None, "{text}");
         }

@@ -30,6 +30,8 @@ pub mod dict;
 mod error;
 mod exchange;
 pub mod flame;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod header;
 #[expect(unsafe_code, reason = "the border to LuaJIT")]
 mod host;

@@ -27,6 +27,8 @@ mod exchange;
 mod filter;
 mod forward;
 mod fresh;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod hold;
 mod http;
 mod lane;

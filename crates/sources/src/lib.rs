@@ -10,6 +10,8 @@
 //! connection is made, and is in no error.
 
 mod error;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod poller;
 mod secret;
 mod system;

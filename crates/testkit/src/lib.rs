@@ -9,6 +9,7 @@
 
 pub mod http;
 mod message;
+mod mutated;
 mod port;
 pub mod process;
 pub mod servers;
@@ -18,6 +19,7 @@ mod wait;
 
 pub use crate::{
     message::Fields,
+    mutated::{Input, mutated},
     port::{free_port, unused_address},
     tidegate::{Setup, Tidegate},
     upstream::{Answer, Upstream},

@@ -25,6 +25,8 @@ use tokio::{sync::OnceCell, time::Instant};
 use self::{hosts::Hosts, message::Kind, system::System};
 
 mod exchange;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod hosts;
 mod message;
 mod system;

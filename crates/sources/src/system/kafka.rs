@@ -50,13 +50,14 @@ impl Gauge {
         let partitions: Vec<i32> = leaders.values().flatten().copied().collect();
         let coordinator = self.coordinator(&first).await?;
         let committed = self.committed(&coordinator, &partitions).await?;
-        let (mut lag, mut fresh) = (0, Leaders::new());
+        // What a broker says may be as wrong as 64 bits allow; the sum of it has room for that.
+        let (mut lag, mut fresh) = (0_i128, Leaders::new());
         for (leader, partitions) in &leaders {
             for (partition, end) in self.offsets(leader, partitions, END).await? {
                 match committed.get(&partition) {
-                    Some(&offset) if offset >= 0 => lag += (end - offset).max(0),
+                    Some(&offset) if offset >= 0 => lag += i128::from(end.saturating_sub(offset).max(0)),
                     _ => {
-                        lag += end;
+                        lag += i128::from(end);
                         fresh.entry(leader.clone()).or_default().push(partition);
                     }
                 }
@@ -64,7 +65,7 @@ impl Gauge {
         }
         for (leader, partitions) in &fresh {
             let beginnings = self.offsets(leader, partitions, BEGINNING).await?;
-            lag -= beginnings.values().sum::<i64>();
+            lag -= beginnings.into_values().map(i128::from).sum::<i128>();
         }
         Ok(lag.max(0) as f64)
     }
@@ -103,33 +104,7 @@ impl Gauge {
 
     async fn leaders(&mut self, first: &(String, u16)) -> Result<Leaders> {
         let request = Request::new(METADATA).i32(1).text(&self.kafka.topic);
-        let mut answer = self.ask(first, request).await?;
-        let mut brokers = BTreeMap::new();
-        for _ in 0..answer.count(MOST)? {
-            let (node, host, port) = (answer.i32()?, answer.text()?, answer.i32()?);
-            answer.text()?;
-            brokers.insert(node, (host, u16::try_from(port).unwrap_or(0)));
-        }
-        answer.i32()?;
-        let mut leaders = Leaders::new();
-        for _ in 0..answer.count(MOST)? {
-            answer.fine("the topic")?;
-            answer.text()?;
-            answer.bytes(1)?;
-            for _ in 0..answer.count(MOST)? {
-                // Which replicas are missing does not matter, as long as there is a leader.
-                let (_, partition, leader) = (answer.i16()?, answer.i32()?, answer.i32()?);
-                for _ in 0..2 {
-                    let replicas = answer.count(MOST)?;
-                    answer.bytes(replicas * 4)?;
-                }
-                let broker = brokers.get(&leader);
-                let broker =
-                    broker.ok_or_else(|| Error::Refused(format!("partition {partition} has no leader")))?;
-                leaders.entry(broker.clone()).or_default().push(partition);
-            }
-        }
-        Ok(leaders)
+        leaders(&mut self.ask(first, request).await?)
     }
 
     async fn offsets(
@@ -142,26 +117,12 @@ impl Gauge {
         let request = partitions
             .iter()
             .fold(request.count(partitions.len()), |request, &partition| request.i32(partition).i64(time));
-        let mut answer = self.ask(leader, request).await?;
-        let mut offsets = BTreeMap::new();
-        for _ in 0..answer.count(MOST)? {
-            answer.text()?;
-            for _ in 0..answer.count(MOST)? {
-                let partition = answer.i32()?;
-                answer.fine("a partition")?;
-                answer.i64()?;
-                offsets.insert(partition, answer.i64()?);
-            }
-        }
-        Ok(offsets)
+        offsets(&mut self.ask(leader, request).await?)
     }
 
     async fn coordinator(&mut self, first: &(String, u16)) -> Result<(String, u16)> {
         let request = Request::new(FIND_COORDINATOR).text(&self.kafka.group);
-        let mut answer = self.ask(first, request).await?;
-        answer.fine("the coordinator of the group")?;
-        answer.i32()?;
-        Ok((answer.text()?, u16::try_from(answer.i32()?).unwrap_or(0)))
+        coordinator(&mut self.ask(first, request).await?)
     }
 
     async fn committed(
@@ -172,17 +133,82 @@ impl Gauge {
         let request = Request::new(OFFSET_FETCH).text(&self.kafka.group).i32(1).text(&self.kafka.topic);
         let count = request.count(partitions.len());
         let request = partitions.iter().fold(count, |request, &partition| request.i32(partition));
-        let mut answer = self.ask(coordinator, request).await?;
-        let mut committed = BTreeMap::new();
-        for _ in 0..answer.count(MOST)? {
-            answer.text()?;
-            for _ in 0..answer.count(MOST)? {
-                let (partition, offset) = (answer.i32()?, answer.i64()?);
-                answer.text()?;
-                answer.fine("the group")?;
-                committed.insert(partition, offset);
-            }
-        }
-        Ok(committed)
+        committed(&mut self.ask(coordinator, request).await?)
     }
+}
+
+fn leaders(answer: &mut Answer) -> Result<Leaders> {
+    let mut brokers = BTreeMap::new();
+    for _ in 0..answer.count(MOST)? {
+        let (node, host, port) = (answer.i32()?, answer.text()?, answer.i32()?);
+        answer.text()?;
+        brokers.insert(node, (host, u16::try_from(port).unwrap_or(0)));
+    }
+    answer.i32()?;
+    let mut leaders = Leaders::new();
+    for _ in 0..answer.count(MOST)? {
+        answer.fine("the topic")?;
+        answer.text()?;
+        answer.bytes(1)?;
+        for _ in 0..answer.count(MOST)? {
+            // Which replicas are missing does not matter, as long as there is a leader.
+            let (_, partition, leader) = (answer.i16()?, answer.i32()?, answer.i32()?);
+            for _ in 0..2 {
+                let replicas = answer.count(MOST)?;
+                answer.bytes(replicas * 4)?;
+            }
+            let broker = brokers.get(&leader);
+            let broker =
+                broker.ok_or_else(|| Error::Refused(format!("partition {partition} has no leader")))?;
+            leaders.entry(broker.clone()).or_default().push(partition);
+        }
+    }
+    Ok(leaders)
+}
+
+fn offsets(answer: &mut Answer) -> Result<BTreeMap<i32, i64>> {
+    let mut offsets = BTreeMap::new();
+    for _ in 0..answer.count(MOST)? {
+        answer.text()?;
+        for _ in 0..answer.count(MOST)? {
+            let partition = answer.i32()?;
+            answer.fine("a partition")?;
+            answer.i64()?;
+            offsets.insert(partition, answer.i64()?);
+        }
+    }
+    Ok(offsets)
+}
+
+fn coordinator(answer: &mut Answer) -> Result<(String, u16)> {
+    answer.fine("the coordinator of the group")?;
+    answer.i32()?;
+    Ok((answer.text()?, u16::try_from(answer.i32()?).unwrap_or(0)))
+}
+
+fn committed(answer: &mut Answer) -> Result<BTreeMap<i32, i64>> {
+    let mut committed = BTreeMap::new();
+    for _ in 0..answer.count(MOST)? {
+        answer.text()?;
+        for _ in 0..answer.count(MOST)? {
+            let (partition, offset) = (answer.i32()?, answer.i64()?);
+            answer.text()?;
+            answer.fine("the group")?;
+            committed.insert(partition, offset);
+        }
+    }
+    Ok(committed)
+}
+
+/// Reads `bytes` as an answer of each kind.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn read_as_all(bytes: &[u8]) -> usize {
+    let answer = || Answer::new(bytes.to_vec());
+    let counts = [
+        leaders(&mut answer()).map_or(0, |leaders| leaders.values().map(Vec::len).sum()),
+        offsets(&mut answer()).map_or(0, |offsets| offsets.len()),
+        committed(&mut answer()).map_or(0, |committed| committed.len()),
+        usize::from(coordinator(&mut answer()).is_ok()),
+    ];
+    counts.into_iter().max().unwrap_or_default()
 }

@@ -46,7 +46,7 @@ impl Hosts {
     }
 }
 
-fn parse(text: &str) -> HashMap<Box<str>, Vec<IpAddr>> {
+pub(super) fn parse(text: &str) -> HashMap<Box<str>, Vec<IpAddr>> {
     let mut addresses: HashMap<Box<str>, Vec<IpAddr>> = HashMap::new();
     for line in text.lines() {
         let mut words = line.split('#').next().unwrap_or_default().split_ascii_whitespace();

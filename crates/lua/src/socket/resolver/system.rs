@@ -25,7 +25,7 @@ pub(super) struct Configuration {
 }
 
 impl Configuration {
-    fn parse(text: &str) -> Self {
+    pub(super) fn parse(text: &str) -> Self {
         let mut parsed = Self { dots: 1, ..Self::default() };
         for line in text.lines() {
             let mut words = line.split(['#', ';']).next().unwrap_or_default().split_ascii_whitespace();

@@ -44,7 +44,7 @@ impl Connection {
         let length = usize::try_from(self.stream.read_i32().await?).ok().filter(|&length| length <= ANSWER);
         let mut bytes = vec![0; length.ok_or_else(|| Error::answer("this is not Kafka"))?];
         self.stream.read_exact(&mut bytes).await?;
-        let mut answer = Answer { bytes, at: 0 };
+        let mut answer = Answer::new(bytes);
         if answer.i32()? == self.asked {
             Ok(answer)
         } else {
@@ -98,6 +98,10 @@ pub(super) struct Answer {
 }
 
 impl Answer {
+    pub(super) const fn new(bytes: Vec<u8>) -> Self {
+        Self { bytes, at: 0 }
+    }
+
     pub(super) fn bytes(&mut self, count: usize) -> Result<&[u8]> {
         let from = self.at;
         let to = from.checked_add(count).filter(|&to| to <= self.bytes.len());

@@ -127,7 +127,7 @@ impl Connection {
 }
 
 /// The first event and how long it is, once it is there as a whole.
-fn parse(bytes: &[u8]) -> Result<Option<(Option<Event>, usize)>> {
+pub(crate) fn parse(bytes: &[u8]) -> Result<Option<(Option<Event>, usize)>> {
     let Some(end) = bytes.windows(2).take(LINE).position(|two| two == b"\r\n") else {
         return if bytes.len() < LINE { Ok(None) } else { Err(Error::answer("this is not NATS")) };
     };

@@ -168,7 +168,7 @@ pub(crate) enum Entry<'a> {
     Text(&'a str),
 }
 
-fn parse(bytes: &[u8]) -> Result<Option<(Frame, usize)>> {
+pub(crate) fn parse(bytes: &[u8]) -> Result<Option<(Frame, usize)>> {
     if bytes.starts_with(b"AMQP") {
         return Err(Error::answer("the server speaks another version of AMQP"));
     }

@@ -1,6 +1,6 @@
 //! The protocol of Redis, version 2: words out, values in.
 
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 
 use crate::{
     error::{Error, Result},
@@ -65,51 +65,63 @@ impl Connection {
 
     /// The answer to the oldest command that has none.
     pub(crate) async fn answer(&mut self) -> Result<Value> {
-        match self.value(DEPTH).await? {
+        match value(&mut self.stream, DEPTH).await? {
             Value::Error(why) => Err(Error::Refused(why)),
             value => Ok(value),
         }
     }
+}
 
-    async fn value(&mut self, depth: u8) -> Result<Value> {
-        let line = self.line().await?;
-        let (kind, rest) = line.split_at_checked(1).ok_or_else(|| Error::answer("an empty line"))?;
-        match kind {
-            "+" => Ok(Value::Text(rest.as_bytes().to_vec())),
-            "-" => Ok(Value::Error(rest.to_owned())),
-            ":" => Ok(Value::Integer(number(rest)?)),
-            "$" => match length(rest, TEXT)? {
-                None => Ok(Value::Nothing),
-                Some(length) => {
-                    let mut text = vec![0; length + 2];
-                    self.stream.read_exact(&mut text).await?;
-                    text.truncate(length);
-                    Ok(Value::Text(text))
-                }
-            },
-            "*" if depth > 0 => match length(rest, ELEMENTS)? {
-                None => Ok(Value::Nothing),
-                Some(length) => {
-                    let mut list = Vec::new();
-                    for _ in 0..length {
-                        list.push(Box::pin(self.value(depth - 1)).await?);
-                    }
-                    Ok(Value::List(list))
-                }
-            },
-            _ => Err(Error::answer("this is not the protocol of Redis")),
-        }
+/// Reads all values that `input` begins with, and says how many bytes they are.
+#[cfg(any(test, fuzzing))]
+pub(crate) async fn values(mut input: &[u8]) -> (Vec<Value>, usize) {
+    let (length, mut values, mut left) = (input.len(), Vec::new(), input.len());
+    while let Ok(value) = value(&mut input, DEPTH).await {
+        values.push(value);
+        left = input.len();
     }
+    (values, length - left)
+}
 
-    async fn line(&mut self) -> Result<String> {
-        let mut line = Vec::new();
-        (&mut self.stream).take(LINE).read_until(b'\n', &mut line).await?;
-        if line.is_empty() {
-            return Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into());
-        }
-        let line = line.strip_suffix(b"\r\n").ok_or_else(|| Error::answer("a line without an end"))?;
-        Ok(String::from_utf8_lossy(line).into_owned())
+/// Reads one value, with lists in it `depth` levels deep.
+async fn value(input: &mut (impl AsyncBufRead + Unpin), depth: u8) -> Result<Value> {
+    let line = line(input).await?;
+    let (kind, rest) = line.split_at_checked(1).ok_or_else(|| Error::answer("an empty line"))?;
+    match kind {
+        "+" => Ok(Value::Text(rest.as_bytes().to_vec())),
+        "-" => Ok(Value::Error(rest.to_owned())),
+        ":" => Ok(Value::Integer(number(rest)?)),
+        "$" => match length(rest, TEXT)? {
+            None => Ok(Value::Nothing),
+            Some(length) => {
+                let mut text = vec![0; length + 2];
+                input.read_exact(&mut text).await?;
+                text.truncate(length);
+                Ok(Value::Text(text))
+            }
+        },
+        "*" if depth > 0 => match length(rest, ELEMENTS)? {
+            None => Ok(Value::Nothing),
+            Some(length) => {
+                let mut list = Vec::new();
+                for _ in 0..length {
+                    list.push(Box::pin(value(input, depth - 1)).await?);
+                }
+                Ok(Value::List(list))
+            }
+        },
+        _ => Err(Error::answer("this is not the protocol of Redis")),
     }
+}
+
+async fn line(input: &mut (impl AsyncBufRead + Unpin)) -> Result<String> {
+    let mut line = Vec::new();
+    input.take(LINE).read_until(b'\n', &mut line).await?;
+    if line.is_empty() {
+        return Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into());
+    }
+    let line = line.strip_suffix(b"\r\n").ok_or_else(|| Error::answer("a line without an end"))?;
+    Ok(String::from_utf8_lossy(line).into_owned())
 }
 
 fn number(text: &str) -> Result<i64> {
