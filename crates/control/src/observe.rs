@@ -16,7 +16,7 @@ use std::{
 use tidegate_core::{FleetId, InstanceId, Snapshot, SourceId, Telemetry};
 use tidegate_scaler::{
     Observed,
-    observed::{Instances, Metrics},
+    observed::{Instances, Metrics, Worked},
 };
 
 use self::{
@@ -127,7 +127,7 @@ impl Observer {
         self.meters.retain(|id, _| fleet.instance(id).is_some_and(Instance::runs));
         let mut busy = Mean::default();
         let (mut cpu, mut memory, mut lua_memory) = (Sum::default(), Sum::default(), Sum::default());
-        let mut served = Sum::default();
+        let (mut served, mut busy_seconds, mut finished) = (Sum::default(), Sum::default(), Sum::default());
         for instance in fleet.instances().iter().filter(|instance| instance.runs()) {
             let meter = self.meters.entry(instance.id.clone()).or_default();
             let figures = meter.read(instance, now);
@@ -135,11 +135,19 @@ impl Observer {
             cpu.add(figures.cpu);
             memory.add(figures.memory.map(|bytes| bytes as f64));
             lua_memory.add(figures.lua.map(|bytes| bytes as f64));
+            if instance.state != State::Starting {
+                busy_seconds.add(figures.busy.map(|time| time.as_secs_f64()));
+                finished.add(figures.finished.map(|count| count as f64));
+            }
             if instance.serves() {
                 busy.add(figures.utilization);
             }
         }
+        // Of commands it is only known here what they answered.
+        let requests = finished.sum().or_else(|| Some(self.traffic.finished()? as f64));
+        let worked = busy_seconds.sum().zip(requests);
         let metrics = Metrics {
+            worked: worked.map(|(busy_seconds, requests)| Worked { busy_seconds, requests }),
             utilization: busy.mean(),
             cpu: cpu.sum(),
             memory: memory.sum(),

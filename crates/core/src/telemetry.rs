@@ -124,6 +124,12 @@ impl Telemetry {
         &self.slots[number]
     }
 
+    /// Requests that ended on the worker, or behind all workers the lane, with this number.
+    pub fn ended_on(&self, number: usize) -> u64 {
+        let routes = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
+        routes.values().map(|series| series.shard(number).ended.load(Relaxed)).sum()
+    }
+
     /// How many workers there are now.
     pub fn working(&self) -> usize {
         self.workers().iter().filter(|worker| worker.works.load(Relaxed)).count()

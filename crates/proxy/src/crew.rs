@@ -299,6 +299,11 @@ impl Worker {
         self.series().connections() + self.crew.shared.telemetry.lanes()[self.index].connections()
     }
 
+    /// Requests that ended on it, and on whoever had its seat before.
+    pub fn ended(&self) -> u64 {
+        self.crew.shared.telemetry.ended_on(self.index)
+    }
+
     /// What it counts.
     pub fn series(&self) -> &WorkerSeries {
         self.crew.series(self.index)

@@ -8,9 +8,13 @@
 //! has been seen at a utilization, [`PRIOR`] is taken for safe. One band beyond what was seen to be quick
 //! is allowed, so that a fleet finds out what it can do.
 //!
+//! An answer that took ten seconds was kept waiting by what instances did in those ten, and not by what they do when it is
+//! complete: after a burst, slow answers still come while most instances have little to do. So a latency counts for the
+//! highest utilization of the time that it took. Where requests wait for an instance, all are taken to be busy.
+//!
 //! Not here: how much work a request is (see [`crate::work`]); both together are the capacity of an instance.
 
-use std::time::Duration;
+use std::{collections::VecDeque, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +34,9 @@ const SLOWER_BY: f64 = 0.005;
 const FEWEST_REQUESTS: f64 = 50.0;
 /// After this long, a reading weighs 37 % of a new one of the same band.
 const MEMORY: Duration = Duration::from_mins(10);
+/// For so long it is known how busy instances were, and in so many readings. Slower answers count for all of it.
+const LOOK_BACK: Duration = Duration::from_mins(1);
+const READINGS: usize = 64;
 
 /// Requests and the latencies they saw, both fading, by utilization.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -37,25 +44,53 @@ const MEMORY: Duration = Duration::from_mins(10);
 pub(crate) struct Capacity {
     /// Requests, and their latencies summed up. Empty before the first latency.
     bands: Vec<(f64, f64)>,
+    /// How busy instances were, and in lived time since when. Oldest first.
+    #[serde(default)]
+    recent: VecDeque<(Duration, f64)>,
 }
 
-/// One reading of a fleet that keeps up.
+/// One reading of a fleet.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Reading {
+    /// In lived time.
+    pub(crate) now: Duration,
     pub(crate) passed: Duration,
-    pub(crate) utilization: f64,
     pub(crate) rate: f64,
     /// Seconds, of the slow answers.
     pub(crate) latency: f64,
 }
 
 impl Capacity {
+    /// So busy instances were in the time up to `now` that has `passed`.
+    pub(crate) fn note(&mut self, now: Duration, passed: Duration, utilization: f64) {
+        let since = now.saturating_sub(passed);
+        let old = |&(at, _): &(Duration, f64)| now.saturating_sub(at) > LOOK_BACK;
+        while self.recent.len() >= READINGS || self.recent.front().is_some_and(old) {
+            self.recent.pop_front();
+        }
+        self.recent.push_back((since, utilization));
+    }
+
+    /// The highest utilization of the time that an answer took which came in the `passed` time up to `now`.
+    fn busiest(&self, now: Duration, passed: Duration, latency: f64) -> Option<f64> {
+        let took = Duration::try_from_secs_f64(latency).unwrap_or(Duration::MAX);
+        let begun = now.saturating_sub(passed).saturating_sub(took);
+        let mut readings = self.recent.iter().rev();
+        let newest = readings.next()?;
+        // A reading that begins before the answer did may end after that.
+        let mut until = newest.0;
+        let rest = readings.take_while(|&&(since, _)| std::mem::replace(&mut until, since) > begun);
+        Some(rest.fold(newest.1, |most, &(_, utilization)| most.max(utilization)))
+    }
+
+    /// Takes what answers took. [`note`](Self::note) comes first.
     pub(crate) fn learn(&mut self, reading: Reading) {
-        let Reading { passed, utilization, rate, latency } = reading;
+        let Reading { now, passed, rate, latency } = reading;
         let requests = rate * passed.as_secs_f64();
         if requests <= 0.0 {
             return;
         }
+        let Some(utilization) = self.busiest(now, passed, latency) else { return };
         self.bands.resize(BANDS, (0.0, 0.0));
         let band = &mut self.bands[band(utilization)];
         let kept = (-passed.as_secs_f64() / MEMORY.as_secs_f64()).exp();
@@ -116,18 +151,26 @@ fn mean(&(requests, latencies): &(f64, f64)) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     /// A fleet that was seen for a minute at each of these utilizations, with the latency in ms.
     fn learned(readings: &[(f64, f64)]) -> Capacity {
-        let mut capacity = Capacity::default();
+        let (mut capacity, mut now) = (Capacity::default(), 0);
         for &(utilization, millis) in readings {
             for _ in 0..60 {
-                let passed = Duration::from_secs(1);
-                capacity.learn(Reading { passed, utilization, rate: 100.0, latency: millis / 1e3 });
+                now += 1;
+                second(&mut capacity, now, utilization, millis);
             }
         }
         capacity
+    }
+
+    fn second(capacity: &mut Capacity, now: u64, utilization: f64, millis: f64) {
+        let (now, passed) = (Duration::from_secs(now), Duration::from_secs(1));
+        capacity.note(now, passed, utilization);
+        capacity.learn(Reading { now, passed, rate: 100.0, latency: millis / 1e3 });
     }
 
     fn safe(readings: &[(f64, f64)], objective: Option<u64>) -> f64 {
@@ -162,14 +205,60 @@ mod tests {
     }
 
     #[test]
+    fn what_a_burst_left_behind_is_not_held_against_calm_instances() {
+        let mut capacity = Capacity::default();
+        for now in 1..=10 {
+            second(&mut capacity, now, 1.0, 1e3 * now as f64);
+        }
+        // Most instances have little to do, one still answers what came first.
+        for now in 11..=15 {
+            second(&mut capacity, now, 0.4, 10e3);
+        }
+        for now in 16..=30 {
+            second(&mut capacity, now, 0.4, 10.0);
+        }
+        assert!((capacity.safe(Some(Duration::from_millis(50))) - 0.95).abs() < 1e-9, "{capacity:?}");
+        // What is slow for as long as that without a burst is slow by itself.
+        for now in 31..=200 {
+            second(&mut capacity, now, 0.4, 10e3);
+        }
+        assert!((capacity.safe(Some(Duration::from_millis(50))) - 0.4).abs() < 1e-9, "{capacity:?}");
+    }
+
+    proptest! {
+        #[test]
+        fn a_latency_counts_for_the_highest_utilization_of_its_time(
+            readings in prop::collection::vec((1..3_000_u64, 0.0..1.0_f64), 1..100),
+            latency in 0.0..90.0_f64,
+        ) {
+            let (mut capacity, mut now, mut all) = (Capacity::default(), 0, Vec::new());
+            for &(passed, utilization) in &readings {
+                let since = now;
+                now += passed;
+                capacity.note(Duration::from_millis(now), Duration::from_millis(passed), utilization);
+                all.push((since, now, utilization));
+            }
+            let passed = readings.last().unwrap().0;
+            let known = capacity.busiest(Duration::from_millis(now), Duration::from_millis(passed), latency);
+            let begun = (now - passed) as f64 - latency * 1e3;
+            let oldest = all.len().saturating_sub(READINGS);
+            let of_its_time = |&(index, &(since, until, _)): &(usize, &(u64, u64, f64))| {
+                let kept = index >= oldest && now - since <= 60_000;
+                index + 1 == all.len() || (kept && until as f64 > begun)
+            };
+            let expected = all.iter().enumerate().filter(of_its_time).map(|(_, one)| one.2).reduce(f64::max);
+            prop_assert_eq!(known, expected);
+        }
+    }
+
+    #[test]
     fn a_new_app_is_learned_anew() {
         let slow = [(0.3, 8.0), (0.62, 100.0)];
         let mut capacity = learned(&slow);
         capacity.doubt();
         assert!((capacity.safe(Some(Duration::from_millis(50))) - 0.6).abs() < 1e-9, "still a hint");
-        for _ in 0..30 {
-            let passed = Duration::from_secs(1);
-            capacity.learn(Reading { passed, utilization: 0.62, rate: 100.0, latency: 0.009 });
+        for now in 200..230 {
+            second(&mut capacity, now, 0.62, 9.0);
         }
         assert!(capacity.safe(Some(Duration::from_millis(50))) > 0.8);
     }

@@ -55,6 +55,9 @@ pub struct Metrics {
     /// Requests that instances answered, per second.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub served_rate: Option<f64>,
+    /// What instances did since the last step. Also `None` when none has said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub worked: Option<Worked>,
     /// Requests in flight, queued ones included, mean over the time.
     pub concurrency: Option<f64>,
     /// Requests held because no instance could take them.
@@ -83,6 +86,22 @@ pub struct Metrics {
     /// Of event sources. One that could not be asked is not here.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub sources: BTreeMap<SourceId, f64>,
+}
+
+/// How long instances were busy and what they finished, both of the same instances in the same time. So it is known
+/// what a request takes, whatever else arrives or waits meanwhile, and however late a reading is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Worked {
+    /// Of all instances together.
+    pub busy_seconds: f64,
+    pub requests: f64,
+}
+
+impl Worked {
+    fn is_sound(&self) -> bool {
+        [self.busy_seconds, self.requests].into_iter().all(|value| sound(Some(value)).is_some())
+    }
 }
 
 /// What is counted of one route at the gateway, as in [`Metrics`].
@@ -134,6 +153,7 @@ impl Metrics {
         Self {
             arrival_rate: sound(self.arrival_rate),
             served_rate: sound(self.served_rate),
+            worked: self.worked.filter(Worked::is_sound),
             concurrency: sound(self.concurrency),
             queued: sound(self.queued),
             utilization: sound(self.utilization).map(|share| share.min(1.0)),

@@ -322,17 +322,19 @@ impl Scaler {
             self.state.capacity.doubt();
         }
         self.state.start_ups.learn(&observed.started);
-        let (Some(utilization), Some(rate)) = (metrics.utilization, metrics.arrival_rate) else { return };
-        if settled != observed.instances.ready {
-            return;
+        if let Some(worked) = metrics.worked {
+            self.state.work.learn(passed, metrics.utilization, worked);
         }
-        let busy = utilization * f64::from(settled);
-        self.state.work.learn(passed, utilization, busy, rate, metrics.served_rate);
-        // Requests that waited for an instance say nothing about how quick one is.
-        if let Some(latency) = metrics.latency_p99
-            && metrics.queued.is_none_or(|queued| queued <= 0.0)
+        let now = self.state.clock.lived();
+        let queues = metrics.queued.is_some_and(|queued| queued > 0.0);
+        if let Some(utilization) = if queues { Some(1.0) } else { metrics.utilization } {
+            self.state.capacity.note(now, passed, utilization);
+        }
+        if let (Some(rate), Some(latency)) = (metrics.arrival_rate, metrics.latency_p99)
+            && metrics.utilization.is_some()
+            && settled == observed.instances.ready
         {
-            self.state.capacity.learn(Reading { passed, utilization, rate, latency });
+            self.state.capacity.learn(Reading { now, passed, rate, latency });
         }
     }
 

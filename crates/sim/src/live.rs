@@ -16,7 +16,7 @@ use tidegate_core::{
 };
 use tidegate_scaler::{
     Learned, Observed, PoolShare, Scaler,
-    observed::{Instances, Metrics, PoolSeen},
+    observed::{Instances, Metrics, PoolSeen, Worked},
 };
 
 use crate::{
@@ -134,6 +134,7 @@ fn metrics(before: &Before) -> Metrics {
     Metrics {
         arrival_rate: Some(arrivals),
         served_rate: Some(f64::from(before.served)),
+        worked: Some(Worked { busy_seconds: busy, requests: f64::from(before.served) }),
         // An instance works on one request at a time; those that wait are in flight too.
         concurrency: Some(busy + queued),
         queued: Some(queued),

@@ -27,9 +27,9 @@ impl Workers {
 impl WorkerHost for Workers {
     fn start(&self) -> Result<Arc<dyn NodeWorker>, String> {
         let worker = self.crew.hire().map_err(|error| format!("{:#}", anyhow::Error::from(error)))?;
-        let busy_before = worker.series().busy_us.load(Relaxed);
-        let since = Instant::now();
-        Ok(Arc::new(Hired { worker: Mutex::new(Some(worker)), address: self.address, busy_before, since }))
+        let (busy_before, ended_before) = (worker.series().busy_us.load(Relaxed), worker.ended());
+        let (address, since) = (self.address, Instant::now());
+        Ok(Arc::new(Hired { worker: Mutex::new(Some(worker)), address, busy_before, ended_before, since }))
     }
 }
 
@@ -39,6 +39,8 @@ struct Hired {
     address: SocketAddr,
     /// Microseconds that others on its seat were busy.
     busy_before: u64,
+    /// Requests that they served.
+    ended_before: u64,
     since: Instant,
 }
 
@@ -60,7 +62,7 @@ impl NodeWorker for Hired {
                 busy_micros: series.busy_us.load(Relaxed).saturating_sub(self.busy_before),
                 up_micros: self.since.elapsed().as_micros() as u64,
                 in_flight: u32::try_from(series.connections()).unwrap_or(u32::MAX),
-                served: series.connections_closed.load(Relaxed),
+                served: worker.ended().saturating_sub(self.ended_before),
                 lua_bytes: series.lua_bytes.load(Relaxed),
                 messages: None,
             }

@@ -23,6 +23,8 @@ const STALE_AFTER: Duration = Duration::from_secs(3);
 pub(super) struct Meter {
     /// Oldest first. Empty for a command.
     reports: VecDeque<(Instant, Status)>,
+    /// The report up to which it was told what the instance did.
+    told: Status,
     /// When processor time was read last, and what it was.
     cpu: Option<(Instant, Duration)>,
     last: Figures,
@@ -33,6 +35,10 @@ pub(super) struct Meter {
 pub(crate) struct Figures {
     /// Share of time that it was busy, 0 to 1.
     pub(crate) utilization: Option<f64>,
+    /// For how long it was busy since it was last told, by its own account or, of a command, by the kernel's.
+    pub(crate) busy: Option<Duration>,
+    /// What it finished in that time. `None` of a command, which does not say.
+    pub(crate) finished: Option<u64>,
     /// What it finished in a second.
     pub(crate) served: Option<f64>,
     /// Cores in use.
@@ -72,14 +78,28 @@ impl Meter {
     }
 
     fn figures(&mut self, usage: Option<Usage>, reports: bool, launched: Instant, now: Instant) -> Figures {
-        let cpu = usage.and_then(|usage| {
+        let ran = usage.map(|usage| {
             let (since, before) = self.cpu.replace((now, usage.cpu)).unwrap_or((launched, Duration::ZERO));
-            share(usage.cpu.saturating_sub(before), now.saturating_duration_since(since))
+            (usage.cpu.saturating_sub(before), now.saturating_duration_since(since))
         });
+        let cpu = ran.and_then(|(cpu, passed)| share(cpu, passed));
+        let (busy, finished) = if reports {
+            self.done().map_or((None, None), |(busy, finished)| (Some(busy), Some(finished)))
+        } else {
+            (ran.map(|(cpu, passed)| cpu.min(passed)), None)
+        };
         let utilization = if reports { self.reported(now) } else { cpu.map(|cores| cores.min(1.0)) };
         let served = if reports { self.served(now) } else { None };
         let lua = self.reports.back().map(|(_, status)| status.lua_bytes);
-        Figures { utilization, served, cpu, memory: usage.map(|usage| usage.memory), lua }
+        Figures { utilization, busy, finished, served, cpu, memory: usage.map(|usage| usage.memory), lua }
+    }
+
+    /// What it did since it was last told, however long ago: each report counts once.
+    fn done(&mut self) -> Option<(Duration, u64)> {
+        let new = self.latest()?;
+        let old = std::mem::replace(&mut self.told, new);
+        let busy = Duration::from_micros(new.busy_micros.saturating_sub(old.busy_micros));
+        (new.up_micros > old.up_micros).then(|| (busy, new.served.saturating_sub(old.served)))
     }
 
     /// The oldest and the newest report, unless that is stale.

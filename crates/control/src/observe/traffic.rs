@@ -25,6 +25,8 @@ pub(super) struct Traffic {
     /// Requests in flight, summed over the samples since the last reading.
     in_flight: u64,
     samples: u32,
+    /// Requests that instances answered between the last two readings. `None`: nobody counts them.
+    finished: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -47,7 +49,14 @@ struct Route {
 
 impl Traffic {
     pub(super) const fn new(now: Instant) -> Self {
-        Self { upstreams: BTreeMap::new(), routes: BTreeMap::new(), read_at: now, in_flight: 0, samples: 0 }
+        Self {
+            upstreams: BTreeMap::new(),
+            routes: BTreeMap::new(),
+            read_at: now,
+            in_flight: 0,
+            samples: 0,
+            finished: None,
+        }
     }
 
     pub(super) fn configure(&mut self, fleet: &FleetId, snapshot: &Snapshot, telemetry: &Telemetry) {
@@ -124,6 +133,11 @@ impl Traffic {
         self.upstreams.values().map(|one| one.series.totals().waiting()).sum()
     }
 
+    /// How many requests instances answered between the last two readings.
+    pub(super) const fn finished(&self) -> Option<u64> {
+        self.finished
+    }
+
     /// What happened since the last reading; the metrics of instances are left out.
     pub(super) fn read(&mut self, now: Instant) -> Metrics {
         self.sample();
@@ -135,6 +149,8 @@ impl Traffic {
             seen.add(&totals, &upstream.last);
             upstream.last = totals;
         }
+        let finished = seen.ended.saturating_sub(seen.shed);
+        self.finished = (!self.upstreams.is_empty()).then_some(finished);
         let (network, routes) = self.read_routes(passed.as_secs_f64(), samples);
         if passed.is_zero() {
             return Metrics::default();
@@ -145,7 +161,7 @@ impl Traffic {
         let quantile = |q| seen.latency.quantile(q).map(|latency| latency.as_secs_f64());
         Metrics {
             arrival_rate: Some(seen.arrived as f64 / passed.as_secs_f64()),
-            served_rate: Some(seen.ended.saturating_sub(seen.shed) as f64 / passed.as_secs_f64()),
+            served_rate: Some(finished as f64 / passed.as_secs_f64()),
             concurrency: Some(in_flight as f64 / f64::from(samples)),
             queued: Some(seen.waiting as f64),
             latency_p50: quantile(0.5),

@@ -9,7 +9,7 @@ use proptest::{
 use tidegate_core::policy::{Pace, Policy};
 
 use super::{rehearsal::Rehearsal, *};
-use crate::observed::{Instances, Metrics};
+use crate::observed::{Instances, Metrics, Worked};
 use crate::panel::Panel;
 use crate::scaler::tests::{any_observed, any_policy};
 
@@ -80,6 +80,10 @@ fn plausible(demand: f64, ready: u32) -> Observed {
         concurrency: Some(demand * 0.01),
         queued: Some((load - 1.0).max(0.0) * 10.0),
         utilization: Some(load.min(1.0)),
+        worked: Some(Worked {
+            busy_seconds: load.min(1.0) * f64::from(ready),
+            requests: demand * (1.0 / load).min(1.0),
+        }),
         latency_p50: Some(0.01 * load),
         latency_p99: Some(load),
         error_rate: Some(0.0),

@@ -7,7 +7,7 @@ use tidegate_core::policy::{
 };
 
 use super::*;
-use crate::observed::Instances;
+use crate::observed::{Instances, Worked};
 
 fn free() -> Pace {
     Pace { stabilization: Duration::ZERO, limits: Vec::new() }
@@ -72,7 +72,9 @@ impl Fleet {
     /// One second with `rate` requests, then a step. Returns the decision.
     fn step(&mut self, rate: f64) -> Decision {
         let ready = self.ready_at.iter().filter(|&&at| at <= self.second).count();
+        let requests = rate.min(100.0 * ready as f64);
         let metrics = Metrics {
+            worked: Some(Worked { busy_seconds: requests / 100.0, requests }),
             arrival_rate: self.sees_arrivals.then_some(rate),
             utilization: (ready > 0).then(|| (rate / 100.0 / ready as f64).min(1.0)),
             ..Metrics::default()

@@ -117,7 +117,9 @@ fn a_forecast_orders_before_the_demand_comes_once_it_has_seen_it() {
     let mut early = Vec::new();
     for second in (0..4 * 86_400_u64).step_by(15) {
         let rate = office_day(second);
+        let requests = 15.0 * rate.min(100.0 * f64::from(ready));
         let metrics = Metrics {
+            worked: Some(crate::observed::Worked { busy_seconds: requests / 100.0, requests }),
             arrival_rate: Some(rate),
             utilization: Some((rate / 100.0 / f64::from(ready)).min(1.0)),
             ..Metrics::default()
@@ -162,7 +164,10 @@ fn every_metric_lost_for_ten_minutes_shrinks_nothing() {
         let mut ready = 1;
         let mut step = |second: u64, rate: Option<f64>| {
             let utilization = rate.map(|rate| (rate / 100.0 / f64::from(ready)).min(1.0));
-            let metrics = Metrics { arrival_rate: rate, utilization, ..Metrics::default() };
+            let requests = rate.map(|rate| rate.min(100.0 * f64::from(ready)));
+            let worked =
+                requests.map(|requests| crate::observed::Worked { busy_seconds: requests / 100.0, requests });
+            let metrics = Metrics { arrival_rate: rate, utilization, worked, ..Metrics::default() };
             let instances = crate::observed::Instances { ready, ..Default::default() };
             ready = scaler.step(at(second), &Observed { metrics, instances, ..Observed::default() }).desired;
             ready

@@ -89,8 +89,12 @@ impl Play {
             let (was_busy, up) = self.times.entry(id.clone()).or_default();
             (*was_busy, *up) = (*was_busy + busy.unwrap_or_default(), *up + 1.0);
             let micros = |seconds: f64| (seconds * 1e6) as u64;
-            let status =
-                Status { busy_micros: micros(*was_busy), up_micros: micros(*up), ..Status::default() };
+            let status = Status {
+                busy_micros: micros(*was_busy),
+                up_micros: micros(*up),
+                served: (*was_busy * CAPACITY) as u64,
+                ..Status::default()
+            };
             if busy.is_some() {
                 self.member.observer.reported(&id, status, self.now.instant);
             }
