@@ -42,6 +42,11 @@ pub trait Exchange {
     /// Gives a variable that the configuration defines another value, or none. Answers whether it could.
     fn set_variable(&mut self, name: &[u8], value: &[u8]) -> bool;
 
+    /// Takes the value away: the variable is undefined until it is given one. Answers whether it could.
+    fn unset_variable(&mut self, name: &[u8]) -> bool {
+        self.set_variable(name, b"")
+    }
+
     /// 0 until one is set.
     fn status(&self) -> u16;
 

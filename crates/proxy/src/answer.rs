@@ -78,6 +78,7 @@ pub(crate) fn write_head(
     if with_body && length == Length::Unknown && !chunked {
         exchange.request.keep_alive = false; // Only the end of the connection ends such a body.
     }
+    let before = output.len();
     match &exchange.response.reason {
         Some(reason) => write_line(exchange.response.status, reason, output),
         None => write_status_line(exchange.response.status, output),
@@ -108,6 +109,7 @@ pub(crate) fn write_head(
         (true, true) => {}
     }
     output.extend_from_slice(b"\r\n");
+    exchange.head_bytes = (output.len() - before) as u64;
     if chunked { Writer::Chunked } else { Writer::Plain }
 }
 

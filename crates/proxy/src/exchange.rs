@@ -1,5 +1,7 @@
 //! One request and its answer, as the data plane keeps them and as Lua sees them.
 
+mod variables;
+
 use std::{borrow::Cow, net::SocketAddr, os::unix::ffi::OsStrExt as _, rc::Rc, time::Instant};
 
 use tidegate_core::{RouteId, Timestamp};
@@ -8,11 +10,7 @@ use tidegate_lua::{AnswerEnd, BodyState, Capturing, InvalidHeader, RequestState,
 use crate::{
     answer,
     excerpt::Mishap,
-    http::{
-        fields::Kind,
-        request::{self, Request},
-        response::Response,
-    },
+    http::{fields::Kind, request::Request, response::Response},
     request_body::{Body, Spool},
     request_id::RequestId,
     script_log,
@@ -76,6 +74,8 @@ pub(crate) struct Exchange {
     pub(crate) lua: RequestState,
     /// What the configuration defines for this request, in lower case, with its present value.
     pub(crate) variables: Vec<(String, Vec<u8>)>,
+    /// Those of them that Lua has taken away.
+    unset: Vec<String>,
     pub(crate) worker: Rc<Worker>,
     /// What serves it, while it is served.
     pub(crate) site: Option<Rc<Site>>,
@@ -89,6 +89,8 @@ pub(crate) struct Exchange {
     pub(crate) upstream: Attempt,
     pub(crate) bytes_in: u64,
     pub(crate) bytes_out: u64,
+    /// Bytes of the head of the answer.
+    pub(crate) head_bytes: u64,
     /// Requests that this connection has carried, this one included.
     pub(crate) count: u64,
 }
@@ -159,6 +161,7 @@ impl Exchange {
             commitment: Commitment::Open,
             lua: RequestState::default(),
             variables: Vec::new(),
+            unset: Vec::new(),
             worker,
             site: None,
             depth: 0,
@@ -169,6 +172,7 @@ impl Exchange {
             upstream: Attempt::default(),
             bytes_in: 0,
             bytes_out: 0,
+            head_bytes: 0,
             count: 0,
         }
     }
@@ -192,6 +196,7 @@ impl Exchange {
         self.is_typed = false;
         self.body_ended = false;
         self.variables.clear();
+        self.unset.clear();
         self.headers_sent = false;
         self.mishap = None;
         self.commitment = Commitment::Open;
@@ -202,6 +207,7 @@ impl Exchange {
         self.upstream = Attempt::default();
         self.bytes_in = 0;
         self.bytes_out = 0;
+        self.head_bytes = 0;
         self.count += 1;
     }
 
@@ -283,18 +289,6 @@ impl Exchange {
 }
 
 impl Exchange {
-    /// A variable that the configuration defines: empty until it is set.
-    fn defined(&self, name: &[u8]) -> Option<Cow<'_, [u8]>> {
-        if let Some((_, value)) = self.variables.iter().find(|(known, _)| known.as_bytes() == name) {
-            return Some(Cow::Borrowed(value));
-        }
-        let name = std::str::from_utf8(name).ok()?;
-        if let Ok(number @ 1..) = name.parse::<usize>() {
-            return self.captures.get(number - 1).map(|capture| Cow::Borrowed(&**capture));
-        }
-        self.knows(name).then_some(Cow::Borrowed(&[]))
-    }
-
     /// Gives the answer the default type, unless it has one or is to have none.
     pub(crate) fn complete_type(&mut self) {
         if let Some(default) = &self.default_type
@@ -312,15 +306,6 @@ impl Exchange {
         self.request.fields.push(b"Content-Length", length.as_bytes());
         self.body = Some(body);
     }
-}
-
-fn seconds(from: Option<Instant>, to: Option<Instant>) -> Option<Cow<'static, [u8]>> {
-    let span = to?.checked_duration_since(from?)?;
-    Some(Cow::Owned(format!("{:.3}", span.as_secs_f64()).into_bytes()))
-}
-
-fn text(value: impl std::fmt::Display) -> Cow<'static, [u8]> {
-    Cow::Owned(value.to_string().into_bytes())
 }
 
 impl tidegate_lua::Exchange for Exchange {
@@ -445,63 +430,15 @@ impl tidegate_lua::Exchange for Exchange {
     }
 
     fn variable(&self, name: &[u8]) -> Option<Cow<'_, [u8]>> {
-        let request = &self.request;
-        match name {
-            b"request_uri" => Some(Cow::Borrowed(request.target())),
-            b"uri" | b"document_uri" => Some(Cow::Borrowed(request.path())),
-            b"args" | b"query_string" => request.query().map(Cow::Borrowed),
-            b"is_args" => {
-                Some(text(if request.query().is_some_and(|query| !query.is_empty()) { "?" } else { "" }))
-            }
-            b"request_method" => Some(Cow::Borrowed(request.method())),
-            b"server_protocol" => Some(text(if request.is_11 { "HTTP/1.1" } else { "HTTP/1.0" })),
-            b"request" => {
-                let version: &[u8] = if request.is_11 { b" HTTP/1.1" } else { b" HTTP/1.0" };
-                Some(Cow::Owned([request.method(), b" ", request.target(), version].concat()))
-            }
-            b"scheme" => Some(text("http")),
-            b"https" => Some(text("")),
-            b"host" => Some(Cow::Owned(request::host_name(request.host()).to_ascii_lowercase())),
-            b"remote_addr" => Some(Cow::Borrowed(self.client_text.as_bytes())),
-            b"remote_port" => Some(text(self.client.port())),
-            b"server_addr" => Some(text(self.local.ip())),
-            b"server_port" => Some(text(self.local.port())),
-            b"request_id" => Some(Cow::Borrowed(self.id().as_bytes())),
-            b"request_time" => seconds(Some(self.started), Some(Instant::now())),
-            b"content_length" => request.fields.get(b"content-length").map(Cow::Borrowed),
-            b"content_type" => request.fields.get(b"content-type").map(Cow::Borrowed),
-            b"status" => Some(text(format_args!("{:03}", self.response.status))),
-            b"body_bytes_sent" => Some(text(self.bytes_out)),
-            b"connection" => Some(text(self.number)),
-            b"connection_requests" => Some(text(self.count)),
-            b"upstream_addr" => Some(text(self.upstream.address?)),
-            b"upstream_status" => (self.upstream.status != 0).then(|| text(self.upstream.status)),
-            b"upstream_header_time" => seconds(self.upstream.began, self.upstream.first_byte),
-            b"upstream_response_time" => seconds(self.upstream.began, self.upstream.ended),
-            b"route_name" => self.route.as_ref().map(|route| Cow::Borrowed(route.as_str().as_bytes())),
-            b"msec" => Some(text(format_args!("{:.3}", self.arrived.as_secs_f64()))),
-            b"pid" => Some(text(std::process::id())),
-            b"request_body" => tidegate_lua::Exchange::body(self).map(Cow::Borrowed),
-            b"request_body_file" => tidegate_lua::Exchange::body_file(self).map(Cow::Borrowed),
-            _ => self.defined(name),
-        }
+        variables::read(self, name)
     }
 
     fn set_variable(&mut self, name: &[u8], value: &[u8]) -> bool {
-        if name == b"args" {
-            self.request.set_query(value);
-            return true;
-        }
-        let defined = self.variables.iter_mut().find(|(known, _)| known.as_bytes() == name);
-        if let Some((_, old)) = defined {
-            value.clone_into(old);
-            return true;
-        }
-        let Some(name) = std::str::from_utf8(name).ok().filter(|name| self.knows(name)) else {
-            return false;
-        };
-        self.variables.push((name.to_owned(), value.to_owned()));
-        true
+        variables::write(self, name, value)
+    }
+
+    fn unset_variable(&mut self, name: &[u8]) -> bool {
+        variables::unset(self, name)
     }
 
     fn status(&self) -> u16 {

@@ -16,6 +16,7 @@ pub(super) fn exports() -> Vec<Export> {
     vec![
         Export::new("variable_get", variable_get as extern "C" fn(_, _, _) -> _),
         Export::new("variable_set", variable_set as extern "C" fn(_, _, _, _, _) -> _),
+        Export::new("variable_unset", variable_unset as extern "C" fn(_, _, _) -> _),
     ]
 }
 
@@ -27,7 +28,16 @@ extern "C" fn variable_set(
     value_length: usize,
 ) -> i32 {
     let (name, value) = (name.of(name_length).to_ascii_lowercase(), value.of(value_length));
-    match host.get().with(|exchange| exchange.set_variable(&name, value)) {
+    changed(host.get().with(|exchange| exchange.set_variable(&name, value)))
+}
+
+extern "C" fn variable_unset(host: HostPtr, name: Text, name_length: usize) -> i32 {
+    let name = name.of(name_length).to_ascii_lowercase();
+    changed(host.get().with(|exchange| exchange.unset_variable(&name)))
+}
+
+fn changed(done: Option<bool>) -> i32 {
+    match done {
         Some(true) => OK,
         Some(false) => MISSING,
         None => NO_REQUEST,

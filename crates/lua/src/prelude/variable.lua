@@ -3,7 +3,8 @@
 local kit = ...
 
 local host, given, MISSING, NO_REQUEST = kit.host, kit.given, kit.MISSING, kit.NO_REQUEST
-local variable_get, variable_set = kit.C.variable_get, kit.C.variable_set
+local C = kit.C
+local variable_get, variable_set, variable_unset = C.variable_get, C.variable_set, C.variable_unset
 local error, tonumber, tostring, type = error, tonumber, tostring, type
 local match = string.match
 
@@ -25,7 +26,7 @@ local function get(_, name)
     return nil
 end
 
--- What the configuration defines can be changed, what the request itself defines cannot. Nil is an empty text.
+-- What the configuration defines can be changed, what the request itself defines cannot. Nil takes the value away.
 local function set(_, name, value)
     if type(name) ~= "string" then
         error("bad variable name", 2)
@@ -34,8 +35,13 @@ local function set(_, name, value)
     if kind ~= "string" and kind ~= "number" and kind ~= "nil" then
         error("bad value type: string, number, or nil expected", 2)
     end
-    local text = value == nil and "" or tostring(value)
-    local code = variable_set(host, name, #name, text, #text)
+    local code
+    if value == nil then
+        code = variable_unset(host, name, #name)
+    else
+        local text = tostring(value)
+        code = variable_set(host, name, #name, text, #text)
+    end
     if code == 0 then
         return
     end
@@ -55,11 +61,19 @@ kit.ngx.var = setmetatable({}, { __index = get, __newindex = set })
 -- What requests are asked for that is a variable as well.
 local req = kit.ngx.req
 
+local function of_request(name)
+    local code = variable_get(host, name, #name)
+    if code == NO_REQUEST then
+        error("no request found", 3)
+    end
+    return code == 0 and given() or nil
+end
+
 function req.http_version()
-    local protocol = get(nil, "server_protocol")
+    local protocol = of_request "server_protocol"
     return tonumber(protocol and match(protocol, "^HTTP/(%d%.%d)$"))
 end
 
 function req.start_time()
-    return tonumber(get(nil, "msec"))
+    return tonumber((of_request "request_started"))
 end
