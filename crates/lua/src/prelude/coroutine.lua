@@ -106,6 +106,9 @@ end
 coroutine.resume = resume
 
 function coroutine.wrap(body)
+    if type(body) ~= "function" then
+        error("bad argument #1 to 'wrap' (function expected, got " .. type(body) .. ")", 2)
+    end
     local co = create(body)
     return function(...)
         return unwrap(co, resume(co, ...))

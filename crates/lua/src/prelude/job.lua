@@ -8,7 +8,7 @@ local job_begin, job_take = C.job_begin, C.job_take
 local band = require("bit").band
 local buffer = require "string.buffer"
 local format, upper = string.format, string.upper
-local next, pcall, require, select, tostring, type, unpack = next, pcall, require, select, tostring, type, unpack
+local error, next, pcall, require, select, tostring, type, unpack = error, next, pcall, require, select, tostring, type, unpack
 
 local YIELDABLE, MISSING = kit.YIELDABLE, kit.MISSING
 local MAX_DEPTH = 100
@@ -98,6 +98,9 @@ local function answer(ok, ...)
 end
 
 local function call(module, name, ...)
+    if type(module) == "table" and module[name] == nil then
+        error("attempt to call a nil value", 0)
+    end
     return module[name](...)
 end
 

@@ -158,8 +158,11 @@ local function set_status(status, reason)
     end
 end
 
+local CHANGES = kit.phases("set server_rewrite rewrite access precontent content header_filter body_filter balancer", "log")
+
 -- Conditions of the request that files are answered by: the answer is made whatever they say.
 local function bypass_if_checks()
+    kit.check(CHANGES)
     for _, name in ipairs({ "If-Modified-Since", "If-None-Match", "If-Match", "If-Unmodified-Since", "If-Range" }) do
         ngx.req.clear_header(name)
     end

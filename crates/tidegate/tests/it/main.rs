@@ -8,6 +8,7 @@ mod agreement;
 mod calamity;
 mod chaos;
 mod cli;
+mod conformance;
 mod demo;
 mod development;
 mod error_log;

@@ -1,0 +1,229 @@
+//! The gateway in which cases are played: a route for each, peers to speak to, and a record of what was called.
+
+use std::{
+    collections::BTreeSet,
+    net::{SocketAddr, TcpStream, UdpSocket},
+    process::{Child, Command, Stdio},
+    thread,
+};
+
+use serde_json::{Value, json};
+use tidegate_testkit::{
+    Answer, Tidegate, Upstream, component, eventually,
+    http::{self, Response},
+    process,
+    servers::Authority,
+    unused_address,
+};
+
+use super::{
+    case::{Case, Suite},
+    surface,
+};
+use crate::{PATIENCE, TIDEGATE};
+
+const RECORDER: &str = include_str!("recorder.lua");
+/// What scripts run in threads of their own.
+const JOB: &str = r#"
+local job = {}
+function job.add(a, b) return a + b, "sum" end
+function job.fail() error("no job", 0) end
+function job.opt() require("ngx.re").opt("jit_stack_size", 128 * 1024) return ngx.re.match("a", "a", "jo")[0] end
+return job
+"#;
+
+pub(super) struct Scene {
+    tidegate: Tidegate,
+    _upstream: Upstream,
+    pub(super) tls: Option<Tls>,
+}
+
+impl Scene {
+    pub(super) fn start(suite: &Suite) -> Self {
+        let upstream = Upstream::start(|request| {
+            let body =
+                format!("{} {} {}", request.method, request.target, String::from_utf8_lossy(&request.body));
+            Answer::status(200, &[("X-Upstream", "yes")], body)
+        });
+        let tls = Tls::start();
+        let setup = Tidegate::setup(TIDEGATE);
+        let mut setup =
+            setup.file("surface.lua", &names()).file("recorder.lua", RECORDER).file("job.lua", JOB);
+        setup = setup.file("upload.txt", "a file\n").env("CONFORMANCE", "told");
+        let setup = setup
+            .set("upstream", &upstream.addr())
+            .set("upstreamPort", &upstream.addr().port())
+            .set("udpPort", &echo().port())
+            .set("deadPort", &unused_address().port());
+        let setup = match &tls {
+            Some(tls) => setup
+                .set("tlsPort", &tls.address.port())
+                .set("authority", &tls.authority.certificate().display())
+                .set("certificate", &tls.authority.server().0.display())
+                .set("key", &tls.authority.server().1.display()),
+            None => setup,
+        };
+        let tidegate = setup.start(&config(suite));
+        Self { tidegate, _upstream: upstream, tls }
+    }
+
+    pub(super) fn get(&self, path: &str) -> Response {
+        http::get(self.tidegate.addr(), path)
+    }
+
+    /// The answer, or why there is none.
+    pub(super) fn play(&self, number: usize, case: &Case) -> Result<Response, String> {
+        let headers: Vec<(&str, &str)> =
+            case.request_headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let target = format!("/case/{number}{}", case.target);
+        self.get("/forget");
+        let mut client = http::Client::connect(self.tidegate.addr()).map_err(|error| error.to_string())?;
+        let answer = client.request(&case.method, &target, &headers, case.request_body.as_bytes());
+        answer.map_err(|error| format!("no answer: {error}"))
+    }
+
+    /// Whether the log comes to have `text`.
+    pub(super) fn logs(&self, text: &str) -> bool {
+        let deadline = std::time::Instant::now() + PATIENCE;
+        loop {
+            if self.tidegate.log().contains(text) {
+                return true;
+            }
+            if std::time::Instant::now() > deadline {
+                return false;
+            }
+            thread::yield_now();
+        }
+    }
+
+    /// The functions that were called since the last case began.
+    pub(super) fn called(&self) -> BTreeSet<String> {
+        self.get("/called").text().lines().map(str::to_owned).collect()
+    }
+}
+
+/// The list, as the recorder reads it.
+fn names() -> String {
+    let entries = surface::functions().filter(surface::Function::is_recorded).map(|function| {
+        let surface::Function { kind, owner, own: name } = &function;
+        format!("{{ kind = {kind:?}, owner = {owner:?}, name = {name:?}, full = {:?} }},\n", function.name())
+    });
+    format!("return {{\n{}}}\n", entries.collect::<String>())
+}
+
+fn config(suite: &Suite) -> String {
+    let mut routes = vec![
+        json!({ "match": { "path": "/forget" }, "lua": { "content": "require('recorder').forget()" } }),
+        json!({ "match": { "path": "/called" }, "lua": { "content": "require('recorder').tell()" } }),
+        json!({ "match": { "path": "/surface" }, "lua": { "content": "require('recorder').surface()" } }),
+    ];
+    routes.extend(peers());
+    routes.extend(suite.cases.iter().enumerate().map(|(number, case)| route(number, case)));
+    let config = json!({
+        "listeners": [{ "address": "{listen}" }],
+        "admin": { "address": "{admin}" },
+        "workers": 1,
+        "errorLog": { "format": "nginx", "level": "info" },
+        "limits": { "clientBodyBuffer": "1KiB" },
+        "upstreams": { "echo": { "endpoints": [{ "address": "{upstream}" }] } },
+        "vars": { "settable": "" },
+        "lua": {
+            "packagePath": "{dir}/?.lua;;",
+            "sharedDicts": { "calls": "1MiB", "dogs": "32KiB", "notes": "32KiB", "small": "12KiB" },
+            "threadPools": { "jobs": 1 },
+            "checkClientAbort": true,
+            "captureErrorLog": "64KiB",
+            "env": ["CONFORMANCE"],
+            "initWorker": "require('recorder').record()",
+        },
+        "routes": routes,
+    });
+    serde_json::to_string_pretty(&config).unwrap()
+}
+
+/// Routes that cases send requests to.
+fn peers() -> Vec<Value> {
+    let told = "ngx.req.read_body() ngx.header['X-Peer'] = 'yes' ngx.print(ngx.req.get_method(), ' ', ngx.var.uri, ' ',
+        ngx.var.args or '', ' ', ngx.req.get_body_data() or '')";
+    let abort =
+        "local ok, why = ngx.on_abort(function() ngx.shared.notes:set('aborted', true) ngx.exit(499) end)
+        ngx.shared.notes:set('watched', tostring(ok)) ngx.sleep(60)";
+    let raw = "local socket = ngx.req.socket(true) socket:send('HTTP/1.1 200 OK\\r\\n\\r\\n') ngx.flush(true)
+        local line = socket:receive() while line do socket:send(line:upper() .. '\\n') line = socket:receive() end";
+    vec![
+        json!({ "match": { "path": "/peer/*" }, "lua": { "content": told } }),
+        json!({ "match": { "path": "/inner" }, "internal": true,
+            "lua": { "content": "ngx.print(tostring(ngx.req.is_internal()), ' ', tostring(ngx.is_subrequest))" } }),
+        json!({ "match": { "path": "/abort" }, "lua": { "content": abort } }),
+        json!({ "match": { "path": "/raw" }, "lua": { "content": raw } }),
+    ]
+}
+
+fn route(number: usize, case: &Case) -> Value {
+    let mut route = case.route.clone();
+    route.insert("match".into(), json!({ "path": format!("~ ^/case/{number}(/|$)") }));
+    let mut hooks = route.remove("lua").and_then(|hooks| hooks.as_object().cloned()).unwrap_or_default();
+    let source = if case.in_timer {
+        format!("return require('recorder').in_timer(function() {}\nend)", case.code)
+    } else if case.phase == "content" {
+        format!("return require('recorder').run(function() {}\nend)", case.code)
+    } else {
+        case.code.clone()
+    };
+    hooks.insert(case.phase.clone(), json!({ "name": "=case", "source": source }));
+    let is_answered =
+        hooks.contains_key("content") || route.contains_key("upstream") || route.contains_key("return");
+    if !is_answered {
+        hooks.insert("content".into(), "ngx.print('content')".into());
+    }
+    route.insert("lua".into(), hooks.into());
+    route.into()
+}
+
+/// Sends datagrams back.
+fn echo() -> SocketAddr {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = socket.local_addr().unwrap();
+    thread::spawn(move || {
+        let mut datagram = [0; 2048];
+        while let Ok((length, from)) = socket.recv_from(&mut datagram) {
+            let _ = socket.send_to(&datagram[..length], from);
+        }
+    });
+    address
+}
+
+/// A server that speaks TLS and sends lines back, in reverse.
+pub(super) struct Tls {
+    authority: Authority,
+    address: SocketAddr,
+    server: Child,
+}
+
+impl Tls {
+    fn start() -> Option<Self> {
+        let authority = Authority::new()?;
+        let openssl = component("openssl")?;
+        let address = unused_address();
+        let (certificate, key) = authority.server();
+        let server = Command::new(openssl)
+            .args(["s_server", "-quiet", "-rev", "-accept", &address.to_string(), "-cert"])
+            .arg(certificate)
+            .arg("-key")
+            .arg(key)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        eventually(PATIENCE, "openssl s_server listens", || TcpStream::connect(address).is_ok());
+        Some(Self { authority, address, server })
+    }
+}
+
+impl Drop for Tls {
+    fn drop(&mut self) {
+        process::signal(self.server.id(), process::Signal::KILL);
+        let _ = self.server.wait();
+    }
+}
