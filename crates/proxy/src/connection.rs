@@ -24,6 +24,9 @@ use crate::{
     worker::Worker,
 };
 
+/// A request whose Lua ran for so long may have kept the thread from counting for how long it is busy.
+const HELD_FOR_LONG: Duration = Duration::from_millis(10);
+
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub(crate) line: Line,
@@ -264,6 +267,9 @@ impl Connection {
         }
         if lua.is_long {
             worker.side.tell_slow(&route.series, worker.timestamp(Instant::now()));
+        }
+        if lua.cpu >= HELD_FOR_LONG {
+            worker.held_until(Instant::now());
         }
         shard.transfer(exchange.bytes_in, exchange.bytes_out);
         shard.end(exchange.response.status, exchange.started.elapsed());

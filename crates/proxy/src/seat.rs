@@ -375,7 +375,7 @@ impl Shift {
         worker.tick();
         worker.access_log.flush(worker.series());
         let busy = Handle::current().metrics().worker_total_busy_duration(0);
-        worker.series().busy_us.store(self.busy_before_us + busy.as_micros() as u64, Relaxed);
+        worker.count_busy(self.busy_before_us + busy.as_micros() as u64);
         if worker.deadlines.now().is_multiple_of(REAP_EVERY) {
             worker.vm.tend();
             let site = worker.site();

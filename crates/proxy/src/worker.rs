@@ -18,7 +18,7 @@ use crate::{
     access_log::AccessLog,
     buffer::Buffers,
     chores::{self, Keeper},
-    deadline::Deadlines,
+    deadline::{Deadlines, TICK},
     lane::Side,
     node::Shared,
     parting::Parting,
@@ -52,6 +52,8 @@ pub(crate) struct Worker {
     /// What waits for its timers.
     pub(crate) keeper: OnceCell<Keeper>,
     site: RefCell<Option<Rc<Site>>>,
+    /// When it was last counted for how long this thread was busy.
+    counted: Cell<Instant>,
     started: Instant,
     started_at: Timestamp,
     date: RefCell<String>,
@@ -84,6 +86,7 @@ impl Worker {
             exiting: CancellationToken::new(),
             keeper: OnceCell::new(),
             site: RefCell::default(),
+            counted: Cell::new(Instant::now()),
             started: Instant::now(),
             started_at: wall_clock(),
             date: RefCell::default(),
@@ -148,6 +151,24 @@ impl Worker {
         series.lua_coroutines.store(self.vm.coroutines_in_flight() as u64, Relaxed);
         if self.index == 0 && self.deadlines.now().is_multiple_of(COUNT_EVERY) {
             self.count();
+        }
+    }
+
+    /// So long this thread was busy until now, by the count of the runtime.
+    pub(crate) fn count_busy(&self, busy_us: u64) {
+        self.counted.set(Instant::now());
+        let busy = &self.series().busy_us;
+        busy.store(busy_us.max(busy.load(Relaxed)), Relaxed);
+    }
+
+    /// A request has held this thread until `now`. The runtime counts that when its loop comes round, which many such
+    /// requests can put off for seconds. But a thread that does not come to its ticks has been busy since they were due.
+    pub(crate) fn held_until(&self, now: Instant) {
+        let late = now.saturating_duration_since(self.counted.get()).saturating_sub(TICK);
+        if late >= TICK {
+            self.counted.set(now.checked_sub(TICK).unwrap_or(now));
+            let busy = &self.series().busy_us;
+            busy.store(busy.load(Relaxed) + late.as_micros() as u64, Relaxed);
         }
     }
 

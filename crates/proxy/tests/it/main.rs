@@ -6,6 +6,7 @@ mod aborts;
 mod balancer;
 mod bodies;
 mod budget;
+mod busy;
 mod chores;
 mod cosockets;
 mod crew;

@@ -52,7 +52,18 @@ impl Running {
 
     /// So many workers, and room for more.
     pub(crate) fn with_room(workers: usize, most: usize, config: &str) -> Self {
-        let (snapshots, snapshot) = watch::channel(Arc::new(snapshot(config, 1)));
+        Self::serving(workers, most, snapshot(config, 1))
+    }
+
+    /// What runs as an instance of a fleet.
+    pub(crate) fn instance_of(fleet: FleetId, config: &str) -> Self {
+        let mut snapshot = snapshot(config, 1);
+        snapshot.lua.fleet = Some(fleet);
+        Self::serving(1, 1, snapshot)
+    }
+
+    fn serving(workers: usize, most: usize, snapshot: Snapshot) -> Self {
+        let (snapshots, snapshot) = watch::channel(Arc::new(snapshot));
         let (roster, served) = watch::channel(Arc::new(Roster::default()));
         let telemetry = Telemetry::with_room(workers, most);
         let node = Node::start(&snapshot, &served, Arc::clone(&telemetry)).unwrap();
