@@ -3,7 +3,7 @@
 //! Only what an answer says of itself counts: one without `Last-Modified` is never too new, and one without `ETag` is
 //! whatever was asked for. Answers of upstreams are theirs to make conditional.
 
-use crate::exchange::Exchange;
+use crate::{exchange::Exchange, http::fields::Kind};
 
 /// What a request's conditions make of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,7 +16,8 @@ pub(crate) enum Outcome {
 /// Judges an answer whose head is complete.
 pub(crate) fn judge(exchange: &Exchange) -> Outcome {
     let asks = matches!(exchange.request.method(), b"GET" | b"HEAD");
-    if exchange.response.status != 200 || !asks || exchange.depth > 0 {
+    let may_be = exchange.request.fields.contains(Kind::Condition);
+    if !may_be || exchange.response.status != 200 || !asks || exchange.depth > 0 {
         return Outcome::Proceed;
     }
     let given = |name: &[u8]| exchange.request.fields.get(name);
