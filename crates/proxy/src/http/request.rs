@@ -6,7 +6,7 @@
 //! paths that can be read in two ways. RFC 9112 allows a recipient to repair some of these; two
 //! recipients that repair differently are how requests get smuggled.
 
-use std::mem::MaybeUninit;
+use std::{mem::MaybeUninit, slice};
 
 use tidegate_core::snapshot::Limits;
 use tidegate_traffic::path;
@@ -15,7 +15,7 @@ use crate::{
     buffer::CAPACITY,
     http::{
         body::{self, Ambiguous, Framing},
-        fields::{Fields, Kind, Span, tokens},
+        fields::{Fields, Kind, Span, is_token, tokens},
         head::{self, Head},
     },
 };
@@ -177,11 +177,13 @@ impl Request {
         limits: &Limits,
     ) -> Result<Option<usize>, Refusal> {
         // Something else altogether, such as TLS, would not end its lines for a long time.
-        if input
-            .first()
-            .is_some_and(|byte| !byte.is_ascii_alphanumeric() && !b"!#$%&'*+-.^_`|~".contains(byte))
-        {
+        if input.first().is_some_and(|byte| !is_token(slice::from_ref(byte))) {
             return Err(refuse(400, "not an HTTP request"));
+        }
+        if seen == 0
+            && let Some(size) = self.read_whole(input, limits)?
+        {
+            return Ok(Some(size));
         }
         let size = match head::find(input, seen) {
             Head::Complete(size) if size <= limits.header_bytes => size,
@@ -194,6 +196,22 @@ impl Request {
         Ok(Some(size))
     }
 
+    /// Reads a head that has come whole and that nothing is wrong with, as nearly all do, without looking for its end
+    /// before. Of any other it says nothing.
+    #[expect(clippy::large_stack_arrays, reason = "only as much of it is touched as there are headers")]
+    fn read_whole(&mut self, input: &[u8], limits: &Limits) -> Result<Option<usize>, Refusal> {
+        let mut headers = [const { MaybeUninit::uninit() }; PARSED_HEADERS];
+        let mut parsed = httparse::Request::new(&mut []);
+        let complete = parsed.parse_with_uninit_headers(input, &mut headers);
+        let Ok(httparse::Status::Complete(size)) = complete else { return Ok(None) };
+        let head = &input[..size];
+        if size > limits.header_bytes || !head::is_strict(head, parsed.headers) {
+            return Ok(None);
+        }
+        self.take(head, &parsed, limits)?;
+        Ok(Some(size))
+    }
+
     #[expect(clippy::large_stack_arrays, reason = "only as much of it is touched as there are headers")]
     fn parse(&mut self, input: &[u8], limits: &Limits) -> Result<(), Refusal> {
         let mut headers = [const { MaybeUninit::uninit() }; PARSED_HEADERS];
@@ -203,6 +221,16 @@ impl Request {
             Ok(_) => return Err(refuse(400, "malformed request")),
             Err(error) => return Err(unparsable(error, input)),
         }
+        self.take(input, &parsed, limits)
+    }
+
+    /// Takes over what was parsed of `input`, which is the head.
+    fn take(
+        &mut self,
+        input: &[u8],
+        parsed: &httparse::Request<'_, '_>,
+        limits: &Limits,
+    ) -> Result<(), Refusal> {
         let (Some(method), Some(target), Some(version)) = (parsed.method, parsed.path, parsed.version) else {
             return Err(refuse(400, "malformed request line"));
         };

@@ -60,6 +60,11 @@ impl Response {
         to_head: bool,
         limits: &Limits,
     ) -> Result<Option<usize>, Error> {
+        if seen == 0
+            && let Some(size) = self.read_whole(input, to_head, limits)?
+        {
+            return Ok(Some(size));
+        }
         let size = match head::find(input, seen) {
             Head::Complete(size) if size <= limits.response_header_bytes => size,
             // A full buffer could take nothing more.
@@ -69,21 +74,26 @@ impl Response {
             Head::Complete(_) | Head::Partial => return Err(Error::TooLarge),
             Head::BareLineFeed => return Err(Error::Malformed),
         };
+        let read = self.read_whole(&input[..size], to_head, limits)?;
+        read.filter(|&read| read == size).map(Some).ok_or(Error::Malformed)
+    }
+
+    /// Reads a head that has come whole and that nothing is wrong with; of any other it says nothing.
+    fn read_whole(&mut self, input: &[u8], to_head: bool, limits: &Limits) -> Result<Option<usize>, Error> {
         let mut headers = [const { MaybeUninit::uninit() }; PARSED_HEADERS];
         let mut parsed = httparse::Response::new(&mut []);
         let config = httparse::ParserConfig::default();
-        match config.parse_response_with_uninit_headers(&mut parsed, &input[..size], &mut headers) {
-            Ok(httparse::Status::Complete(parsed)) if parsed == size => {}
-            _ => return Err(Error::Malformed),
+        let complete = config.parse_response_with_uninit_headers(&mut parsed, input, &mut headers);
+        let Ok(httparse::Status::Complete(size)) = complete else { return Ok(None) };
+        let head = &input[..size];
+        if size > limits.response_header_bytes || !head::is_strict(head, parsed.headers) {
+            return Ok(None);
         }
-        let (Some(version), Some(status)) = (parsed.version, parsed.code) else {
+        let (Some(version), Some(status @ 100..)) = (parsed.version, parsed.code) else {
             return Err(Error::Malformed);
         };
-        if status < 100 {
-            return Err(Error::Malformed);
-        }
         self.status = status;
-        self.fields.load(&input[..size], parsed.headers);
+        self.fields.load(head, parsed.headers);
         let declared = body::declared(&self.fields)?;
         let bodiless = to_head || status < 200 || matches!(status, 204 | 304);
         self.framing = if bodiless { Framing::None } else { declared.unwrap_or(Framing::UntilClose) };
