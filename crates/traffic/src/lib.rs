@@ -9,5 +9,6 @@ pub mod path;
 pub mod queue;
 pub mod retry;
 pub mod router;
+mod table;
 
 pub use crate::{balance::Balancer, queue::Queue, retry::RetryBudget, router::Router};

@@ -16,6 +16,8 @@ use std::collections::HashMap;
 
 use tidegate_core::snapshot::{HeaderMatch, HostMatch, PathMatch, Route};
 
+use crate::table::Table;
+
 /// What of a request routes can depend on.
 pub struct Request<'a> {
     /// As received, with or without a port.
@@ -47,10 +49,10 @@ pub struct Router {
 /// The routes of one host.
 #[derive(Debug, Default)]
 struct Paths {
-    exact: HashMap<Vec<u8>, Vec<Candidate>>,
+    exact: Table<Vec<Candidate>>,
     regexes: Vec<(regex::Regex, Candidate)>,
     /// Keyed without the final slash, so that the root is the empty key.
-    prefixes: HashMap<Vec<u8>, Vec<Candidate>>,
+    prefixes: Table<Vec<Candidate>>,
 }
 
 /// A route, and what remains to be checked once host and path match.
