@@ -7,7 +7,7 @@ use std::{
     future::poll_fn,
     io::{self, IoSlice},
     pin::Pin,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
     time::Duration,
 };
 
@@ -108,7 +108,7 @@ impl Limit<'_> {
     }
 }
 
-/// Reads into the buffer in `slot`; takes one only once there is something to read.
+/// Reads into the buffer in `slot`; one that was taken for it goes back if there is nothing to read yet.
 ///
 /// The buffer must have room: callers stop reading before it is full.
 pub(crate) fn poll_read(
@@ -117,9 +117,6 @@ pub(crate) fn poll_read(
     slot: &mut Option<Lease>,
     pool: &std::rc::Rc<Buffers>,
 ) -> Poll<io::Result<usize>> {
-    if slot.is_none() {
-        ready!(io.as_ref().poll_read_ready(cx))?;
-    }
     let buffer: &mut Buffer = slot.get_or_insert_with(|| pool.take());
     let mut room = ReadBuf::new(buffer.room());
     debug_assert!(room.capacity() > 0, "reading into a full buffer would look like the end");
