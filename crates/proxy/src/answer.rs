@@ -95,7 +95,7 @@ pub(crate) fn write_head(
         dated |= kind == Kind::Date;
     }
     if !dated {
-        write_field(b"Date", worker.date().as_bytes(), output);
+        output.extend_from_slice(worker.date_line().as_bytes());
     }
     match length {
         _ if chunked => write_field(b"Transfer-Encoding", b"chunked", output),
@@ -114,6 +114,9 @@ pub(crate) fn write_head(
 }
 
 pub(crate) fn write_status_line(code: u16, output: &mut Vec<u8>) {
+    if code == 200 {
+        return output.extend_from_slice(b"HTTP/1.1 200 OK\r\n");
+    }
     write_line(code, status::reason(code).as_bytes(), output);
 }
 
@@ -126,6 +129,7 @@ fn write_line(code: u16, reason: &[u8], output: &mut Vec<u8>) {
 }
 
 pub(crate) fn write_field(name: &[u8], value: &[u8], output: &mut Vec<u8>) {
+    output.reserve(name.len() + value.len() + 4);
     output.extend_from_slice(name);
     output.extend_from_slice(b": ");
     output.extend_from_slice(value);
@@ -149,7 +153,7 @@ pub(crate) fn write_length(length: u64, output: &mut Vec<u8>) {
 /// Says who made an answer, unless Lua has said something else.
 pub(crate) fn sign(fields: &mut Fields, answers: &Answers) {
     if !fields.contains(Kind::Server) && !answers.server.is_empty() {
-        fields.push(b"Server", answers.server.as_bytes());
+        fields.push_known(Kind::Server, b"Server", answers.server.as_bytes());
     }
 }
 

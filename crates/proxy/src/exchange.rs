@@ -295,7 +295,7 @@ impl Exchange {
             && !self.is_typed
             && !self.response.fields.contains(Kind::ContentType)
         {
-            self.response.fields.push(b"Content-Type", default.as_bytes());
+            self.response.fields.push_known(Kind::ContentType, b"Content-Type", default.as_bytes());
         }
     }
 

@@ -56,7 +56,7 @@ pub(crate) struct Worker {
     counted: Cell<Instant>,
     started: Instant,
     started_at: Timestamp,
-    date: RefCell<String>,
+    date_line: RefCell<String>,
 }
 
 impl Worker {
@@ -89,7 +89,7 @@ impl Worker {
             counted: Cell::new(Instant::now()),
             started: Instant::now(),
             started_at: wall_clock(),
-            date: RefCell::default(),
+            date_line: RefCell::default(),
         };
         worker.tick();
         Rc::new(worker)
@@ -135,14 +135,14 @@ impl Worker {
         make_vm(self.index, &self.shared, snapshot, &self.log)
     }
 
-    /// The `Date` of answers made here; kept for a tick.
-    pub(crate) fn date(&self) -> std::cell::Ref<'_, String> {
-        self.date.borrow()
+    /// The line that dates answers made here; kept for a tick.
+    pub(crate) fn date_line(&self) -> std::cell::Ref<'_, String> {
+        self.date_line.borrow()
     }
 
     /// Refreshes what only needs to be roughly right.
     pub(crate) fn tick(&self) {
-        *self.date.borrow_mut() = http_date(wall_clock());
+        *self.date_line.borrow_mut() = format!("Date: {}\r\n", http_date(wall_clock()));
         let series = self.series();
         series.lua_bytes.store(self.vm.memory_bytes() as u64, Relaxed);
         let (pending, running) = self.vm.timer_counts();
