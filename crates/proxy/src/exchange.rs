@@ -406,7 +406,7 @@ impl tidegate_lua::Exchange for Exchange {
     }
 
     fn subrequest(&mut self, subrequest: Subrequest) -> Result<Capturing, String> {
-        Ok(Box::pin(subrequest::serve(self, subrequest)?))
+        subrequest::serve(self, subrequest)
     }
 
     fn is_buffering(&self) -> bool {

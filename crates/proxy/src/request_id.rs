@@ -1,6 +1,6 @@
 //! What a request is called in logs and in `X-Request-Id`: made when somebody asks, or given by a trusted proxy.
 
-use std::{cell::OnceCell, str};
+use std::{cell::OnceCell, rc::Rc, str};
 
 /// Hexadecimal digits of an id that is made here, as many as nginx has.
 const DIGITS: usize = 32;
@@ -11,19 +11,23 @@ const LIMIT: usize = 128;
 #[derive(Debug, Default)]
 pub(crate) struct RequestId {
     given: Option<String>,
-    own: OnceCell<[u8; DIGITS]>,
+    /// Shared with requests within this one, whoever asks for it first.
+    own: Rc<OnceCell<[u8; DIGITS]>>,
 }
 
 impl RequestId {
     /// For another request.
     pub(crate) fn renew(&mut self) {
         self.given = None;
-        self.own.take();
+        match Rc::get_mut(&mut self.own) {
+            Some(own) => drop(own.take()),
+            None => self.own = Rc::default(),
+        }
     }
 
     /// For a request within this one, which is called the same.
     pub(crate) fn settled(&self) -> Self {
-        Self { given: self.given.clone(), own: OnceCell::from(*self.own()) }
+        Self { given: self.given.clone(), own: Rc::clone(&self.own) }
     }
 
     pub(crate) fn text(&self) -> &str {

@@ -3,7 +3,7 @@
 //! A subrequest has an exchange of its own, so many can be served at once, whatever becomes of the request that made
 //! them. It finds its route as any other, internal ones too; access has been granted to the one around it.
 
-use tidegate_lua::{Captured, Exchange as _, Sharing, Subrequest, SubrequestBody};
+use tidegate_lua::{Captured, Capturing, Exchange as _, Sharing, Subrequest, SubrequestBody};
 
 use crate::{
     connection::{Connection, find_route},
@@ -18,11 +18,9 @@ use crate::{
 /// How deep requests may be within each other.
 pub(crate) const DEPTH: u32 = 50;
 
-/// Serves a request within `exchange`'s.
-pub(crate) fn serve(
-    outer: &Exchange,
-    subrequest: Subrequest,
-) -> Result<impl Future<Output = Captured> + 'static + use<>, String> {
+/// Serves a request within `exchange`'s. What comes back is in its place already: it is large, and would be copied whenever
+/// it is passed on.
+pub(crate) fn serve(outer: &Exchange, subrequest: Subrequest) -> Result<Capturing, String> {
     if outer.depth >= DEPTH {
         let path = String::from_utf8_lossy(&subrequest.path);
         tracing::error!("lua subrequests cycle while processing \"{path}\"");
@@ -33,7 +31,7 @@ pub(crate) fn serve(
     let shares = subrequest.sharing == Sharing::All;
     let mut exchange = outer.within();
     compose(&mut exchange, outer, subrequest)?;
-    Ok(async move {
+    Ok(Box::pin(async move {
         let limit = site.snapshot.limits.lua_body_bytes;
         let line = Line::new(worker, Peer::Lua(Capture::new(limit)));
         let mut connection = Connection { line, exchange };
@@ -45,7 +43,7 @@ pub(crate) fn serve(
             true
         };
         captured(&site, connection, complete, shares)
-    })
+    }))
 }
 
 fn compose(exchange: &mut Exchange, outer: &Exchange, subrequest: Subrequest) -> Result<(), String> {
