@@ -4,24 +4,21 @@ use tidegate_lua::{Handler, Phase};
 
 use crate::{error::Error, exchange::Exchange, lua, site::Route, worker::Worker};
 
-/// Runs the filter on one piece and appends what it passes on. Nothing passes behind a piece that was the last.
+/// Runs the filter on the piece that is in its arguments, where what it passes on is afterwards. Nothing passes behind a
+/// piece that was the last.
 pub(crate) async fn pass(
     worker: &Worker,
     route: &Route,
     filter: &Handler,
     exchange: &mut Exchange,
-    piece: &[u8],
     last: bool,
-    output: &mut Vec<u8>,
 ) -> Result<(), Error> {
     if exchange.body_ended {
+        exchange.lua.arguments.piece.clear();
         return Ok(());
     }
-    let arguments = &mut exchange.lua.arguments;
-    piece.clone_into(&mut arguments.piece);
-    arguments.last = last;
+    exchange.lua.arguments.last = last;
     lua::run_detached(worker, route, filter, Phase::BodyFilter, exchange).await?;
-    output.extend_from_slice(&exchange.lua.arguments.piece);
     exchange.body_ended = last || exchange.lua.arguments.last;
     Ok(())
 }
@@ -38,12 +35,15 @@ pub(crate) async fn written(
     let written = std::mem::take(&mut exchange.written);
     let ends = std::mem::take(&mut exchange.ends);
     let (mut output, mut start) = (Vec::new(), 0);
-    for &end in &ends {
-        pass(worker, route, filter, exchange, &written[start..end], false, &mut output).await?;
-        start = end;
+    let mut pieces: Vec<_> = ends.iter().map(|&end| (end, false)).collect();
+    if last || ends.last().copied().unwrap_or_default() < written.len() {
+        pieces.push((written.len(), last));
     }
-    if last || start < written.len() {
-        pass(worker, route, filter, exchange, &written[start..], last, &mut output).await?;
+    for (end, last) in pieces {
+        written[start..end].clone_into(&mut exchange.lua.arguments.piece);
+        pass(worker, route, filter, exchange, last).await?;
+        output.extend_from_slice(&exchange.lua.arguments.piece);
+        start = end;
     }
     exchange.written = output;
     Ok(())

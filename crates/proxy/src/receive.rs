@@ -208,8 +208,10 @@ impl Receiver<'_> {
         filter: &Handler,
     ) -> Result<Received, Error> {
         let limit = Limit { deadline: self.deadline, span: self.spans.idle };
-        let (mut piece, mut passed, mut ended) = (Vec::new(), Vec::new(), false);
+        let (mut behind, mut ended) = (Vec::new(), false);
         while !self.exchange.body_ended {
+            let piece = &mut self.exchange.lua.arguments.piece;
+            piece.clear();
             if let Some(buffer) = &mut input {
                 let taken = reader.take(buffer, |data| piece.extend_from_slice(data));
                 taken.map_err(|error| Error::BadAnswer(error.to_string()))?;
@@ -219,19 +221,19 @@ impl Receiver<'_> {
             }
             ended |= reader.is_done();
             if ended || !piece.is_empty() {
-                filter::pass(self.worker, self.route, filter, self.exchange, &piece, ended, &mut passed)
-                    .await?;
-                self.exchange.bytes_out += passed.len() as u64;
-                if !passed.is_empty() {
-                    writer.write(&passed, self.output);
-                }
-                piece.clear();
-                passed.clear();
+                filter::pass(self.worker, self.route, filter, self.exchange, ended).await?;
+            }
+            let length = self.exchange.lua.arguments.piece.len();
+            self.exchange.bytes_out += length as u64;
+            behind.clear();
+            if length > 0 {
+                writer.begin(length, self.output);
+                writer.end(&mut behind);
             }
             if self.exchange.body_ended {
-                writer.finish(reader.trailers(), self.output);
+                writer.finish(reader.trailers(), &mut behind);
             }
-            self.flush().await?;
+            self.send_piece(&behind).await?;
             if !ended && !self.exchange.body_ended {
                 match limit.read(upstream, &mut input, &self.worker.buffers).await {
                     Ok(0) => {
@@ -246,6 +248,21 @@ impl Receiver<'_> {
         }
         let clean = reader.is_done() && input.is_none();
         Ok(Received::Complete { reusable: clean && self.exchange.response.keep_alive })
+    }
+
+    /// Sends the piece that the filter has passed on, with what stands before it in the output and what is `behind` it.
+    async fn send_piece(&mut self, behind: &[u8]) -> Result<(), Error> {
+        let piece = &self.exchange.lua.arguments.piece;
+        if piece.len() < relay::DIRECT {
+            self.output.extend_from_slice(piece);
+            self.output.extend_from_slice(behind);
+            return self.flush().await;
+        }
+        let limit = Limit { deadline: self.deadline, span: self.site.snapshot.timeouts.send };
+        let sent = limit.write_each(&mut self.client, [self.output, piece, behind]).await;
+        sent.map_err(|fault| Error::client(&fault))?;
+        self.output.clear();
+        Ok(())
     }
 
     async fn flush(&mut self) -> Result<(), Error> {

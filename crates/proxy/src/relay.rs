@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// From so many bytes on, a body that needs no new framing is sent from where it was read to.
-const DIRECT: usize = 8 << 10;
+pub(crate) const DIRECT: usize = 8 << 10;
 
 /// A body on its way.
 pub(crate) struct Relay<'a, 'r, W> {
@@ -60,7 +60,7 @@ impl<W: AsyncWrite + Unpin> Relay<'_, '_, W> {
             }
             if direct > 0 || !output.is_empty() {
                 let body = input.as_ref().map_or(&[][..], |buffer| &buffer.unread()[..direct]);
-                sink_limit.write_both(sink, output, body).await.map_err(Fault::Sink)?;
+                sink_limit.write_each(sink, [output, body]).await.map_err(Fault::Sink)?;
                 output.clear();
                 if let Some(buffer) = input {
                     buffer.consume(direct);

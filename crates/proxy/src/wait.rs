@@ -76,25 +76,28 @@ impl Limit<'_> {
         Ok(())
     }
 
-    /// Writes all of `first`, then all of `second`, in as few calls as that takes.
-    pub(crate) async fn write_both<W: AsyncWrite + Unpin>(
+    /// Writes all of each piece, one behind the other, in as few calls as that takes.
+    pub(crate) async fn write_each<W: AsyncWrite + Unpin, const N: usize>(
         &self,
         io: &mut W,
-        mut first: &[u8],
-        mut second: &[u8],
+        mut pieces: [&[u8]; N],
     ) -> Result<(), Fault> {
-        while !first.is_empty() && !second.is_empty() {
-            let both = [IoSlice::new(first), IoSlice::new(second)];
-            let count = self.bound(|cx| Pin::new(&mut *io).poll_write_vectored(cx, &both)).await??;
+        while pieces.iter().filter(|piece| !piece.is_empty()).count() > 1 {
+            let slices = pieces.map(IoSlice::new);
+            let mut count = self.bound(|cx| Pin::new(&mut *io).poll_write_vectored(cx, &slices)).await??;
             if count == 0 {
                 return Err(io::Error::from(io::ErrorKind::WriteZero).into());
             }
-            let of_first = count.min(first.len());
-            first = &first[of_first..];
-            second = &second[count - of_first..];
+            for piece in &mut pieces {
+                let of_piece = count.min(piece.len());
+                *piece = &piece[of_piece..];
+                count -= of_piece;
+            }
         }
-        self.write(io, first).await?;
-        self.write(io, second).await
+        match pieces.into_iter().find(|piece| !piece.is_empty()) {
+            Some(piece) => self.write(io, piece).await,
+            None => Ok(()),
+        }
     }
 
     /// Reads some bytes; 0 is the end.

@@ -214,13 +214,22 @@ pub(crate) enum Writer {
 
 impl Writer {
     pub(crate) fn write(self, data: &[u8], output: &mut Vec<u8>) {
-        match self {
-            Self::Plain => output.extend_from_slice(data),
-            Self::Chunked => {
-                chunked::begin(data.len(), output);
-                output.extend_from_slice(data);
-                output.extend_from_slice(b"\r\n");
-            }
+        self.begin(data.len(), output);
+        output.extend_from_slice(data);
+        self.end(output);
+    }
+
+    /// Writes what is before so many bytes, of which there has to be one.
+    pub(crate) fn begin(self, length: usize, output: &mut Vec<u8>) {
+        if self == Self::Chunked {
+            chunked::begin(length, output);
+        }
+    }
+
+    /// Writes what is behind them.
+    pub(crate) fn end(self, output: &mut Vec<u8>) {
+        if self == Self::Chunked {
+            output.extend_from_slice(b"\r\n");
         }
     }
 
