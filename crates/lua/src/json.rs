@@ -11,6 +11,7 @@
 
 mod config;
 mod decode;
+mod eight;
 mod encode;
 mod number;
 mod scan;

@@ -11,7 +11,7 @@ use std::{
 
 use mlua::ffi;
 
-use super::{ARRAY, CONFIG, Config, EMPTY, EMPTY_ARRAY, config::Invalid, number, push, type_name};
+use super::{ARRAY, CONFIG, Config, EMPTY, EMPTY_ARRAY, config::Invalid, eight, number, push, type_name};
 
 /// A buffer that grew larger is not kept.
 const KEPT_BYTES: usize = 1 << 20;
@@ -73,8 +73,8 @@ impl Encoder {
         // SAFETY: by the caller's word.
         unsafe {
             match ffi::lua_type(state, -1) {
-                ffi::LUA_TSTRING => self.string(),
-                ffi::LUA_TNUMBER => return self.number(),
+                ffi::LUA_TSTRING => self.string(-1),
+                ffi::LUA_TNUMBER => return self.number(-1),
                 ffi::LUA_TBOOLEAN => {
                     let text: &[u8] = if ffi::lua_toboolean(state, -1) != 0 { b"true" } else { b"false" };
                     self.text.extend_from_slice(text);
@@ -188,8 +188,8 @@ impl Encoder {
         let state = self.state;
         self.text.push(b'{');
         let mut first = true;
-        // SAFETY: there is room for key and value, which the walk takes off. The key is never converted, which
-        // would confuse the walk.
+        // SAFETY: there is room for key and value, which the walk takes off. The key is only read as what
+        // it is: to convert it would confuse the walk.
         unsafe {
             ffi::lua_pushnil(state);
             while ffi::lua_next(state, -2) != 0 {
@@ -202,16 +202,10 @@ impl Encoder {
                 }
                 first = false;
                 match ffi::lua_type(state, -2) {
-                    ffi::LUA_TSTRING => {
-                        ffi::lua_pushvalue(state, -2);
-                        self.string();
-                        ffi::lua_settop(state, -2);
-                    }
+                    ffi::LUA_TSTRING => self.string(-2),
                     ffi::LUA_TNUMBER => {
                         self.text.push(b'"');
-                        ffi::lua_pushvalue(state, -2);
-                        self.number()?;
-                        ffi::lua_settop(state, -2);
+                        self.number(-2)?;
                         self.text.push(b'"');
                     }
                     _ => {
@@ -243,9 +237,10 @@ impl Encoder {
         }
     }
 
-    unsafe fn number(&mut self) -> Result<(), String> {
-        // SAFETY: there is a number on top of the stack.
-        let value = unsafe { ffi::lua_tonumber(self.state, -1) };
+    /// Writes the number at `index`.
+    unsafe fn number(&mut self, index: c_int) -> Result<(), String> {
+        // SAFETY: there is a number.
+        let value = unsafe { ffi::lua_tonumber(self.state, index) };
         if value.is_finite() {
             number::write(value, self.config.precision, &mut self.text);
             return Ok(());
@@ -262,12 +257,12 @@ impl Encoder {
         Ok(())
     }
 
-    /// Writes the string on top of the stack.
-    unsafe fn string(&mut self) {
+    /// Writes the string at `index`.
+    unsafe fn string(&mut self, index: c_int) {
         let mut length = 0;
         // SAFETY: a string stays where it is as long as it is on the stack, and nothing is called meanwhile.
         let bytes = unsafe {
-            let start = ffi::lua_tolstring(self.state, -1, &raw mut length);
+            let start = ffi::lua_tolstring(self.state, index, &raw mut length);
             slice::from_raw_parts(start.cast::<u8>(), length)
         };
         write_string(bytes, self.config.escape_slash, &mut self.text);
@@ -297,6 +292,11 @@ fn write_string(text: &[u8], escape_slash: bool, out: &mut Vec<u8>) {
     };
     out.reserve(text.len() + 2);
     out.push(b'"');
+    if eight::is_plain(text, escape_slash) {
+        out.extend_from_slice(text);
+        out.push(b'"');
+        return;
+    }
     let mut rest = text;
     loop {
         let plain = rest.iter().position(special).unwrap_or(rest.len());

@@ -3,6 +3,8 @@
 //! They are as lenient as lua-cjson: control characters may stand in strings, and what C's `strtod` takes for a
 //! number is one unless that is forbidden.
 
+use super::eight;
+
 /// A string that was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Scanned {
@@ -21,8 +23,7 @@ pub(super) fn string(
     buffer.clear();
     let (mut at, mut copied) = (start + 1, start + 1);
     loop {
-        let special = |byte: &u8| matches!(byte, b'"' | b'\\' | 0);
-        at += text[at..].iter().position(special).ok_or(("unexpected end of string", text.len()))?;
+        at += eight::end_of_plain(&text[at..]).ok_or(("unexpected end of string", text.len()))?;
         match text[at] {
             b'"' => break,
             0 => return Err(("unexpected end of string", at)),
@@ -119,9 +120,29 @@ pub(super) fn number(text: &[u8], lenient: bool) -> Result<(f64, usize), &'stati
         let value = digits[..whole].iter().fold(0_u64, |value, digit| value * 10 + u64::from(digit - b'0'));
         return Ok((signed(value as f64), sign + length));
     }
+    if let Some(value) = decimal(&digits[..length], whole) {
+        return Ok((signed(value), sign + length));
+    }
     let value = std::str::from_utf8(&digits[..length]).ok().and_then(|text| text.parse::<f64>().ok());
     value.map(|value| (signed(value), sign + length)).ok_or("invalid number")
 }
+
+/// A number with a point after `whole` digits and no exponent, if it has so few digits that they and the power of ten they
+/// are divided by are exact: then the quotient is what is closest.
+fn decimal(text: &[u8], whole: usize) -> Option<f64> {
+    let decimals = text.get(whole + 1..)?;
+    let is_short = text.len() <= EXACT_DIGITS + 1 && decimals.iter().all(u8::is_ascii_digit);
+    if !is_short || text[whole] != b'.' {
+        return None;
+    }
+    let add = |value: u64, digit: &u8| value * 10 + u64::from(digit - b'0');
+    let digits = text[..whole].iter().chain(decimals).fold(0, add);
+    Some(digits as f64 / POWERS[decimals.len()])
+}
+
+/// Of ten.
+const POWERS: [f64; EXACT_DIGITS + 1] =
+    [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
 
 /// `inf`, `infinity` and `nan`, in any case.
 fn named(text: &[u8], lenient: bool, negative: bool) -> Result<(f64, usize), &'static str> {
