@@ -186,7 +186,7 @@ impl Sockets {
     pub(crate) fn connect(
         &self,
         tcp: &Rc<Tcp>,
-        target: Result<Target, String>,
+        target: impl FnOnce() -> Result<Target, String>,
         from: Option<SocketAddr>,
         pool: Option<Rc<Pool>>,
     ) -> Outcome<()> {

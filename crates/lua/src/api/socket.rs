@@ -54,7 +54,7 @@ pub(super) fn exports() -> Vec<Export> {
         Export::new("tcp_give_up_sending", tcp_give_up_sending as extern "C" fn(_, _) -> _),
         Export::new("tcp_close", tcp_close as extern "C" fn(_, _) -> _),
         Export::new("tcp_shutdown", tcp_shutdown as extern "C" fn(_, _, _) -> _),
-        Export::new("tcp_keep", tcp_keep as extern "C" fn(_, _, _, _, _, _) -> _),
+        Export::new("tcp_keep", tcp_keep as extern "C" fn(_, _, _, _, _, _, _) -> _),
         Export::new("tcp_state", tcp_state as extern "C" fn(_, _, _) -> _),
         Export::new("tcp_option", tcp_option as extern "C" fn(_, _, _, _) -> _),
         Export::new("tcp_set_option", tcp_set_option as extern "C" fn(_, _, _, _) -> _),
@@ -126,7 +126,8 @@ extern "C" fn tcp_connect(
     if !adopt(host, &tcp) {
         return NO_REQUEST;
     }
-    let target = Target::parse(name.of(name_length), u16::try_from(port).unwrap_or_default());
+    let host_name = name.of(name_length);
+    let target = || Target::parse(host_name, u16::try_from(port).unwrap_or_default());
     let count = |number: f64| (number >= 0.0).then_some(number as usize);
     let name = pool.of(pool_length);
     let pool = host.sockets.pools.find(name);
@@ -332,7 +333,8 @@ extern "C" fn tcp_shutdown(host: HostPtr, number: u32, how: i32) -> i32 {
     }
 }
 
-/// Puts the connection into a pool. A time of 0 is without end, one below 0 the default.
+/// Puts the connection into a pool. A time of 0 is without end, one below 0 the default. With `spare` the socket is nobody's
+/// afterwards.
 extern "C" fn tcp_keep(
     host: HostPtr,
     number: u32,
@@ -340,6 +342,7 @@ extern "C" fn tcp_keep(
     length: usize,
     milliseconds: f64,
     size: f64,
+    spare: i32,
 ) -> i32 {
     let host = host.get();
     let Some(tcp) = host.sockets.tcp(number) else { return CLOSED };
@@ -368,11 +371,21 @@ extern "C" fn tcp_keep(
         let span = if milliseconds < 0.0 { default } else { Duration::from_millis(milliseconds as u64) };
         debug(host, || format!("lua tcp socket keepalive timeout: {} ms", span.as_millis()));
         drop(tcp.detach());
+        if spare != 0 {
+            tcp.request.set(0);
+        }
         pool.keep(link, (!span.is_zero()).then_some(span));
         return OK;
     }
     drop(tcp.detach());
-    if quiet { OK } else { failed(host, Cause::Broken("connection in dubious state".into())) }
+    if quiet {
+        if spare != 0 {
+            tcp.request.set(0);
+        }
+        OK
+    } else {
+        failed(host, Cause::Broken("connection in dubious state".into()))
+    }
 }
 
 fn make_pool(host: &Host, name: &[u8], size: usize, backlog: Option<usize>) -> Rc<Pool> {

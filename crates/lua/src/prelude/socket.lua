@@ -35,6 +35,12 @@ local new_handle = ffi.metatype("struct tidegate_socket", {
 kit.new_handle = new_handle
 local istype = ffi.istype
 
+-- What a socket has whose connection was kept for others: nothing is open under that number. Its handle waits among the
+-- spare ones for the next socket, because to make one, and to collect it, costs more than all else about a socket.
+local SPENT = 2 ^ 32 - 1
+local spent = new_handle(SPENT)
+local spare, MOST_SPARE = {}, 256
+
 local socket_reason = C.socket_reason
 
 -- Why the last call failed. What else it gave has to be read before.
@@ -104,12 +110,29 @@ local function set_timeouts(socket, number)
 end
 
 local function make_handle(socket)
-    local number = tcp_new(host)
-    if number < 0 then
-        error("no memory", 3)
+    local last = #spare
+    local handle = spare[last]
+    if handle then
+        spare[last] = nil
+    else
+        local number = tcp_new(host)
+        if number < 0 then
+            error("no memory", 3)
+        end
+        handle = new_handle(number)
     end
-    socket[HANDLE] = new_handle(number)
+    socket[HANDLE] = handle
+    local number = handle.number
     set_timeouts(socket, number)
+    return number
+end
+
+-- The number of a socket that is going to be used.
+local function usable_number(socket)
+    local number = number_of(socket)
+    if not number or number == SPENT then
+        return make_handle(socket)
+    end
     return number
 end
 
@@ -181,7 +204,7 @@ function methods.connect(socket, address, ...)
     end
     socket[KEY] = name
 
-    local number = number_of(socket) or make_handle(socket)
+    local number = usable_number(socket)
     set_timeouts(socket, number)
     local code = tcp_connect(host, number, address, #address, numeric, name, #name, size, backlog)
     if code == OK then
@@ -228,10 +251,11 @@ function methods.bind(socket, ...)
     if count == 2 and find(address, "^[%d.]+:") then
         return nil, "bad address"
     end
-    local number = number_of(socket) or make_handle(socket)
+    local number = usable_number(socket)
     if tcp_bind(host, number, address, #address, port or -1) ~= OK then
         return nil, "bad address"
     end
+    socket[BIND_ADDRESS] = address
     return true
 end
 
@@ -637,8 +661,14 @@ function methods.setkeepalive(socket, ...)
     if not key then
         return nil, "key not found"
     end
-    local code = tcp_keep(host, number, key, #key, timeout or -1, size or kit.socket_pool_size())
+    -- What is bound to an address stays so.
+    local handle = not socket[BIND_ADDRESS] and #spare < MOST_SPARE and socket[HANDLE]
+    local code = tcp_keep(host, number, key, #key, timeout or -1, size or kit.socket_pool_size(), handle and 1 or 0)
     if code == OK then
+        if handle then
+            socket[HANDLE] = spent
+            spare[#spare + 1] = handle
+        end
         return 1
     elseif code == BAD_SIZE then
         bad_argument(count + 1, format('bad "pool_size" option value: %d', size))

@@ -67,7 +67,7 @@ pub(crate) fn connect(
     tcp: &Rc<Tcp>,
     pool: Option<Rc<Pool>>,
     resolver: &Rc<Resolver>,
-    target: Result<Target, String>,
+    target: impl FnOnce() -> Result<Target, String>,
     from: Option<SocketAddr>,
 ) -> Outcome<()> {
     let mut start = Start::Alone;
@@ -84,7 +84,7 @@ pub(crate) fn connect(
             }
         };
     }
-    let target = match target {
+    let target = match target() {
         Ok(target) => target,
         Err(wrong) => return Outcome::Failed(Cause::Broken(wrong)),
     };

@@ -4,11 +4,16 @@
 use std::{
     cell::{Cell, RefCell},
     io,
+    pin::Pin,
     rc::Rc,
+    time::Duration,
 };
 
 use rustls::ClientConnection;
-use tokio::net::TcpStream;
+use tokio::{
+    net::TcpStream,
+    time::{Instant, Sleep, sleep_until},
+};
 
 use super::{
     inbox::Inbox,
@@ -17,6 +22,9 @@ use super::{
     tls::{self, Session},
 };
 use crate::Lent;
+
+/// As long as anything is waited for; a script may ask for what no clock can tell.
+const LONGEST: Duration = Duration::from_hours(24 * 365);
 
 #[derive(Default)]
 pub(crate) struct Traffic {
@@ -38,6 +46,8 @@ pub(crate) struct Link {
     pub(crate) reused: Cell<u32>,
     /// Its place in a pool that counts it.
     pub(crate) ticket: RefCell<Option<Ticket>>,
+    /// Bounds waits, one after the other: to put off one that has been set costs far less than to set another.
+    timer: Cell<Option<Pin<Box<Sleep>>>>,
 }
 
 impl Link {
@@ -49,7 +59,22 @@ impl Link {
             session: RefCell::default(),
             reused: Cell::new(0),
             ticket: RefCell::new(ticket),
+            timer: Cell::default(),
         }
+    }
+
+    /// Waits for `event`, but no longer than `span`; answers whether it came in time.
+    pub(crate) async fn within(&self, span: Duration, event: impl Future) -> bool {
+        let deadline = Instant::now() + span.min(LONGEST);
+        let mut timer = self.timer.take().unwrap_or_else(|| Box::pin(sleep_until(deadline)));
+        timer.as_mut().reset(deadline);
+        let in_time = tokio::select! {
+            biased;
+            _ = event => true,
+            () = timer.as_mut() => false,
+        };
+        self.timer.set(Some(timer));
+        in_time
     }
 
     /// A client's connection, with what has come over it.

@@ -21,11 +21,19 @@ use super::link::Link;
 #[derive(Default)]
 pub(crate) struct Pools {
     by_name: RefCell<HashMap<Box<[u8]>, Rc<Pool>>>,
+    /// The one that was found last, which mostly is the next one too.
+    last: RefCell<Option<Rc<Pool>>>,
 }
 
 impl Pools {
     pub(crate) fn find(&self, name: &[u8]) -> Option<Rc<Pool>> {
-        self.by_name.borrow().get(name).cloned()
+        let last =
+            self.last.borrow().as_ref().filter(|last| last.is_listed.get() && *last.name == *name).cloned();
+        last.or_else(|| {
+            let found = self.by_name.borrow().get(name).cloned();
+            self.last.borrow_mut().clone_from(&found);
+            found
+        })
     }
 
     /// Makes a pool, which lasts while it has connections.
@@ -38,8 +46,11 @@ impl Pools {
             idle: RefCell::default(),
             waiting: RefCell::default(),
             pools: Rc::downgrade(self),
+            is_listed: Cell::new(true),
         });
-        self.by_name.borrow_mut().insert(name.into(), Rc::clone(&pool));
+        if let Some(replaced) = self.by_name.borrow_mut().insert(name.into(), Rc::clone(&pool)) {
+            replaced.is_listed.set(false);
+        }
         pool
     }
 
@@ -74,6 +85,7 @@ pub(crate) struct Pool {
     idle: RefCell<VecDeque<Idle>>,
     waiting: RefCell<VecDeque<oneshot::Sender<()>>>,
     pools: Weak<Pools>,
+    is_listed: Cell<bool>,
 }
 
 struct Idle {
@@ -175,10 +187,9 @@ impl Drop for Ticket {
         if pool.connections.get() == 0
             && let Some(pools) = pool.pools.upgrade()
         {
-            let mut by_name = pools.by_name.borrow_mut();
-            // A pool that was replaced by another of its name is not in the list any more.
-            if by_name.get(&pool.name).is_some_and(|listed| Rc::ptr_eq(listed, pool)) {
-                by_name.remove(&pool.name);
+            // One that was replaced by another of its name is not in the list any more.
+            if pool.is_listed.replace(false) {
+                pools.by_name.borrow_mut().remove(&pool.name);
             }
         }
     }
@@ -263,5 +274,9 @@ mod tests {
         assert!(pools.find(b"a").is_some());
         drop(second);
         assert!(pools.find(b"a").is_none());
+        let (other, _held) = (pools.make(b"a", 2, None), pool);
+        assert!(pools.find(b"a").is_some_and(|found| Rc::ptr_eq(&found, &other)));
+        let another = pools.make(b"a", 3, None);
+        assert!(pools.find(b"a").is_some_and(|found| Rc::ptr_eq(&found, &another)));
     }
 }

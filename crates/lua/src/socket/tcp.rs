@@ -271,12 +271,10 @@ impl Tcp {
         Box::pin(async move {
             let _guard = guard;
             let in_time = match wait {
-                Wait::Write => tokio::time::timeout(timeouts.send, link.stream.writable()).await,
-                Wait::Connect | Wait::Read => {
-                    tokio::time::timeout(timeouts.receive, link.stream.readable()).await
-                }
+                Wait::Write => link.within(timeouts.send, link.stream.writable()).await,
+                Wait::Connect | Wait::Read => link.within(timeouts.receive, link.stream.readable()).await,
             };
-            if in_time.is_ok() { Reply::Done } else { Reply::Failed("timeout".into()) }
+            if in_time { Reply::Done } else { Reply::Failed("timeout".into()) }
         })
     }
 
