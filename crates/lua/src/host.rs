@@ -77,6 +77,7 @@ pub(crate) const DECLARATIONS: &str = "
         int32_t exiting;
         int32_t collector_stopped;
         int32_t ending;
+        int32_t pause_is_set;
     };
 ";
 
@@ -105,6 +106,8 @@ pub(crate) struct Block {
     collector_stopped: Cell<i32>,
     /// Whether the run has used up its budget and is being ended.
     pub(crate) ending: Cell<i32>,
+    /// Whether a script has set the collector's pace.
+    pub(crate) pause_is_set: Cell<i32>,
 }
 
 /// What a yield of the running thread means to the host.
@@ -199,6 +202,7 @@ impl Host {
                 exiting: Cell::new(0),
                 collector_stopped: Cell::new(0),
                 ending: Cell::new(0),
+                pause_is_set: Cell::new(0),
             },
             current: Cell::new(None),
             alone: Cell::new(None),

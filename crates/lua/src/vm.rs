@@ -161,6 +161,7 @@ impl Vm {
             _closing: Closing,
             host,
         };
+        vm.set_pause();
         vm.bind(&dicts).map_err(start)?;
         let jobs = Jobs::new(settings, &dicts, worker, &vm.host.log);
         let set = vm.host.jobs.set(jobs);

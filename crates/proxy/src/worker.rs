@@ -116,6 +116,7 @@ impl Worker {
     }
 
     pub(crate) fn set_site(&self, site: Site) {
+        self.vm.set_thrifty(site.snapshot.routes.iter().any(|route| route.budget.memory_bytes > 0));
         self.series().generation.store(site.snapshot.generation, Relaxed);
         self.site.replace(Some(Rc::new(site)));
     }

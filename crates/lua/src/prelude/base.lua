@@ -116,6 +116,8 @@ function collectgarbage(what, ...)
     local stopped = stopped_by[what or "collect"]
     if stopped then
         block.collector_stopped = stopped
+    elseif what == "setpause" then
+        block.pause_is_set = 1
     end
     return raw_collectgarbage(what, ...)
 end

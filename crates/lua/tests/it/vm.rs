@@ -265,6 +265,23 @@ fn a_vm_that_runs_cannot_be_entered() {
 }
 
 #[test]
+fn a_small_vm_puts_collections_off_unless_bytes_count_or_a_script_sets_the_pace() {
+    let host = Host::new();
+    host.vm.set_thrifty(true);
+    host.vm.set_thrifty(false);
+    assert_eq!(host.say("ngx.print(collectgarbage('setpause', 300))"), "300");
+    host.vm.set_thrifty(true);
+    assert_eq!(
+        host.say("ngx.print(collectgarbage('setpause', 300))"),
+        "300",
+        "it stays what a script has set it to"
+    );
+    let another = Host::new();
+    another.vm.set_thrifty(true);
+    assert_eq!(another.say("ngx.print(collectgarbage('setpause', 300))"), "200");
+}
+
+#[test]
 fn finalizers_disturb_nothing_whenever_they_run() {
     let host = Host::new();
     let mut request = Request::get("/?a=1").with_header("X-First", "first").with_header("X-Second", "second");
