@@ -9,8 +9,9 @@
 //!
 //! The objective is a budget: what was violated less than allowed so far may be violated more from here on,
 //! and much less once nearly all of it is spent. While little has been seen, little of it is spent. Where no loop keeps the
-//! objective, a request without capacity is worth the inverse of it: a thousand times the capacity that
-//! it needed at 0.1 %.
+//! objective, a request without capacity has a price (see [`budget`]).
+//!
+//! Bursts that come at the same minute of the hour are awaited (see [`habit`]), whatever loop is followed.
 //!
 //! Demand is arrivals times the learned work per request. Until that is known, and while it is
 //! not yet clear who wins, a cautious loop is followed.
@@ -18,7 +19,9 @@
 //! Not here: forecasts beyond the start-up time.
 
 mod book;
+mod budget;
 mod course;
+mod habit;
 mod outlook;
 mod packed;
 mod standby;
@@ -35,7 +38,14 @@ use crate::{
     words::{Words, number, percent, span},
 };
 
-use self::{book::Book, course::Course, outlook::Outlook, standby::Standby};
+use self::{
+    book::{Book, Parts},
+    budget::Budget,
+    course::Course,
+    habit::{Habit, Second},
+    outlook::Outlook,
+    standby::Standby,
+};
 
 /// How long the cautious loop is followed before another may win, in seconds.
 const PROBATION: f64 = 600.0;
@@ -44,21 +54,15 @@ const PROBATION: f64 = 600.0;
 const CALM_PROBATION: f64 = 120.0;
 const CALM: f64 = 1.15;
 const CALM_BESIDES: f64 = 0.5;
+/// For so many start-up times, but no longer than so many seconds, there is capacity for [`CALM`] times the mean demand.
+const FIRST_START_UPS: f64 = 60.0;
+const FIRST: f64 = 1_800.0;
 /// Seconds between two choices.
 const CHOICE: f64 = 10.0;
 /// The part of the objective that a loop may use up on paper to be followed: it is judged late.
 const CAUTION: f64 = 0.9;
 /// Of that, so many seconds of evidence allow a half.
 const EVIDENCE: f64 = 1_800.0;
-/// So many times the objective is allowed while nothing of the budget was spent, and once it was spent too fast.
-const MOST_ALLOWED: f64 = 2.0;
-const LEAST_ALLOWED: f64 = 0.2;
-/// In between, the objective is what is allowed at this share of the budget spent, and each hundredth spent more takes
-/// so many hundredths from it: what is known of instances that take minutes to start comes late.
-const WELL_SPENT: f64 = 0.9;
-const STRICT: f64 = 5.0;
-/// After this long, in seconds, what was spent of the budget weighs 37 %: a week.
-const BUDGET_MEMORY: f64 = 604_800.0;
 /// A challenger must cost this much less.
 const ADVANTAGE: f32 = 0.99;
 /// How long instances are taken to start while that is not known.
@@ -80,6 +84,14 @@ pub(crate) struct Rivalry {
     courses: Vec<Course>,
     book: Book,
     budget: Budget,
+    #[serde(default)]
+    habit: Habit,
+    /// What the loops ask for work that the followed one leaves undone.
+    #[serde(default)]
+    asked: f64,
+    /// What stands by for a burst that is awaited: kept, ready.
+    #[serde(default)]
+    awaited: (f32, f32),
     /// Seconds of demand that the loops were judged by, and until the next choice.
     judged: f64,
     until_choice: f64,
@@ -98,37 +110,15 @@ impl Default for Rivalry {
             courses: Vec::new(),
             book: Book::default(),
             budget: Budget::default(),
+            habit: Habit::default(),
+            asked: 0.0,
+            awaited: (0.0, 0.0),
             judged: 0.0,
             until_choice: 0.0,
             levels: None,
             last: None,
             followed: book::CAUTIOUS,
         }
-    }
-}
-
-/// What the instances that really were ready left undone, in instance-seconds, fading.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Budget {
-    work: f64,
-    short: f64,
-    waiting: f64,
-}
-
-impl Budget {
-    fn charge(&mut self, passed: f64, work: f64, ready: u32, patient: f64) {
-        let kept = (-passed / BUDGET_MEMORY).exp();
-        let left = (self.waiting + work - f64::from(ready) * passed).max(0.0);
-        let late = (left - patient).max(0.0);
-        self.waiting = left - late;
-        (self.work, self.short) = (self.work * kept + work, self.short * kept + late);
-    }
-
-    /// The share of work that may be left undone from here on.
-    fn allowed(&self, overload: f64) -> f64 {
-        let spent = if self.work > 0.0 { self.short / self.work / overload } else { 0.0 };
-        overload * (1.0 + STRICT * (WELL_SPENT - spent)).clamp(LEAST_ALLOWED, MOST_ALLOWED)
     }
 }
 
@@ -165,35 +155,38 @@ impl Rivalry {
         }
         let gap = self.last.replace(now).map_or(0.0, |last| now.saturating_sub(last).as_secs_f64());
         let passed = gap.min(LONGEST_GAP);
-        self.judge(headroom, passed, demand, sight.settled);
-        self.look(passed, demand, start_up.unwrap_or(UNKNOWN_START_UP).as_secs_f64());
+        let patient = self.judge(headroom, passed, demand, sight.settled);
+        let starting = start_up.unwrap_or(UNKNOWN_START_UP).as_secs_f64();
+        self.look(passed, demand, starting);
+        if starting > headroom.wait.as_secs_f64() {
+            self.expect((now, passed), (demand * passed, patient), starting);
+        }
         self.choose(headroom, passed, start_up);
-        let (count, _) = book::recipe(self.followed).counts(&self.courses, &self.standby);
+        let ordered = self.count(self.awaited);
+        let count = ordered.max(self.at_first(starting));
         let because = || {
-            let reason = self.reason();
-            format!(
-                "{} requests/s of {}ms work keep {} busy, {reason}",
-                number(rate),
-                number(work * 1e3),
-                number(demand)
-            )
+            let (rate, work, busy) = (number(rate), number(work * 1e3), number(demand));
+            let (reason, besides) = (self.reason(), self.besides(count));
+            format!("{rate} requests/s of {work}ms work keep {busy} busy, {reason}{besides}")
         };
         Opinion { wanted: Wanted::Count(count as u32), because: words.say(because) }
     }
 
-    /// Charges every loop, and the budget, for the time since the last step.
-    fn judge(&mut self, headroom: &Headroom, passed: f64, demand: f64, ready: u32) {
+    /// Charges every loop, and the budget, for the time since the last step. Returns how much may wait.
+    fn judge(&mut self, headroom: &Headroom, passed: f64, demand: f64, ready: u32) -> f64 {
         if passed <= 0.0 || self.courses.len() != course::COURSES {
-            return;
+            return 0.0;
         }
         let work = demand * passed;
         // Of what waits, the work that came in this second and `wait` less one before it is not late yet.
         let wait = headroom.wait.as_secs_f64();
         let earlier = self.outlook.arrived_within((wait - passed).max(0.0), passed);
         let patient = if wait > 0.0 { earlier + work * (wait / passed).min(1.0) } else { 0.0 };
-        self.book.charge(&self.courses, &self.standby, passed, work, patient);
+        let parts = Parts { courses: &self.courses, standby: &self.standby, awaited: self.awaited };
+        self.book.charge(parts, passed, work, patient);
         self.budget.charge(passed, work, ready, patient);
         self.judged += passed;
+        patient
     }
 
     /// Lets every loop see the newest demand.
@@ -213,7 +206,27 @@ impl Rivalry {
                 changed[course] = true;
             }
         }
-        self.book.recount(&self.courses, &self.standby, &changed);
+        self.recount(&changed);
+    }
+
+    /// Lets capacity stand by where a burst is to be expected.
+    fn expect(&mut self, (now, passed): (Duration, f64), (work, patient): (f64, f64), start_up: f64) {
+        if !self.habit.is_whole() {
+            self.habit = Habit::default();
+        }
+        let (now, level, price) = (now.as_secs_f64(), self.outlook.level(), self.asked);
+        let alone = book::recipe(self.followed).counts(self.parts((0.0, 0.0)));
+        self.habit.observe(Second { now, passed, work, patient, level, alone, price, start_up });
+        let awaited = self.habit.awaited(now, start_up);
+        if awaited != self.awaited {
+            self.awaited = awaited;
+            self.recount(&[true; course::COURSES]);
+        }
+    }
+
+    fn recount(&mut self, changed: &[bool; course::COURSES]) {
+        let parts = Parts { courses: &self.courses, standby: &self.standby, awaited: self.awaited };
+        self.book.recount(parts, changed);
     }
 
     fn choose(&mut self, headroom: &Headroom, passed: f64, start_up: Option<Duration>) {
@@ -224,7 +237,27 @@ impl Rivalry {
         self.until_choice = CHOICE;
         let evidence = self.judged / (self.judged + EVIDENCE);
         let allowed = CAUTION * evidence * self.budget.allowed(headroom.overload);
-        self.followed = self.book.best(allowed, 1.0 / headroom.overload, self.followed, ADVANTAGE);
+        let price = self.budget.price(headroom.overload);
+        self.asked = self.book.asked(self.followed, price);
+        self.followed = self.book.best(allowed, price, self.followed, ADVANTAGE);
+    }
+
+    /// What the followed loop keeps, with so much standing by for bursts that are awaited.
+    fn count(&self, awaited: (f32, f32)) -> f32 {
+        book::recipe(self.followed).counts(self.parts(awaited)).0
+    }
+
+    fn parts(&self, awaited: (f32, f32)) -> Parts<'_> {
+        Parts { courses: &self.courses, standby: &self.standby, awaited }
+    }
+
+    /// The fewest there are at first: who has seen little should not believe that demand stays as low as it fell.
+    fn at_first(&self, start_up: f64) -> f32 {
+        let first = (FIRST_START_UPS * start_up).min(FIRST);
+        if (0.0..first).contains(&self.judged) && self.judged > 0.0 {
+            return (CALM * self.book.work() / self.judged).ceil() as f32;
+        }
+        0.0
     }
 
     /// How long the cautious loop is followed: until it is known how long instances take, and where demand
@@ -234,6 +267,18 @@ impl Rivalry {
         let calm = highest < CALM * lowest + CALM_BESIDES;
         let short = start_up.map(|start_up| (4.0 * start_up.as_secs_f64()).max(CALM_PROBATION));
         short.filter(|_| calm).map_or(PROBATION, |short| short.min(PROBATION))
+    }
+
+    /// Why there are more than the followed loop wants.
+    fn besides(&self, count: f32) -> String {
+        let ordered = self.count(self.awaited);
+        if count > ordered {
+            format!("; {} while little has been seen", number(f64::from(count)))
+        } else if ordered > self.count((0.0, 0.0)) {
+            format!("; {} for the burst that comes at this minute of the hour", number(f64::from(ordered)))
+        } else {
+            String::new()
+        }
     }
 
     fn reason(&self) -> String {

@@ -24,6 +24,9 @@ pub(super) const CAUTIOUS: usize = CAUTIOUS_COURSE * MARGINS.len() + 7;
 /// After this long, in seconds, a charge weighs 37 % of a new one.
 const MEMORY: f64 = 4.0 * 3_600.0;
 
+/// Less of a difference is rounding.
+const NOTABLE: f32 = 1e-3;
+
 /// What makes one loop.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Recipe {
@@ -42,11 +45,21 @@ pub(super) fn recipe(index: usize) -> Recipe {
     Recipe { course: index / MARGINS.len(), margin: MARGINS[index % MARGINS.len()], standby: None }
 }
 
+/// What loops are made of.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Parts<'a> {
+    pub(super) courses: &'a [Course],
+    pub(super) standby: &'a Standby,
+    /// What every loop keeps, and has ready, for bursts that are awaited.
+    pub(super) awaited: (f32, f32),
+}
+
 impl Recipe {
     /// Whole instances that it keeps, and that of these are ready.
-    pub(super) fn counts(self, courses: &[Course], standby: &Standby) -> (f32, f32) {
-        let course = &courses[self.course];
-        let (kept, ready) = self.standby.map_or((0.0, 0.0), |which| standby.count(which));
+    pub(super) fn counts(self, parts: Parts<'_>) -> (f32, f32) {
+        let course = &parts.courses[self.course];
+        let (kept, ready) = self.standby.map_or((0.0, 0.0), |which| parts.standby.count(which));
+        let (kept, ready) = (kept.max(parts.awaited.0), ready.max(parts.awaited.1));
         (whole((self.margin * course.level).max(kept)), whole((self.margin * course.ready).max(ready)))
     }
 }
@@ -100,16 +113,9 @@ impl Default for Book {
 impl Book {
     /// Charges every loop for `passed` seconds in which `work` instance-seconds arrived; of what waits, no
     /// more than `patient` has not waited too long.
-    pub(super) fn charge(
-        &mut self,
-        courses: &[Course],
-        standby: &Standby,
-        passed: f64,
-        work: f64,
-        patient: f64,
-    ) {
+    pub(super) fn charge(&mut self, parts: Parts<'_>, passed: f64, work: f64, patient: f64) {
         if self.counts.columns.0.len() != LOOPS {
-            self.counts.columns = (0..LOOPS).map(|index| recipe(index).counts(courses, standby)).unzip();
+            self.counts.columns = (0..LOOPS).map(|index| recipe(index).counts(parts)).unzip();
         }
         let fading = (-passed / MEMORY).exp();
         self.work = self.work * fading + work;
@@ -126,14 +132,14 @@ impl Book {
         }
     }
 
-    /// Counts anew where a course changed, or standby did, and charges the loops that changed for it.
-    pub(super) fn recount(&mut self, courses: &[Course], standby: &Standby, changed: &[bool; COURSES]) {
+    /// Counts anew where a course changed, or what stands by did, and charges the loops that changed for it.
+    pub(super) fn recount(&mut self, parts: Parts<'_>, changed: &[bool; COURSES]) {
         let (paid, ready) = &mut self.counts.columns;
         if paid.len() != LOOPS {
             return;
         }
         let mut count = |index: usize| {
-            let (kept, now_ready) = recipe(index).counts(courses, standby);
+            let (kept, now_ready) = recipe(index).counts(parts);
             if kept.to_bits() != paid[index].to_bits() {
                 self.cost[index] += change(kept);
             }
@@ -161,9 +167,23 @@ impl Book {
         }
     }
 
+    /// Instance-seconds that the loops ask for a unit of work that `followed` leaves undone and another does not: the
+    /// least of all, and no more than `most`.
+    pub(super) fn asked(&self, followed: usize, most: f64) -> f64 {
+        let (cost, short) = (self.cost[followed], self.short[followed]);
+        let better = (0..LOOPS).filter(|&other| self.short[other] < short - NOTABLE * short.max(1.0));
+        let ask = |other: usize| (self.cost[other] - cost).max(0.0) / (short - self.short[other]);
+        better.map(ask).fold(most as f32, f32::min).into()
+    }
+
     /// The share of work that a loop left undone of late.
     pub(super) fn short(&self, index: usize) -> f64 {
         if self.work > 0.0 { f64::from(self.short[index]) / self.work } else { 0.0 }
+    }
+
+    /// All work so far, fading.
+    pub(super) fn work(&self) -> f64 {
+        self.work
     }
 
     /// Whether the columns are as long as there are loops: they come from a journal.

@@ -8,8 +8,9 @@ use serde::{Deserialize, Serialize};
 const LEVEL: usize = 5;
 /// Readings that a trend is told from: the mean of the later half against that of the earlier.
 pub(super) const TRENDS: [usize; 3] = [6, 20, 60];
-/// The trend by which growth is judged to be under way.
+/// The trend by which growth is judged to be under way, and the one by which to be over.
 const USUAL: usize = 1;
+const QUICK: usize = 0;
 /// Readings that are kept: those of the longest trend.
 const MOST: usize = 60;
 /// Demand is kept in thousandths of an instance, so that sums are exact.
@@ -91,11 +92,17 @@ impl Outlook {
         (level + self.slope(which).max(0.0) * (ahead + lag)).min(STEEPEST * level + 1.0)
     }
 
-    /// Instances per second by which demand surely rises; zero where it may be noise.
+    /// Instances per second by which demand surely rises; zero where it may be noise, and no more than it may have
+    /// risen just now: a step is over at once, and the longer trend tells it from a rise only later.
     pub(super) fn growth(&self) -> f64 {
-        let half = (TRENDS[USUAL] / 2) as f64;
-        let error = self.noise / PARTS * (2.0 / half).sqrt() / (half * self.pace.max(1e-3));
-        (self.slope(USUAL) - SURE * error).max(0.0)
+        let surely = self.slope(USUAL) - SURE * self.error(USUAL);
+        surely.min(self.slope(QUICK) + self.error(QUICK)).max(0.0)
+    }
+
+    /// What noise makes of a trend where there is none: the standard error of [`Self::slope`].
+    fn error(&self, which: usize) -> f64 {
+        let half = (TRENDS[which] / 2) as f64;
+        self.noise / PARTS * (2.0 / half).sqrt() / (half * self.pace.max(1e-3))
     }
 
     /// Instances per second, from the middle of the earlier half to that of the later.
@@ -148,6 +155,15 @@ mod tests {
         let outlook = outlook(|second| 100.0 - f64::from(second));
         assert!((outlook.rising(1, 30.0) - outlook.level()).abs() < 1e-9);
         assert!(outlook.growth() <= 0.0);
+    }
+
+    #[test]
+    fn a_step_is_no_growth_once_it_is_over() {
+        let growth = |seconds: u32| outlook(|second| if second < 90 - seconds { 1.0 } else { 10.0 }).growth();
+        assert!(growth(3) > 0.15, "{}", growth(3));
+        for seconds in 7..20 {
+            assert!(growth(seconds) < 0.08, "{} after {seconds} s", growth(seconds));
+        }
     }
 
     #[test]

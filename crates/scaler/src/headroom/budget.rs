@@ -1,0 +1,88 @@
+//! The budget: what may be left undone, what was, and what it is worth not to.
+
+use serde::{Deserialize, Serialize};
+
+/// So many times the objective is allowed while nothing of the budget was spent, and once it was spent too fast.
+const MOST_ALLOWED: f64 = 2.0;
+const LEAST_ALLOWED: f64 = 0.2;
+/// In between, the objective is what is allowed at this share of the budget spent, and each hundredth spent more takes
+/// so many hundredths from it: what is known of instances that take minutes to start comes late.
+const WELL_SPENT: f64 = 0.85;
+const STRICT: f64 = 5.0;
+/// After this long, in seconds, what was spent of the budget weighs 37 %: a week.
+const MEMORY: f64 = 604_800.0;
+/// Of the objective, what nobody minds to have spent when it comes to the price.
+const PARDONED: f64 = 0.5;
+/// The price never falls below this share of what it is while the objective is kept.
+const LEAST_PRICE: f64 = 0.1;
+
+/// What the instances that really were ready left undone, in instance-seconds, fading.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Budget {
+    work: f64,
+    short: f64,
+    waiting: f64,
+}
+
+impl Budget {
+    pub(super) fn charge(&mut self, passed: f64, work: f64, ready: u32, patient: f64) {
+        let kept = (-passed / MEMORY).exp();
+        let left = (self.waiting + work - f64::from(ready) * passed).max(0.0);
+        let late = (left - patient).max(0.0);
+        self.waiting = left - late;
+        (self.work, self.short) = (self.work * kept + work, self.short * kept + late);
+    }
+
+    /// The share of work that may be left undone from here on.
+    pub(super) fn allowed(&self, overload: f64) -> f64 {
+        overload * (1.0 + STRICT * (WELL_SPENT - self.spent(overload))).clamp(LEAST_ALLOWED, MOST_ALLOWED)
+    }
+
+    /// How much work done is worth as much as work not left undone: the inverse of the objective. Where much more
+    /// was left undone the inverse of that, for then a hundredth less of it matters as much as it did before.
+    pub(super) fn price(&self, overload: f64) -> f64 {
+        1.0 / overload / (self.spent(overload) - PARDONED).clamp(1.0, 1.0 / LEAST_PRICE)
+    }
+
+    /// One is all of it.
+    fn spent(&self, overload: f64) -> f64 {
+        if self.work > 0.0 { self.short / self.work / overload } else { 0.0 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn close(value: f64, expected: f64) {
+        assert!((value - expected).abs() < 1e-9, "{value}, not {expected}");
+    }
+
+    #[test]
+    fn a_budget_that_is_nearly_spent_is_saved() {
+        let allowed = |short: f64| Budget { work: 1_000.0, short, waiting: 0.0 }.allowed(0.001) / 0.001;
+        close(allowed(0.0), MOST_ALLOWED);
+        close(allowed(0.85), 1.0);
+        close(allowed(0.95), 0.5);
+        close(allowed(1.5), LEAST_ALLOWED);
+    }
+
+    #[test]
+    fn the_more_was_left_undone_the_less_does_more_of_it_matter() {
+        let price = |short: f64| Budget { work: 1_000.0, short, waiting: 0.0 }.price(0.001);
+        for (short, expected) in [(0.0, 1_000.0), (1.5, 1_000.0), (2.5, 500.0), (4.5, 250.0), (90.0, 100.0)] {
+            close(price(short), expected);
+        }
+        close(Budget::default().price(0.01), 100.0);
+    }
+
+    #[test]
+    fn what_may_wait_is_not_left_undone() {
+        let mut budget = Budget::default();
+        budget.charge(1.0, 5.0, 3, 2.0);
+        close(budget.short, 0.0);
+        budget.charge(1.0, 5.0, 3, 2.0);
+        close(budget.short, 2.0);
+    }
+}
