@@ -98,13 +98,18 @@ pub(crate) fn load(
     kit.set("json", json::open(lua)?)?;
     kit.set("lists_env", settings.env.is_some())?;
     kit.set("regex_cache", settings.regex_cache_entries)?;
+    let pid = enroll(worker.id);
+    let pids =
+        lua.create_function(|_, ()| Ok(PIDS.lock().unwrap_or_else(PoisonError::into_inner).clone()))?;
+    kit.set("process_id", process::id())?;
     for &(name, source) in PARTS {
         chunk(lua, name, source)?.call::<()>((
             &kit,
             worker.id,
             worker.count,
-            process::id(),
+            pid,
             prefix(&settings.prefix),
+            &pids,
         ))?;
     }
     Ok(Prelude {
@@ -117,6 +122,17 @@ pub(crate) fn load(
         perform: kit.get("perform")?,
         shared: kit.get::<Table>("ngx")?.get("shared")?,
     })
+}
+
+/// The number by which each worker goes, by that of the worker. A slow lane is a worker with a number of its own.
+static PIDS: Mutex<BTreeMap<u32, i32>> = Mutex::new(BTreeMap::new());
+
+/// What tells the worker that runs on this thread from all others of the machine: libraries count on that when they
+/// seed, or tell who sent something. It is the number of the thread, which the kernel takes for one of the process.
+fn enroll(worker: u32) -> i32 {
+    let pid = rustix::thread::gettid().as_raw_nonzero().get();
+    PIDS.lock().unwrap_or_else(PoisonError::into_inner).insert(worker, pid);
+    pid
 }
 
 /// What the prelude knows of each phase.

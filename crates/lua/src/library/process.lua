@@ -10,7 +10,7 @@ function module.type()
 end
 
 function module.get_master_pid()
-    return ngx.worker.pid()
+    return kit.process_id
 end
 
 function module.enable_privileged_agent()

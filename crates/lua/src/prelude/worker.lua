@@ -1,6 +1,6 @@
 -- ngx.worker and ngx.config.
 
-local kit, id, count, pid, prefix = ...
+local kit, id, count, pid, prefix, enrolled = ...
 local worker, config = kit.ngx.worker, kit.ngx.config
 local block = kit.block
 
@@ -16,11 +16,11 @@ function worker.pid()
     return pid
 end
 
--- One for each worker: all of them are threads of one process.
+-- One for each worker, which is a thread of the process. Those that have not begun yet are nobody.
 function worker.pids()
-    local pids = {}
-    for index = 1, count do
-        pids[index] = pid
+    local others, pids = enrolled(), {}
+    for index = 0, count - 1 do
+        pids[#pids + 1] = index == id and pid or others[index]
     end
     return pids
 end

@@ -63,7 +63,7 @@ pub(super) fn read<'a>(exchange: &'a Exchange, name: &[u8]) -> Value<'a> {
         b"upstream_response_time" => seconds(exchange.upstream.began, exchange.upstream.ended),
         b"route_name" => exchange.route.as_ref().map(|route| Cow::Borrowed(route.as_str().as_bytes())),
         b"msec" | b"time_local" | b"time_iso8601" => time(exchange, name),
-        b"pid" => text(std::process::id()),
+        b"pid" => text(rustix::thread::gettid().as_raw_nonzero()),
         b"hostname" => Some(Cow::Borrowed(hostname().as_bytes())),
         b"nginx_version" => Some(Cow::Borrowed(NGINX_VERSION.as_bytes())),
         _ => defined(exchange, name),

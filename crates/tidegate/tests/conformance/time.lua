@@ -46,7 +46,10 @@ ngx.parse_http_time(1)
 --# ngx.worker.id ngx.worker.count ngx.worker.pid ngx.worker.pids ngx.worker.exiting
 ngx.say(ngx.worker.id(), " ", ngx.worker.count(), " ", ngx.worker.exiting())
 local file = io.open("/proc/self/stat")
-ngx.say(ngx.worker.pid() == tonumber(file:read("*n")), #ngx.worker.pids(), ngx.worker.pids()[1] == ngx.worker.pid())
+local process = file:read("*n")
+file:close()
+file = io.open("/proc/" .. process .. "/task/" .. ngx.worker.pid() .. "/stat")
+ngx.say(ngx.worker.pid() ~= process and file:read("*n") == ngx.worker.pid(), #ngx.worker.pids(), ngx.worker.pids()[1] == ngx.worker.pid())
 file:close()
 --> 0 1 false
 --> true1true
@@ -60,7 +63,7 @@ ngx.say(ngx.config.prefix() == "{dir}/", " ", ngx.config.nginx_configure(), " ",
 
 --# ngx.process.type ngx.process.get_master_pid
 local process = require "ngx.process"
-ngx.say(process.type(), " ", process.get_master_pid() == ngx.worker.pid())
+ngx.say(process.type(), " ", process.get_master_pid() ~= ngx.worker.pid())
 --> worker true
 --~ ngx.process.type ngx.process.get_master_pid : takes nothing
 --# ngx.process.enable_privileged_agent ngx.process.signal_graceful_exit

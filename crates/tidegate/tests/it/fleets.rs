@@ -20,7 +20,7 @@ upstreams: { app: { fleet: app } }
 routes: [{ name: app, match: { path: /* }, upstream: app }]
 ";
 
-const APP: &str = "ngx.say(ngx.worker.pid(), ' ', ngx.var.uri)";
+const APP: &str = "ngx.say(require('ngx.process').get_master_pid(), ' ', ngx.var.uri)";
 
 fn start() -> Tidegate {
     Tidegate::setup(TIDEGATE).file("app.lua", APP).start(LUA)
@@ -159,7 +159,7 @@ fn an_app_that_does_not_start_says_why_and_harms_nobody() {
 #[test]
 fn a_fleet_of_threads_serves_grows_and_drains_without_a_failure() {
     let config = LUA.replace("run: { lua: app.lua }", "run: { lua: app.lua }\n    driver: thread");
-    let app = "ngx.say(ngx.worker.pid(), ' ', ngx.var.server_port)";
+    let app = "ngx.say(require('ngx.process').get_master_pid(), ' ', ngx.var.server_port)";
     let tidegate = Tidegate::setup(TIDEGATE).file("app.lua", app).start(&config);
     let ready = || instances(&tidegate, "ready").len();
     eventually(PATIENCE, "both instances are ready", || ready() == 2);
