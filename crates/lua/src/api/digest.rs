@@ -69,7 +69,9 @@ extern "C" fn base64_encode(host: HostPtr, text: Text, length: usize, padded: i3
 }
 
 extern "C" fn base64_decode(host: HostPtr, text: Text, length: usize) -> i32 {
+    // As in nginx, padding is the end, whatever comes behind it.
+    let text = text.of(length).split(|&byte| byte == b'=').next().unwrap_or_default();
     let mut decoded = Ok(());
-    let code = host.get().give_written(|out| decoded = PADDED.decode_vec(text.of(length), out));
+    let code = host.get().give_written(|out| decoded = PADDED.decode_vec(text, out));
     if decoded.is_ok() { code } else { MISSING }
 }

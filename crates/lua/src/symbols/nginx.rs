@@ -18,6 +18,7 @@ use crate::{
 pub(super) static FUNCTIONS: &[(&str, Function)] = &[
     ("ngx_hex_dump", erase(ngx_hex_dump as *const c_void)),
     ("ngx_atoi", erase(ngx_atoi as *const c_void)),
+    ("ngx_hextoi", erase(ngx_hextoi as *const c_void)),
     ("ngx_parse_time", erase(ngx_parse_time as *const c_void)),
     ("ngx_escape_uri", erase(ngx_escape_uri as *const c_void)),
     ("ngx_http_lua_ffi_raw_log", erase(ngx_http_lua_ffi_raw_log as *const c_void)),
@@ -67,6 +68,21 @@ unsafe extern "C" fn ngx_hex_dump(to: *mut u8, from: *const u8, length: usize) -
 unsafe extern "C" fn ngx_atoi(line: *const u8, length: usize) -> isize {
     // SAFETY: as in nginx, `line` has that many bytes.
     number(unsafe { bytes(line, length) })
+}
+
+/// A number of hexadecimal digits, or -1.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn ngx_hextoi(line: *const u8, length: usize) -> isize {
+    // SAFETY: as in nginx, `line` has that many bytes.
+    hexadecimal(unsafe { bytes(line, length) })
+}
+
+fn hexadecimal(digits: &[u8]) -> isize {
+    let sum = digits.iter().try_fold(0_isize, |sum, &digit| {
+        let digit = char::from(digit).to_digit(16)?;
+        sum.checked_mul(16)?.checked_add(digit as isize)
+    });
+    sum.filter(|_| !digits.is_empty()).unwrap_or(ERROR)
 }
 
 fn number(digits: &[u8]) -> isize {
@@ -221,6 +237,14 @@ mod tests {
         assert_eq!(number(b"0123"), 123);
         for wrong in [&b""[..], b"-1", b"1a", b"99999999999999999999"] {
             assert_eq!(number(wrong), ERROR);
+        }
+    }
+
+    #[test]
+    fn hexadecimal_numbers_have_digits_of_either_case_and_fit() {
+        assert_eq!(hexadecimal(b"fF0"), 0xff0);
+        for wrong in [&b""[..], b"0x1", b"g", b"8000000000000000"] {
+            assert_eq!(hexadecimal(wrong), ERROR, "{wrong:?}");
         }
     }
 

@@ -64,6 +64,7 @@ macro_rules! forward {
 }
 
 forward! {
+    AES_set_decrypt_key AES_set_encrypt_key AES_unwrap_key AES_wrap_key
     ASN1_INTEGER_to_BN ASN1_STRING_get0_data ASN1_STRING_length ASN1_STRING_to_UTF8 ASN1_TIME_to_posix
     BIO_free BIO_get_mem_ptr BIO_mem_contents BIO_new BIO_new_mem_buf BIO_puts BIO_read BIO_s_mem BIO_vfree BIO_write
     BN_add BN_bin2bn BN_bn2bin BN_bn2dec BN_bn2hex BN_cmp BN_CTX_free BN_CTX_new BN_dec2bn BN_div BN_dup BN_exp

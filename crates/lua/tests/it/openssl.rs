@@ -27,6 +27,22 @@ fn digests_and_keyed_digests_take_pieces() {
 }
 
 #[test]
+fn keys_are_wrapped_as_rfc_3394_has_it() {
+    assert_eq!(
+        run("local cipher = require 'resty.openssl.cipher'
+            local c = cipher.new('aes-128-wrap')
+            local kek = ''
+            for byte = 0, 15 do kek = kek .. string.char(byte) end
+            local key = ''
+            for byte = 0, 255, 17 do key = key .. string.char(byte) end
+            local wrapped = c:encrypt(kek, nil, key)
+            ngx.print(hex(wrapped), ' ', c:decrypt(kek, nil, wrapped) == key, ' ', cipher.istype(c), ' ',
+                (c:decrypt(kek, nil, ('x'):rep(24))), ' ', (c:encrypt(kek, nil, 'short')), ' ', select(2, c:encrypt('k', nil, key)))"),
+        "1fa68b0a8112b447aef34bd8fb5a7b829d3e862371d2cfe5 true true nil nil cipher:init: incorrect key size, expect 16"
+    );
+}
+
+#[test]
 fn ciphers_encrypt_with_and_without_a_tag() {
     assert_eq!(
         run("local c = require('resty.openssl.cipher').new('aes-256-gcm')

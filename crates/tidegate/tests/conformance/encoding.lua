@@ -42,8 +42,8 @@ ngx.encode_base64("a", 1)
 --> case:1: bad no_padding: boolean expected, got number
 
 --# ngx.decode_base64
-ngx.say(ngx.decode_base64("aGVsbG8="), " ", ngx.decode_base64("aGVsbG8"))
---> hello hello
+ngx.say(ngx.decode_base64("aGVsbG8="), " ", ngx.decode_base64("aGVsbG8"), " ", ngx.decode_base64("aGVsbG8=%"))
+--> hello hello hello
 --! ngx.decode_base64
 ngx.say(ngx.decode_base64("a*b"))
 ngx.decode_base64(nil)

@@ -25,6 +25,7 @@ local names = { p = "void *", s = "const void *", i = "int", z = "size_t", l = "
     n = "uint32_t", v = "void" }
 
 local types = {
+    AES_set_encrypt_key = "isip", AES_set_decrypt_key = "isip", AES_wrap_key = "ipspsz", AES_unwrap_key = "ipspsz",
     EVP_sha1 = "p", EVP_get_digestbyname = "ps", EVP_MD_size = "zp", EVP_MD_type = "ip", EVP_MD_CTX_new = "p",
     EVP_MD_CTX_free = "vp", EVP_MD_CTX_copy_ex = "ipp", EVP_DigestInit_ex = "ippp", EVP_DigestUpdate = "ipsz",
     EVP_DigestFinal_ex = "ipsp", EVP_DigestSignInit = "ipsppp", EVP_DigestSign = "ipspsz",

@@ -13,6 +13,11 @@ local AEAD = 0x800
 local methods = {}
 local metatable = { __index = methods }
 
+-- Ciphers that wrap keys (RFC 3394), which AWS-LC has functions of their own for.
+local wraps = {}
+local wraps_metatable = { __index = wraps }
+local WRAP_OVERHEAD, AES_KEY_BYTES = 8, 512
+
 local function find(name)
     name = string.lower(name)
     local size, mode = string.match(name, "^aes%-?(%d+)%-?(%w+)$")
@@ -21,8 +26,20 @@ local function find(name)
     return kind ~= nil and kind or nil
 end
 
+local function new_wrap(name)
+    local bits = tonumber(string.match(string.lower(name), "^aes%-?(%d+)%-?wrap$"))
+    if bits == 128 or bits == 192 or bits == 256 then
+        return setmetatable({ bits = bits, key_size = bits / 8, iv_size = WRAP_OVERHEAD, block_size = WRAP_OVERHEAD },
+            wraps_metatable)
+    end
+end
+
 function methods.new(name)
     name = name or "aes-128-cbc"
+    local wrap = new_wrap(name)
+    if wrap then
+        return wrap
+    end
     local kind = find(name)
     if not kind then
         return nil, 'cipher.new: invalid cipher type "' .. name .. '"'
@@ -36,7 +53,8 @@ function methods.new(name)
 end
 
 function methods.istype(value)
-    return type(value) == "table" and getmetatable(value) == metatable
+    local own = type(value) == "table" and getmetatable(value)
+    return own == metatable or own == wraps_metatable
 end
 
 function methods.set_buffer_size()
@@ -165,6 +183,33 @@ end
 
 function methods.decrypt(cipher, key, iv, text, no_padding, aad, tag)
     return run(cipher, false, key, iv, text, no_padding, aad, tag)
+end
+
+local function wrap(cipher, prepare, perform, size, key, iv, text)
+    if not key or #key ~= cipher.key_size then
+        return nil, "cipher:init: incorrect key size, expect " .. cipher.key_size
+    elseif iv ~= nil and #iv ~= cipher.iv_size then
+        return nil, "cipher:init: incorrect iv size, expect " .. cipher.iv_size
+    elseif size < 2 * WRAP_OVERHEAD or size % WRAP_OVERHEAD ~= 0 then
+        return nil, "cipher:update: the size of what is wrapped has to be a multiple of 8"
+    end
+    local schedule, buffer = ffi.new("uint64_t[?]", AES_KEY_BYTES / 8), ffi.new("unsigned char[?]", size)
+    if prepare(key, cipher.bits, schedule) ~= 0 then
+        return nil, openssl.failure "cipher:init"
+    end
+    local written = perform(schedule, iv, buffer, text, #text)
+    if written < 0 then
+        return nil, openssl.failure "cipher:final"
+    end
+    return ffi.string(buffer, written)
+end
+
+function wraps.encrypt(cipher, key, iv, text)
+    return wrap(cipher, openssl.AES_set_encrypt_key, openssl.AES_wrap_key, #text + WRAP_OVERHEAD, key, iv, text)
+end
+
+function wraps.decrypt(cipher, key, iv, text)
+    return wrap(cipher, openssl.AES_set_decrypt_key, openssl.AES_unwrap_key, #text, key, iv, text)
 end
 
 -- A key and a vector from a password.
