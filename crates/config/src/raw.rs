@@ -10,7 +10,7 @@ use schemars::{Schema, SchemaGenerator, json_schema};
 use tidegate_core::{
     FleetId, SourceId, UpstreamId,
     policy::Mode,
-    snapshot::{ErrorLevel, ErrorLogFormat, ErrorPages},
+    snapshot::{AnswerFraming, ErrorLevel, ErrorLogFormat, ErrorPages},
 };
 
 use crate::{
@@ -197,6 +197,9 @@ record! {
         /// Whether errors of Lua are told to clients with message, line of source and traceback. They show code: for
         /// development only.
         lua_errors: bool = default("false"),
+        /// `short`: answers of Lua have a `Content-Length` where it is known when they leave. `nginx`: they come in chunks unless Lua
+        /// says their length, and every answer says `Connection: keep-alive`, for clients that look for that.
+        framing: AnswerFraming = default("short"),
     }
 }
 

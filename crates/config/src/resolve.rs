@@ -216,6 +216,7 @@ impl Resolver<'_, '_> {
             server: server.0.clone(),
             errors: *raw.errors.value()?,
             shows_lua_errors: *raw.lua_errors.value()?,
+            framing: *raw.framing.value()?,
         })
     }
 }

@@ -158,12 +158,28 @@ pub struct Answers {
     pub errors: ErrorPages,
     /// Whether those about Lua say what went wrong and show code, for development.
     pub shows_lua_errors: bool,
+    pub framing: AnswerFraming,
 }
 
 impl Default for Answers {
     fn default() -> Self {
-        Self { server: "tidegate".into(), errors: ErrorPages::default(), shows_lua_errors: false }
+        Self {
+            server: "tidegate".into(),
+            errors: ErrorPages::default(),
+            shows_lua_errors: false,
+            framing: AnswerFraming::default(),
+        }
     }
+}
+
+/// How a client is told where an answer ends, and whether its connection stays.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum AnswerFraming {
+    /// By a length wherever it is known, and with `Connection` where it is news.
+    #[default]
+    Short,
+    /// As nginx does: what Lua writes comes in chunks unless Lua gives it a length, and `Connection: keep-alive` is said.
+    Nginx,
 }
 
 /// How a client is told of an error.

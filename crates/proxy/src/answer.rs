@@ -106,6 +106,7 @@ pub(crate) fn write_head(
         _ if exchange.response.status == 101 => write_field(b"Connection", b"upgrade", output),
         (false, _) => write_field(b"Connection", b"close", output),
         (true, false) => write_field(b"Connection", b"keep-alive", output),
+        (true, true) if exchange.is_framed_as_nginx() => write_field(b"Connection", b"keep-alive", output),
         (true, true) => {}
     }
     output.extend_from_slice(b"\r\n");

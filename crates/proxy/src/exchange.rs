@@ -4,7 +4,7 @@ mod variables;
 
 use std::{borrow::Cow, net::SocketAddr, os::unix::ffi::OsStrExt as _, rc::Rc, time::Instant};
 
-use tidegate_core::{RouteId, Timestamp};
+use tidegate_core::{RouteId, Timestamp, snapshot::AnswerFraming};
 use tidegate_lua::{AnswerEnd, BodyState, Capturing, InvalidHeader, RequestState, Subrequest};
 
 use crate::{
@@ -53,7 +53,7 @@ pub(crate) struct Exchange {
     pub(crate) is_ended: bool,
     /// What Lua wrote and has not been sent yet.
     pub(crate) written: Vec<u8>,
-    /// Where in it each call that wrote ended, if a body filter wants to know.
+    /// Where in it each call that wrote ended, if a body filter wants to know, or each is to be a chunk.
     pub(crate) ends: Vec<usize>,
     /// The route has a body filter.
     pub(crate) filtered: bool,
@@ -289,6 +289,11 @@ impl Exchange {
 }
 
 impl Exchange {
+    /// Whether the answer is framed as nginx would.
+    pub(crate) fn is_framed_as_nginx(&self) -> bool {
+        self.site.as_ref().is_some_and(|site| site.snapshot.answers.framing == AnswerFraming::Nginx)
+    }
+
     /// Gives the answer the default type, unless it has one or is to have none.
     pub(crate) fn complete_type(&mut self) {
         if let Some(default) = &self.default_type
@@ -471,7 +476,7 @@ impl tidegate_lua::Exchange for Exchange {
             self.complete_type();
         }
         self.written.extend_from_slice(bytes);
-        if self.filtered {
+        if self.filtered || self.is_framed_as_nginx() {
             self.ends.push(self.written.len());
         }
         match self.buffering {

@@ -130,7 +130,7 @@ impl Line {
 
     /// Asks for the body, if the client waits to be asked.
     pub(crate) async fn send_continue(&mut self, timeouts: &Timeouts) -> Result<(), Error> {
-        if std::mem::take(&mut self.awaits_continue) && self.input.is_none() {
+        if std::mem::take(&mut self.awaits_continue) {
             let limit = Limit { deadline: &self.front, span: timeouts.send };
             let (_, mut sink) = self.stream.split();
             limit
@@ -203,7 +203,9 @@ impl Line {
         if let Some(refusal) = refusal {
             return Ok(Reply::Failed(refusal.into()));
         }
-        self.send_continue(&site.snapshot.timeouts).await?;
+        if !raw {
+            self.send_continue(&site.snapshot.timeouts).await?;
+        }
         let Peer::Client(stream) = &self.stream else { return Ok(Reply::Failed("no client".into())) };
         let handle = stream.as_fd().try_clone_to_owned();
         let Ok(handle) = handle else { return Ok(Reply::Failed("no memory".into())) };
@@ -278,10 +280,19 @@ impl Line {
     /// Takes over what Lua has written, unless the answer has no body.
     fn move_written(&mut self, exchange: &mut Exchange, writer: Writer) {
         if answer::has_body(exchange) && !exchange.written.is_empty() {
-            writer.write(&exchange.written, &mut self.output);
+            let mut from = 0;
+            for end in exchange.ends.drain(..) {
+                // An empty chunk would be the end of the body.
+                if from < end && end < exchange.written.len() {
+                    writer.write(&exchange.written[from..end], &mut self.output);
+                    from = end;
+                }
+            }
+            writer.write(&exchange.written[from..], &mut self.output);
             exchange.bytes_out += exchange.written.len() as u64;
         }
         exchange.written.clear();
+        exchange.ends.clear();
     }
 
     /// Sends the rest of what Lua has written, and sees to it that the next request can be read.
@@ -354,7 +365,10 @@ impl Line {
         answer::filter_head(&self.worker, Some(route), exchange).await?;
         self.filter_written(exchange, route, true).await?;
         let known = Length::Known(exchange.written.len() as u64);
-        let length = if exchange.length_is_hidden { Length::Unknown } else { known };
+        let in_chunks = exchange.is_framed_as_nginx()
+            && exchange.request.is_11
+            && !exchange.response.fields.contains(Kind::ContentLength);
+        let length = if exchange.length_is_hidden || in_chunks { Length::Unknown } else { known };
         let writer = answer::write_head(&self.worker, exchange, length, &mut self.output);
         self.lua_writer = Some(writer);
         Ok(writer)

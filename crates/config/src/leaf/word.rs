@@ -3,7 +3,7 @@
 use schemars::{Schema, json_schema};
 use tidegate_core::{
     policy::{Metric, Mode, PoolKind, TargetMetric, WhenSpent},
-    snapshot::{Balance, Driver, ErrorLevel, ErrorLogFormat, ErrorPages, OnExit},
+    snapshot::{AnswerFraming, Balance, Driver, ErrorLevel, ErrorLogFormat, ErrorPages, OnExit},
 };
 
 use crate::{
@@ -87,6 +87,8 @@ const LOG_LEVELS: Words<ErrorLevel> = &[
     ("emerg", ErrorLevel::Emerg),
 ];
 
+const FRAMINGS: Words<AnswerFraming> = &[("short", AnswerFraming::Short), ("nginx", AnswerFraming::Nginx)];
+
 const ERROR_PAGES: Words<ErrorPages> = &[("json", ErrorPages::Json), ("html", ErrorPages::Html)];
 
 words! {
@@ -100,6 +102,7 @@ words! {
     Metric: "a metric", "utilization", METRICS, later: &[];
     ErrorLogFormat: "a format", "json", LOG_FORMATS, later: &[];
     ErrorLevel: "a level", "info", LOG_LEVELS, later: &[];
+    AnswerFraming: "a framing", "short", FRAMINGS, later: &[];
     ErrorPages: "a form", "json", ERROR_PAGES, later: &[];
 }
 

@@ -16,11 +16,11 @@ function worker.pid()
     return pid
 end
 
--- One for each worker, which is a thread of the process. Those that have not begun yet are nobody.
+-- One for each worker, which is a thread of the process; the process stands for those that have not begun yet.
 function worker.pids()
     local others, pids = enrolled(), {}
     for index = 0, count - 1 do
-        pids[#pids + 1] = index == id and pid or others[index]
+        pids[index + 1] = index == id and pid or others[index] or kit.process_id
     end
     return pids
 end

@@ -79,8 +79,8 @@ unsafe extern "C" fn ngx_hextoi(line: *const u8, length: usize) -> isize {
 
 fn hexadecimal(digits: &[u8]) -> isize {
     let sum = digits.iter().try_fold(0_isize, |sum, &digit| {
-        let digit = char::from(digit).to_digit(16)?;
-        sum.checked_mul(16)?.checked_add(digit as isize)
+        let digit = isize::try_from(char::from(digit).to_digit(16)?).ok()?;
+        sum.checked_mul(16)?.checked_add(digit)
     });
     sum.filter(|_| !digits.is_empty()).unwrap_or(ERROR)
 }

@@ -9,7 +9,7 @@ fn eval(expression: &str) -> String {
 #[test]
 fn a_worker_knows_which_it_is() {
     assert_eq!(eval("ngx.worker.id(), ' ', ngx.worker.count()"), "1 4");
-    assert_eq!(eval("ngx.worker.pid()"), eval("ngx.worker.pids()[#ngx.worker.pids()]"));
+    assert_eq!(eval("ngx.worker.pid()"), eval("ngx.worker.pids()[2]"));
     assert_eq!(eval("require('jit.v').on('/dev/null')"), "");
     let host = Host::new();
     host.vm.set_exiting(true);

@@ -32,6 +32,32 @@ fn each_call_that_writes_makes_a_piece_and_the_end_is_one() {
 }
 
 #[test]
+fn answers_are_framed_as_nginx_does_if_asked() {
+    let running = Running::start(
+        "answers: { framing: nginx }
+routes:
+  - match: { path: /long }
+    lua: { content: ngx.header.content_length = 3 ngx.print('abc') }
+  - match: { path: /pieces }
+    lua: { content: ngx.print('') ngx.print('ab') ngx.print('') ngx.print('c') }
+  - match: { path: /* }
+    lua: { content: ngx.print('abc') }
+",
+    );
+    let mut client = Client::connect(running.addr()).unwrap();
+    let answer = client.get("/").unwrap();
+    assert_eq!((answer.text(), answer.header("Transfer-Encoding")), ("abc", Some("chunked")));
+    assert_eq!((answer.header("Content-Length"), answer.header("Connection")), (None, Some("keep-alive")));
+    let answer = client.get("/long").unwrap();
+    assert_eq!((answer.header("Content-Length"), answer.header("Transfer-Encoding")), (Some("3"), None));
+    let raw = http::send_raw(running.addr(), b"GET /pieces HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    assert!(raw.ends_with(b"\r\n\r\n2\r\nab\r\n1\r\nc\r\n0\r\n\r\n"), "{}", raw.escape_ascii());
+    client.send(b"GET / HTTP/1.0\r\n\r\n").unwrap();
+    let answer = client.read().unwrap();
+    assert_eq!((answer.text(), answer.header("Content-Length")), ("abc", Some("3")));
+}
+
+#[test]
 fn what_the_gateway_answers_by_itself_is_one_piece() {
     let running = filtered("return: { body: hello }", SHOUT);
     let answer = http::get(running.addr(), "/");

@@ -42,6 +42,22 @@ fn what_lua_leaves_of_a_body_does_not_get_in_the_way() {
 }
 
 #[test]
+fn lua_that_has_the_whole_connection_says_itself_that_a_body_may_come() {
+    let running = content(
+        "local sock = assert(ngx.req.socket(true))
+sock:send('HTTP/1.1 100 Continue\\r\\nX-Own: yes\\r\\n\\r\\n')
+local body = sock:receive(4)
+sock:send('HTTP/1.1 200 OK\\r\\nContent-Length: 4\\r\\n\\r\\n' .. body)",
+    );
+    let mut client = Client::connect(running.addr()).unwrap();
+    client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n").unwrap();
+    let interim = client.read_without_body().unwrap();
+    assert_eq!((interim.status, interim.header("X-Own")), (100, Some("yes")));
+    client.send(b"abcd").unwrap();
+    assert_eq!(client.read().unwrap().text(), "abcd");
+}
+
+#[test]
 fn there_is_no_socket_without_a_body_that_waits() {
     let running = content(
         "if ngx.var.args == 'read' then ngx.req.read_body() elseif ngx.var.args == 'discard' then ngx.req.discard_body() end

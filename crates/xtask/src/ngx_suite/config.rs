@@ -53,7 +53,7 @@ impl Writer<'_> {
             "workers": case.workers,
             "timeouts": { "drain": "0s", "keepAlive": "68s" },
             "limits": { "bodyBytes": "30MiB", "headerCount": 1024, "headerBytes": "64KiB", "clientBodyBuffer": "16KiB" },
-            "answers": { "server": "nginx", "errors": "html" },
+            "answers": { "server": "nginx", "errors": "html", "framing": "nginx" },
             "errorLog": { "format": "nginx", "level": case.log_level, "file": directory },
             "lua": { "strictContexts": true },
         }));
@@ -269,6 +269,7 @@ impl Writer<'_> {
         let value = self.scene.fill_text(&super::case::Text(text(1).into()));
         match text(0) {
             "default_type" => self.lua("defaultType", value.into()),
+            "chunked_transfer_encoding" if value == "off" => self.root["answers"]["framing"] = "short".into(),
             "lua_need_request_body" => self.lua("needRequestBody", is_on(&value)),
             "lua_check_client_abort" => self.lua("checkClientAbort", is_on(&value)),
             "lua_use_default_type" => self.lua("useDefaultType", is_on(&value)),

@@ -44,6 +44,7 @@ impl Scene {
             ("TEST_NGINX_CWD", display(root)),
             ("TEST_NGINX_CERT_DIR", display(&root.join("t"))),
             ("TEST_NGINX_HOTLOOP", "10".into()),
+            ("TEST_NGINX_SERVER_IP", environment("TEST_NGINX_SERVER_IP", "127.0.0.2")),
             ("TEST_NGINX_RESOLVER", "127.0.0.1".into()),
             ("TEST_NGINX_MEMCACHED_PORT", environment("TEST_NGINX_MEMCACHED_PORT", "11211")),
             ("TEST_NGINX_REDIS_PORT", environment("TEST_NGINX_REDIS_PORT", "6379")),
