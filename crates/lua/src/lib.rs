@@ -19,6 +19,8 @@
 
 #[expect(unsafe_code, reason = "the border to LuaJIT")]
 mod abi;
+#[expect(unsafe_code, reason = "the border to mimalloc")]
+mod allocator;
 mod api;
 mod arguments;
 #[expect(unsafe_code, reason = "signals, and LuaJIT's hooks")]
@@ -60,6 +62,7 @@ mod usage;
 mod vm;
 
 pub use crate::{
+    allocator::Allocator,
     arguments::Arguments,
     choice::{Choice, KeepAlive},
     dict::Dicts,

@@ -26,11 +26,11 @@ mod workers;
 use std::process::ExitCode;
 
 use clap::Parser;
-use mimalloc::MiMalloc;
+use tidegate_lua::Allocator;
 
 /// Lua's garbage and what a request needs are small and short-lived, which costs less here than in C's own allocator.
 #[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
+static ALLOCATOR: Allocator = Allocator;
 
 fn main() -> ExitCode {
     let outcome = cli::Cli::parse().run();
