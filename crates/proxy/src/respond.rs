@@ -109,7 +109,9 @@ impl Connection {
             return Err(Error::RequestBody(body::Error::TooLarge));
         }
         if entry == Entry::Server {
-            self.define(route, &site.vars).await?;
+            if !site.vars.is_empty() {
+                self.define(route, &site.vars).await?;
+            }
             if let Some(handler) = &site.server_rewrite {
                 let ended = self.run_before(site, route, handler, Phase::ServerRewrite).await?;
                 if let Some(end) = ended {
@@ -124,7 +126,9 @@ impl Connection {
                 }
             }
         }
-        self.define(route, &route.vars).await?;
+        if !route.vars.is_empty() {
+            self.define(route, &route.vars).await?;
+        }
         if route.need_request_body {
             self.line.read_body(&mut self.exchange, site).await?;
         }

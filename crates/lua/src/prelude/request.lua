@@ -6,7 +6,7 @@ local ngx, C = kit.ngx, kit.C
 local block, host, NO_REQUEST = kit.block, kit.host, kit.NO_REQUEST
 local given, ffi_string = kit.given, require("ffi").string
 local band = require("bit").band
-local clear = require "table.clear"
+local clear, new_table = require "table.clear", require "table.new"
 local byte, find, format, gsub, lower = string.byte, string.find, string.format, string.gsub, string.lower
 local ipairs, select = ipairs, select
 local error, rawget, rawset, setmetatable, tonumber, tostring, type = error, rawget, rawset, setmetatable, tonumber, tostring, type
@@ -105,7 +105,8 @@ function req.get_headers(max, raw)
         error("no request found", 2)
     end
     local more = block.flags
-    local headers = collect(block.pairs, count, {})
+    local list = block.pairs
+    local headers = collect(list, count, new_table(0, count))
     if not raw then
         setmetatable(headers, headers_metatable)
     end

@@ -123,7 +123,6 @@ local function make_handle(socket)
     end
     socket[HANDLE] = handle
     local number = handle.number
-    set_timeouts(socket, number)
     return number
 end
 
@@ -252,6 +251,7 @@ function methods.bind(socket, ...)
         return nil, "bad address"
     end
     local number = usable_number(socket)
+    set_timeouts(socket, number)
     if tcp_bind(host, number, address, #address, port or -1) ~= OK then
         return nil, "bad address"
     end
