@@ -13,6 +13,7 @@
 
 use std::collections::VecDeque;
 
+use serde::{Deserialize, Serialize};
 use tidegate_sim::{
     CAPACITY, Conditions, Demand,
     world::{Autoscaler, Seen, run},
@@ -38,7 +39,7 @@ const SHORT: usize = 40_000;
 const ROUNDS: usize = 2;
 
 /// How a table did.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Outcome {
     pub(crate) cost_over_floor: f64,
     pub(crate) violated_requests: f64,

@@ -1,4 +1,5 @@
-//! What the best could do where a goal is missed, worked out for each row of the table.
+//! What the best could do, worked out for each row of the table: the bound for all of them, and what habits are worth where
+//! a goal is missed.
 
 use std::{
     collections::BTreeMap,
@@ -9,16 +10,19 @@ use std::{
     thread,
 };
 
-use tidegate_sim::{Conditions, report::OBJECTIVE};
+use tidegate_sim::{CAPACITY, Conditions, report::OBJECTIVE};
 
 use crate::{
     clairvoyant,
     demands::Known,
+    habits::{Habits, Worth},
     hindsight::{self, Outcome},
 };
 
 /// Demand of more seconds than this is too long for a bound with few changes: eighteen days.
 const LONGEST: usize = 18 * 86_400;
+/// The utilization that decides with how many instances a run of the default policy begins.
+const TARGET: f64 = 0.8;
 
 /// By demand, start-up time and buffer.
 pub(crate) type Limits = BTreeMap<(&'static str, u32, u32), Limit>;
@@ -28,6 +32,8 @@ pub(crate) type Limits = BTreeMap<(&'static str, u32, u32), Limit>;
 pub(crate) struct Question<'a> {
     pub(crate) known: &'a Known,
     pub(crate) conditions: Conditions,
+    /// Whether the default policy missed a goal.
+    pub(crate) misses: bool,
     /// Share of requests that the default policy violated.
     pub(crate) violated: f64,
     pub(crate) floor_instance_hours: f64,
@@ -38,23 +44,23 @@ pub(crate) struct Question<'a> {
 /// Costs over the floor.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limit {
-    /// Of who knows the future; nothing is known where requests may wait.
-    pub(crate) future: Option<f64>,
+    /// Of who knows the future.
+    pub(crate) future: f64,
     /// The same with no more changes than were asked for.
     pub(crate) calm: Option<f64>,
     pub(crate) fitted: Option<Outcome>,
     pub(crate) learned: Option<Outcome>,
 }
 
-/// Answers all questions, `threads` at once.
-pub(crate) fn all(threads: usize, questions: &[Question<'_>]) -> Limits {
+/// Answers all questions, `threads` at once; those about habits if asked for.
+pub(crate) fn all(threads: usize, habits: Option<&Habits>, questions: &[Question<'_>]) -> Limits {
     let (next, limits) = (AtomicUsize::new(0), Mutex::new(Limits::new()));
     thread::scope(|scope| {
         for _ in 0..threads.max(1) {
             scope.spawn(|| {
                 while let Some(question) = questions.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let Conditions { start_up, buffer } = question.conditions;
-                    let limit = Limit::find(question);
+                    let limit = Limit::find(question, habits);
                     let mut limits = limits.lock().unwrap_or_else(PoisonError::into_inner);
                     limits.insert((question.known.name, start_up, buffer), limit);
                 }
@@ -65,24 +71,27 @@ pub(crate) fn all(threads: usize, questions: &[Question<'_>]) -> Limits {
 }
 
 impl Limit {
-    fn find(question: &Question<'_>) -> Self {
+    fn find(question: &Question<'_>, habits: Option<&Habits>) -> Self {
         let (demand, conditions) = (&question.known.demand, question.conditions);
         // Who misses the objective is measured by what it violated: the question is whether that had to be.
         let share = question.violated.max(OBJECTIVE);
         let requests: f64 = demand.arrivals().iter().map(|&arrivals| f64::from(arrivals)).sum();
         let days = demand.seconds() as f64 / 86_400.0;
+        let first = (demand.mean_of_first(60) / (f64::from(CAPACITY) * TARGET)).ceil() as u32;
         let bound = |changes| {
-            let limits = clairvoyant::Limits { violated: share * requests, changes };
-            let least = clairvoyant::bound(demand, conditions.start_up, limits);
+            let limits = clairvoyant::Limits { first, violated: share * requests, changes };
+            let least = clairvoyant::bound(demand, conditions, limits);
             least / 3_600.0 / question.floor_instance_hours
         };
-        let at_once = conditions.buffer == 0;
-        let calm = question.actions_per_day.filter(|_| at_once && demand.seconds() <= LONGEST);
+        let calm = question.actions_per_day.filter(|_| demand.seconds() <= LONGEST);
+        let worth = habits.filter(|_| question.misses).map(|habits| habits.worth(question.known, conditions));
+        let cheapest =
+            |outcomes: fn(&Worth) -> &[Outcome]| hindsight::cheapest(outcomes(worth.as_ref()?), share);
         Self {
-            future: at_once.then(|| bound(None)),
+            future: bound(None),
             calm: calm.map(|actions| bound(Some(actions * days))),
-            fitted: hindsight::cheapest(&hindsight::fitted(demand, conditions), share),
-            learned: hindsight::cheapest(&hindsight::learned(demand, conditions), share),
+            fitted: cheapest(|worth| &worth.fitted),
+            learned: cheapest(|worth| &worth.learned),
         }
     }
 }

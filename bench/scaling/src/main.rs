@@ -3,6 +3,7 @@
 mod clairvoyant;
 mod demands;
 mod generated;
+mod habits;
 mod hindsight;
 mod limits;
 mod runs;
@@ -12,6 +13,8 @@ use std::{io, path::PathBuf, process::ExitCode};
 
 use anyhow::Result;
 use clap::Parser;
+
+use crate::habits::Habits;
 
 /// Runs the default policy and its baselines through recorded and generated demand.
 #[derive(Debug, Parser)]
@@ -37,9 +40,15 @@ struct Args {
     /// Run what the file of baselines lacks, and nothing else.
     #[arg(long, requires = "baselines")]
     baselines_only: bool,
-    /// Do not work out what the best could do where a goal is missed.
+    /// Do not work out what the best could do.
     #[arg(long)]
     without_limits: bool,
+    /// Of the best, work out only who knows the future, and not what habits are worth, which takes longer.
+    #[arg(long)]
+    without_habits: bool,
+    /// What habits are worth is read from here where it is, and written there. It does not depend on the policy.
+    #[arg(long, conflicts_with = "without_habits")]
+    habits: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
@@ -53,7 +62,11 @@ fn run(args: &Args) -> Result<()> {
         return Ok(());
     }
     let questions = if args.without_limits { Vec::new() } else { table::questions(&report, &demands) };
-    let limits = limits::all(args.threads, &questions);
+    let habits = (!args.without_habits).then(|| Habits::read(args.habits.as_deref())).transpose()?;
+    let limits = limits::all(args.threads, habits.as_ref(), &questions);
+    if let Some((habits, path)) = habits.zip(args.habits.as_deref()) {
+        habits.write(path)?;
+    }
     table::print(&report, &demands, &limits, &mut io::stdout().lock())?;
     Ok(())
 }

@@ -15,14 +15,13 @@ const ACTIONS: f64 = 1.0 / 3.0;
 /// What requests from silence may suffer at the cost of HPA at this target.
 const FROM_SILENCE: (f64, f64) = (0.01, 0.5);
 
-/// For each row of recorded demand in which a goal is missed: how much better could it be?
+/// For each row: how much better could it be?
 pub(crate) fn questions<'a>(report: &Report, demands: &'a [Known]) -> Vec<Question<'a>> {
-    let recorded = demands.iter().filter(|known| known.used != Use::Generated);
     let of = |known: &'a Known| {
         let own = report.runs.iter().filter(|run| run.trace == known.name && run.policy == "default");
-        own.filter_map(|own| Row::new(report, known, own).question(known)).collect::<Vec<_>>()
+        own.map(|own| Row::new(report, known, own).question(known)).collect::<Vec<_>>()
     };
-    recorded.flat_map(of).collect()
+    demands.iter().flat_map(of).collect()
 }
 
 pub(crate) fn print(
@@ -120,17 +119,18 @@ impl<'a> Row<'a> {
         goals
     }
 
-    fn question<'b>(&self, known: &'b Known) -> Option<Question<'b>> {
+    fn question<'b>(&self, known: &'b Known) -> Question<'b> {
         let goals = self.goals(known);
         let misses = |name: &str| goals.iter().any(|&(goal, hit)| goal == name && !hit);
         let actions = self.tuned.filter(|_| misses("actions")).map(|tuned| tuned.actions_per_day * ACTIONS);
-        goals.iter().any(|(_, hit)| !hit).then_some(Question {
+        Question {
             known,
+            misses: goals.iter().any(|(_, hit)| !hit),
             conditions: self.conditions,
             violated: self.own.figures.violated_requests,
             floor_instance_hours: self.own.figures.floor_instance_hours,
             actions_per_day: actions,
-        })
+        }
     }
 
     fn print(&self, known: &Known, limit: Option<&Limit>, output: &mut impl Write) -> io::Result<()> {
@@ -160,12 +160,11 @@ impl<'a> Row<'a> {
 
 /// Three columns.
 fn best(limit: &Limit) -> String {
-    let cost = |cost: f64| format!("{cost:.3}");
-    let future = limit.future.map_or_else(|| "–".to_owned(), cost);
+    let future = format!("{:.3}", limit.future);
     let calm = limit.calm.map_or_else(String::new, |calm| format!(", {calm:.3} with few actions"));
     let of = |outcome: Option<Outcome>| {
         let text = |one: Outcome| format!("{:.3}, {}", one.cost_over_floor, share(one.violated_requests));
-        outcome.map_or_else(|| "–".to_owned(), text)
+        outcome.map_or_else(String::new, text)
     };
     format!("{future}{calm} | {} | {}", of(limit.fitted), of(limit.learned))
 }
