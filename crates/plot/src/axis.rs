@@ -64,8 +64,8 @@ impl<'a> Scale<'a> {
             }
             Axis::Time => self.times(count),
             Axis::Number | Axis::Between => self.steps(nice(self.span() / count.max(1) as f64), amount),
-            Axis::Share => self.steps(nice(self.span() / count.max(1) as f64), |value, step| {
-                format!("{}%", amount(value * 100.0, step * 100.0))
+            Axis::Share => self.steps(nice(self.span() / count.max(1) as f64), |value, step, largest| {
+                format!("{}%", amount(value * 100.0, step * 100.0, largest * 100.0))
             }),
         }
     }
@@ -74,12 +74,14 @@ impl<'a> Scale<'a> {
         self.high - self.low
     }
 
-    fn steps(&self, step: f64, label: impl Fn(f64, f64) -> String) -> Vec<Tick> {
+    fn steps(&self, step: f64, label: impl Fn(f64, f64, f64) -> String) -> Vec<Tick> {
         let first = (self.low / step - 1e-9).ceil();
         let last = (self.high / step + 1e-9).floor();
         let count = (last - first).clamp(0.0, 50.0) as u32;
         let tick = |at: u32| (first + f64::from(at)) * step;
-        (0..=count).map(tick).map(|at| Tick { at, label: label(at, step) }).collect()
+        // All in the unit of the largest.
+        let largest = tick(0).abs().max(tick(count).abs());
+        (0..=count).map(tick).map(|at| Tick { at, label: label(at, step, largest) }).collect()
     }
 
     fn times(&self, count: usize) -> Vec<Tick> {
@@ -87,7 +89,7 @@ impl<'a> Scale<'a> {
         let step =
             TIMES.into_iter().find(|&step| step as f64 >= least).unwrap_or(TIMES[TIMES.len() - 1]) as f64;
         let step = if step < least { nice(least / DAY as f64) * DAY as f64 } else { step };
-        self.steps(step, moment)
+        self.steps(step, |seconds, step, _| moment(seconds, step))
     }
 }
 
@@ -104,7 +106,7 @@ fn nice(least: f64) -> f64 {
 /// `day 3`, `06:00`, `00:30` with seconds where they matter.
 fn moment(seconds: f64, step: f64) -> String {
     if !(0.0..1e12).contains(&seconds) {
-        return amount(seconds, step);
+        return amount(seconds, step, seconds.abs());
     }
     let at = seconds.round() as u64;
     let (day, rest) = (at / DAY, at % DAY);
@@ -116,13 +118,13 @@ fn moment(seconds: f64, step: f64) -> String {
     }
 }
 
-/// `1.5`, `1,200`, `3M`: as many digits as tell ticks of `step` apart.
-fn amount(value: f64, step: f64) -> String {
-    let (value, step, suffix) = match value.abs().max(step.abs()) {
+/// `1.5`, `1,200`, `3M`: as many digits as tell ticks of `step` apart, in a unit that suits the `largest`.
+fn amount(value: f64, step: f64, largest: f64) -> String {
+    let (value, step, suffix) = match largest.abs().max(step.abs()) {
         large if large >= 1e15 => return format!("{value:.0e}"),
         large if large >= 1e9 => (value / 1e9, step / 1e9, "G"),
         large if large >= 1e6 => (value / 1e6, step / 1e6, "M"),
-        large if large >= 1e4 => (value / 1e3, step / 1e3, "k"),
+        large if large > 1e4 => (value / 1e3, step / 1e3, "k"),
         _ => (value, step, ""),
     };
     let digits = (-step.abs().max(1e-9).log10() - 1e-9).ceil().clamp(0.0, 9.0) as usize;
@@ -134,8 +136,9 @@ fn amount(value: f64, step: f64) -> String {
 }
 
 fn grouped(text: &str) -> String {
-    if text.len() == 4 && text.bytes().all(|byte| byte.is_ascii_digit()) {
-        format!("{},{}", &text[..1], &text[1..])
+    if text.len() > 3 && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        let (thousands, rest) = text.split_at(text.len() - 3);
+        format!("{thousands},{rest}")
     } else {
         text.to_owned()
     }
@@ -154,6 +157,9 @@ mod tests {
     fn ticks_are_round() {
         assert_eq!(labels(&Axis::Number, 3.0, 9.0), ["0", "2", "4", "6", "8"]);
         assert_eq!(labels(&Axis::Number, 0.0, 4_000.0), ["0", "1,000", "2,000", "3,000", "4,000"]);
+        let to_ten_thousand = ["0", "2,000", "4,000", "6,000", "8,000", "10,000"];
+        assert_eq!(labels(&Axis::Number, 0.0, 10_000.0), to_ten_thousand);
+        assert_eq!(labels(&Axis::Number, 0.0, 12_000.0), ["0", "5k", "10k"], "all in one unit");
         assert_eq!(labels(&Axis::Number, 0.0, 45_000.0), ["0", "10k", "20k", "30k", "40k"]);
         assert_eq!(labels(&Axis::Between, 0.91, 0.94), ["0.91", "0.92", "0.93", "0.94"]);
         assert_eq!(labels(&Axis::Share, 0.0, 0.9), ["0%", "20%", "40%", "60%", "80%"]);

@@ -16,8 +16,6 @@ const GAP: f64 = 30.0;
 /// Above a panel for title and legend, below it for the labels of its axis.
 const HEAD: f64 = 50.0;
 const FOOT: f64 = 34.0;
-/// About how wide a letter is.
-const LETTER: f64 = 6.6;
 /// Events that are drawn of one mark: more could not be read.
 const EVENTS: usize = 200;
 /// Pixels from tick to tick, about.
@@ -190,6 +188,17 @@ fn bars(body: &mut String, points: &[(f64, f64)], x: &Scale<'_>, y: &Scale<'_>, 
 }
 
 /// The names of the marks in a line below the title of the panel.
+/// About how wide a text of twelve pixels is, in the widest of the usual fonts.
+fn width(text: &str) -> f64 {
+    let letter = |letter: char| match letter {
+        'f' | 'i' | 'j' | 'l' | 'r' | 't' | '.' | ',' | ':' | ';' | '\'' | '(' | ')' | '-' | 'I' | ' ' => 4.4,
+        'm' | 'w' | 'M' | 'W' | '%' | '@' => 11.2,
+        'A'..='Z' => 8.4,
+        _ => 7.4,
+    };
+    text.chars().map(letter).sum()
+}
+
 fn legend(body: &mut String, panel: &Panel, frame: Frame) {
     let mut left = frame.left - LABELS;
     let at = frame.top - 12.0;
@@ -220,7 +229,7 @@ fn legend(body: &mut String, panel: &Panel, frame: Frame) {
             _ => segment(body, &format!("bold {colour}"), (from, at - 4.0), (to, at - 4.0)),
         }
         text(body, "", (left + 22.0, at), &mark.name);
-        left += 22.0 + mark.name.chars().count() as f64 * LETTER + 18.0;
+        left += 22.0 + width(&mark.name) + 18.0;
     }
 }
 
