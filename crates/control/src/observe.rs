@@ -128,6 +128,7 @@ impl Observer {
         let mut busy = Mean::default();
         let (mut cpu, mut memory, mut lua_memory) = (Sum::default(), Sum::default(), Sum::default());
         let (mut served, mut busy_seconds, mut finished) = (Sum::default(), Sum::default(), Sum::default());
+        let (mut coroutines, mut lua_dicts) = (Sum::default(), None);
         for instance in fleet.instances().iter().filter(|instance| instance.runs()) {
             let meter = self.meters.entry(instance.id.clone()).or_default();
             let figures = meter.read(instance, now);
@@ -139,6 +140,8 @@ impl Observer {
                 busy_seconds.add(figures.busy.map(|time| time.as_secs_f64()));
                 finished.add(figures.finished.map(|count| count as f64));
             }
+            coroutines.add(figures.coroutines.map(|count| count as f64));
+            lua_dicts = figures.dicts.into_iter().chain(lua_dicts).reduce(f64::max);
             if instance.serves() {
                 busy.add(figures.utilization);
             }
@@ -152,6 +155,8 @@ impl Observer {
             cpu: cpu.sum(),
             memory: memory.sum(),
             lua_memory: lua_memory.sum(),
+            lua_coroutines: coroutines.sum(),
+            lua_dicts,
             // Of those that no request comes to through here: workers count for themselves.
             served_rate: traffic.served_rate.or_else(|| served.sum()),
             sources: self.backlogs(waiting),

@@ -54,6 +54,14 @@ pub struct DictUse {
     pub evictions: u64,
 }
 
+impl DictUse {
+    /// Of its capacity, 0 to 1.
+    pub fn share_in_use(&self) -> f64 {
+        let used = self.capacity_bytes.saturating_sub(self.free_bytes);
+        used as f64 / self.capacity_bytes.max(1) as f64
+    }
+}
+
 type ReadDicts = Box<dyn Fn() -> Vec<(DictName, DictUse)> + Send + Sync>;
 
 /// Whom to ask for the shared dictionaries.

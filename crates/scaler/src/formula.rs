@@ -31,6 +31,8 @@ pub(crate) fn opinion(
         Variable::Recommended(kind) => recommended(kind, others),
         Variable::Ready => Some(f64::from(sight.instances.ready)),
         Variable::Starting => Some(f64::from(sight.instances.starting)),
+        Variable::Draining => Some(f64::from(sight.instances.draining)),
+        Variable::Failed => Some(f64::from(sight.instances.failed)),
         Variable::Desired => Some(f64::from(sight.desired)),
         Variable::Min => Some(f64::from(sight.bounds.0)),
         Variable::Max => Some(f64::from(sight.bounds.1)),

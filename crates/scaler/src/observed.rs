@@ -66,8 +66,13 @@ pub struct Metrics {
     pub utilization: Option<f64>,
     /// Seconds. `None` also when nothing was answered.
     pub latency_p50: Option<f64>,
-    /// Seconds. `None` also when nothing was answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub latency_p90: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub latency_p95: Option<f64>,
     pub latency_p99: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub latency_p999: Option<f64>,
     /// Share of requests answered with 5xx or not at all, 0 to 1. `None` also when nothing was answered.
     pub error_rate: Option<f64>,
     /// Cores in use.
@@ -80,6 +85,12 @@ pub struct Metrics {
     /// Bytes in use by the Lua VMs of the instances.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lua_memory: Option<f64>,
+    /// Runs of Lua that wait in the instances, and their light threads.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lua_coroutines: Option<f64>,
+    /// Share of its capacity that the fullest shared dictionary of any instance has in use, 0 to 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lua_dicts: Option<f64>,
     /// Of the routes that the policy looks at.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub routes: BTreeMap<RouteId, RouteMetrics>,
@@ -111,8 +122,17 @@ pub struct RouteMetrics {
     pub arrival_rate: Option<f64>,
     pub concurrency: Option<f64>,
     pub latency_p50: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub latency_p90: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub latency_p95: Option<f64>,
     pub latency_p99: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub latency_p999: Option<f64>,
     pub error_rate: Option<f64>,
+    /// Cores in use by its Lua.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu: Option<f64>,
     pub network: Option<f64>,
 }
 
@@ -139,12 +159,17 @@ impl Metrics {
             Metric::ArrivalRate => self.arrival_rate,
             Metric::Queued => self.queued,
             Metric::LatencyP50 => self.latency_p50.or_else(quiet),
+            Metric::LatencyP90 => self.latency_p90.or_else(quiet),
+            Metric::LatencyP95 => self.latency_p95.or_else(quiet),
             Metric::LatencyP99 => self.latency_p99.or_else(quiet),
+            Metric::LatencyP999 => self.latency_p999.or_else(quiet),
             Metric::ErrorRate => self.error_rate.or_else(quiet),
             Metric::Cpu => self.cpu,
             Metric::Memory => self.memory,
             Metric::Network => self.network,
             Metric::LuaMemory => self.lua_memory,
+            Metric::LuaCoroutines => self.lua_coroutines,
+            Metric::LuaDicts => self.lua_dicts,
         }
     }
 
@@ -158,12 +183,17 @@ impl Metrics {
             queued: sound(self.queued),
             utilization: sound(self.utilization).map(|share| share.min(1.0)),
             latency_p50: sound(self.latency_p50),
+            latency_p90: sound(self.latency_p90),
+            latency_p95: sound(self.latency_p95),
             latency_p99: sound(self.latency_p99),
+            latency_p999: sound(self.latency_p999),
             error_rate: sound(self.error_rate),
             cpu: sound(self.cpu),
             memory: sound(self.memory),
             network: sound(self.network),
             lua_memory: sound(self.lua_memory),
+            lua_coroutines: sound(self.lua_coroutines),
+            lua_dicts: sound(self.lua_dicts),
             routes: self.routes.iter().map(|(name, route)| (name.clone(), route.credible())).collect(),
             sources: self
                 .sources
@@ -181,10 +211,19 @@ impl RouteMetrics {
             Metric::Concurrency => self.concurrency,
             Metric::ArrivalRate => self.arrival_rate,
             Metric::LatencyP50 => self.latency_p50.or_else(quiet),
+            Metric::LatencyP90 => self.latency_p90.or_else(quiet),
+            Metric::LatencyP95 => self.latency_p95.or_else(quiet),
             Metric::LatencyP99 => self.latency_p99.or_else(quiet),
+            Metric::LatencyP999 => self.latency_p999.or_else(quiet),
             Metric::ErrorRate => self.error_rate.or_else(quiet),
+            Metric::Cpu => self.cpu,
             Metric::Network => self.network,
-            Metric::Utilization | Metric::Queued | Metric::Cpu | Metric::Memory | Metric::LuaMemory => None,
+            Metric::Utilization
+            | Metric::Queued
+            | Metric::Memory
+            | Metric::LuaMemory
+            | Metric::LuaCoroutines
+            | Metric::LuaDicts => None,
         }
     }
 
@@ -193,8 +232,12 @@ impl RouteMetrics {
             arrival_rate: sound(self.arrival_rate),
             concurrency: sound(self.concurrency),
             latency_p50: sound(self.latency_p50),
+            latency_p90: sound(self.latency_p90),
+            latency_p95: sound(self.latency_p95),
             latency_p99: sound(self.latency_p99),
+            latency_p999: sound(self.latency_p999),
             error_rate: sound(self.error_rate),
+            cpu: sound(self.cpu),
             network: sound(self.network),
         }
     }

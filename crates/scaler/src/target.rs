@@ -10,7 +10,7 @@
 //! arrivals and the learned work per request, by the requests that queue, or by nothing: then the
 //! fleet doubles with each generation of instances that becomes ready.
 
-use tidegate_core::policy::{Signal, Target, TargetMetric};
+use tidegate_core::policy::{Target, TargetMetric};
 
 pub(crate) use crate::sight::Sight;
 use crate::{
@@ -28,7 +28,7 @@ const CATCH_UP_SECONDS: f64 = 10.0;
 const ROUNDING: f64 = 1e-9;
 
 pub(crate) fn name(target: &Target) -> String {
-    let label = words::label(&signal(target));
+    let label = words::label(&target.signal());
     match target.metric {
         TargetMetric::Utilization => format!("target {label} {}", percent(target.value)),
         metric => format!("target {label} {} per instance", words::value(metric.whole(), target.value)),
@@ -43,25 +43,20 @@ pub(crate) fn opinion(target: &Target, sight: &Sight<'_>, words: Words) -> Opini
         TargetMetric::Cpu => total(target, sight, "cores in use", words),
         TargetMetric::Memory => total(target, sight, "bytes resident", words),
         TargetMetric::Network => total(target, sight, "bytes/s", words),
-    }
-}
-
-fn signal(target: &Target) -> Signal {
-    match &target.route {
-        Some(route) => Signal::Route(route.clone(), target.metric.whole()),
-        None => Signal::Fleet(target.metric.whole()),
+        TargetMetric::LuaMemory => total(target, sight, "bytes of Lua", words),
+        TargetMetric::LuaCoroutines => total(target, sight, "coroutines", words),
     }
 }
 
 /// A metric that is shared out over however many instances there are.
 fn total(target: &Target, sight: &Sight<'_>, unit: &str, words: Words) -> Opinion {
-    let Some(total) = sight.metrics.read(&signal(target)) else {
+    let Some(total) = sight.metrics.read(&target.signal()) else {
         return Opinion::missing(words, || format!("{unit} are not known"));
     };
     let needed = total / target.value;
     let demand = || {
         let (all, each) = match target.metric {
-            TargetMetric::Memory | TargetMetric::Network => (
+            TargetMetric::Memory | TargetMetric::Network | TargetMetric::LuaMemory => (
                 words::value(target.metric.whole(), total),
                 words::value(target.metric.whole(), target.value),
             ),

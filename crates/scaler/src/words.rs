@@ -79,12 +79,17 @@ fn of_metric(metric: Metric) -> &'static str {
         Metric::ArrivalRate => "arrival rate",
         Metric::Queued => "queue",
         Metric::LatencyP50 => "latency p50",
+        Metric::LatencyP90 => "latency p90",
+        Metric::LatencyP95 => "latency p95",
         Metric::LatencyP99 => "latency p99",
+        Metric::LatencyP999 => "latency p99.9",
         Metric::ErrorRate => "error rate",
         Metric::Cpu => "cpu",
         Metric::Memory => "memory",
         Metric::Network => "network",
         Metric::LuaMemory => "lua memory",
+        Metric::LuaCoroutines => "lua coroutines",
+        Metric::LuaDicts => "use of lua dictionaries",
     }
 }
 
@@ -100,15 +105,17 @@ pub(crate) fn reading(signal: &Signal, reading: f64) -> String {
 pub(crate) fn value(metric: Metric, value: f64) -> String {
     let size = || format!("{}MiB", number(value / f64::from(1 << 20)));
     match metric {
-        Metric::Utilization | Metric::ErrorRate => percent(value),
+        Metric::Utilization | Metric::ErrorRate | Metric::LuaDicts => percent(value),
         Metric::ArrivalRate => format!("{}/s", number(value)),
-        Metric::LatencyP50 | Metric::LatencyP99 => {
-            Duration::try_from_secs_f64(value).map_or_else(|_| number(value), span)
-        }
+        Metric::LatencyP50
+        | Metric::LatencyP90
+        | Metric::LatencyP95
+        | Metric::LatencyP99
+        | Metric::LatencyP999 => Duration::try_from_secs_f64(value).map_or_else(|_| number(value), span),
         Metric::Cpu => format!("{} cores", number(value)),
         Metric::Memory | Metric::LuaMemory => size(),
         Metric::Network => format!("{}/s", size()),
-        Metric::Concurrency | Metric::Queued => number(value),
+        Metric::Concurrency | Metric::Queued | Metric::LuaCoroutines => number(value),
     }
 }
 

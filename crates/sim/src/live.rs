@@ -2,17 +2,20 @@
 //!
 //! It runs the very step that the control plane runs, on the observations that the gateway would
 //! make. Latency is [modelled](crate::latency) for the policies that look at it. Left out are error
-//! causes, memory, network and single routes: the modelled instances have none, so a trigger on them
+//! causes, memory, network, Lua and single routes: the modelled instances have none, so a trigger on them
 //! is blind here as it would be in a fleet that does not report them.
 //!
 //! A policy that does not look at latency is not shown any, because the instances of the benchmark either have
 //! capacity for a request or have not, and how busy they may be would be learned from it.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use tidegate_core::{
     PoolId, Timestamp,
-    policy::{Formula, Metric, Policy, Signal, TargetMetric, Trigger, Variable},
+    policy::{Formula, Metric, Policy, Signal, TargetMetric, Trigger},
 };
 use tidegate_scaler::{
     Learned, Observed, PoolShare, Scaler,
@@ -34,7 +37,8 @@ const USUAL_TARGET: f64 = 0.8;
 #[derive(Debug, Clone)]
 pub struct Live {
     scaler: Scaler,
-    looks_at_latency: bool,
+    /// The quantiles of latency that the policy looks at.
+    quantiles: Vec<Metric>,
     /// What was seen of each pool, and what was chosen.
     pools: BTreeMap<PoolId, PoolSeen>,
     shares: Vec<PoolShare>,
@@ -43,7 +47,7 @@ pub struct Live {
 impl Live {
     pub fn new(policy: Policy) -> Self {
         Self {
-            looks_at_latency: looks_at_latency(&policy),
+            quantiles: quantiles(&policy),
             scaler: Scaler::new(policy),
             pools: BTreeMap::new(),
             shares: Vec::new(),
@@ -58,9 +62,15 @@ impl Live {
     fn observed(&self, seen: &Seen) -> Observed {
         let before = seen.before.as_ref().filter(|_| !seen.lost);
         let mut metrics = before.map(metrics).unwrap_or_default();
-        if let Some(before) = before.filter(|_| self.looks_at_latency) {
-            metrics.latency_p50 = answered_within(before, 0.5);
-            metrics.latency_p99 = answered_within(before, 0.99);
+        for metric in &self.quantiles {
+            let latency = metric.quantile().zip(before).and_then(|(share, on)| answered_within(on, share));
+            *match metric {
+                Metric::LatencyP50 => &mut metrics.latency_p50,
+                Metric::LatencyP90 => &mut metrics.latency_p90,
+                Metric::LatencyP95 => &mut metrics.latency_p95,
+                Metric::LatencyP999 => &mut metrics.latency_p999,
+                _ => &mut metrics.latency_p99,
+            } = latency;
         }
         let instances = Instances { starting: seen.starting, ready: seen.ready, ..Instances::default() };
         let took = Duration::from_secs(seen.started.took.into());
@@ -70,17 +80,56 @@ impl Live {
     }
 }
 
-/// Whether `policy` decides on latency.
-fn looks_at_latency(policy: &Policy) -> bool {
-    let latency = |signal: &Signal| matches!(signal, Signal::Fleet(Metric::LatencyP50 | Metric::LatencyP99));
-    let looks = |trigger: &Trigger| match trigger {
-        Trigger::Threshold(threshold) => threshold.conditions.iter().any(|one| latency(&one.signal)),
-        Trigger::Formula(Formula { variables, .. }) => {
-            variables.values().filter_map(Variable::signal).any(latency)
+/// The quantiles of latency that `policy` decides on.
+fn quantiles(policy: &Policy) -> Vec<Metric> {
+    let mut all: Vec<Metric> = policy.slo.latency_p99.map(|_| Metric::LatencyP99).into_iter().collect();
+    for signal in policy.triggers.iter().flat_map(Trigger::signals) {
+        if let Signal::Fleet(metric) = signal
+            && metric.quantile().is_some()
+            && !all.contains(&metric)
+        {
+            all.push(metric);
         }
-        _ => false,
+    }
+    all
+}
+
+/// What `policy` looks at and a simulated fleet does not have, as a configuration names it. Where it is blind, a
+/// fleet never shrinks.
+pub fn blind_spots(policy: &Policy) -> BTreeSet<String> {
+    let needs = |trigger: &Trigger| match trigger {
+        // A name with a default is never blind.
+        Trigger::Formula(Formula { variables, default, .. }) => {
+            let needed = variables.iter().filter(|(name, _)| !default.contains_key(*name));
+            needed.filter_map(|(_, variable)| variable.signal().cloned()).collect()
+        }
+        other => other.signals(),
     };
-    policy.slo.latency_p99.is_some() || policy.triggers.iter().any(looks)
+    let missing = |signal: Signal| match signal {
+        Signal::Fleet(metric) => (!is_simulated(metric)).then(|| format!("`{}`", metric.name())),
+        Signal::Route(route, _) => Some(format!("route `{route}`")),
+        Signal::Source(source) => Some(format!("source `{source}`")),
+    };
+    policy.triggers.iter().flat_map(needs).filter_map(missing).collect()
+}
+
+const fn is_simulated(metric: Metric) -> bool {
+    match metric {
+        Metric::Utilization
+        | Metric::Concurrency
+        | Metric::ArrivalRate
+        | Metric::Queued
+        | Metric::ErrorRate
+        | Metric::Cpu
+        | Metric::LatencyP50
+        | Metric::LatencyP90
+        | Metric::LatencyP95
+        | Metric::LatencyP99
+        | Metric::LatencyP999 => true,
+        Metric::Memory | Metric::Network | Metric::LuaMemory | Metric::LuaCoroutines | Metric::LuaDicts => {
+            false
+        }
+    }
 }
 
 /// As a gateway would measure it; where nothing was answered there is nothing to measure.
@@ -147,7 +196,10 @@ fn metrics(before: &Before) -> Metrics {
 
 #[cfg(test)]
 mod tests {
-    use tidegate_core::policy::{DEFAULT_IDLE, Pace, Slo, Supply, Target};
+    use tidegate_core::{
+        RouteId,
+        policy::{DEFAULT_IDLE, Pace, Slo, Supply, Target, Variable},
+    };
 
     use super::*;
     use crate::{
@@ -167,6 +219,40 @@ mod tests {
             scale_in: Pace { stabilization: Duration::from_secs(stabilization), limits: Vec::new() },
             supply: Supply::default(),
         }
+    }
+
+    #[test]
+    fn what_is_not_simulated_is_named() {
+        let of = |metric| Trigger::Target(Target { metric, route: None, value: 1.0, tolerance: 0.1 });
+        let route = Target {
+            metric: TargetMetric::ArrivalRate,
+            route: Some(RouteId::new("search").unwrap()),
+            value: 1.0,
+            tolerance: 0.1,
+        };
+        let formula = |default: &[(&str, f64)]| {
+            let signal = |metric| Variable::Signal(Signal::Fleet(metric));
+            Trigger::Formula(Formula {
+                expression: "dicts + slow".parse().unwrap(),
+                variables: [
+                    ("dicts".to_owned(), signal(Metric::LuaDicts)),
+                    ("slow".to_owned(), signal(Metric::LatencyP95)),
+                ]
+                .into(),
+                default: default.iter().map(|&(name, value)| (name.to_owned(), value)).collect(),
+            })
+        };
+        let spots = |triggers| {
+            let spots = blind_spots(&Policy { triggers, ..policy(60) });
+            spots.into_iter().collect::<Vec<_>>().join(", ")
+        };
+        assert_eq!(spots(vec![of(TargetMetric::Utilization), of(TargetMetric::Cpu)]), "");
+        assert_eq!(
+            spots(vec![of(TargetMetric::LuaMemory), Trigger::Target(route)]),
+            "`luaMemory`, route `search`"
+        );
+        assert_eq!(spots(vec![formula(&[])]), "`luaDicts`");
+        assert_eq!(spots(vec![formula(&[("dicts", 0.5)])]), "");
     }
 
     #[test]

@@ -64,7 +64,8 @@ impl NodeWorker for Hired {
                 in_flight: u32::try_from(series.connections()).unwrap_or(u32::MAX),
                 served: worker.ended().saturating_sub(self.ended_before),
                 lua_bytes: series.lua_bytes.load(Relaxed),
-                messages: None,
+                lua_coroutines: series.lua_coroutines.load(Relaxed),
+                ..Status::default()
             }
         };
         self.ask(read).unwrap_or_default()

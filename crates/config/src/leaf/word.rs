@@ -49,6 +49,8 @@ const TARGET_METRICS: Words<TargetMetric> = &[
     ("cpu", TargetMetric::Cpu),
     ("memory", TargetMetric::Memory),
     ("network", TargetMetric::Network),
+    ("luaMemory", TargetMetric::LuaMemory),
+    ("luaCoroutines", TargetMetric::LuaCoroutines),
 ];
 
 const MODES: Words<Mode> = &[("act", Mode::Act), ("recommend", Mode::Recommend)];
@@ -65,12 +67,17 @@ const METRICS: Words<Metric> = &[
     ("arrivalRate", Metric::ArrivalRate),
     ("queued", Metric::Queued),
     ("latencyP50", Metric::LatencyP50),
+    ("latencyP90", Metric::LatencyP90),
+    ("latencyP95", Metric::LatencyP95),
     ("latencyP99", Metric::LatencyP99),
+    ("latencyP999", Metric::LatencyP999),
     ("errorRate", Metric::ErrorRate),
     ("cpu", Metric::Cpu),
     ("memory", Metric::Memory),
     ("network", Metric::Network),
     ("luaMemory", Metric::LuaMemory),
+    ("luaCoroutines", Metric::LuaCoroutines),
+    ("luaDicts", Metric::LuaDicts),
 ];
 
 const LOG_FORMATS: Words<ErrorLogFormat> =

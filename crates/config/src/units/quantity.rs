@@ -62,9 +62,14 @@ const fn notation(metric: Metric) -> (Unit, &'static str, &'static str) {
         Metric::Cpu => (Unit::Number, "`cpu`, a number of cores", "1.5"),
         Metric::ArrivalRate => (Unit::Rate, "`arrivalRate`, requests in a time", "100/1s"),
         Metric::LatencyP50 => (Unit::Duration, "`latencyP50`, a duration", "50ms"),
+        Metric::LatencyP90 => (Unit::Duration, "`latencyP90`, a duration", "100ms"),
+        Metric::LatencyP95 => (Unit::Duration, "`latencyP95`, a duration", "150ms"),
         Metric::LatencyP99 => (Unit::Duration, "`latencyP99`, a duration", "250ms"),
+        Metric::LatencyP999 => (Unit::Duration, "`latencyP999`, a duration", "500ms"),
         Metric::Memory => (Unit::Size, "`memory`, a size", "512MiB"),
         Metric::LuaMemory => (Unit::Size, "`luaMemory`, a size", "64MiB"),
+        Metric::LuaCoroutines => (Unit::Number, "`luaCoroutines`, a number of coroutines", "500"),
+        Metric::LuaDicts => (Unit::Percentage, "`luaDicts`, a percentage", "90%"),
         Metric::Network => (Unit::Throughput, "`network`, a size in a time", "10MiB/1s"),
     }
 }

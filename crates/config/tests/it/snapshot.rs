@@ -382,17 +382,41 @@ fn every_trigger_becomes_what_it_says() {
 
 #[test]
 fn a_formula_knows_its_names() {
-    let formula = "formula: { expression: 'max(arrivalRate / 60, target) + route_check_out_latencyP99 * 4', \
+    let formula = "formula: { expression: 'max(arrivalRate / 60, target) + route_check_out_latencyP99 * 4 + failed', \
                    default: { arrivalRate: 30 } }";
     let Trigger::Formula(formula) = trigger(formula) else { panic!("a formula was given") };
     let route = Signal::Route(RouteId::new("check-out").unwrap(), Metric::LatencyP99);
     let variables = [
         ("arrivalRate", Variable::Signal(Signal::Fleet(Metric::ArrivalRate))),
+        ("failed", Variable::Failed),
         ("route_check_out_latencyP99", Variable::Signal(route)),
         ("target", Variable::Recommended("target".into())),
     ];
     assert_eq!(formula.variables, variables.map(|(name, variable)| (name.to_owned(), variable)).into());
     assert_eq!(formula.default, [("arrivalRate".to_owned(), 30.0)].into());
+}
+
+#[test]
+fn each_metric_is_written_in_its_own_unit() {
+    let text = "threshold: { any: [{ metric: latencyP90, above: 100ms }, { metric: latencyP95, above: 150ms }, \
+                { metric: latencyP999, above: 1s }, { metric: luaDicts, above: 90% }, \
+                { metric: luaCoroutines, above: 500 }, { metric: cpu, route: check-out, above: 0.5 }] }";
+    let Trigger::Threshold(threshold) = trigger(text) else { panic!("a threshold was given") };
+    let route = Signal::Route(RouteId::new("check-out").unwrap(), Metric::Cpu);
+    let expected = [
+        (Signal::Fleet(Metric::LatencyP90), 0.1),
+        (Signal::Fleet(Metric::LatencyP95), 0.15),
+        (Signal::Fleet(Metric::LatencyP999), 1.0),
+        (Signal::Fleet(Metric::LuaDicts), 0.9),
+        (Signal::Fleet(Metric::LuaCoroutines), 500.0),
+        (route, 0.5),
+    ];
+    let conditions = threshold.conditions.into_iter().map(|one| (one.signal, one.above));
+    assert_eq!(conditions.collect::<Vec<_>>(), expected);
+    let Trigger::Target(target) = trigger("target: { metric: luaMemory, value: 64MiB }") else {
+        panic!("a target was given")
+    };
+    assert_eq!((target.metric, target.value), (TargetMetric::LuaMemory, 67_108_864.0));
 }
 
 #[test]

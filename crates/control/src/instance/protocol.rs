@@ -72,6 +72,12 @@ pub struct Status {
     pub served: u64,
     /// In use by the Lua VM.
     pub lua_bytes: u64,
+    /// Runs of Lua that wait, and their light threads.
+    #[serde(default)]
+    pub lua_coroutines: u64,
+    /// Of the capacity of its fullest shared dictionary, so many millionths are in use. Nothing without dictionaries.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lua_dicts_ppm: Option<u32>,
     /// What became of messages, where it works on some.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub messages: Option<MessageCounts>,
@@ -120,11 +126,17 @@ mod tests {
     fn reports_keep_their_form() {
         let address = "127.0.0.1:40001".parse().unwrap();
         check(&InstanceReport::Listening { address }, r#"{"listening":{"address":"127.0.0.1:40001"}}"#);
-        let status =
-            Status { busy_micros: 5, up_micros: 9, in_flight: 1, served: 7, lua_bytes: 4096, messages: None };
+        let status = Status {
+            busy_micros: 5,
+            up_micros: 9,
+            in_flight: 1,
+            served: 7,
+            lua_bytes: 4096,
+            ..Status::default()
+        };
         check(
             &InstanceReport::Status(status),
-            r#"{"status":{"busyMicros":5,"upMicros":9,"inFlight":1,"served":7,"luaBytes":4096}}"#,
+            r#"{"status":{"busyMicros":5,"upMicros":9,"inFlight":1,"served":7,"luaBytes":4096,"luaCoroutines":0}}"#,
         );
         check(
             &InstanceReport::Failed("a.lua:3: unexpected symbol".into()),

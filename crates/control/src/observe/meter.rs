@@ -47,6 +47,10 @@ pub(crate) struct Figures {
     pub(crate) memory: Option<u64>,
     /// Bytes in use by its Lua VM.
     pub(crate) lua: Option<u64>,
+    /// Coroutines of Lua in flight.
+    pub(crate) coroutines: Option<u64>,
+    /// Share of its capacity that the fullest of its shared dictionaries has in use.
+    pub(crate) dicts: Option<f64>,
 }
 
 impl Meter {
@@ -90,8 +94,18 @@ impl Meter {
         };
         let utilization = if reports { self.reported(now) } else { cpu.map(|cores| cores.min(1.0)) };
         let served = if reports { self.served(now) } else { None };
-        let lua = self.reports.back().map(|(_, status)| status.lua_bytes);
-        Figures { utilization, busy, finished, served, cpu, memory: usage.map(|usage| usage.memory), lua }
+        let latest = self.reports.back().map(|(_, status)| status);
+        Figures {
+            utilization,
+            busy,
+            finished,
+            served,
+            cpu,
+            memory: usage.map(|usage| usage.memory),
+            lua: latest.map(|status| status.lua_bytes),
+            coroutines: latest.map(|status| status.lua_coroutines),
+            dicts: latest.and_then(|status| status.lua_dicts_ppm).map(|share| f64::from(share) / 1e6),
+        }
     }
 
     /// What it did since it was last told, however long ago: each report counts once.

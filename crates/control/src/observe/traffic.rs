@@ -4,7 +4,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use tidegate_core::{
@@ -165,7 +165,10 @@ impl Traffic {
             concurrency: Some(in_flight as f64 / f64::from(samples)),
             queued: Some(seen.waiting as f64),
             latency_p50: quantile(0.5),
+            latency_p90: quantile(0.9),
+            latency_p95: quantile(0.95),
             latency_p99: quantile(0.99),
+            latency_p999: quantile(0.999),
             error_rate: (seen.ended > 0).then(|| seen.errors as f64 / seen.ended as f64),
             network,
             routes,
@@ -195,8 +198,12 @@ impl Traffic {
                 arrival_rate: Some(seen.arrived as f64 / seconds),
                 concurrency: Some(in_flight as f64 / f64::from(samples)),
                 latency_p50: quantile(0.5),
+                latency_p90: quantile(0.9),
+                latency_p95: quantile(0.95),
                 latency_p99: quantile(0.99),
+                latency_p999: quantile(0.999),
                 error_rate: (seen.ended > 0).then(|| seen.errors as f64 / seen.ended as f64),
+                cpu: Some(seen.lua_cpu.as_secs_f64() / seconds),
                 network: Some(bytes),
             };
             metrics.insert(name.clone(), figures);
@@ -215,6 +222,8 @@ struct Seen {
     shed: u64,
     /// Now, not between.
     waiting: u64,
+    /// Time that Lua ran for in the gateway.
+    lua_cpu: Duration,
     latency: Counts,
 }
 
@@ -225,6 +234,7 @@ impl Seen {
         self.shed += now.shed.saturating_sub(before.shed);
         self.errors += now.errors().saturating_sub(before.errors());
         self.waiting += now.waiting();
+        self.lua_cpu += now.lua_cpu.saturating_sub(before.lua_cpu);
         self.latency += &now.latency.since(&before.latency);
     }
 }

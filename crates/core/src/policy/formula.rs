@@ -40,6 +40,10 @@ pub enum Variable {
     Ready,
     /// Instances that will be able to.
     Starting,
+    /// Instances that finish what they have and take nothing new.
+    Draining,
+    /// Instances that ended by themselves and wait to be started again.
+    Failed,
     /// The count decided last.
     Desired,
     /// The bounds of the policy.

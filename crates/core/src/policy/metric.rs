@@ -20,6 +20,10 @@ pub enum TargetMetric {
     Memory,
     /// Bytes of bodies per second, both directions, per instance.
     Network,
+    /// Bytes in use by Lua VMs, per instance.
+    LuaMemory,
+    /// Coroutines of Lua in flight, per instance.
+    LuaCoroutines,
 }
 
 impl TargetMetric {
@@ -32,6 +36,8 @@ impl TargetMetric {
             Self::Cpu => Metric::Cpu,
             Self::Memory => Metric::Memory,
             Self::Network => Metric::Network,
+            Self::LuaMemory => Metric::LuaMemory,
+            Self::LuaCoroutines => Metric::LuaCoroutines,
         }
     }
 }
@@ -50,11 +56,14 @@ pub enum Metric {
     Queued,
     /// Median time until the answer is complete, in seconds.
     LatencyP50,
-    /// 99th percentile of the same, in seconds.
+    /// 90th, 95th, 99th percentile and 999th permille of the same, in seconds.
+    LatencyP90,
+    LatencyP95,
     LatencyP99,
+    LatencyP999,
     /// Share of requests answered with 5xx or not at all, 0 to 1.
     ErrorRate,
-    /// Processor time used per second, whole fleet: 1 is one core.
+    /// Processor time used per second, whole fleet: 1 is one core. Of a route, that of its Lua in the gateway.
     Cpu,
     /// Resident memory of all instances, in bytes.
     Memory,
@@ -62,21 +71,30 @@ pub enum Metric {
     Network,
     /// Bytes in use by the Lua VMs of all instances.
     LuaMemory,
+    /// Runs of Lua that wait, and their light threads, in all instances.
+    LuaCoroutines,
+    /// Share of its capacity that a shared dictionary of Lua has in use, 0 to 1; of the fullest one.
+    LuaDicts,
 }
 
 impl Metric {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 16] = [
         Self::Utilization,
         Self::Concurrency,
         Self::ArrivalRate,
         Self::Queued,
         Self::LatencyP50,
+        Self::LatencyP90,
+        Self::LatencyP95,
         Self::LatencyP99,
+        Self::LatencyP999,
         Self::ErrorRate,
         Self::Cpu,
         Self::Memory,
         Self::Network,
         Self::LuaMemory,
+        Self::LuaCoroutines,
+        Self::LuaDicts,
     ];
 
     /// As it is written in a configuration.
@@ -87,12 +105,29 @@ impl Metric {
             Self::ArrivalRate => "arrivalRate",
             Self::Queued => "queued",
             Self::LatencyP50 => "latencyP50",
+            Self::LatencyP90 => "latencyP90",
+            Self::LatencyP95 => "latencyP95",
             Self::LatencyP99 => "latencyP99",
+            Self::LatencyP999 => "latencyP999",
             Self::ErrorRate => "errorRate",
             Self::Cpu => "cpu",
             Self::Memory => "memory",
             Self::Network => "network",
             Self::LuaMemory => "luaMemory",
+            Self::LuaCoroutines => "luaCoroutines",
+            Self::LuaDicts => "luaDicts",
+        }
+    }
+
+    /// The share of requests that were answered within it, where it is a quantile of latency.
+    pub const fn quantile(self) -> Option<f64> {
+        match self {
+            Self::LatencyP50 => Some(0.5),
+            Self::LatencyP90 => Some(0.9),
+            Self::LatencyP95 => Some(0.95),
+            Self::LatencyP99 => Some(0.99),
+            Self::LatencyP999 => Some(0.999),
+            _ => None,
         }
     }
 
@@ -102,10 +137,19 @@ impl Metric {
             Self::Concurrency
             | Self::ArrivalRate
             | Self::LatencyP50
+            | Self::LatencyP90
+            | Self::LatencyP95
             | Self::LatencyP99
+            | Self::LatencyP999
             | Self::ErrorRate
+            | Self::Cpu
             | Self::Network => true,
-            Self::Utilization | Self::Queued | Self::Cpu | Self::Memory | Self::LuaMemory => false,
+            Self::Utilization
+            | Self::Queued
+            | Self::Memory
+            | Self::LuaMemory
+            | Self::LuaCoroutines
+            | Self::LuaDicts => false,
         }
     }
 }

@@ -21,6 +21,19 @@ pub enum Trigger {
 }
 
 impl Trigger {
+    /// All that it looks at, but demand, which every fleet shows.
+    pub fn signals(&self) -> Vec<Signal> {
+        match self {
+            Self::Target(target) => vec![target.signal()],
+            Self::Threshold(threshold) => threshold.conditions.iter().map(|one| one.signal.clone()).collect(),
+            Self::Backlog(backlog) => vec![backlog.signal.clone()],
+            Self::Formula(formula) => {
+                formula.variables.values().filter_map(|one| one.signal().cloned()).collect()
+            }
+            Self::Schedule(_) | Self::Forecast(_) | Self::Headroom(_) => Vec::new(),
+        }
+    }
+
     /// The routes that it looks at.
     pub fn routes(&self) -> Vec<&RouteId> {
         match self {
@@ -76,6 +89,15 @@ pub struct Target {
     pub value: f64,
     /// No change while the metric is within this share of the value (0.1 is 10 %).
     pub tolerance: f64,
+}
+
+impl Target {
+    pub fn signal(&self) -> Signal {
+        match &self.route {
+            Some(route) => Signal::Route(route.clone(), self.metric.whole()),
+            None => Signal::Fleet(self.metric.whole()),
+        }
+    }
 }
 
 /// Add instances above one value and take them away below another.

@@ -361,6 +361,8 @@ pub(crate) fn formula(expression: &str, default: bool) -> Formula {
     let variables = [
         ("arrivals".to_owned(), rate),
         ("ready".to_owned(), Variable::Ready),
+        ("draining".to_owned(), Variable::Draining),
+        ("failed".to_owned(), Variable::Failed),
         ("target".to_owned(), Variable::Recommended("target".to_owned())),
     ];
     Formula {

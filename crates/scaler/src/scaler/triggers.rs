@@ -81,6 +81,15 @@ fn a_formula_sees_metrics_the_fleet_and_the_others() {
 }
 
 #[test]
+fn a_formula_sees_who_leaves_and_who_failed() {
+    let mut scaler = Scaler::new(policy(vec![Trigger::Formula(formula("3 + failed - draining", false))]));
+    let instances = crate::observed::Instances { ready: 3, draining: 1, failed: 2, ..Default::default() };
+    let decision = scaler.step(at(1), &Observed { instances, ..arriving(1.0) });
+    assert_eq!(decision.desired, 4);
+    assert_eq!(decision.reasons()[0], "formula 3 + failed - draining: 4 instances with draining 1, failed 2");
+}
+
+#[test]
 fn a_formula_that_cannot_see_never_shrinks_and_one_with_a_default_can_see() {
     for (default, after) in [(false, 10), (true, 100)] {
         let mut scaler = Scaler::new(policy(vec![Trigger::Formula(formula("arrivals / 100", default))]));

@@ -6,7 +6,10 @@ use std::{
     io::Read as _,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     process,
-    sync::{Arc, atomic::Ordering::Relaxed},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::Instant,
 };
 
@@ -16,6 +19,7 @@ use tidegate_core::{
     snapshot::{
         Admin, Answers, ErrorLog, Hooks, Limits, Listener, LuaSettings, Route, Script, Timeouts, Workers,
     },
+    telemetry::WorkerSeries,
 };
 use tidegate_proxy::Node;
 use tidegate_sources::{Counter, Worker};
@@ -81,17 +85,27 @@ impl App {
 
 impl Meter {
     pub(super) fn status(&self) -> Status {
-        let worker = &self.telemetry.workers()[0];
+        // The worker, and its slow lane with a VM of its own.
+        let [worker, lane] = [&self.telemetry.workers()[0], &self.telemetry.lanes()[0]];
+        let both = |one: fn(&WorkerSeries) -> &AtomicU64| one(worker).load(Relaxed) + one(lane).load(Relaxed);
         let totals = self.telemetry.routes().into_iter().map(|(_, totals)| totals).next().unwrap_or_default();
         Status {
             busy_micros: worker.busy_us.load(Relaxed),
             up_micros: self.began.elapsed().as_micros() as u64,
             in_flight: u32::try_from(totals.in_flight()).unwrap_or(u32::MAX),
             served: totals.ended,
-            lua_bytes: worker.lua_bytes.load(Relaxed),
+            lua_bytes: both(|series| &series.lua_bytes),
+            lua_coroutines: both(|series| &series.lua_coroutines),
+            lua_dicts_ppm: fullest(&self.telemetry),
             messages: self.messages.as_ref().map(Counter::read),
         }
     }
+}
+
+/// How full the fullest shared dictionary is, in millionths of its capacity.
+pub(crate) fn fullest(telemetry: &Telemetry) -> Option<u32> {
+    let dicts = telemetry.dicts();
+    dicts.iter().map(|(_, usage)| (usage.share_in_use() * 1e6) as u32).max()
 }
 
 /// What only this instance knows: who has it may send messages.

@@ -13,9 +13,9 @@ use tidegate_config::{Diagnostic, Severity};
 use tidegate_control::ConfigSource;
 use tidegate_core::{
     FleetId, Snapshot, Trace,
-    policy::{Headroom, Metric, Policy, Signal, TargetMetric, Trigger},
+    policy::{Headroom, Policy},
 };
-use tidegate_sim::{CAPACITY, demand::PEAK, report::OBJECTIVE};
+use tidegate_sim::{CAPACITY, demand::PEAK, live::blind_spots, report::OBJECTIVE};
 
 use crate::{cli::Format, exit::Failure};
 
@@ -148,26 +148,14 @@ impl Subject {
 
 /// What makes a simulation of `policy` say less than it seems to.
 fn caveats(policy: &Policy) -> impl Iterator<Item = String> {
-    let modelled = |signal: &Signal| match signal {
-        Signal::Fleet(metric) => !matches!(
-            metric,
-            Metric::LatencyP50 | Metric::LatencyP99 | Metric::Memory | Metric::Network | Metric::LuaMemory
-        ),
-        Signal::Route(..) | Signal::Source(_) => false,
-    };
-    let unseen = |trigger: &Trigger| match trigger {
-        Trigger::Threshold(threshold) => threshold.conditions.iter().any(|one| !modelled(&one.signal)),
-        Trigger::Target(target) => {
-            target.route.is_some() || matches!(target.metric, TargetMetric::Memory | TargetMetric::Network)
-        }
-        Trigger::Backlog(backlog) => !modelled(&backlog.signal),
-        Trigger::Schedule(_) | Trigger::Forecast(_) | Trigger::Formula(_) | Trigger::Headroom(_) => false,
-    };
+    let spots: Vec<String> = blind_spots(policy).into_iter().collect();
     // The scaler's rule: what cannot be seen never shrinks a fleet.
-    let blind = policy.triggers.iter().any(unseen).then(|| {
-        "has a trigger on latency, memory, network or a route, which simulated instances do not have: it grows \
-         and never shrinks; simulate it without that trigger"
-            .to_owned()
+    let blind = (!spots.is_empty()).then(|| {
+        let spots = spots.join(", ");
+        format!(
+            "looks at {spots}, which simulated instances do not have: it grows and never shrinks; simulate it \
+             without that"
+        )
     });
     let busiest = (PEAK / f64::from(CAPACITY)).ceil() as u32;
     let short = (policy.max < busiest)

@@ -19,6 +19,7 @@ mod forecast;
 mod hostile;
 mod killed;
 mod load;
+mod lua_figures;
 mod node_workers;
 mod reload;
 mod scenarios;

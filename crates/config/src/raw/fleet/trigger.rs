@@ -46,12 +46,13 @@ record! {
     Target {
         /// `utilization`: share of time that instances are busy; `concurrency`: requests in flight and waiting,
         /// per instance; `arrivalRate`: requests that arrive, per instance; `cpu`: cores in use, per instance;
-        /// `memory`: resident memory, per instance; `network`: bytes of bodies, both directions, per instance.
+        /// `memory`: resident memory, per instance; `network`: bytes of bodies, both directions, per instance;
+        /// `luaMemory`: memory in use by Lua VMs, per instance; `luaCoroutines`: coroutines of Lua in flight, per instance.
         metric: TargetMetric = required("utilization"),
-        /// Of this route alone, for `concurrency`, `arrivalRate` and `network`.
+        /// Of this route alone, for `concurrency`, `arrivalRate`, `cpu` (of its Lua in the gateway) and `network`.
         route: RouteId = optional,
-        /// Above zero: a percentage for `utilization`, a number for `concurrency` and `cpu`, a rate like `100/1s` for
-        /// `arrivalRate`, a size for `memory`, a size in a time like `10MiB/1s` for `network`.
+        /// Above zero: a percentage for `utilization`, a number for `concurrency`, `cpu` and `luaCoroutines`, a rate
+        /// like `100/1s` for `arrivalRate`, a size for `memory` and `luaMemory`, a size in a time like `10MiB/1s` for `network`.
         value: Quantity = required("80%"),
         /// The number stays while the metric is within this share of the value.
         tolerance: Percent<0, 9_900> = default("10%"),
@@ -64,14 +65,17 @@ record! {
     Threshold {
         /// `utilization`: mean share of time that instances are busy; `concurrency`: requests in flight, whole
         /// fleet; `arrivalRate`: requests that arrive, whole fleet; `queued`: requests that wait for an instance;
-        /// `latencyP50`, `latencyP99`: time until answers are complete; `errorRate`: share of 5xx and unanswered;
-        /// `cpu`: cores in use, whole fleet; `memory`: resident memory, whole fleet; `network`: bytes of bodies,
-        /// both directions, whole fleet; `luaMemory`: memory in use by Lua VMs, whole fleet.
+        /// `latencyP50`, `latencyP90`, `latencyP95`, `latencyP99`, `latencyP999`: time until answers are complete;
+        /// `errorRate`: share of 5xx and unanswered; `cpu`: cores in use, whole fleet; `memory`: resident memory, whole
+        /// fleet; `network`: bytes of bodies, both directions, whole fleet; `luaMemory`: memory in use by Lua VMs, whole
+        /// fleet; `luaCoroutines`: coroutines of Lua in flight, whole fleet; `luaDicts`: share of its capacity that the
+        /// fullest shared dictionary of an instance has in use.
         metric: Metric = optional,
-        /// Of this route alone, for what is counted at the gateway.
+        /// Of this route alone, for what is counted at the gateway: `concurrency`, `arrivalRate`, latencies, `errorRate`,
+        /// `cpu` (of its Lua) and `network`.
         route: RouteId = optional,
-        /// Instances are added while the metric is above: a percentage for `utilization` and `errorRate`, a number
-        /// for `concurrency`, `queued` and `cpu`, a rate for `arrivalRate`, a duration for latencies, a size
+        /// Instances are added while the metric is above: a percentage for `utilization`, `errorRate` and `luaDicts`, a number
+        /// for `concurrency`, `queued`, `cpu` and `luaCoroutines`, a rate for `arrivalRate`, a duration for latencies, a size
         /// for `memory` and `luaMemory`, a size in a time for `network`.
         above: Quantity = optional,
         /// Instances are taken away while the metric is below. Not over `above`. Without it, none are.
@@ -166,7 +170,7 @@ record! {
     Formula {
         /// Numbers, `+ - * / % ^`, comparisons (1 or 0), `&&`, `||`, `min`, `max`, `ceil`, `floor`, `round`, `abs`,
         /// `log`, and names: the metrics of `threshold` in seconds, bytes, shares (0 to 1) and numbers per second;
-        /// `route_NAME_METRIC`; `source_NAME`; `ready`, `starting`, `desired`, `minInstances`, `maxInstances`, `startUp` (seconds), `work`
+        /// `route_NAME_METRIC`; `source_NAME`; `ready`, `starting`, `draining`, `failed`, `desired`, `minInstances`, `maxInstances`, `startUp` (seconds), `work`
         /// (busy seconds of a request); and what other triggers recommend: `target`, `threshold`, `schedule`,
         /// `forecast`, `backlog`, `headroom`. At most 1,000 characters.
         expression: Expression = required("\"ceil(arrivalRate / 60) + 1\""),

@@ -331,9 +331,11 @@ impl Triggers<'_, '_> {
 }
 
 /// What a formula sees of the fleet.
-const FLEET: [(&str, Variable); 7] = [
+const FLEET: [(&str, Variable); 9] = [
     ("ready", Variable::Ready),
     ("starting", Variable::Starting),
+    ("draining", Variable::Draining),
+    ("failed", Variable::Failed),
     ("desired", Variable::Desired),
     ("minInstances", Variable::Min),
     ("maxInstances", Variable::Max),

@@ -114,6 +114,25 @@ fn nothing_answered_is_no_latency_and_no_error_rate() {
 }
 
 #[test]
+fn quantiles_are_told_from_the_answers_of_the_last_reading() {
+    let mut world = world(&[("a", "f")]);
+    let series = world.series("a");
+    for nth in 1..=1_000_u32 {
+        let millis = match nth {
+            ..=900 => 2,
+            901..=950 => 10,
+            951..=990 => 50,
+            991..=999 => 100,
+            _ => 500,
+        };
+        series.shard(0).end(200, Duration::from_millis(millis));
+    }
+    let metrics = world.read(1_000);
+    let high = [metrics.latency_p90, metrics.latency_p95, metrics.latency_p99, metrics.latency_p999];
+    assert_eq!(high, [Some(0.002), Some(0.01), Some(0.05), Some(0.1)]);
+}
+
+#[test]
 fn what_an_upstream_counted_before_it_led_here_is_left_out() {
     let mut world = world(&[]);
     let series = world.series("late");
@@ -148,10 +167,12 @@ routes:
     for _ in 0..10 {
         route("other").shard(0).arrive();
         route("other").shard(0).end(200, Duration::from_millis(50));
+        route("other").shard(0).lua(Duration::from_millis(40), 0, 0, Duration::ZERO);
     }
     let metrics = traffic.read(start + Duration::from_secs(2));
     assert_eq!(metrics.network, Some(500.0), "of the fleet's own routes");
     let [(name, other)] = metrics.routes.into_iter().collect::<Vec<_>>().try_into().unwrap();
     assert_eq!((name.as_str(), other.arrival_rate, other.error_rate), ("other", Some(5.0), Some(0.0)));
+    assert_eq!(other.cpu, Some(0.2), "400 ms of Lua in two seconds");
     assert!(other.latency_p99.is_some_and(|seconds| (0.04..0.06).contains(&seconds)));
 }
