@@ -372,6 +372,10 @@ pub struct WorkerSeries {
     pub lua_timers_dropped: AtomicU64,
     /// How long after its time the function of each timer was started.
     pub lua_timers_late: Histogram,
+    /// Collections of Lua's garbage that have come to their end.
+    pub lua_gc_cycles: AtomicU64,
+    /// How long each part of a collection held up everything else.
+    pub lua_gc_pauses: Histogram,
     /// Runs of Lua that wait, and their light threads, as last read.
     pub lua_coroutines: AtomicU64,
     /// Microseconds that the worker was not waiting for events.
@@ -394,6 +398,11 @@ impl WorkerSeries {
             gauge.store(0, Relaxed);
         }
         self.works.store(false, Relaxed);
+    }
+
+    /// Time that went into collecting Lua's garbage, as far as it is told apart.
+    pub fn lua_gc_time(&self) -> Duration {
+        self.lua_gc_pauses.counts().sum()
     }
 
     /// Connections that are open now.

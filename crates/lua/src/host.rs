@@ -78,6 +78,8 @@ pub(crate) const DECLARATIONS: &str = "
         int32_t collector_stopped;
         int32_t ending;
         int32_t pause_is_set;
+        int32_t collections;
+        int32_t collector_pause;
     };
 ";
 
@@ -103,11 +105,15 @@ pub(crate) struct Block {
     pub(crate) log_level: Cell<i32>,
     pub(crate) exiting: Cell<i32>,
     /// Whether a script stopped the garbage collector.
-    collector_stopped: Cell<i32>,
+    pub(crate) collector_stopped: Cell<i32>,
     /// Whether the run has used up its budget and is being ended.
     pub(crate) ending: Cell<i32>,
     /// Whether a script has set the collector's pace.
     pub(crate) pause_is_set: Cell<i32>,
+    /// How often the collector has come to its end.
+    pub(crate) collections: Cell<i32>,
+    /// What memory may grow to before it begins again, in percent.
+    pub(crate) collector_pause: Cell<i32>,
 }
 
 /// What a yield of the running thread means to the host.
@@ -203,6 +209,8 @@ impl Host {
                 collector_stopped: Cell::new(0),
                 ending: Cell::new(0),
                 pause_is_set: Cell::new(0),
+                collections: Cell::new(0),
+                collector_pause: Cell::new(200),
             },
             current: Cell::new(None),
             alone: Cell::new(None),

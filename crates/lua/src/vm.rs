@@ -26,7 +26,8 @@ use tidegate_core::{
     snapshot::{Budget, LuaSettings, Script, Unreadable},
 };
 
-use self::rest::Rest;
+pub use self::collect::Collection;
+use self::{collect::Collector, rest::Rest};
 use crate::{
     Dicts, Error, Handler, Level, Log, LogRing, RequestState, ScriptError, WorkerIdentity,
     budget::{self, Watch},
@@ -43,6 +44,7 @@ use crate::{
     task::Thread,
 };
 
+mod collect;
 mod rest;
 mod run;
 mod stretch;
@@ -72,6 +74,7 @@ pub struct Vm {
     // Dropped before the VM that it watches.
     watch: OnceCell<Option<Watch>>,
     rest: Rest,
+    collector: Collector,
     /// Of the run that goes on, for the memory of the VM.
     ceiling: Cell<usize>,
     /// What looks at it, while it is looked at. Dropped before the VM.
@@ -154,6 +157,7 @@ impl Vm {
             budget: settings.budget,
             watch: OnceCell::new(),
             rest: Rest::default(),
+            collector: Collector::default(),
             ceiling: Cell::new(usize::MAX),
             probe: RefCell::default(),
             ledger: Ledger::open(main, lua.used_memory(), budget::too_large),

@@ -209,6 +209,14 @@ pub(crate) fn make_vm(
     if let Some(ring) = &log.ring {
         vm.set_log_ring(Arc::clone(ring));
     }
+    let telemetry = Arc::clone(&shared.telemetry);
+    vm.set_collection_sink(move |collection| {
+        let series = telemetry.slot(index);
+        series.lua_gc_cycles.fetch_add(collection.cycles.into(), Relaxed);
+        if let Some(pause) = collection.pause {
+            series.lua_gc_pauses.record(pause);
+        }
+    });
     if let Some(script) = &snapshot.lua.init {
         chores::init(&vm, script)?;
     }

@@ -88,6 +88,9 @@ metrics! {
         "Timers whose functions did not run because `maxRunningTimers` did.";
     LuaTimersLate = Histogram "tidegate_lua_timer_lateness_seconds"
         "How long after its time the function of a timer was started.";
+    LuaGcCycles = Counter "tidegate_lua_gc_cycles_total" "Collections of the garbage of a worker's Lua that have come to their end.";
+    LuaGcPauses = Histogram "tidegate_lua_gc_pause_seconds"
+        "How long each part of a collection held up a worker. A run that allocates much collects in part as it goes on, which is its own time and not in here.";
     LuaCoroutines = Gauge "tidegate_lua_coroutines_in_flight"
         "Runs of a worker's Lua that wait, and their light threads.";
     LuaDictCapacity = Gauge "tidegate_lua_dict_capacity_bytes" "Memory that a shared dictionary may take.";

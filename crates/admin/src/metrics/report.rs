@@ -128,6 +128,7 @@ fn workers(text: &mut Text, telemetry: &Telemetry) {
     each(Metric::LuaTimersPending, &|worker| read(&worker.lua_timers_pending).into());
     each(Metric::LuaTimersRunning, &|worker| read(&worker.lua_timers_running).into());
     each(Metric::LuaTimersDropped, &|worker| read(&worker.lua_timers_dropped).into());
+    each(Metric::LuaGcCycles, &|worker| read(&worker.lua_gc_cycles).into());
     each(Metric::LuaCoroutines, &|worker| read(&worker.lua_coroutines).into());
     each(Metric::AccessLogDropped, &|worker| read(&worker.access_log_dropped).into());
     let mut histograms = |metric, of: fn(&WorkerSeries) -> &Histogram| {
@@ -137,6 +138,7 @@ fn workers(text: &mut Text, telemetry: &Telemetry) {
         }
     };
     histograms(Metric::LuaTimersLate, |worker| &worker.lua_timers_late);
+    histograms(Metric::LuaGcPauses, |worker| &worker.lua_gc_pauses);
 }
 
 fn dicts(text: &mut Text, telemetry: &Telemetry) {

@@ -119,8 +119,23 @@ function collectgarbage(what, ...)
     elseif what == "setpause" then
         block.pause_is_set = 1
     end
-    return raw_collectgarbage(what, ...)
+    local said = raw_collectgarbage(what, ...)
+    if what == "setpause" then
+        -- LuaJIT's own is set again and again by the host, to have garbage collected when it suits.
+        said = block.collector_pause
+        block.collector_pause = tonumber((...)) or 0
+    end
+    return said
 end
+
+-- What is garbage from the beginning, and made anew whenever it has been collected, tells how often that happens.
+local raw_newproxy = newproxy
+kit.witness = raw_newproxy(true)
+getmetatable(kit.witness).__gc = function()
+    block.collections = block.collections + 1
+    raw_newproxy(kit.witness)
+end
+raw_newproxy(kit.witness)
 
 -- A run that is being ended calls its handlers of errors from where nothing could end them, so they are not called then.
 local raw_xpcall, traceback, type = xpcall, debug.traceback, type

@@ -10,8 +10,6 @@
 
 use std::{cell::Cell, ffi::c_int};
 
-use mlua::ffi;
-
 use super::Vm;
 
 /// Who allocates no more than that between two looks has nothing to do.
@@ -58,8 +56,7 @@ impl Vm {
         let waits = is_roomy && is_small && !self.rest.is_thrifty.get();
         let pause = if waits { LONG_PAUSE } else { USUAL_PAUSE };
         if self.rest.pause.replace(pause) != pause {
-            // SAFETY: it sets a number that is read when a collection ends.
-            unsafe { ffi::lua_gc(self.main, ffi::LUA_GCSETPAUSE, pause) };
+            self.host.block.collector_pause.set(pause);
         }
     }
 
@@ -76,8 +73,7 @@ impl Vm {
             && used > self.rest.settled.get() + WORTH_BYTES
         {
             self.sweep();
-            // SAFETY: the main thread is idle, as no run goes on.
-            unsafe { ffi::lua_gc(self.main, ffi::LUA_GCCOLLECT, 0) };
+            self.collect_all();
             self.rest.settled.set(self.ledger.state().0);
         }
         // SAFETY: any thread may call it at any time; it touches nothing that is in use.

@@ -67,6 +67,8 @@ impl Vm {
         if cut_off {
             self.clean_up();
         }
+        self.collect();
+        let account = &mut scene.state().account;
         account.halt(&stretch, elapsed_time(), self.ledger.state(), matches!(step, Step::Wait(_)));
         step
     }
@@ -96,8 +98,7 @@ impl Vm {
     #[cold]
     fn clean_up(&self) {
         self.sweep();
-        // SAFETY: no run goes on.
-        unsafe { ffi::lua_gc(self.main, ffi::LUA_GCCOLLECT, 0) };
+        self.collect_all();
     }
 }
 

@@ -6,6 +6,7 @@ mod arguments;
 mod body;
 mod budget;
 mod capture;
+mod collecting;
 mod context;
 mod crypto;
 mod dictionary;
