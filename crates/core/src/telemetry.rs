@@ -20,6 +20,11 @@ use crate::{
     histogram::{Counts, Histogram},
 };
 
+mod plugins;
+
+use self::plugins::Plugins;
+pub use self::plugins::{LuaTotals, PluginId, Tally};
+
 /// All counters of one node.
 #[derive(Debug)]
 pub struct Telemetry {
@@ -28,6 +33,7 @@ pub struct Telemetry {
     workers: usize,
     routes: Mutex<BTreeMap<RouteId, Arc<Series>>>,
     upstreams: Mutex<BTreeMap<UpstreamId, Arc<Series>>>,
+    plugins: Plugins,
     alarm: Alarm,
     dicts: Dicts,
 }
@@ -83,11 +89,13 @@ impl Telemetry {
     pub fn with_room(workers: usize, most: usize) -> Arc<Self> {
         let series =
             |index| WorkerSeries { works: AtomicBool::new(index < workers), ..WorkerSeries::default() };
+        let slots = most.max(workers) * 2;
         Arc::new(Self {
-            slots: (0..most.max(workers) * 2).map(series).collect(),
+            slots: (0..slots).map(series).collect(),
             workers: most.max(workers),
             routes: Mutex::default(),
             upstreams: Mutex::default(),
+            plugins: Plugins::new(slots),
             alarm: Alarm::default(),
             dicts: Dicts::default(),
         })
@@ -150,6 +158,16 @@ impl Telemetry {
 
     pub fn upstream(&self, name: &UpstreamId) -> Arc<Series> {
         series(&self.upstreams, name, self.slots.len())
+    }
+
+    /// Where to count what the Lua of a plugin takes.
+    pub fn plugin(&self, id: PluginId) -> Arc<Tally> {
+        self.plugins.tally(id)
+    }
+
+    /// Plugins with what their Lua took. Of very many, some are counted together.
+    pub fn plugins(&self) -> Vec<(PluginId, LuaTotals)> {
+        self.plugins.totals()
     }
 
     /// Every route that was ever served, with its totals.
@@ -269,14 +287,13 @@ impl Shard {
         add(&self.lua_errors, 1);
     }
 
-    /// What the Lua of a request took: time that it ran for, bytes that it asked for, how often and how long it waited.
-    pub fn lua(&self, cpu: Duration, allocated_bytes: u64, yields: u64, waited: Duration) {
-        let nanos = |span: Duration| u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
-        add(&self.lua_cpu_ns, nanos(cpu));
-        add(&self.lua_allocated_bytes, allocated_bytes);
-        if yields > 0 {
-            add(&self.lua_yields, yields);
-            add(&self.lua_wait_ns, nanos(waited));
+    /// What a stretch of a script of the route took.
+    pub fn lua(&self, taken: &LuaTotals) {
+        add(&self.lua_cpu_ns, nanos(taken.cpu));
+        add(&self.lua_allocated_bytes, taken.allocated_bytes);
+        if taken.yields > 0 {
+            add(&self.lua_yields, taken.yields);
+            add(&self.lua_wait_ns, nanos(taken.waited));
         }
     }
 
@@ -310,6 +327,10 @@ impl Shard {
 /// Adds to a counter that this thread alone writes to, which needs no locked instruction.
 fn add(counter: &AtomicU64, amount: u64) {
     counter.store(counter.load(Relaxed).wrapping_add(amount), Relaxed);
+}
+
+fn nanos(span: Duration) -> u64 {
+    u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// A reading of a [`Series`]: sums since the node started.

@@ -2,27 +2,28 @@
 
 use std::rc::Rc;
 
-use tidegate_lua::{Choice, Handler, Phase, Verdict};
+use tidegate_lua::{Choice, Phase, Verdict};
 
 use crate::{
     connection::Connection,
     error::Error,
     lua,
+    plugin::Plugin,
     respond::CLOSE,
     site::Route,
     upstream::{Member, Upstream},
 };
 
-/// Runs `handler` before an attempt. Where the script chooses no peer, the upstream does.
+/// Runs `plugin` before an attempt. Where the script chooses no peer, the upstream does.
 pub(crate) async fn choose(
     connection: &mut Connection,
     route: &Route,
     upstream: &Upstream,
-    handler: &Handler,
+    plugin: &Plugin,
 ) -> Result<Option<Rc<Member>>, Error> {
     let Connection { line, exchange } = connection;
     exchange.lua.choice.get_or_insert_with(Box::default).begin();
-    let verdict = lua::run_detached(&line.worker, route, handler, Phase::Balancer, exchange).await?;
+    let verdict = lua::run_detached(&line.worker, route, plugin, Phase::Balancer, exchange).await?;
     match verdict {
         Verdict::Continue | Verdict::Exit(0) => {}
         Verdict::Exit(CLOSE) => {

@@ -58,8 +58,10 @@ async fn run(worker: &Worker, phase: Phase, script: &Script) {
         Ok(handler) => handler,
         Err(error) => return unloaded_alone(&worker.log, phase, script, &error),
     };
-    let outcome =
-        lua::run_alone(worker, &worker.vm, |vm, state| vm.start_alone(&handler, phase, state)).await;
+    let folder = worker.present_site().map(|site| site.snapshot.lua.prefix.clone()).unwrap_or_default();
+    let tally = worker.tally_alone(phase, script.label(&folder));
+    let start = |vm: &Vm, state: &mut RequestState| vm.start_alone(&handler, phase, state);
+    let outcome = lua::run_alone(worker, &worker.vm, &tally, start).await;
     if let Err(error) = outcome {
         let excerpt = Excerpt::of(&error, worker.present_site().as_deref());
         worker.log.failure_alone(phase, &error, &excerpt);
@@ -188,7 +190,7 @@ async fn expire(worker: Rc<Worker>, vm: Rc<Vm>, timer: Timer, premature: bool, l
         return;
     };
     let start = |vm: &Vm, state: &mut RequestState| vm.start_timer(&running, premature, last, state);
-    if let Err(error) = lua::run_alone(&worker, &vm, start).await {
+    if let Err(error) = lua::run_alone(&worker, &vm, &worker.timer_tally, start).await {
         let excerpt = Excerpt::of(&error, worker.present_site().as_deref());
         worker.log.failure_alone(Phase::Timer, &error, &excerpt);
     }

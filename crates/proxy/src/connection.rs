@@ -1,11 +1,6 @@
 //! One client connection: reads requests one after the other and sees to their answers.
 
-use std::{
-    net::SocketAddr,
-    rc::Rc,
-    sync::atomic::Ordering::Relaxed,
-    time::{Duration, Instant},
-};
+use std::{net::SocketAddr, rc::Rc, sync::atomic::Ordering::Relaxed, time::Instant};
 
 use tidegate_lua::Phase;
 use tidegate_traffic::router;
@@ -23,9 +18,6 @@ use crate::{
     wait::Fault,
     worker::Worker,
 };
-
-/// A request whose Lua ran for so long may have kept the thread from counting for how long it is busy.
-const HELD_FOR_LONG: Duration = Duration::from_millis(10);
 
 #[derive(Debug)]
 pub(crate) struct Connection {
@@ -260,16 +252,6 @@ impl Connection {
         if let Some(log) = &route.log {
             // What goes wrong in it has been logged and counted, and the answer is on its way.
             let _ = lua::run_detached(&worker, route, log, Phase::Log, exchange).await;
-        }
-        let lua = exchange.lua.take_usage();
-        if lua.cpu > Duration::ZERO {
-            shard.lua(lua.cpu, lua.allocated_bytes, lua.yields, lua.waited);
-        }
-        if lua.is_long {
-            worker.side.tell_slow(&route.series, worker.timestamp(Instant::now()));
-        }
-        if lua.cpu >= HELD_FOR_LONG {
-            worker.held_until(Instant::now());
         }
         shard.transfer(exchange.bytes_in, exchange.bytes_out);
         shard.end(exchange.response.status, exchange.started.elapsed());

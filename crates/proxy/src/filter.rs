@@ -1,15 +1,15 @@
 //! Lets a route's `bodyFilter` at the pieces of an answer's body.
 
-use tidegate_lua::{Handler, Phase};
+use tidegate_lua::Phase;
 
-use crate::{error::Error, exchange::Exchange, lua, site::Route, worker::Worker};
+use crate::{error::Error, exchange::Exchange, lua, plugin::Plugin, site::Route, worker::Worker};
 
 /// Runs the filter on the piece that is in its arguments, where what it passes on is afterwards. Nothing passes behind a
 /// piece that was the last.
 pub(crate) async fn pass(
     worker: &Worker,
     route: &Route,
-    filter: &Handler,
+    filter: &Plugin,
     exchange: &mut Exchange,
     last: bool,
 ) -> Result<(), Error> {
@@ -28,7 +28,7 @@ pub(crate) async fn pass(
 pub(crate) async fn written(
     worker: &Worker,
     route: &Route,
-    filter: &Handler,
+    filter: &Plugin,
     exchange: &mut Exchange,
     last: bool,
 ) -> Result<(), Error> {

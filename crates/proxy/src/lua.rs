@@ -9,8 +9,9 @@ use std::{
     time::Instant,
 };
 
+use tidegate_core::telemetry::Tally;
 use tidegate_lua::{
-    Handler, Level, Line, Op, Order, Phase, Reply, RequestState, ScriptError, Step, Task, Ticket, Verdict, Vm,
+    Level, Line, Op, Order, Phase, Reply, RequestState, ScriptError, Step, Task, Ticket, Verdict, Vm,
 };
 use tokio::task::{AbortHandle, JoinSet};
 
@@ -18,6 +19,7 @@ use crate::{
     error::Error,
     excerpt::{Excerpt, Mishap},
     exchange::Exchange,
+    plugin::{self, Plugin},
     site::Route,
     worker::{Worker, wall_clock},
 };
@@ -35,21 +37,22 @@ pub(crate) enum Demand {
     Watch,
 }
 
-/// Runs `handler` to its end. What it waits for, other than time, `perform` does. Where the route says so, a client that
+/// Runs `plugin` to its end. What it waits for, other than time, `perform` does. Where the route says so, a client that
 /// goes away ends it, unless it has a function for that.
 pub(crate) async fn run(
     worker: &Worker,
     route: &Route,
-    handler: &Handler,
+    plugin: &Plugin,
     phase: Phase,
     exchange: &mut Exchange,
     mut perform: impl AsyncFnMut(&mut Exchange, Demand) -> Result<Reply, Error>,
 ) -> Result<Verdict, Error> {
     let may_be_aborted = MAY_BE_ABORTED.contains(&phase);
     let vm = &*route.vm;
-    let mut step = vm.start(handler, phase, exchange);
+    let mut step = vm.start(&plugin.handler, phase, exchange);
     let mut waits = None;
     loop {
+        plugin.charge(worker, route, &mut exchange.lua);
         match step {
             Step::Done(verdict) => return Ok(verdict),
             Step::Failed(error) => {
@@ -177,18 +180,19 @@ fn tell_of_departure(worker: &Worker, exchange: &Exchange) {
 pub(crate) async fn run_detached(
     worker: &Worker,
     route: &Route,
-    handler: &Handler,
+    plugin: &Plugin,
     phase: Phase,
     exchange: &mut Exchange,
 ) -> Result<Verdict, Error> {
     let refuse = async |_: &mut Exchange, _: Demand| Ok(Reply::Failed("not possible in this phase".into()));
-    run(worker, route, handler, phase, exchange, refuse).await
+    run(worker, route, plugin, phase, exchange, refuse).await
 }
 
 /// Runs Lua for no request to its end.
 pub(crate) async fn run_alone(
     worker: &Worker,
     vm: &Vm,
+    tally: &Tally,
     start: impl FnOnce(&Vm, &mut RequestState) -> Step,
 ) -> Result<Verdict, ScriptError> {
     let mut state = RequestState::default();
@@ -196,6 +200,7 @@ pub(crate) async fn run_alone(
     let mut step = start(vm, &mut state);
     let mut waits = Waits::default();
     let outcome = loop {
+        plugin::charge_alone(tally, worker, &mut state);
         match step {
             Step::Done(verdict) => break Ok(verdict),
             Step::Failed(error) => break Err(error),

@@ -2,7 +2,6 @@
 
 use std::time::Instant;
 
-use tidegate_lua::Handler;
 use tokio::net::tcp::ReadHalf;
 
 use crate::{
@@ -17,6 +16,7 @@ use crate::{
         fields::Kind,
     },
     peer::Sink,
+    plugin::Plugin,
     relay::{self, Relay},
     site::{Route, Site},
     spans::Spans,
@@ -205,7 +205,7 @@ impl Receiver<'_> {
         mut input: Option<Lease>,
         mut reader: Reader,
         writer: Writer,
-        filter: &Handler,
+        filter: &Plugin,
     ) -> Result<Received, Error> {
         let limit = Limit { deadline: self.deadline, span: self.spans.idle };
         let (mut behind, mut ended) = (Vec::new(), false);

@@ -14,6 +14,7 @@ use crate::{
     local,
     lua::{self, Demand},
     peer::Peer,
+    plugin::Plugin,
     site::{Route, Site, Value},
     tunnel,
     upstream::Upstream,
@@ -112,8 +113,8 @@ impl Connection {
             if !site.vars.is_empty() {
                 self.define(route, &site.vars).await?;
             }
-            if let Some(handler) = &site.server_rewrite {
-                let ended = self.run_before(site, route, handler, Phase::ServerRewrite).await?;
+            if let Some(plugin) = &site.server_rewrite {
+                let ended = self.run_before(site, route, plugin, Phase::ServerRewrite).await?;
                 if let Some(end) = ended {
                     return Ok(end);
                 }
@@ -137,13 +138,13 @@ impl Connection {
             (&route.access, Phase::Access),
             (&route.precontent, Phase::Precontent),
         ];
-        for (handler, phase) in before {
-            let Some(handler) = handler else { continue };
+        for (plugin, phase) in before {
+            let Some(plugin) = plugin else { continue };
             // Access was granted to the request around it.
             if phase == Phase::Access && self.exchange.depth > 0 {
                 continue;
             }
-            if let Some(end) = self.run_before(site, route, handler, phase).await? {
+            if let Some(end) = self.run_before(site, route, plugin, phase).await? {
                 return Ok(end);
             }
         }
@@ -155,10 +156,10 @@ impl Connection {
         &mut self,
         site: &Site,
         route: &Route,
-        handler: &tidegate_lua::Handler,
+        plugin: &Plugin,
         phase: Phase,
     ) -> Result<Option<Option<Jump>>, Error> {
-        let verdict = self.run_lua(site, route, handler, phase).await?;
+        let verdict = self.run_lua(site, route, plugin, phase).await?;
         if let Some(jump) = self.exchange.lua.jump.take() {
             if jump == Jump::Rewrite {
                 // What Lua kept belongs to the route that the request leaves.
@@ -209,15 +210,15 @@ impl Connection {
     /// What a variable is set to for this request.
     async fn value(&mut self, route: &Route, value: &Value) -> Result<Vec<u8>, Error> {
         let Self { line, exchange } = self;
-        let (handler, args) = match value {
+        let (plugin, args) = match value {
             Value::Text(text) => return Ok(local::text(exchange, text)),
-            Value::Lua(handler, args) => (handler, args),
+            Value::Lua(plugin, args) => (plugin, args),
         };
         let given = args.iter().map(|text| local::text(exchange, text)).collect();
         let arguments = &mut exchange.lua.arguments;
         arguments.given = given;
         arguments.result.clear();
-        lua::run_detached(&line.worker, route, handler, Phase::Set, exchange).await?;
+        lua::run_detached(&line.worker, route, plugin, Phase::Set, exchange).await?;
         Ok(std::mem::take(&mut exchange.lua.arguments.result))
     }
 
@@ -262,12 +263,12 @@ impl Connection {
         &mut self,
         site: &Site,
         route: &Route,
-        handler: &tidegate_lua::Handler,
+        plugin: &Plugin,
         phase: Phase,
     ) -> Result<Verdict, Error> {
         let Self { line, exchange } = self;
         let worker = Rc::clone(&line.worker);
-        lua::run(&worker, route, handler, phase, exchange, async |exchange, demand| match demand {
+        lua::run(&worker, route, plugin, phase, exchange, async |exchange, demand| match demand {
             Demand::Watch => {
                 poll_fn(|cx| line.stream.poll_gone(cx)).await;
                 Ok(Reply::Done)

@@ -12,12 +12,12 @@ use tidegate_core::{
     Endpoint, InstanceId, RouteId, Snapshot, Telemetry, UpstreamId,
     roster::Load,
     snapshot::{self, Assignment, Budget, LocalAnswer, Script, StaticEndpoint, Template},
-    telemetry::Series,
+    telemetry::{PluginId, Series},
 };
-use tidegate_lua::{Handler, Purpose, Trust, Vm, flame::Label};
+use tidegate_lua::{Handler, Phase, Purpose, Trust, Vm, flame::Label};
 use tidegate_traffic::Router;
 
-use crate::{deadline::Deadlines, http::fields::is_value, upstream::Upstream};
+use crate::{deadline::Deadlines, http::fields::is_value, plugin::Plugin, upstream::Upstream};
 
 #[derive(Debug)]
 pub(crate) struct Site {
@@ -29,7 +29,7 @@ pub(crate) struct Site {
     pub(crate) upstreams: BTreeMap<UpstreamId, Rc<Upstream>>,
     /// Set for every request, before its route's own.
     pub(crate) vars: Vec<(String, Value)>,
-    pub(crate) server_rewrite: Option<Handler>,
+    pub(crate) server_rewrite: Option<Plugin>,
     /// All variables that are defined anywhere.
     pub(crate) names: HashSet<String>,
     /// Routes by the name to go to, `@` included.
@@ -43,7 +43,7 @@ pub(crate) struct Site {
 pub(crate) enum Value {
     Text(Template),
     /// What a script returns that is given these.
-    Lua(Handler, Vec<Template>),
+    Lua(Plugin, Vec<Template>),
 }
 
 #[derive(Debug)]
@@ -68,14 +68,14 @@ pub(crate) struct Route {
     /// How a request waits for an instance.
     pub(crate) queue: snapshot::Waiting,
     pub(crate) budget: Budget,
-    pub(crate) rewrite: Option<Handler>,
-    pub(crate) access: Option<Handler>,
-    pub(crate) precontent: Option<Handler>,
-    pub(crate) balancer: Option<Handler>,
-    pub(crate) content: Option<Handler>,
-    pub(crate) header_filter: Option<Handler>,
-    pub(crate) body_filter: Option<Handler>,
-    pub(crate) log: Option<Handler>,
+    pub(crate) rewrite: Option<Plugin>,
+    pub(crate) access: Option<Plugin>,
+    pub(crate) precontent: Option<Plugin>,
+    pub(crate) balancer: Option<Plugin>,
+    pub(crate) content: Option<Plugin>,
+    pub(crate) header_filter: Option<Plugin>,
+    pub(crate) body_filter: Option<Plugin>,
+    pub(crate) log: Option<Plugin>,
 }
 
 /// What a site is built with.
@@ -84,6 +84,15 @@ pub(crate) struct Ground<'a> {
     pub(crate) telemetry: &'a Telemetry,
     pub(crate) vm: &'a Rc<Vm>,
     pub(crate) deadlines: &'a Rc<Deadlines>,
+}
+
+/// How scripts are loaded: what for, and with what trust.
+struct Loading<'a> {
+    ground: &'a Ground<'a>,
+    previous: Option<&'a Site>,
+    /// The route that they are of, if they are of one.
+    route: Option<&'a RouteId>,
+    trust: Trust,
 }
 
 impl Site {
@@ -106,31 +115,23 @@ impl Site {
             snapshot: Arc::clone(snapshot),
             vm: Rc::clone(ground.vm),
         };
-        if let Some(script) = &snapshot.lua.server_rewrite {
-            site.server_rewrite = Some(site.handler(
-                script,
-                Purpose::Phase,
-                trust(snapshot.lua.sandbox),
-                ground.vm,
-                previous,
-            )?);
-        }
-        site.vars = site.values(&snapshot.vars, trust(snapshot.lua.sandbox), ground.vm, previous)?;
+        let load = Loading { ground, previous, route: None, trust: trust(snapshot.lua.sandbox) };
+        site.server_rewrite =
+            site.plugin(snapshot.lua.server_rewrite.as_ref(), Phase::ServerRewrite, &load)?;
+        site.vars = site.values(&snapshot.vars, &load)?;
         for route in &snapshot.routes {
-            let trust = trust(route.sandbox);
-            let mut load = |script: &Option<Script>| {
-                let load = |script| site.handler(script, Purpose::Phase, trust, ground.vm, previous);
-                script.as_ref().map(load).transpose()
-            };
-            let rewrite = load(&route.hooks.rewrite)?;
-            let access = load(&route.hooks.access)?;
-            let precontent = load(&route.hooks.precontent)?;
-            let balancer = load(&route.hooks.balancer)?;
-            let content = load(&route.hooks.content)?;
-            let header_filter = load(&route.hooks.header_filter)?;
-            let body_filter = load(&route.hooks.body_filter)?;
-            let log = load(&route.hooks.log)?;
-            let vars = site.values(&route.vars, trust, ground.vm, previous)?;
+            let load = Loading { ground, previous, route: Some(&route.name), trust: trust(route.sandbox) };
+            let mut plugin = |script: &Option<Script>, phase| site.plugin(script.as_ref(), phase, &load);
+            let hooks = &route.hooks;
+            let rewrite = plugin(&hooks.rewrite, Phase::Rewrite)?;
+            let access = plugin(&hooks.access, Phase::Access)?;
+            let precontent = plugin(&hooks.precontent, Phase::Precontent)?;
+            let balancer = plugin(&hooks.balancer, Phase::Balancer)?;
+            let content = plugin(&hooks.content, Phase::Content)?;
+            let header_filter = plugin(&hooks.header_filter, Phase::HeaderFilter)?;
+            let body_filter = plugin(&hooks.body_filter, Phase::BodyFilter)?;
+            let log = plugin(&hooks.log, Phase::Log)?;
+            let vars = site.values(&route.vars, &load)?;
             site.routes.push(Route {
                 name: route.name.clone(),
                 label: ground.vm.label(&route.name),
@@ -159,20 +160,40 @@ impl Site {
         Ok(site)
     }
 
-    fn handler(
+    fn plugin(
+        &mut self,
+        script: Option<&Script>,
+        phase: Phase,
+        load: &Loading<'_>,
+    ) -> Result<Option<Plugin>, tidegate_lua::Error> {
+        let Some(script) = script else { return Ok(None) };
+        self.compile(script, Purpose::Phase, load)
+            .map(|handler| Some(self.place(handler, script, phase, load)))
+    }
+
+    /// A script that was compiled, as it is counted.
+    fn place(&self, handler: Handler, script: &Script, phase: Phase, load: &Loading<'_>) -> Plugin {
+        let id = PluginId {
+            route: load.route.cloned(),
+            phase: phase.name(),
+            script: script.label(&self.snapshot.lua.prefix),
+        };
+        Plugin { handler, tally: load.ground.telemetry.plugin(id) }
+    }
+
+    fn compile(
         &mut self,
         script: &Script,
         purpose: Purpose,
-        trust: Trust,
-        vm: &Rc<Vm>,
-        previous: Option<&Self>,
+        load: &Loading<'_>,
     ) -> Result<Handler, tidegate_lua::Error> {
+        let (vm, trust) = (load.ground.vm, load.trust);
         let key = (script.clone(), purpose, trust);
         if let Some(known) = self.handlers.get(&key) {
             return Ok(known.clone());
         }
         // What was compiled in another VM cannot run in this one.
-        let previous = previous.filter(|site| Rc::ptr_eq(&site.vm, vm));
+        let previous = load.previous.filter(|site| Rc::ptr_eq(&site.vm, vm));
         let handler = match previous.and_then(|site| site.handlers.get(&key)) {
             Some(known) => known.clone(),
             None => working(vm.compile(script, purpose, trust), script, vm)?,
@@ -184,15 +205,13 @@ impl Site {
     fn values(
         &mut self,
         vars: &[Assignment],
-        trust: Trust,
-        vm: &Rc<Vm>,
-        previous: Option<&Self>,
+        load: &Loading<'_>,
     ) -> Result<Vec<(String, Value)>, tidegate_lua::Error> {
         let mut value = |value: &snapshot::Value| match value {
             snapshot::Value::Text(text) => Ok(Value::Text(text.clone())),
             snapshot::Value::Lua { script, args } => {
-                let handler = self.handler(script, Purpose::Variable, trust, vm, previous)?;
-                Ok(Value::Lua(handler, args.clone()))
+                let handler = self.compile(script, Purpose::Variable, load)?;
+                Ok(Value::Lua(self.place(handler, script, Phase::Set, load), args.clone()))
             }
         };
         vars.iter().map(|var| Ok((var.name.clone(), value(&var.value)?))).collect()

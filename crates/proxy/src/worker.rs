@@ -10,8 +10,11 @@ use std::{
     time::{Instant, SystemTime},
 };
 
-use tidegate_core::{Roster, Snapshot, Telemetry, Timestamp, telemetry::WorkerSeries};
-use tidegate_lua::{Line, Statistics, Vm, WorkerIdentity};
+use tidegate_core::{
+    Roster, Snapshot, Telemetry, Timestamp,
+    telemetry::{PluginId, Tally, WorkerSeries},
+};
+use tidegate_lua::{Line, Phase, Statistics, Vm, WorkerIdentity};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -51,6 +54,8 @@ pub(crate) struct Worker {
     pub(crate) exiting: CancellationToken,
     /// What waits for its timers.
     pub(crate) keeper: OnceCell<Keeper>,
+    /// What the functions of timers take.
+    pub(crate) timer_tally: Arc<Tally>,
     site: RefCell<Option<Rc<Site>>>,
     /// When it was last counted for how long this thread was busy.
     counted: Cell<Instant>,
@@ -69,6 +74,8 @@ impl Worker {
         access_log: AccessLog,
         side: Side,
     ) -> Rc<Self> {
+        let timers = PluginId { route: None, phase: Phase::Timer.name(), script: String::new() };
+        let timer_tally = shared.telemetry.plugin(timers);
         let worker = Self {
             index,
             telemetry: Arc::clone(&shared.telemetry),
@@ -85,6 +92,7 @@ impl Worker {
             chores: TaskTracker::new(),
             exiting: CancellationToken::new(),
             keeper: OnceCell::new(),
+            timer_tally,
             site: RefCell::default(),
             counted: Cell::new(Instant::now()),
             started: Instant::now(),
@@ -134,6 +142,11 @@ impl Worker {
     /// A VM like the worker's, with what `init` does to it.
     pub(crate) fn make_vm(&self, snapshot: &Snapshot) -> Result<Rc<Vm>, tidegate_lua::Error> {
         make_vm(self.index, &self.shared, snapshot, &self.log)
+    }
+
+    /// Where to count a script that runs for no request.
+    pub(crate) fn tally_alone(&self, phase: Phase, script: String) -> Arc<Tally> {
+        self.telemetry.plugin(PluginId { route: None, phase: phase.name(), script })
     }
 
     /// The line that dates answers made here; kept for a tick.

@@ -60,10 +60,10 @@ metrics! {
     RequestBodyBytes = Counter "tidegate_request_body_bytes_total" "Bytes of bodies that came from clients.";
     ResponseBodyBytes = Counter "tidegate_response_body_bytes_total" "Bytes of bodies that went to clients.";
     LuaErrors = Counter "tidegate_lua_errors_total" "Requests in which Lua failed.";
-    LuaCpu = Counter "tidegate_lua_cpu_seconds_total" "Time that Lua of a route ran for on its worker's thread.";
-    LuaAllocatedBytes = Counter "tidegate_lua_allocated_bytes_total" "Memory that Lua of a route asked for.";
-    LuaYields = Counter "tidegate_lua_yields_total" "Waits of Lua of a route.";
-    LuaWait = Counter "tidegate_lua_wait_seconds_total" "Time that Lua of a route waited for.";
+    LuaCpu = Counter "tidegate_lua_cpu_seconds_total" "Time that a script ran for on its worker's thread, for a route or (route is empty) for none.";
+    LuaAllocatedBytes = Counter "tidegate_lua_allocated_bytes_total" "Memory that a script asked for.";
+    LuaYields = Counter "tidegate_lua_yields_total" "Waits of a script.";
+    LuaWait = Counter "tidegate_lua_wait_seconds_total" "Time that a script waited for.";
     UpstreamRequests = Counter "tidegate_upstream_requests_total"
         "Requests to an upstream that ended, by the class of its answer's status; none: there was no answer.";
     UpstreamDuration = Histogram "tidegate_upstream_duration_seconds"

@@ -10,10 +10,10 @@ use tidegate_control::{
     view::{FleetView, SourceView},
 };
 use tidegate_core::{
-    Telemetry, Timestamp,
+    RouteId, Telemetry, Timestamp,
     histogram::Histogram,
     policy::Mode,
-    telemetry::{DictUse, Totals, WorkerSeries},
+    telemetry::{DictUse, LuaTotals, PluginId, Totals, WorkerSeries},
 };
 
 use super::{
@@ -29,6 +29,7 @@ pub(super) fn report(telemetry: &Telemetry, view: &View) -> String {
     let mut text = Text::default();
     text.family(Metric::BuildInfo).sample(&[("version", env!("CARGO_PKG_VERSION"))], 1_u64);
     routes(&mut text, telemetry);
+    plugins(&mut text, telemetry);
     upstreams(&mut text, telemetry);
     workers(&mut text, telemetry);
     dicts(&mut text, telemetry);
@@ -48,10 +49,21 @@ fn routes(text: &mut Text, telemetry: &Telemetry) {
     each(text, Metric::ResponseBodyBytes, "route", &routes, |totals| totals.bytes_out);
     each(text, Metric::LuaErrors, "route", &routes, |totals| totals.lua_errors);
     each(text, Metric::RouteShed, "route", &routes, |totals| totals.shed);
-    each(text, Metric::LuaCpu, "route", &routes, |totals| totals.lua_cpu.as_secs_f64());
-    each(text, Metric::LuaAllocatedBytes, "route", &routes, |totals| totals.lua_allocated_bytes);
-    each(text, Metric::LuaYields, "route", &routes, |totals| totals.lua_yields);
-    each(text, Metric::LuaWait, "route", &routes, |totals| totals.lua_waited.as_secs_f64());
+}
+
+fn plugins(text: &mut Text, telemetry: &Telemetry) {
+    let plugins = telemetry.plugins();
+    let mut each = |metric, value: fn(&LuaTotals) -> Value| {
+        let mut family = text.family(metric);
+        for (PluginId { route, phase, script }, totals) in &plugins {
+            let route = route.as_ref().map_or("", RouteId::as_str);
+            family.sample(&[("route", route), ("phase", phase), ("plugin", script)], value(totals));
+        }
+    };
+    each(Metric::LuaCpu, |totals| totals.cpu.as_secs_f64().into());
+    each(Metric::LuaAllocatedBytes, |totals| totals.allocated_bytes.into());
+    each(Metric::LuaYields, |totals| totals.yields.into());
+    each(Metric::LuaWait, |totals| totals.waited.as_secs_f64().into());
 }
 
 fn upstreams(text: &mut Text, telemetry: &Telemetry) {

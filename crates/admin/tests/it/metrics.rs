@@ -7,7 +7,10 @@ use std::{
 };
 
 use tidegate_admin::Metric;
-use tidegate_core::{RouteId, UpstreamId};
+use tidegate_core::{
+    RouteId, UpstreamId,
+    telemetry::{LuaTotals, PluginId},
+};
 
 use crate::world::World;
 
@@ -143,6 +146,19 @@ fn a_page_reads_strictly_and_says_what_was_counted() {
     upstream.shard(0).end(503, Duration::from_secs(200));
     upstream.shard(0).queue();
     upstream.shard(1).retry();
+    let plugin = PluginId {
+        route: Some(RouteId::new("all").unwrap()),
+        phase: "access",
+        script: "hooks/auth.lua".into(),
+    };
+    let taken = LuaTotals {
+        cpu: Duration::from_millis(20),
+        allocated_bytes: 7,
+        yields: 2,
+        waited: Duration::from_secs(3),
+    };
+    world.telemetry.plugin(plugin).add(1, &taken);
+    world.telemetry.workers()[1].lua_gc_pauses.record(Duration::from_micros(20));
     world.telemetry.workers()[1].busy_us.store(1_500_000, Relaxed);
     let answer = world.get("/metrics");
     assert!(answer.head.contains("content-type: text/plain; version=0.0.4"), "{}", answer.head);
@@ -163,6 +179,12 @@ fn a_page_reads_strictly_and_says_what_was_counted() {
     assert_eq!(value("tidegate_fleet_utilization_ratio", &[("fleet", "web")]), None, "nobody reported any");
     assert_eq!(value("tidegate_config_generation", &[]), Some(1.0));
     assert!(value("process_resident_memory_bytes", &[]).unwrap() > 0.0);
+    let plugin = [("route", "all"), ("phase", "access"), ("plugin", "hooks/auth.lua")];
+    let taken = ["cpu_seconds", "allocated_bytes", "yields", "wait_seconds"];
+    let taken = taken.map(|what| value(&format!("tidegate_lua_{what}_total"), &plugin));
+    assert_eq!(taken, [Some(0.02), Some(7.0), Some(2.0), Some(3.0)]);
+    let pauses = &page["tidegate_lua_gc_pause_seconds"];
+    assert_eq!(pauses.value("_count", &labels(&[("worker", "1")])), Some(1.0));
     let duration = &page["tidegate_request_duration_seconds"];
     assert_eq!(duration.value("_count", &labels(&[("route", "all")])), Some(4.0));
 }

@@ -185,6 +185,18 @@ impl Script {
     pub fn is_file(&self) -> bool {
         self.name.ends_with(".lua") && !self.name.starts_with('=')
     }
+
+    /// What it is called to people: its path from the folder of the configuration, with its line where it is a part of that.
+    pub fn label(&self, folder: &str) -> String {
+        let name = self.name.strip_prefix(['@', '=']).unwrap_or(&self.name);
+        let name = name.strip_prefix(folder).unwrap_or(name);
+        let above = self.source.bytes().take_while(|&byte| byte == b'\n').count();
+        if self.is_file() || self.name.starts_with(['@', '=']) {
+            name.to_owned()
+        } else {
+            format!("{name}:{}", above + 1)
+        }
+    }
 }
 
 /// The Lua of one route, by phase.
@@ -236,4 +248,19 @@ pub enum Value {
         script: Script,
         args: Vec<Template>,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_script_is_called_by_where_it_stands() {
+        let label = |name: &str, source: &str| Script::new(name, source).label("/etc/tidegate/");
+        assert_eq!(label("/etc/tidegate/hooks/auth.lua", "\n\nreturn"), "hooks/auth.lua");
+        assert_eq!(label("/opt/auth.lua", ""), "/opt/auth.lua");
+        assert_eq!(label("/etc/tidegate/tidegate.yaml", "\n\n\nngx.exit(403)"), "tidegate.yaml:4");
+        assert_eq!(label("tidegate.yaml", "ngx.exit(403)"), "tidegate.yaml:1");
+        assert_eq!(label("=access_by_lua", "\nx"), "access_by_lua");
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::{sync::atomic::Ordering::Relaxed, time::Duration};
 
+use tidegate_core::{RouteId, telemetry::PluginId};
 use tidegate_testkit::{
     eventually,
     http::{self, Client},
@@ -132,4 +133,46 @@ fn what_lua_takes_is_counted_for_its_route() {
     assert!(busy.lua_allocated_bytes >= 2_000_000, "{}", busy.lua_allocated_bytes);
     assert!(busy.lua_cpu > Duration::ZERO);
     assert_eq!((running.route("fine").lua_cpu, running.route("fine").lua_yields), (Duration::ZERO, 0));
+}
+
+#[test]
+fn what_lua_takes_is_counted_for_each_plugin_as_it_goes_on() {
+    let running = Running::start(
+        "lua:
+  sharedDicts: { d: 64KiB }
+  access: ngx.sleep(0.001)
+routes:
+  - name: one
+    match: { path: /one }
+    lua:
+      content: |
+        ngx.timer.at(0, function() ngx.shared.d:set('timer', #string.rep('x', 1e6)) end)
+        ngx.say(#string.rep('x', 1e6))
+  - name: waits
+    match: { path: /waits }
+    lua: { content: \"repeat ngx.sleep(0.001) until ngx.shared.d:get('go')\" }
+  - { name: go, match: { path: /go }, lua: { content: \"ngx.shared.d:set('go', true)\" } }",
+    );
+    let taken = |route: &str, phase: &str| {
+        let of = |id: &PluginId| id.route.as_ref().map_or("", RouteId::as_str) == route && id.phase == phase;
+        let found = running.telemetry.plugins().into_iter().find(|(id, _)| of(id));
+        found.unwrap_or_else(|| panic!("no {phase} of {route:?}"))
+    };
+    assert_eq!(http::get(running.addr(), "/one").status, 200);
+    let (access, content) = (taken("one", "access"), taken("one", "content"));
+    assert_eq!((access.0.script.as_str(), access.1.yields), ("tidegate.yaml:5", 1));
+    assert_eq!((content.0.script.as_str(), content.1.yields), ("tidegate.yaml:11", 0));
+    assert!(
+        access.1.waited >= Duration::from_millis(1) && access.1.allocated_bytes < 1_000_000,
+        "{access:?}"
+    );
+    assert!(content.1.cpu > Duration::ZERO && content.1.allocated_bytes >= 1_000_000, "{content:?}");
+    let within = Duration::from_secs(10);
+    eventually(within, "timers are counted", || taken("", "timer").1.allocated_bytes >= 1_000_000);
+    let addr = running.addr();
+    let waits = std::thread::spawn(move || http::get(addr, "/waits").status);
+    eventually(within, "it is counted before it ends", || taken("waits", "content").1.yields > 2);
+    assert_eq!(running.route("waits").ended, 0);
+    http::get(addr, "/go");
+    assert_eq!(waits.join().unwrap(), 200);
 }

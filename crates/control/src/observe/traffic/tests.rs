@@ -1,7 +1,8 @@
 use std::time::Duration;
 
-use tidegate_core::snapshot::{
-    Admin, Answers, Balance, ErrorLog, Limits, LuaSettings, Retry, Timeouts, Workers,
+use tidegate_core::{
+    snapshot::{Admin, Answers, Balance, ErrorLog, Limits, LuaSettings, Retry, Timeouts, Workers},
+    telemetry::LuaTotals,
 };
 
 use super::*;
@@ -167,7 +168,7 @@ routes:
     for _ in 0..10 {
         route("other").shard(0).arrive();
         route("other").shard(0).end(200, Duration::from_millis(50));
-        route("other").shard(0).lua(Duration::from_millis(40), 0, 0, Duration::ZERO);
+        route("other").shard(0).lua(&LuaTotals { cpu: Duration::from_millis(40), ..LuaTotals::default() });
     }
     let metrics = traffic.read(start + Duration::from_secs(2));
     assert_eq!(metrics.network, Some(500.0), "of the fleet's own routes");

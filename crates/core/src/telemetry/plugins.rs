@@ -1,0 +1,152 @@
+//! What the Lua of each plugin took: a script, where it is used.
+//!
+//! A plugin is counted as it goes on, stretch by stretch, so one that never ends is seen. How many are kept is bounded, because a
+//! configuration may name other scripts every second: with too many, those are forgotten that nothing serves any more, and
+//! what is still too much is counted together.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use super::{add, nanos};
+use crate::RouteId;
+
+/// Plugins that are told apart.
+const PLUGINS: usize = 4_096;
+
+/// Which plugin.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PluginId {
+    /// `None`: of no route.
+    pub route: Option<RouteId>,
+    /// As OpenResty calls it.
+    pub phase: &'static str,
+    /// The script; empty for what is no script of its own, such as timers.
+    pub script: String,
+}
+
+/// All plugins of a node.
+#[derive(Debug)]
+pub(super) struct Plugins {
+    shards: usize,
+    known: Mutex<BTreeMap<PluginId, Arc<Tally>>>,
+    others: Arc<Tally>,
+}
+
+impl Plugins {
+    pub(super) fn new(shards: usize) -> Self {
+        Self { shards, known: Mutex::default(), others: Arc::new(Tally::new(shards)) }
+    }
+
+    pub(super) fn tally(&self, id: PluginId) -> Arc<Tally> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(tally) = known.get(&id) {
+            return Arc::clone(tally);
+        }
+        if known.len() >= PLUGINS {
+            known.retain(|_, tally| Arc::strong_count(tally) > 1);
+        }
+        if known.len() >= PLUGINS {
+            return Arc::clone(&self.others);
+        }
+        Arc::clone(known.entry(id).or_insert_with(|| Arc::new(Tally::new(self.shards))))
+    }
+
+    pub(super) fn totals(&self) -> Vec<(PluginId, LuaTotals)> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all: Vec<_> = known.iter().map(|(id, tally)| (id.clone(), tally.totals())).collect();
+        let others = self.others.totals();
+        if others != LuaTotals::default() {
+            all.push((PluginId { route: None, phase: "", script: "others".into() }, others));
+        }
+        all
+    }
+}
+
+/// The counters of one plugin, a shard for each worker and each lane.
+#[derive(Debug)]
+pub struct Tally(Box<[Shard]>);
+
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Shard {
+    cpu_ns: AtomicU64,
+    allocated_bytes: AtomicU64,
+    yields: AtomicU64,
+    wait_ns: AtomicU64,
+}
+
+impl Tally {
+    fn new(shards: usize) -> Self {
+        Self((0..shards).map(|_| Shard::default()).collect())
+    }
+
+    /// Adds what was taken on worker number `worker`, which alone writes there.
+    pub fn add(&self, worker: usize, taken: &LuaTotals) {
+        let shard = &self.0[worker];
+        add(&shard.cpu_ns, nanos(taken.cpu));
+        add(&shard.allocated_bytes, taken.allocated_bytes);
+        if taken.yields > 0 {
+            add(&shard.yields, taken.yields);
+            add(&shard.wait_ns, nanos(taken.waited));
+        }
+    }
+
+    pub fn totals(&self) -> LuaTotals {
+        let sum = |of: fn(&Shard) -> &AtomicU64| self.0.iter().map(|shard| of(shard).load(Relaxed)).sum();
+        LuaTotals {
+            cpu: Duration::from_nanos(sum(|shard| &shard.cpu_ns)),
+            allocated_bytes: sum(|shard| &shard.allocated_bytes),
+            yields: sum(|shard| &shard.yields),
+            waited: Duration::from_nanos(sum(|shard| &shard.wait_ns)),
+        }
+    }
+}
+
+/// What Lua took: time that it ran for, bytes that it asked for, how often and how long it waited.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LuaTotals {
+    pub cpu: Duration,
+    pub allocated_bytes: u64,
+    pub yields: u64,
+    pub waited: Duration,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(number: usize) -> PluginId {
+        PluginId { route: None, phase: "access", script: format!("{number}.lua") }
+    }
+
+    fn bytes(allocated_bytes: u64) -> LuaTotals {
+        LuaTotals { allocated_bytes, ..LuaTotals::default() }
+    }
+
+    #[test]
+    fn a_plugin_keeps_its_counts_and_sums_its_shards() {
+        let plugins = Plugins::new(2);
+        plugins.tally(id(1)).add(0, &bytes(1));
+        plugins.tally(id(1)).add(1, &bytes(2));
+        assert_eq!(plugins.totals(), [(id(1), bytes(3))]);
+    }
+
+    #[test]
+    fn too_many_are_counted_together_and_what_is_gone_is_forgotten() {
+        let plugins = Plugins::new(1);
+        let served: Vec<_> = (0..PLUGINS).map(|number| plugins.tally(id(number))).collect();
+        plugins.tally(id(PLUGINS)).add(0, &bytes(7));
+        let totals = plugins.totals();
+        assert_eq!(totals.len(), PLUGINS + 1);
+        assert_eq!((totals[PLUGINS].0.script.as_str(), totals[PLUGINS].1), ("others", bytes(7)));
+        drop(served);
+        plugins.tally(id(PLUGINS)).add(0, &bytes(5));
+        assert_eq!(plugins.totals().first().unwrap(), &(id(PLUGINS), bytes(5)), "nothing served the rest");
+    }
+}

@@ -1,0 +1,52 @@
+//! A script at its place: what runs, and whom it is counted for.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tidegate_core::telemetry::{LuaTotals, Tally};
+use tidegate_lua::{Handler, RequestState};
+
+use crate::{site::Route, worker::Worker};
+
+/// A script that ran for so long may have kept the thread from counting for how long it is busy.
+const HELD_FOR_LONG: Duration = Duration::from_millis(10);
+
+/// A script of a route, or of all of them, in one phase.
+#[derive(Debug, Clone)]
+pub(crate) struct Plugin {
+    pub(crate) handler: Handler,
+    pub(crate) tally: Arc<Tally>,
+}
+
+impl Plugin {
+    /// Counts what its Lua took since this was done last, and tells others where it held them up.
+    pub(crate) fn charge(&self, worker: &Worker, route: &Route, state: &mut RequestState) {
+        let (taken, is_long) = take(state);
+        self.tally.add(worker.index, &taken);
+        route.series.shard(worker.index).lua(&taken);
+        if is_long {
+            worker.side.tell_slow(&route.series, worker.timestamp(Instant::now()));
+        }
+        if taken.cpu >= HELD_FOR_LONG {
+            worker.held_until(Instant::now());
+        }
+    }
+}
+
+/// What Lua took for no request.
+pub(crate) fn charge_alone(tally: &Tally, worker: &Worker, state: &mut RequestState) {
+    tally.add(worker.index, &take(state).0);
+}
+
+fn take(state: &mut RequestState) -> (LuaTotals, bool) {
+    let usage = state.take_usage();
+    let taken = LuaTotals {
+        cpu: usage.cpu,
+        allocated_bytes: usage.allocated_bytes,
+        yields: usage.yields,
+        waited: usage.waited,
+    };
+    (taken, usage.is_long)
+}
