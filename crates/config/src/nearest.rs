@@ -2,12 +2,16 @@
 
 /// Words of other products, and what they are called here.
 const FOREIGN: &[(&str, &str)] = &[
+    ("access_log", "accessLog"),
     ("backend", "upstream"),
     ("cooldown", "stabilization"),
+    ("error_log", "errorLog"),
     ("instances", "endpoints"),
     ("lb", "balance"),
     ("listen", "listeners"),
     ("loadBalancing", "balance"),
+    ("location", "routes"),
+    ("locations", "routes"),
     ("maxReplicas", "max"),
     ("minReplicas", "min"),
     ("nodes", "endpoints"),
@@ -15,16 +19,19 @@ const FOREIGN: &[(&str, &str)] = &[
     ("pods", "instances"),
     ("policies", "limits"),
     ("prefix", "path"),
+    ("proxy_pass", "upstream"),
     ("readinessProbe", "ready"),
     ("scaleDown", "scaleIn"),
     ("scaleUp", "scaleOut"),
     ("servers", "endpoints"),
+    ("server_name", "hosts"),
     ("service", "upstream"),
     ("services", "upstreams"),
     ("stabilizationWindowSeconds", "stabilization"),
     ("targets", "endpoints"),
     ("terminationGracePeriodSeconds", "grace"),
     ("uri", "path"),
+    ("worker_processes", "workers"),
 ];
 
 /// Longest word that is compared: names have up to 63 bytes.
@@ -37,6 +44,10 @@ pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
     if word.len() > MAX_LENGTH {
         return None;
     }
+    let known: Vec<&str> = known.into_iter().collect();
+    if let Some(key) = directive(word, &known) {
+        return Some(key);
+    }
     let here = FOREIGN.iter().find(|(foreign, _)| *foreign == word).map(|(_, here)| *here);
     let lower = word.to_lowercase();
     let distance = |candidate: &str| match here {
@@ -45,6 +56,19 @@ pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
     };
     let (distance, best) = known.into_iter().map(|known| (distance(known), known)).min_by_key(|&(d, _)| d)?;
     (distance <= (lower.len() / 3).max(1)).then_some(best)
+}
+
+/// What a directive of lua-nginx-module is called here: `content_by_lua_block` is `content`, `lua_shared_dict` is `sharedDicts`,
+/// where these are known, and `lua` where what has them is.
+fn directive<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
+    let bare = word.strip_suffix("_block").or_else(|| word.strip_suffix("_file")).unwrap_or(word);
+    let own = bare.strip_suffix("_by_lua").or_else(|| bare.strip_prefix("lua_"))?;
+    let own: String = own.split('_').collect();
+    let is_own = |key: &str| {
+        let key = key.to_lowercase();
+        key == own || key.strip_suffix('s') == Some(&own)
+    };
+    known.iter().copied().find(|key| is_own(key)).or_else(|| known.iter().copied().find(|key| *key == "lua"))
 }
 
 /// `; did you mean …?`, or nothing.
@@ -65,6 +89,19 @@ pub(crate) fn list<'a>(known: impl IntoIterator<Item = &'a str>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn directives_of_openresty_lead_to_keys() {
+        let check = |word, known: &[&'static str]| nearest(word, known.iter().copied());
+        let lua = ["content", "headerFilter", "sharedDicts", "packagePath", "codeCache"];
+        assert_eq!(check("content_by_lua_block", &lua), Some("content"));
+        assert_eq!(check("header_filter_by_lua_file", &lua), Some("headerFilter"));
+        assert_eq!(check("lua_shared_dict", &lua), Some("sharedDicts"));
+        assert_eq!(check("lua_code_cache", &lua), Some("codeCache"));
+        assert_eq!(check("content_by_lua", &["match", "lua"]), Some("lua"));
+        assert_eq!(check("lua_nothing", &["match"]), None);
+        assert_eq!(check("proxy_pass", &["match", "upstream"]), Some("upstream"));
+    }
 
     #[test]
     fn typing_errors_case_and_foreign_words_are_recognized() {
