@@ -22,6 +22,7 @@
 //! (the roster is read off the states).
 
 mod instance;
+mod places;
 mod pools;
 mod trouble;
 
@@ -32,7 +33,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tidegate_core::{Endpoint, FleetId, InstanceId, PoolId, Timestamp};
+use tidegate_core::{Endpoint, FleetId, InstanceId, PoolId, Timestamp, turns::Turns};
 
 pub(crate) use self::instance::{Instance, State};
 use self::trouble::{Trouble, back_off};
@@ -84,6 +85,8 @@ pub(crate) struct Fleet {
     revisions: u64,
     /// In the order of their start.
     instances: Vec<Instance>,
+    /// Requests that wait for a place at one of them.
+    turns: Arc<Turns>,
     removed: Option<Instant>,
     /// Nothing is started before it is known what there is.
     unknown: bool,
@@ -113,6 +116,7 @@ impl Fleet {
             trial: None,
             revisions: 1,
             instances: Vec::new(),
+            turns: Arc::default(),
             removed: None,
             unknown: false,
             restarts: 0,
@@ -124,6 +128,11 @@ impl Fleet {
     /// Takes what a reload made of this fleet.
     pub(crate) fn configure(&mut self, template: Template) {
         self.removed = None;
+        self.take(template);
+        self.set_limits();
+    }
+
+    fn take(&mut self, template: Template) {
         if template.program.is_same(&self.current.template.program) {
             self.trial = None;
             self.current.template = Arc::new(template);
@@ -253,6 +262,7 @@ impl Fleet {
                     let number = if current { self.current.number } else { 0 };
                     let mut instance = Instance::new(one.id.clone(), number, 0, now);
                     instance.found = true;
+                    instance.load = self.new_load(number);
                     instance.pool = one.pool.as_deref().and_then(|pool| PoolId::new(pool).ok());
                     self.instances.push(instance);
                     found.push(one);
@@ -341,8 +351,12 @@ impl Fleet {
 
     /// What an instance of this fleet is started from.
     pub(crate) fn template(&self, instance: &Instance) -> Arc<Template> {
-        let trial = self.trial.as_ref().filter(|trial| trial.number == instance.revision);
-        Arc::clone(&trial.unwrap_or(&self.current).template)
+        Arc::clone(self.template_of(instance.revision))
+    }
+
+    fn template_of(&self, revision: u64) -> &Arc<Template> {
+        let trial = self.trial.as_ref().filter(|trial| trial.number == revision);
+        &trial.unwrap_or(&self.current).template
     }
 
     /// Who may get requests now.
@@ -518,8 +532,8 @@ impl Fleet {
         new_id: &mut impl FnMut(&FleetId) -> InstanceId,
         actions: &mut Vec<Action>,
     ) {
-        let (id, pool) = (new_id(&self.name), self.lacking(revision));
-        self.instances.push(Instance { pool, ..Instance::new(id.clone(), revision, failures, now) });
+        let (id, pool, load) = (new_id(&self.name), self.lacking(revision), self.new_load(revision));
+        self.instances.push(Instance { pool, load, ..Instance::new(id.clone(), revision, failures, now) });
         actions.push(Action::Start(id));
     }
 

@@ -62,8 +62,13 @@ impl Observer {
     }
 
     /// Reads what is in flight. To be called several times between two observations.
-    pub(crate) fn sample(&mut self) {
+    pub(crate) fn sample(&mut self, fleet: &Fleet) {
         self.traffic.sample();
+        for instance in fleet.instances().iter().filter(|instance| instance.serves()) {
+            if let Some(meter) = self.meters.get_mut(&instance.id) {
+                meter.look(&instance.load);
+            }
+        }
     }
 
     /// An instance became ready, this long after its launch.

@@ -1,6 +1,6 @@
 //! What the instances of a fleet are started from.
 
-use std::{process, sync::Arc, time::Duration};
+use std::{num::NonZeroU32, process, sync::Arc, time::Duration};
 
 use tidegate_core::{
     FleetId, InstanceId, Snapshot,
@@ -16,6 +16,8 @@ pub(crate) struct Template {
     pub(crate) ready: ReadyCheck,
     /// How long a draining instance may finish its requests.
     pub(crate) grace: Duration,
+    /// How many requests an instance may have at a time.
+    pub(crate) concurrency: Option<NonZeroU32>,
 }
 
 /// What an instance executes, with everything that it is told at its start.
@@ -92,6 +94,6 @@ impl Template {
             Run::Exec(exec) => Program::Exec(Arc::new(exec.clone())),
             Run::Node => Program::Node,
         };
-        Self { program, ready: fleet.ready.clone(), grace: fleet.grace }
+        Self { program, ready: fleet.ready.clone(), grace: fleet.grace, concurrency: fleet.concurrency }
     }
 }

@@ -3,7 +3,7 @@
 //! A [`View`] is made after every change and every second, and replaced as a whole: whoever reads one
 //! never waits for the control plane, and sees one moment of it.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, num::NonZeroU32, sync::Arc};
 
 use serde::Serialize;
 use tidegate_config::Diagnostic;
@@ -112,6 +112,9 @@ pub struct FleetView {
     pub recommended: u32,
     pub min: u32,
     pub max: u32,
+    /// How many requests an instance gets at a time, where that is limited.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub concurrency: Option<NonZeroU32>,
     /// Oldest first.
     pub instances: Vec<InstanceView>,
     /// How many there are in each state.

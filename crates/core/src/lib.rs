@@ -16,6 +16,7 @@ pub mod snapshot;
 pub mod telemetry;
 pub mod time;
 pub mod trace;
+pub mod turns;
 
 pub use crate::{
     name::{DictName, FleetId, InstanceId, OwnerId, PoolId, RouteId, SettingName, SourceId, UpstreamId},

@@ -469,6 +469,8 @@ pub struct Fleet {
     pub ready: ReadyCheck,
     /// How long a draining instance may finish its requests before it is killed. Default 30 s.
     pub grace: Duration,
+    /// How many requests an instance gets at a time; `None`: any number.
+    pub concurrency: Option<NonZeroU32>,
     pub policy: Policy,
     /// Whether what the policy decides is done.
     pub mode: Mode,

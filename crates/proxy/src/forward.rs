@@ -18,7 +18,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tidegate_core::roster::InFlight;
+use tidegate_core::{
+    roster::{InFlight, Load},
+    turns::Turn,
+};
 use tidegate_traffic::queue::{Full, Room, Ticket};
 use tokio::{
     io::AsyncWrite,
@@ -117,12 +120,15 @@ async fn try_all(
             head = prepare_again(connection, site, head)?;
         }
         let is_chosen = chosen.is_some();
-        let member = match chosen {
-            Some(member) => member,
+        let (member, in_flight) = match chosen {
+            Some(member) => {
+                let in_flight = enter(connection, site, route, upstream, &member, give_up).await?;
+                (member, in_flight)
+            }
             None => pick(connection, site, route, upstream, &mut tried, give_up).await?,
         };
         attempts += 1;
-        match attempt(connection, site, route, upstream, &member).await {
+        match attempt(connection, site, route, upstream, (&member, in_flight)).await {
             Ok(outcome) => return Ok(outcome),
             Err(failure) => {
                 if failure.error.is_upstream() {
@@ -154,7 +160,7 @@ async fn try_all(
     }
 }
 
-/// An endpoint that has not been tried, as soon as there is one.
+/// A place at an endpoint that has not been tried, as soon as there is one.
 async fn pick(
     connection: &Connection,
     site: &Site,
@@ -162,41 +168,93 @@ async fn pick(
     upstream: &Upstream,
     tried: &mut Vec<Rc<Member>>,
     give_up: Duration,
-) -> Result<Rc<Member>, Error> {
-    let mut place = None;
+) -> Result<(Rc<Member>, InFlight), Error> {
+    let mut place: Option<Place<'_>> = None;
     loop {
-        if let Some(member) = upstream.pick(tried) {
-            return Ok(member);
+        let turn = place.as_ref().and_then(|place| place.turn.as_ref());
+        if upstream.is_turn_of(turn)
+            && let Some(found) = upstream.pick(tried)
+        {
+            return Ok(found);
         }
         if tried.is_empty() || upstream.is_fleet() {
-            let place = match &place {
+            let place = match &mut place {
                 Some(place) => place,
                 None => place.insert(Place::take(connection, site, route, upstream)?),
             };
+            if place.turn.is_none() {
+                place.turn = upstream.line_up(route.queue.priority);
+                if place.turn.is_some() {
+                    // A place may have become free before it lined up, and nobody called it then.
+                    continue;
+                }
+            }
             await_endpoint(connection, place, give_up).await?;
         }
         tried.clear();
     }
 }
 
-/// Waits until the endpoints change, or a moment has passed in which those that failed may recover. A client that
-/// leaves meanwhile frees its place.
+/// A place at `member`, which may have only so many requests at a time, as soon as there is one.
+async fn enter(
+    connection: &Connection,
+    site: &Site,
+    route: &Route,
+    upstream: &Upstream,
+    member: &Member,
+    give_up: Duration,
+) -> Result<InFlight, Error> {
+    let load = &member.endpoint.load;
+    if load.own_turns().is_empty()
+        && let Some(in_flight) = load.try_begin()
+    {
+        return Ok(in_flight);
+    }
+    // Whoever was the last of those that wait here leaves what there is to those that wait for any.
+    let _leaves = Leaves(load);
+    let mut place = Place::take(connection, site, route, upstream)?;
+    place.turn = Some(load.own_turns().line_up(route.queue.priority));
+    loop {
+        let is_next = place.turn.as_ref().is_none_or(Turn::is_first);
+        if is_next && let Some(in_flight) = load.try_begin() {
+            return Ok(in_flight);
+        }
+        await_endpoint(connection, &place, give_up).await?;
+    }
+}
+
+/// Has those look that wait for a place, when this is dropped.
+struct Leaves<'a>(&'a Load);
+
+impl Drop for Leaves<'_> {
+    fn drop(&mut self) {
+        self.0.call();
+    }
+}
+
+/// Waits until the endpoints change, its turn has come, or a moment has passed in which those that failed may recover. A
+/// client that leaves meanwhile frees its place.
 async fn await_endpoint(connection: &Connection, place: &Place<'_>, give_up: Duration) -> Result<(), Error> {
     let worker = &connection.line.worker;
     let left = give_up.saturating_sub(worker.deadlines.elapsed());
     if left.is_zero() {
         return Err(Error::NoInstance);
     }
-    let Place { upstream, ticket, .. } = place;
+    let Place { upstream, ticket, turn, .. } = place;
     if upstream.is_asleep() {
         worker.telemetry.announce_waiting();
     }
     let seen = upstream.hold.changes();
     let limit = Limit { deadline: &connection.line.front, span: left.min(RECHECK) };
     let client = &connection.line.stream;
-    let waited = limit.bound(|cx| match upstream.hold.poll_changed(*ticket, seen, cx) {
-        Poll::Pending => client.poll_gone(cx).map(|()| Err(Error::ClientGone)),
-        Poll::Ready(outcome) => Poll::Ready(outcome.map_err(|Full| Error::QueueFull)),
+    let waited = limit.bound(|cx| {
+        if turn.as_ref().is_some_and(|turn| turn.poll_called(cx).is_ready()) {
+            return Poll::Ready(Ok(()));
+        }
+        match upstream.hold.poll_changed(*ticket, seen, cx) {
+            Poll::Pending => client.poll_gone(cx).map(|()| Err(Error::ClientGone)),
+            Poll::Ready(outcome) => Poll::Ready(outcome.map_err(|Full| Error::QueueFull)),
+        }
     });
     match waited.await {
         Ok(outcome) => outcome,
@@ -210,6 +268,8 @@ struct Place<'a> {
     upstream: &'a Upstream,
     ticket: Ticket,
     worker: usize,
+    /// Among those that wait on all workers, where instances take only so many requests at a time.
+    turn: Option<Turn>,
 }
 
 impl<'a> Place<'a> {
@@ -226,7 +286,7 @@ impl<'a> Place<'a> {
         let ticket = joined.map_err(|Full| Error::QueueFull)?;
         let worker = connection.line.worker.index;
         upstream.series.shard(worker).queue();
-        Ok(Self { upstream, ticket, worker })
+        Ok(Self { upstream, ticket, worker, turn: None })
     }
 }
 
@@ -255,10 +315,9 @@ async fn attempt(
     site: &Site,
     route: &Route,
     upstream: &Upstream,
-    member: &Rc<Member>,
+    (member, in_flight): (&Rc<Member>, InFlight),
 ) -> Result<Outcome, Failure> {
     let spans = Spans::new(&site.snapshot.timeouts, connection.exchange.lua.choice.as_deref());
-    let in_flight = member.endpoint.load.begin();
     connection.exchange.upstream =
         Attempt { address: Some(member.endpoint.address), began: Some(Instant::now()), ..Attempt::default() };
     let kept = if let Some(kept) = member.reuse() {

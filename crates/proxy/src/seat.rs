@@ -462,14 +462,15 @@ fn set_fleet_endpoints(worker: &Worker, site: &Site) {
     let roster = worker.roster.borrow();
     for upstream in site.upstreams.values() {
         if let UpstreamTarget::Fleet(fleet) = &upstream.settings.borrow().target {
-            upstream.set_endpoints(roster.fleets.get(fleet).map_or(&[], |endpoints| endpoints));
+            let endpoints = roster.fleets.get(fleet).map_or(&[][..], |endpoints| endpoints);
+            upstream.set_endpoints(endpoints, roster.turns.get(fleet));
         }
     }
 }
 
 fn set_static_endpoints(upstream: &Upstream, hosts: &[(StaticEndpoint, Vec<SocketAddr>)], shared: &Shared) {
     let name = upstream.settings.borrow().name.clone();
-    upstream.set_endpoints(&static_endpoints(hosts, |address| shared.load(&name, address)));
+    upstream.set_endpoints(&static_endpoints(hosts, |address| shared.load(&name, address)), None);
 }
 
 /// The address of a host that is one already.

@@ -15,9 +15,10 @@ use std::{
 
 use tidegate_core::{
     Endpoint,
-    roster::Load,
+    roster::{InFlight, Load},
     snapshot::{self, UpstreamTarget},
     telemetry::Series,
+    turns::{Turn, Turns},
 };
 use tidegate_lua::KeepAlive;
 use tidegate_traffic::{Balancer, RetryBudget};
@@ -57,6 +58,8 @@ struct State {
     guests: HashMap<SocketAddr, Rc<Member>>,
     balancer: Balancer,
     budget: RetryBudget,
+    /// Whose turn it is, where instances take only so many requests at a time.
+    turns: Option<Arc<Turns>>,
 }
 
 /// An endpoint, and this worker's connections to it.
@@ -101,6 +104,7 @@ impl Upstream {
             guests: HashMap::new(),
             balancer: Balancer::new(settings.balance, worker),
             budget: RetryBudget::new(&settings.retry),
+            turns: None,
         };
         Self {
             series,
@@ -139,9 +143,10 @@ impl Upstream {
         matches!(self.settings.borrow().target, UpstreamTarget::Fleet(_))
     }
 
-    /// These, and no others, may get new requests.
-    pub(crate) fn set_endpoints(&self, endpoints: &[Endpoint]) {
+    /// These, and no others, may get new requests. With `turns`, whoever waits for one of them waits there as well.
+    pub(crate) fn set_endpoints(&self, endpoints: &[Endpoint], turns: Option<&Arc<Turns>>) {
         let mut state = self.state.borrow_mut();
+        state.turns = turns.cloned();
         let mut known = std::mem::take(&mut state.members);
         state.endpoints = endpoints.to_vec();
         state.members = endpoints
@@ -164,14 +169,35 @@ impl Upstream {
         self.hold.announce();
     }
 
-    /// An endpoint that is not among `tried`; one that failed lately only if there is no other.
-    pub(crate) fn pick(&self, tried: &[Rc<Member>]) -> Option<Rc<Member>> {
+    /// A place at an endpoint that is not among `tried`; at one that failed lately only if there is no other.
+    pub(crate) fn pick(&self, tried: &[Rc<Member>]) -> Option<(Rc<Member>, InFlight)> {
         let now = self.deadlines.now();
         let State { endpoints, members, balancer, .. } = &mut *self.state.borrow_mut();
         let fresh = |index: usize| !tried.iter().any(|one| Rc::ptr_eq(one, &members[index]));
         let up = |index: usize| members[index].down_until.get() <= now && fresh(index);
-        let picked = balancer.pick(endpoints, up).or_else(|| balancer.pick(endpoints, fresh))?;
-        Some(Rc::clone(&members[picked]))
+        let has_room = |index: usize| endpoints[index].load.has_room();
+        loop {
+            // That all others are full is no reason to try one that failed.
+            let down = || !(0..members.len()).any(up);
+            let picked = balancer.pick(endpoints, |index| up(index) && has_room(index)).or_else(|| {
+                balancer.pick(endpoints, |index| fresh(index) && has_room(index)).filter(|_| down())
+            })?;
+            // Another worker may have been quicker; then that one is full now.
+            if let Some(in_flight) = endpoints[picked].load.try_begin() {
+                return Some((Rc::clone(&members[picked]), in_flight));
+            }
+        }
+    }
+
+    /// A turn among those that wait for a place, if there is such an order.
+    pub(crate) fn line_up(&self, priority: u8) -> Option<Turn> {
+        self.state.borrow().turns.as_ref().map(|turns| turns.line_up(priority))
+    }
+
+    /// Whether a place may be taken by whoever has that turn, or none yet.
+    pub(crate) fn is_turn_of(&self, turn: Option<&Turn>) -> bool {
+        let state = self.state.borrow();
+        state.turns.as_ref().is_none_or(|turns| turn.map_or_else(|| turns.is_empty(), Turn::is_first))
     }
 
     /// The endpoint of that address, or else a guest. Of guests, those give way that nobody uses.

@@ -34,6 +34,10 @@ record! {
         ready: Ready = default("{}"),
         /// How long a draining instance may finish its requests before it is killed.
         grace: Hold = default("30s"),
+        /// How many requests an instance gets at a time. More wait until one is done, for as long as `timeouts.queue` allows: the
+        /// higher priority first, and among equals whoever came first. What switched protocols, like a WebSocket, counts until its
+        /// end. Without it, any number.
+        concurrency: Count<1, 100_000> = optional,
         /// How far, on what grounds and how fast the number of instances changes.
         scale: Scale = default("{}"),
     }

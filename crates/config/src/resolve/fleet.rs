@@ -52,12 +52,14 @@ impl Resolver<'_, '_> {
         let policy = scale.and_then(|scale| policy(scale, known, self.report));
         let candidate = scale.and_then(|scale| candidate(scale, known, self.report));
         let ready = raw.ready.value().and_then(ready);
+        let concurrency = self.concurrency(raw);
         Some(Fleet {
             name: name.clone(),
             run: run?,
             driver: driver?,
             ready: ready?,
             grace: raw.grace.value()?.0,
+            concurrency: concurrency?,
             policy: policy?,
             mode: *scale?.mode.value()?,
             candidate: candidate?,
@@ -85,6 +87,19 @@ impl Resolver<'_, '_> {
         };
         self.report.error(*place, message, help);
         None
+    }
+
+    /// How many requests an instance gets at a time.
+    #[expect(clippy::option_option, reason = "no limit differs from a broken one")]
+    fn concurrency(&mut self, raw: &raw::Fleet) -> Option<Option<NonZeroU32>> {
+        let Some(Located { value, place }) = raw.concurrency.optional()? else { return Some(None) };
+        if raw.run.value().is_some_and(|run| run.consume.given().is_some()) {
+            let help =
+                "write `worker: { concurrency: 10 }` for how many messages an instance works on at once";
+            self.report.error(*place, "this fleet works on messages and gets no requests", help);
+            return None;
+        }
+        Some(NonZeroU32::new(value.as_u32()))
     }
 
     fn run(&mut self, raw: &fleet::Run, worker: &Field<raw::source::Worker>) -> Option<Run> {

@@ -63,6 +63,7 @@ impl Resolver<'_, '_> {
             driver: Driver::Thread,
             ready: ReadyCheck { path: None, timeout: READY_WITHIN },
             grace: timeouts?.drain.value()?.0,
+            concurrency: None,
             policy: policy?,
             mode: *raw.mode.value()?,
             candidate: None,

@@ -37,6 +37,7 @@ fn orders() -> Fleet {
         driver: Driver::Process,
         ready: ReadyCheck { path: Some("/healthz".into()), timeout: secs(10) },
         grace: secs(20),
+        concurrency: NonZeroU32::new(50),
         policy: Policy {
             min: 1,
             max: 40,

@@ -345,6 +345,7 @@ impl Member {
             recommended: scaler.desired(),
             min: scaler.policy().min,
             max: scaler.policy().max,
+            concurrency: fleet.concurrency(),
             instances: fleet.instances().iter().map(|one| self.instance_view(one)).collect(),
             states: observe::count(fleet),
             last_decision: self.last_change.as_ref().or(self.last_step.as_ref()).cloned(),

@@ -210,7 +210,7 @@ impl Plane {
 
     /// Counts requests in flight.
     pub(super) fn sample(&mut self) {
-        self.fleets.values_mut().for_each(|member| member.observer.sample());
+        self.fleets.values_mut().for_each(|member| member.observer.sample(&member.fleet));
     }
 
     /// Observes and decides, for each fleet. It should have begun `lag` ago.
@@ -399,11 +399,14 @@ impl Plane {
 
     /// Publishes who can serve, if that has changed; says whether it has.
     pub(super) fn publish(&self) -> bool {
-        let new = roster(self.fleets.iter().filter_map(|(name, member)| {
+        let mut new = roster(self.fleets.iter().filter_map(|(name, member)| {
             let endpoints = member.fleet.endpoints();
             let listed = !member.fleet.is_removed() || !endpoints.is_empty();
             listed.then_some((name, endpoints))
         }));
+        let turns =
+            |(name, member): (&FleetId, &Member)| Some((name.clone(), Arc::clone(member.fleet.turns()?)));
+        new.turns = self.fleets.iter().filter_map(turns).collect();
         self.roster.send_if_modified(|old| {
             let changed = !same(old, &new);
             if changed {
@@ -430,16 +433,18 @@ impl Plane {
 
 /// A roster of these fleets.
 pub(super) fn roster<'a>(fleets: impl Iterator<Item = (&'a FleetId, Arc<[Endpoint]>)>) -> Roster {
-    Roster { fleets: fleets.map(|(name, endpoints)| (name.clone(), endpoints)).collect() }
+    let fleets = fleets.map(|(name, endpoints)| (name.clone(), endpoints)).collect();
+    Roster { fleets, ..Roster::default() }
 }
 
-/// Whether both rosters list the same instances.
+/// Whether both rosters list the same instances, and of the same fleets those that wait for a place.
 fn same(old: &Roster, new: &Roster) -> bool {
     let ids = |endpoints: &Arc<[Endpoint]>| endpoints.iter().map(|one| one.id.clone()).collect::<Vec<_>>();
     let pairs = |roster: &Roster| -> Vec<_> {
         roster.fleets.iter().map(|(name, endpoints)| (name.clone(), ids(endpoints))).collect()
     };
-    pairs(old) == pairs(new)
+    let turns = |roster: &Roster| -> Vec<_> { roster.turns.values().map(Arc::as_ptr).collect() };
+    pairs(old) == pairs(new) && turns(old) == turns(new)
 }
 
 /// `orders-19ac0e4f2b1-17`, with the millisecond in which this process began: such names are seen by others, and by the next

@@ -12,6 +12,7 @@ fn template(program: &str) -> Template {
         program: Program::Command(vec![program.to_owned()]),
         ready: ReadyCheck { path: None, timeout: Duration::from_secs(30) },
         grace: Duration::from_secs(30),
+        concurrency: None,
     }
 }
 
@@ -464,3 +465,25 @@ proptest! {
 
 /// No back-off lasts longer.
 const LONGEST: Duration = Duration::from_secs(30);
+
+#[test]
+fn every_instance_has_as_many_places_as_its_own_template_says() {
+    let limited = |count, program| Template { concurrency: NonZeroU32::new(count), ..template(program) };
+    let mut play = ready(2);
+    assert!(play.fleet.turns().is_none());
+    let limits = |play: &Play| {
+        play.fleet.instances().iter().map(|one| one.load.limit().map(NonZeroU32::get)).collect::<Vec<_>>()
+    };
+    play.fleet.configure(limited(5, "first"));
+    assert_eq!(limits(&play), [Some(5); 2]);
+    assert!(play.fleet.turns().is_some());
+    play.fleet.desired = 3;
+    play.settle();
+    assert_eq!(limits(&play), [Some(5); 3], "of a new one too");
+    play.fleet.configure(limited(2, "second"));
+    play.settle();
+    assert_eq!(limits(&play), [Some(5), Some(5), Some(5), Some(2)], "the new program is on trial");
+    play.fleet.configure(template("first"));
+    assert_eq!(limits(&play)[..3], [None; 3]);
+    assert!(play.fleet.turns().is_none());
+}

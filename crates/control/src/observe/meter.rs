@@ -1,11 +1,16 @@
 //! How busy one instance is.
 //!
-//! A Lua instance reports the time it was busy; of a command, processor time is all there is.
+//! A Lua instance reports the time it was busy; of a command, processor time is all there is. An instance that gets no
+//! more than so many requests at a time is besides as busy as the share of these places that is taken: it can be full
+//! while it waits for others.
 
 use std::{
     collections::VecDeque,
+    mem,
     time::{Duration, Instant},
 };
+
+use tidegate_core::roster::Load;
 
 use crate::{
     fleet::Instance,
@@ -27,6 +32,8 @@ pub(super) struct Meter {
     told: Status,
     /// When processor time was read last, and what it was.
     cpu: Option<(Instant, Duration)>,
+    /// Shares of its places that were taken, summed up since the last reading, and how many looks that was.
+    taken: (f64, u32),
     last: Figures,
 }
 
@@ -53,6 +60,13 @@ pub(crate) struct Figures {
     pub(crate) dicts: Option<f64>,
 }
 
+impl Figures {
+    /// Of what an instance has, that limits it of which there is less left.
+    fn with_places(self, taken: Option<f64>) -> Self {
+        Self { utilization: self.utilization.into_iter().chain(taken).reduce(f64::max), ..self }
+    }
+}
+
 impl Meter {
     pub(super) fn report(&mut self, status: Status, now: Instant) {
         if self.reports.is_empty() {
@@ -65,6 +79,14 @@ impl Meter {
         self.reports.push_back((now, status));
     }
 
+    /// A look at how many of its places are taken, if their number is limited.
+    pub(super) fn look(&mut self, load: &Load) {
+        if let Some(limit) = load.limit() {
+            let share = f64::from(load.in_flight()) / f64::from(limit.get());
+            self.taken = (self.taken.0 + share.min(1.0), self.taken.1 + 1);
+        }
+    }
+
     /// What it reported last.
     pub(super) fn latest(&self) -> Option<Status> {
         self.reports.back().map(|&(_, status)| status)
@@ -72,8 +94,16 @@ impl Meter {
 
     pub(super) fn read(&mut self, instance: &Instance, now: Instant) -> Figures {
         let usage = instance.pid.and_then(usage::read);
-        self.last = self.figures(usage, instance.reports_status, instance.launched, now);
+        self.look(&instance.load);
+        let figures = self.figures(usage, instance.reports_status, instance.launched, now);
+        self.last = figures.with_places(self.share_taken());
         self.last
+    }
+
+    /// The share of its places that was taken since the last reading, if their number is limited.
+    fn share_taken(&mut self) -> Option<f64> {
+        let (taken, looks) = mem::take(&mut self.taken);
+        (looks > 0).then(|| taken / f64::from(looks))
     }
 
     /// What was read last.
@@ -142,6 +172,8 @@ fn share(part: Duration, of: Duration) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
+    use std::{num::NonZeroU32, sync::Arc};
+
     use super::*;
 
     fn status(busy_ms: u64, up_ms: u64) -> Status {
@@ -164,6 +196,25 @@ mod tests {
         assert_eq!(utilization(&mut meter, start, at(1_900)), Some(0.6));
         meter.report(status(1_100, 1_500), at(1_901));
         assert_eq!(utilization(&mut meter, start, at(1_901)), Some(1.0));
+    }
+
+    #[test]
+    fn an_instance_is_as_busy_as_its_places_are_taken() {
+        let (mut meter, load) = (Meter::default(), Arc::new(Load::default()));
+        meter.look(&load);
+        assert_eq!(meter.share_taken(), None, "there is no limit");
+        load.set_limit(NonZeroU32::new(2));
+        let held = load.try_begin();
+        meter.look(&load);
+        drop(held);
+        meter.look(&load);
+        assert_eq!(meter.share_taken(), Some(0.25));
+        assert_eq!(meter.share_taken(), None, "that was told");
+        let of =
+            |utilization, taken| Figures { utilization, ..Figures::default() }.with_places(taken).utilization;
+        assert_eq!(of(Some(0.1), Some(0.9)), Some(0.9), "it waits for others, and takes no more");
+        assert_eq!(of(Some(0.8), Some(0.5)), Some(0.8));
+        assert_eq!((of(None, Some(0.5)), of(None, None)), (Some(0.5), None));
     }
 
     #[test]

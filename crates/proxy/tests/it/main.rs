@@ -21,6 +21,7 @@ mod limits;
 mod lua;
 mod node;
 mod pipes;
+mod places;
 mod request_sockets;
 mod retries;
 mod roster;

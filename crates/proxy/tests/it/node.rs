@@ -10,7 +10,7 @@ use std::{
 };
 
 use tidegate_core::{
-    Endpoint, FleetId, InstanceId, Roster, Snapshot, Telemetry, roster::Load, telemetry::Totals,
+    Endpoint, FleetId, InstanceId, Roster, Snapshot, Telemetry, roster::Load, telemetry::Totals, turns::Turns,
 };
 use tidegate_proxy::{Crew, Node};
 use tidegate_testkit::eventually;
@@ -105,17 +105,28 @@ impl Running {
 
     /// These are the instances of the fleet from now on.
     pub(crate) fn enlist(&self, fleet: &str, endpoints: &[SocketAddr]) -> Vec<Arc<Load>> {
-        let endpoint = |(index, &address): (usize, &SocketAddr)| Endpoint {
+        let instances = endpoints.iter().map(|&address| (address, Arc::default())).collect::<Vec<_>>();
+        self.enlist_with(fleet, &instances, None);
+        instances.into_iter().map(|(_, load)| load).collect()
+    }
+
+    /// The same, with loads of theirs, and turns for those that wait for a place.
+    pub(crate) fn enlist_with(
+        &self,
+        fleet: &str,
+        instances: &[(SocketAddr, Arc<Load>)],
+        turns: Option<&Arc<Turns>>,
+    ) {
+        let endpoint = |(index, (address, load)): (usize, &(SocketAddr, Arc<Load>))| Endpoint {
             id: InstanceId::new(&format!("{fleet}-{}-{index}", address.port())).unwrap(),
-            address,
+            address: *address,
             weight: NonZeroU32::MIN,
-            load: Arc::default(),
+            load: Arc::clone(load),
         };
-        let endpoints: Arc<[_]> = endpoints.iter().enumerate().map(endpoint).collect();
-        let loads = endpoints.iter().map(|endpoint| Arc::clone(&endpoint.load)).collect();
-        let fleets = BTreeMap::from([(FleetId::new(fleet).unwrap(), endpoints)]);
-        self.roster.send_replace(Arc::new(Roster { fleets }));
-        loads
+        let endpoints: Arc<[_]> = instances.iter().enumerate().map(endpoint).collect();
+        let fleet = FleetId::new(fleet).unwrap();
+        let turns = turns.map(|turns| (fleet.clone(), Arc::clone(turns))).into_iter().collect();
+        self.roster.send_replace(Arc::new(Roster { fleets: BTreeMap::from([(fleet, endpoints)]), turns }));
     }
 
     pub(crate) fn route(&self, name: &str) -> Totals {

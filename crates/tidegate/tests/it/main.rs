@@ -21,6 +21,7 @@ mod killed;
 mod load;
 mod lua_figures;
 mod node_workers;
+mod places;
 mod reload;
 mod scenarios;
 mod script;

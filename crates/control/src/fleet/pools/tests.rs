@@ -29,6 +29,7 @@ impl Play {
             program: Program::Command(vec!["server".to_owned()]),
             ready: ReadyCheck { path: None, timeout: Duration::from_secs(30) },
             grace: Duration::from_secs(30),
+            concurrency: None,
         };
         let now = Moment { instant: Instant::now(), time: Timestamp::from_secs(1_000) };
         Self { fleet: Fleet::new(FleetId::new("f").unwrap(), template, 0), now, launched: 0 }

@@ -69,6 +69,7 @@ fn view() -> View {
         recommended: 1,
         min: 1,
         max: 8,
+        concurrency: None,
         instances: Vec::new(),
         states: Instances { ready: 1, ..Instances::default() },
         last_decision: None,
