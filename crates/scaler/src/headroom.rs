@@ -285,23 +285,23 @@ impl Rivalry {
         let recipe = book::recipe(self.followed);
         let (trend, hold) = course::describe(recipe.course);
         let level = number(f64::from(self.courses[recipe.course].level));
-        let follows = if trend { "rising to" } else { "at most" };
-        let held = match hold {
-            0.0 => "of late".to_owned(),
-            _ => format!("within {}", span(Duration::from_secs_f32(hold))),
+        let held = Some(hold).filter(|hold| *hold > 0.0).map(|hold| span(Duration::from_secs_f32(hold)));
+        let follows = match (trend, held) {
+            (true, None) => format!("on the way to {level}"),
+            (true, Some(held)) => format!("on the way to {level} within {held}"),
+            (false, None) => format!("at most {level} of late"),
+            (false, Some(held)) => format!("at most {level} within {held}"),
         };
+        let times = number(f64::from(recipe.margin));
+        let kept = if times == "1" { "so many".to_owned() } else { format!("{times} times as many") };
         let standby = recipe.standby.map_or_else(String::new, |which| {
-            let (kept, _) = self.standby.count(which);
-            format!(
-                ", at least {}, enough {} of the time",
-                number(f64::from(kept)),
-                percent(standby::SHARES[which])
-            )
+            let (least, _) = self.standby.count(which);
+            let enough = percent(standby::SHARES[which]);
+            format!(", and no fewer than {}, enough {enough} of the time", number(f64::from(least)))
         });
-        let (times, short) = (number(f64::from(recipe.margin)), percent(self.book.short(self.followed)));
+        let short = percent(self.book.short(self.followed));
         format!(
-            "{follows} {level} {held}; {times} times that{standby} would have left {short} of the demand without \
-             capacity of late"
+            "{follows}; kept are {kept}{standby}: on paper that left {short} of the demand without capacity"
         )
     }
 }

@@ -34,8 +34,8 @@ fn a_steady_demand_needs_no_headroom_once_that_is_known() {
     assert_eq!(counts[1_799], 10);
     assert_eq!(
         because,
-        "1000 requests/s of 10ms work keep 10 busy, at most 10 of late; 0.94 times that would have left 0% of the \
-         demand without capacity of late"
+        "1000 requests/s of 10ms work keep 10 busy, at most 10 of late; kept are 0.94 times as many: on paper that \
+         left 0% of the demand without capacity"
     );
 }
 
