@@ -9,7 +9,7 @@ use std::{
     any::Any,
     fmt::Write as _,
     path::{Path, PathBuf},
-    process::ExitCode,
+    process::{Command, ExitCode},
     time::{Duration, Instant},
 };
 
@@ -37,7 +37,8 @@ fleets:
       min: 0
       max: {max}
       idle: 2s
-      triggers: [{ backlog: { source: jobs, drain: 10s } }]
+      price: 0.05
+      triggers: [{ backlog: { source: jobs, drain: {drain}s } }]
       behavior: { scaleIn: { stabilization: 5s } }
 ";
 
@@ -57,6 +58,15 @@ struct Args {
     /// Messages that an instance works on at once.
     #[arg(long, default_value_t = 16)]
     concurrency: u64,
+    /// How long a message takes, in milliseconds in which the instance waits for something else.
+    #[arg(long, default_value_t = 0)]
+    takes: u32,
+    /// The time in which all of it is to be worked off, in seconds.
+    #[arg(long, default_value_t = 10)]
+    drain: u32,
+    /// Print what `tidegate explain` says of the last ten changes.
+    #[arg(long)]
+    explain: bool,
     /// Which instances are killed follows from it.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -154,8 +164,13 @@ fn burst(binary: &Path, system: &str, args: &Args) -> Result<Outcome> {
     let redis = Redis::start().context("no redis-server")?;
     let queue = Queue::fill(system, &redis, args.messages)?;
     let worker = WORKER.replace("PORT", &redis.port().to_string()).replace("PASSWORD", Redis::PASSWORD);
+    let worker = worker.replace("TAKES", &(f64::from(args.takes) / 1_000.0).to_string());
     let setup = Tidegate::setup(binary).file("worker.lua", &worker).env("REDIS_PASSWORD", Redis::PASSWORD);
-    let setup = setup.set("jobs", &queue.text).set("max", &args.max).set("concurrency", &args.concurrency);
+    let setup = setup
+        .set("jobs", &queue.text)
+        .set("max", &args.max)
+        .set("concurrency", &args.concurrency)
+        .set("drain", &args.drain);
     let began = Instant::now();
     let gateway = setup.start(CONFIG);
     let mut random = fastrand::Rng::with_seed(args.seed);
@@ -181,6 +196,11 @@ fn burst(binary: &Path, system: &str, args: &Args) -> Result<Outcome> {
     let rest = began.elapsed().saturating_sub(took);
     let counts = redis.cli(&["HVALS", "worked"]);
     ensure!(counts.lines().count() as u64 == args.messages, "messages that nobody has queued were worked on");
+    if args.explain {
+        let mut explain = Command::new(binary);
+        explain.args(["explain", "worker", "--limit", "10", "--admin", &gateway.admin().to_string()]);
+        eprintln!("\n{system}:\n{}", String::from_utf8_lossy(&explain.output()?.stdout));
+    }
     let fleet = fleet(&gateway);
     ensure!(fleet["messages"]["dead"] == 0, "there are dead letters");
     Ok(Outcome {

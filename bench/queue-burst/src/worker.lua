@@ -1,5 +1,8 @@
 -- Counts in Redis how often each message was worked on.
 local message = ...
+if TAKES > 0 then
+    ngx.sleep(TAKES)
+end
 local socket = ngx.socket.tcp()
 assert(socket:connect("127.0.0.1", PORT))
 local function ask(...)
