@@ -129,15 +129,22 @@ impl Observer {
         now: Instant,
     ) -> Observed {
         let traffic = self.traffic.read(now);
-        self.meters.retain(|id, _| fleet.instance(id).is_some_and(Instance::runs));
+        let mut pace = Mean::default();
+        self.meters.retain(|id, meter| {
+            let runs = fleet.instance(id).is_some_and(Instance::runs);
+            if !runs {
+                // What others end tells what it could do all the same; those that follow it have not reported yet.
+                pace.add(meter.served(now));
+            }
+            runs
+        });
         let mut busy = Mean::default();
         let (mut cpu, mut memory, mut lua_memory) = (Sum::default(), Sum::default(), Sum::default());
-        let (mut served, mut busy_seconds, mut finished) = (Sum::default(), Sum::default(), Sum::default());
+        let (mut busy_seconds, mut finished, mut serving) = (Sum::default(), Sum::default(), 0_u32);
         let (mut coroutines, mut lua_dicts) = (Sum::default(), None);
         for instance in fleet.instances().iter().filter(|instance| instance.runs()) {
             let meter = self.meters.entry(instance.id.clone()).or_default();
             let figures = meter.read(instance, now);
-            served.add(figures.served);
             cpu.add(figures.cpu);
             memory.add(figures.memory.map(|bytes| bytes as f64));
             lua_memory.add(figures.lua.map(|bytes| bytes as f64));
@@ -148,7 +155,9 @@ impl Observer {
             coroutines.add(figures.coroutines.map(|count| count as f64));
             lua_dicts = figures.dicts.into_iter().chain(lua_dicts).reduce(f64::max);
             if instance.serves() {
+                serving += 1;
                 busy.add(figures.utilization);
+                pace.add(figures.served);
             }
         }
         // Of commands it is only known here what they answered.
@@ -163,7 +172,7 @@ impl Observer {
             lua_coroutines: coroutines.sum(),
             lua_dicts,
             // Of those that no request comes to through here: workers count for themselves.
-            served_rate: traffic.served_rate.or_else(|| served.sum()),
+            served_rate: traffic.served_rate.or_else(|| Some(pace.mean()? * f64::from(serving))),
             sources: self.backlogs(waiting),
             ..traffic
         };

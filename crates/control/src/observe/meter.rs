@@ -32,6 +32,8 @@ pub(super) struct Meter {
     told: Status,
     /// When processor time was read last, and what it was.
     cpu: Option<(Instant, Duration)>,
+    /// When it was read last.
+    read: Option<Instant>,
     /// Shares of its places that were taken, summed up since the last reading, and how many looks that was.
     taken: (f64, u32),
     last: Figures,
@@ -61,9 +63,15 @@ pub(crate) struct Figures {
 }
 
 impl Figures {
-    /// Of what an instance has, that limits it of which there is less left.
-    fn with_places(self, taken: Option<f64>) -> Self {
-        Self { utilization: self.utilization.into_iter().chain(taken).reduce(f64::max), ..self }
+    /// Of what an instance has, that limits it of which there is less left. A share of its places was `taken` for the time
+    /// that `passed`.
+    fn with_places(self, taken: Option<f64>, passed: Duration) -> Self {
+        match taken {
+            Some(taken) if self.utilization.is_none_or(|share| share < taken) => {
+                Self { utilization: Some(taken), busy: Some(passed.mul_f64(taken)), ..self }
+            }
+            _ => self,
+        }
     }
 }
 
@@ -96,7 +104,8 @@ impl Meter {
         let usage = instance.pid.and_then(usage::read);
         self.look(&instance.load);
         let figures = self.figures(usage, instance.reports_status, instance.launched, now);
-        self.last = figures.with_places(self.share_taken());
+        let since = self.read.replace(now).unwrap_or(instance.launched);
+        self.last = figures.with_places(self.share_taken(), now.saturating_duration_since(since));
         self.last
     }
 
@@ -152,7 +161,8 @@ impl Meter {
         (now.saturating_duration_since(at) <= STALE_AFTER).then_some((old, new))
     }
 
-    fn served(&self, now: Instant) -> Option<f64> {
+    /// What it finished in a second, by its last reports.
+    pub(super) fn served(&self, now: Instant) -> Option<f64> {
         let (old, new) = self.span(now)?;
         let up = Duration::from_micros(new.up_micros.saturating_sub(old.up_micros));
         (!up.is_zero()).then(|| new.served.saturating_sub(old.served) as f64 / up.as_secs_f64())
@@ -210,11 +220,20 @@ mod tests {
         meter.look(&load);
         assert_eq!(meter.share_taken(), Some(0.25));
         assert_eq!(meter.share_taken(), None, "that was told");
-        let of =
-            |utilization, taken| Figures { utilization, ..Figures::default() }.with_places(taken).utilization;
-        assert_eq!(of(Some(0.1), Some(0.9)), Some(0.9), "it waits for others, and takes no more");
-        assert_eq!(of(Some(0.8), Some(0.5)), Some(0.8));
-        assert_eq!((of(None, Some(0.5)), of(None, None)), (Some(0.5), None));
+        let second = Duration::from_secs(1);
+        let of = |utilization, taken| {
+            let figures = Figures { utilization, busy: Some(second / 10), ..Figures::default() };
+            let figures = figures.with_places(taken, second);
+            (figures.utilization, figures.busy.unwrap())
+        };
+        assert_eq!(
+            of(Some(0.1), Some(0.5)),
+            (Some(0.5), second / 2),
+            "it waits for others, and takes no more"
+        );
+        assert_eq!(of(Some(0.8), Some(0.5)), (Some(0.8), second / 10));
+        assert_eq!(of(None, Some(0.5)), (Some(0.5), second / 2));
+        assert_eq!(of(None, None), (None, second / 10));
     }
 
     #[test]
