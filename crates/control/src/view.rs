@@ -189,6 +189,11 @@ pub struct CostView {
     /// What HPA's rule at 70 % would have kept, where utilization says what the fleet needs, and what the candidate would have.
     pub hpa_instance_hours: Option<f64>,
     pub candidate_instance_hours: Option<f64>,
+    /// What the candidate would have cost, and with `mode: recommend` what was recommended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub candidate_usd: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recommended_usd: Option<f64>,
 }
 
 /// One source of instances.
@@ -328,6 +333,8 @@ impl From<Account> for CostView {
             month_usd: account.month.map(|month| month.usd),
             hpa_instance_hours: account.hpa().map(hours),
             candidate_instance_hours: account.candidate_instance_seconds.map(hours),
+            candidate_usd: account.candidate_usd,
+            recommended_usd: account.recommended_usd,
         }
     }
 }

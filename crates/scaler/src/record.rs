@@ -75,6 +75,11 @@ pub struct Account {
     pub hpa_seconds: f64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub candidate_instance_seconds: Option<f64>,
+    /// What was recommended and not done would have cost at its prices, and what the candidate would have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recommended_usd: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub candidate_usd: Option<f64>,
     /// Time that was counted.
     #[serde(default)]
     pub seconds: f64,

@@ -78,6 +78,10 @@ fn tell(item: &Value) -> String {
     line("a fixed fleet", number("fixedInstanceHours"), number("fixedUsd"));
     let hpa = number("hpaInstanceHours");
     line("HPA at 70%", hpa, hpa.zip(price).map(|(hours, price)| hours * price));
+    line("the candidate", number("candidateInstanceHours"), number("candidateUsd"));
+    if let Some(usd) = number("recommendedUsd") {
+        line("as recommended", on_demand.zip(price).map(|(usd, price)| usd / price), Some(usd));
+    }
     if let Some(million) = number("usdPerMillionRequests") {
         let requests = number("requests").unwrap_or_default();
         writeln!(text, "  {million:.4} USD for a million requests; {requests:.0} arrived")
@@ -120,7 +124,7 @@ mod tests {
             "fleet": "orders",
             "cost": {"since": "2026-05-01T08:00:00Z", "instanceHours": 29.0, "usd": 0.93, "onDemandUsd": 2.0,
                      "fixedInstanceHours": 40.0, "fixedUsd": 4.0, "requests": 1e6, "usdPerMillionRequests": 0.93,
-                     "hpaInstanceHours": 28.0},
+                     "hpaInstanceHours": 28.0, "candidateInstanceHours": 25.0, "candidateUsd": 1.24},
             "budget": {"monthlyUsd": 500.0, "spentUsd": 410.5, "alarm": true, "spent": false},
             "routes": [{"route": "orders", "requests": 750_000, "share": 0.75, "usd": 0.6975}],
         }));
@@ -128,6 +132,7 @@ mod tests {
             "the fleet                         29.000 instance-hours      0.9300 USD\n",
             "all on demand                     20.000 instance-hours      2.0000 USD, -53% against that",
             "a fixed fleet                     40.000 instance-hours      4.0000 USD, -77% against that",
+            "the candidate                     25.000 instance-hours      1.2400 USD, -25% against that",
             "0.9300 USD for a million requests; 1000000 arrived",
             "this month 410.5000 of 500 USD: ALARM",
             "route orders: 750000 requests, 75.0% of it, 0.6975 USD",

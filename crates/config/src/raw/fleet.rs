@@ -146,6 +146,8 @@ record! {
         triggers: List<Trigger> = optional,
         /// How fast the number may change.
         behavior: Behavior = default("{}"),
+        /// Where instances would come from. Without it, the pools of the fleet.
+        pools: Map<PoolId, Pool> = optional,
     }
 }
 

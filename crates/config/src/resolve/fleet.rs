@@ -50,7 +50,8 @@ impl Resolver<'_, '_> {
         let known =
             Known { routes: self.route_names.as_ref(), sources: self.source_names.as_ref(), consumed };
         let policy = scale.and_then(|scale| policy(scale, known, self.report));
-        let candidate = scale.and_then(|scale| candidate(scale, known, self.report));
+        let of_fleet = policy.as_ref().map(|policy| &policy.supply);
+        let candidate = scale.and_then(|scale| candidate(scale, of_fleet, known, self.report));
         let ready = raw.ready.value().and_then(ready);
         let concurrency = self.concurrency(raw);
         Some(Fleet {
@@ -292,7 +293,12 @@ pub(super) fn policy(raw: &fleet::Scale, known: Known<'_>, report: &mut Report<'
 
 /// The candidate of `scale`, if there is one.
 #[expect(clippy::option_option, reason = "no candidate differs from a broken one")]
-fn candidate(raw: &fleet::Scale, known: Known<'_>, report: &mut Report<'_>) -> Option<Option<Policy>> {
+fn candidate(
+    raw: &fleet::Scale,
+    of_fleet: Option<&Supply>,
+    known: Known<'_>,
+    report: &mut Report<'_>,
+) -> Option<Option<Policy>> {
     let Some(Located { value: candidate, .. }) = raw.candidate.optional()? else {
         return Some(None);
     };
@@ -304,7 +310,9 @@ fn candidate(raw: &fleet::Scale, known: Known<'_>, report: &mut Report<'_>) -> O
     let slo = candidate.slo.optional()?.map(|given| &given.value).or_else(|| raw.slo.value()).and_then(slo);
     let (triggers, behavior) = (&candidate.triggers, &candidate.behavior);
     let parts = Parts { bounds, idle, slo, triggers, behavior, usual: None };
-    parts.resolve(known, report).map(Some)
+    let policy = parts.resolve(known, report);
+    let supply = supply::candidate(candidate, raw, of_fleet?.clone(), report);
+    Some(Some(Policy { supply: supply?, ..policy? }))
 }
 
 fn slo(raw: &fleet::Slo) -> Option<Slo> {

@@ -300,6 +300,28 @@ impl Member {
             let count = f64::from(candidate.desired());
             *account.candidate_instance_seconds.get_or_insert(0.0) += count * passed;
         }
+        self.settle_dry_runs(passed);
+    }
+
+    /// What that time would have cost by the decisions that are not acted upon.
+    fn settle_dry_runs(&mut self, passed: f64) {
+        let (hours, price) = (passed / 3_600.0, self.price);
+        let usd = |step: Option<&DecisionView>| {
+            let decision = &step?.decision;
+            let of_one_price = price.map(|price| price * f64::from(decision.desired));
+            Some(decision.mix.as_ref().map(|mix| mix.usd_per_hour).or(of_one_price)? * hours)
+        };
+        let candidate = self.panel.candidate().and(self.candidate_step.as_ref());
+        let recommended =
+            self.last_step.as_ref().filter(|_| self.mode == Mode::Recommend && self.rival.is_none());
+        let (candidate, recommended) = (usd(candidate), usd(recommended));
+        for (sum, usd) in
+            [(&mut self.account.candidate_usd, candidate), (&mut self.account.recommended_usd, recommended)]
+        {
+            if let Some(usd) = usd {
+                *sum.get_or_insert(0.0) += usd;
+            }
+        }
     }
 
     /// What the time since the last step costs; `None` where nobody says what an instance does.
@@ -316,7 +338,9 @@ impl Member {
             PoolKind::Reserved => f64::from(pool.max) * pool.price,
             _ => f64::from(running.get(&Some(&pool.name)).copied().unwrap_or_default()) * pool.price,
         };
-        let usd = supply.pools.iter().map(of).sum::<f64>() * hours;
+        // With `mode: recommend` instances are of no pool.
+        let of_none = f64::from(running.get(&None).copied().unwrap_or_default()) * on_demand_price;
+        let usd = (supply.pools.iter().map(of).sum::<f64>() + of_none) * hours;
         let on_demand_usd = f64::from(scaler.desired()) * on_demand_price * hours;
         Some(Charge { usd, on_demand_usd, on_demand_price })
     }
@@ -324,7 +348,8 @@ impl Member {
     /// What there is of each pool, and what was spent, where the policy looks at that.
     fn see_supply(&mut self, at: Timestamp, observed: &mut Observed) {
         let supply = &self.panel.acting().policy().supply;
-        let has_pools = !supply.pools.is_empty();
+        let candidate = self.panel.candidate().map(|candidate| &candidate.policy().supply);
+        let has_pools = !supply.pools.is_empty() || candidate.is_some_and(|supply| !supply.pools.is_empty());
         observed.spent = supply.budget.map(|_| self.account.spent(at));
         if has_pools {
             observed.pools = self.fleet.see_pools();

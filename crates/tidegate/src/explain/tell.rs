@@ -60,7 +60,9 @@ fn sentences(fleet: &str, item: &Value, zone: &TimeZone) -> Vec<String> {
     }
     if let Some(desired) = item["candidate"]["desired"].as_u64() {
         let reason = item["candidate"]["reasons"][0].as_str().unwrap_or("nothing asks for another count");
-        text.push(format!("The candidate would have {desired}: {reason}."));
+        let pools = item["candidate"]["mix"]["because"].as_str();
+        let pools = pools.map(|pools| format!(" Its pools: {pools}.")).unwrap_or_default();
+        text.push(format!("The candidate would have {desired}: {reason}.{pools}"));
     }
     if item["mode"] == "recommend" {
         text.push("With mode recommend nothing of that is done.".to_owned());
@@ -106,8 +108,16 @@ fn cost(cost: &Value, zone: &TimeZone) -> Option<String> {
     let hours = cost["instanceHours"].as_f64()?;
     let since: Timestamp = serde_json::from_value(cost["since"].clone()).ok()?;
     let usd = cost["usd"].as_f64().map(|usd| format!(", {usd:.2} USD")).unwrap_or_default();
-    let other = |name: &str, key: &str| cost[key].as_f64().map(|hours| format!("{name}: {}", hour(hours)));
-    let others = [other("HPA at 70%", "hpaInstanceHours"), other("the candidate", "candidateInstanceHours")];
+    let usd_of = |key: &str| cost[key].as_f64().map(|usd| format!("{usd:.2} USD"));
+    let other = |name: &str, key: &str, usd: &str| {
+        let figures: Vec<String> = cost[key].as_f64().map(hour).into_iter().chain(usd_of(usd)).collect();
+        (!figures.is_empty()).then(|| format!("{name}: {}", figures.join(", ")))
+    };
+    let others = [
+        other("HPA at 70%", "hpaInstanceHours", ""),
+        other("the candidate", "candidateInstanceHours", "candidateUsd"),
+        other("as recommended", "", "recommendedUsd"),
+    ];
     let others = others.into_iter().flatten().collect::<Vec<_>>().join(", ");
     let others = if others.is_empty() { others } else { format!(" ({others})") };
     Some(format!("Cost since {}: {} instance-hours{usd}{others}.", shown(since, zone), hour(hours)))
@@ -207,9 +217,9 @@ mod tests {
                 "adjustments": [{"rule": "pace", "from": 14, "to": 12, "because": "from 8 by at most 4 within 15s"}],
                 "otherwise": [{"case": "without forecast 99%", "desired": 9}, {"case": "HPA at 70%", "desired": 10}],
                 "observed": {"metrics": {"arrivalRate": 704.2, "utilization": 0.88}, "instances": {"ready": 8, "starting": 1}},
-                "candidate": {"desired": 7, "reasons": ["headroom: calm"]},
+                "candidate": {"desired": 7, "reasons": ["headroom: calm"], "mix": {"because": "7 of a (spot, 0.01 USD/h)"}},
                 "cost": {"since": "2026-05-01T08:00:00Z", "instanceHours": 41.23, "usd": 1.649, "hpaInstanceHours": 60.1,
-                         "candidateInstanceHours": 7.5, "price": 0.04},
+                         "candidateInstanceHours": 7.5, "candidateUsd": 0.075, "price": 0.04},
             },
             {"at": "2026-05-01T14:00:00Z", "desired": 8, "previous": 9, "reasons": ["target: calm"],
              "cost": {"price": 0.04}},
@@ -220,8 +230,8 @@ Pace made that 12 instead of 14: from 8 by at most 4 within 15s.
 Price: 12 at 0.04 USD/h, 0.48 USD/h in all.
 It saw 704 requests/s, 8 ready and 1 starting, 88% busy.
 Otherwise it would have been: without forecast 99%: 9, HPA at 70%: 10.
-The candidate would have 7: headroom: calm.
-Cost since 2026-05-01 08:00:00 UTC: 41.2 instance-hours, 1.65 USD (HPA at 70%: 60.1, the candidate: 7.50).
+The candidate would have 7: headroom: calm. Its pools: 7 of a (spot, 0.01 USD/h).
+Cost since 2026-05-01 08:00:00 UTC: 41.2 instance-hours, 1.65 USD (HPA at 70%: 60.1, the candidate: 7.50, 0.07 USD).
 
 recommendations:
   target utilization 80%     9  8 at 88% busy are 8.8 at 80%

@@ -7,6 +7,7 @@ use crate::{
     raw::fleet::{self, pool},
     report::{Place, Report},
     resolve::exclude,
+    units::Instances,
 };
 
 /// Most instances of a pool that does not say.
@@ -16,7 +17,10 @@ const POOLS: usize = 16;
 
 pub(super) fn supply(raw: &fleet::Scale, report: &mut Report<'_>) -> Option<Supply> {
     let pools = match raw.pools.optional()? {
-        Some(given) => pools(given, raw, report),
+        Some(given) => {
+            exclude(("price", &raw.price), ("pools", &raw.pools), report);
+            pools(given, raw.max.value(), report)
+        }
         None => Some(Vec::new()),
     };
     let budget = match raw.budget.optional()? {
@@ -26,13 +30,24 @@ pub(super) fn supply(raw: &fleet::Scale, report: &mut Report<'_>) -> Option<Supp
     Some(Supply { pools: pools?, budget: budget? })
 }
 
+/// That of a candidate: its own pools or those of the fleet, and the budget of the fleet.
+pub(super) fn candidate(
+    raw: &fleet::Candidate,
+    scale: &fleet::Scale,
+    of_fleet: Supply,
+    report: &mut Report<'_>,
+) -> Option<Supply> {
+    let Some(given) = raw.pools.optional()? else { return Some(of_fleet) };
+    let max = raw.max.optional()?.map(|max| &max.value).or_else(|| scale.max.value());
+    Some(Supply { pools: pools(given, max, report)?, ..of_fleet })
+}
+
 fn pools(
     given: &Located<crate::decode::Map<tidegate_core::PoolId, pool::Pool>>,
-    raw: &fleet::Scale,
+    max: Option<&Instances>,
     report: &mut Report<'_>,
 ) -> Option<Vec<Pool>> {
     let Located { value: all, place } = given;
-    exclude(("price", &raw.price), ("pools", &raw.pools), report);
     if all.0.is_empty() || all.0.len() > POOLS {
         let message = format!("there are {} pools", all.0.len());
         report.error(
@@ -50,7 +65,7 @@ fn pools(
         return None;
     }
     let there: f64 = pools.iter().map(|pool| f64::from(pool.max) * pool.capacity).sum();
-    if let Some(max) = raw.max.value()
+    if let Some(max) = max
         && there < f64::from(max.as_u32())
     {
         let message = format!("all pools together have {there:.0} instances, fewer than `max`");

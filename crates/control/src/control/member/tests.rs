@@ -104,6 +104,11 @@ impl Play {
     fn step(&mut self) {
         self.member.step(self.now, &BTreeMap::new(), false, 1, 0);
         self.counts.push(self.member.fleet.desired);
+        self.settle();
+    }
+
+    /// What is to be started and ended is, at once.
+    fn settle(&mut self) {
         let launched = &mut self.launched;
         let actions = self.member.fleet.reconcile(self.now, |_| {
             *launched += 1;
@@ -201,6 +206,62 @@ fn instances_are_of_the_pools_that_were_chosen_and_cost_what_these_cost() {
     let decision = play.member.view(play.now).last_decision.unwrap();
     let told = decision.reasons.iter().find(|reason| reason.starts_with("pools: ")).unwrap();
     assert!(told.contains("9 of a (spot, 0.03 USD/h)"), "{told}");
+}
+
+#[test]
+fn what_workers_finish_is_known_although_they_are_killed() {
+    let mut play = Play::new("{ min: 1 }");
+    let blind = snapshot(&play.scale, "");
+    play.member.observer.configure(&name(), &blind, &play.telemetry);
+    play.step();
+    for _ in 0..5 {
+        let id = play.member.fleet.instances()[0].id.clone();
+        for half in 1..=2 {
+            play.now.instant += SECOND / 2;
+            let status = Status { up_micros: half * 500_000, served: half * 50, ..Status::default() };
+            play.member.observer.reported(&id, status, play.now.instant);
+        }
+        play.member.fleet.exited(&id, "killed".to_owned(), play.now);
+        play.settle();
+        play.step();
+        assert_eq!(play.member.metrics.served_rate, Some(100.0), "{id}");
+    }
+}
+
+#[test]
+fn a_policy_on_trial_says_which_pools_it_would_take_and_what_they_would_cost() {
+    let trigger = "triggers: [{ target: { metric: arrivalRate, value: 100/1s } }]";
+    let told = |play: &Play| {
+        let step = play.member.view(play.now).last_step.unwrap();
+        step.decision.mix.unwrap().because
+    };
+    // Nothing is done: one instance, of no pool, costs what it does on demand; what is reserved is paid anyway.
+    let mut play = Play::new(&format!("{{ max: 100, mode: recommend, {POOLS}, {trigger} }}"));
+    play.serve(60, 2_000.0);
+    let view = play.member.view(play.now);
+    assert_eq!((view.desired, view.recommended, view.instances.len()), (1, 20, 1));
+    assert!(view.instances[0].pool.is_none());
+    assert!(told(&play).contains("9 of a (spot, 0.03 USD/h)"), "{}", told(&play));
+    let hour = 3_600.0 / 60.0;
+    let cost = view.cost;
+    assert!((cost.usd.unwrap() * hour - 0.22).abs() < 0.01, "{cost:?}");
+    assert!((cost.recommended_usd.unwrap() * hour - 0.93).abs() < 0.05, "{cost:?}");
+
+    // A candidate with the pools of the fleet, and one with others.
+    let candidate = |pools: &str| {
+        let scale = format!("{{ max: 100, {POOLS}, {trigger}, candidate: {{ {trigger}{pools} }} }}");
+        let mut play = Play::new(&scale);
+        play.serve(60, 2_000.0);
+        let view = play.member.view(play.now);
+        (view.candidate.unwrap().last_step.unwrap().decision.mix.unwrap().because, view.cost)
+    };
+    let (because, cost) = candidate("");
+    assert!(because.contains("9 of a (spot, 0.03 USD/h)"), "{because}");
+    assert!((cost.candidate_usd.unwrap() - cost.usd.unwrap()).abs() < 0.05 / hour, "{cost:?}");
+    let (because, cost) = candidate(", pools: { other: { kind: onDemand, price: 0.2 } }");
+    assert!(because.starts_with("20 of other (onDemand, 0.2 USD/h)"), "{because}");
+    assert!((cost.candidate_usd.unwrap() * hour - 4.0).abs() < 0.2, "{cost:?}");
+    assert!(cost.recommended_usd.is_none(), "what is recommended is done");
 }
 
 #[test]
