@@ -96,6 +96,13 @@ fn ask(running: &Running, path: &str, waiting: u64) -> JoinHandle<String> {
     asked
 }
 
+/// Waits for their answers.
+fn join(asked: impl IntoIterator<Item = JoinHandle<String>>) {
+    for asked in asked {
+        asked.join().unwrap();
+    }
+}
+
 #[test]
 fn who_waits_gets_the_next_place_in_order_whichever_worker_it_came_to() {
     let running = Running::start(FLEET);
@@ -112,7 +119,7 @@ fn who_waits_gets_the_next_place_in_order_whichever_worker_it_came_to() {
         eventually(PATIENCE, "the next has its turn", || upstream.request_count() == (done + 1).min(14));
     }
     first.join().unwrap();
-    asked.into_iter().for_each(|asked| _ = asked.join().unwrap());
+    join(asked);
     let order: Vec<_> = upstream.requests().into_iter().map(|request| request.target).collect();
     let expected: Vec<_> = ["/0", "/high/x"]
         .map(str::to_owned)
@@ -147,7 +154,7 @@ fn who_waited_before_there_were_instances_is_served_in_that_order() {
         eventually(PATIENCE, "the next has its turn", || upstream.request_count() == done);
         gate.open(1);
     }
-    asked.into_iter().for_each(|asked| _ = asked.join().unwrap());
+    join(asked);
     let order: Vec<_> = upstream.requests().into_iter().map(|request| request.target).collect();
     assert_eq!(order, (1..=8).map(|number| format!("/{number}")).collect::<Vec<_>>());
 }
@@ -195,7 +202,7 @@ fn a_limit_that_is_raised_lets_those_in_that_wait() {
     eventually(PATIENCE, "the last is let in", || gate.now() == 4);
     gate.open(4);
     first.join().unwrap();
-    others.into_iter().for_each(|asked| _ = asked.join().unwrap());
+    join(others);
 }
 
 #[test]
@@ -246,7 +253,7 @@ timeouts: { queue: 1h }
     assert_eq!(any.join().unwrap(), "/any", "what is left is for any");
     chosen.join().unwrap();
     gates[1].open(1);
-    full.into_iter().for_each(|asked| _ = asked.join().unwrap());
+    join(full);
     eventually(PATIENCE, "nobody waits", || limited.is_idle());
 }
 
@@ -258,7 +265,9 @@ fn no_instance_ever_has_more_than_it_may() {
         let gates = [Gate::default(), Gate::default()];
         let upstreams = [gates[0].serve(), gates[1].serve()];
         let limited = Limited::enlist(&running, 2, &[upstreams[0].addr(), upstreams[1].addr()]);
-        gates.iter().for_each(|gate| gate.open(10_000));
+        for gate in &gates {
+            gate.open(10_000);
+        }
         let addr = running.addr();
         let client = |client: u64| {
             thread::spawn(move || {
@@ -274,7 +283,9 @@ fn no_instance_ever_has_more_than_it_may() {
             })
         };
         let clients: Vec<_> = (0..16).map(client).collect();
-        clients.into_iter().for_each(|client| client.join().unwrap());
+        for client in clients {
+            client.join().unwrap();
+        }
         assert!(gates.iter().all(|gate| (1..=2).contains(&gate.most())), "seed {seed}");
         eventually(PATIENCE, "nobody waits", || limited.is_idle());
     }
