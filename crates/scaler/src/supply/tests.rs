@@ -53,6 +53,15 @@ fn a_pool_that_took_an_instance_back_is_let_alone_until_that_costs_what_it_may_s
 }
 
 #[test]
+fn who_starts_quickly_asks_again_soon() {
+    let pauses = [0, 2, 10, 30, 120].map(|start_up| {
+        let start_up = Duration::from_secs(start_up);
+        first_pause(&pool("a", PoolKind::Spot, 0.03, 9), 0.1, start_up).as_secs()
+    });
+    assert_eq!(pauses, [30, 30, 61, 185, 314]);
+}
+
+#[test]
 fn a_pool_that_takes_back_again_and_again_is_let_alone_twice_as_long_each_time() {
     let mut pools = Pools::default();
     let mut second = 0;
