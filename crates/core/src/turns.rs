@@ -169,7 +169,9 @@ mod tests {
                     let first = all.iter().min_by_key(|one| (Reverse(one.0), one.1)).map(|one| one.1);
                     let left = all.remove(index);
                     let was_first = Some(left.1) == first;
-                    all.iter().for_each(|one| _ = is_called(&one.2));
+                    for (.., turn) in &all {
+                        _ = is_called(turn);
+                    }
                     drop(left);
                     let first = all.iter().min_by_key(|one| (Reverse(one.0), one.1)).map(|one| one.1);
                     for (_, number, turn) in &all {
