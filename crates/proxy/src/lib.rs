@@ -38,6 +38,7 @@ mod lua;
 mod node;
 mod parting;
 mod peer;
+mod place;
 mod plugin;
 mod receive;
 mod relay;

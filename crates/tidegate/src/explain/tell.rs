@@ -20,12 +20,17 @@ pub(crate) fn tell(fleet: &str, decisions: &Value, zone: &TimeZone) -> String {
         text += "\n\nbefore that:";
     }
     for item in before {
+        let pools = item["mix"]["because"].as_str();
         let reason = item["reasons"][0].as_str().unwrap_or("nothing asked for another count");
-        let told = format!("\n  {}  {}: {reason}", time(item, zone), change(fleet, item));
+        // Pools are the first reason where there is no other.
+        let only = reason.strip_prefix("pools: ");
+        let told = format!("\n  {}  {}: {}", time(item, zone), change(fleet, item), only.unwrap_or(reason));
         text += &told;
-        if let Some(pools) = item["mix"]["because"].as_str() {
+        if let Some(pools) = pools.filter(|_| only.is_none()) {
             write!(text, "; pools: {pools}").expect("a string takes everything");
-        } else if let Some(price) = item["cost"]["price"].as_f64() {
+        } else if pools.is_none()
+            && let Some(price) = item["cost"]["price"].as_f64()
+        {
             write!(text, "; {}", bill(item, price)).expect("a string takes everything");
         }
     }
@@ -201,6 +206,16 @@ mod tests {
         ] {
             assert!(text.contains(expected), "{expected}: {text}");
         }
+    }
+
+    #[test]
+    fn pools_that_are_the_only_reason_are_told_once() {
+        let item = json!({
+            "at": "2026-05-01T14:05:00Z", "desired": 2, "previous": 2, "winner": null,
+            "reasons": ["pools: 2 of steady"], "mix": {"moved": true, "because": "2 of steady"},
+        });
+        let text = tell("orders", &json!({"items": [item, item]}), &TimeZone::UTC);
+        assert!(text.ends_with("stays at 2 instances and moves between pools: 2 of steady"), "{text}");
     }
 
     #[test]
