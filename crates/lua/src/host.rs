@@ -173,6 +173,8 @@ pub(crate) struct Host {
     pub(crate) retired: Rc<Retired>,
     pub(crate) regex: Engine,
     pub(crate) flame: Ground,
+    /// Garbage is being collected between two runs.
+    pub(crate) is_collecting: Cell<bool>,
     /// Whether `ngx.header.a_b` is the header `a-b`.
     pub(crate) hyphenates: Cell<bool>,
     pub(crate) log: Log,
@@ -223,6 +225,7 @@ impl Host {
             retired: Rc::default(),
             regex: Engine::new(),
             flame: Ground::new(settings),
+            is_collecting: Cell::new(false),
             hyphenates: Cell::new(true),
             log,
             log_ring: OnceCell::new(),

@@ -23,9 +23,12 @@ use std::{
 };
 
 use mlua::ffi::{self, lua_State};
-use tidegate_core::flame::{Recording, Subject};
+use tidegate_core::{
+    RouteId,
+    flame::{Recording, Subject},
+};
 
-use super::frame;
+use super::{Label, frame};
 use crate::{Phase, budget, host::Host};
 
 /// Frames of a stack that are told; those further out are left out.
@@ -92,6 +95,8 @@ pub(crate) struct Probe {
     /// Of Lua that runs, for which no sample was taken yet; and of all else.
     pending_ns: Cell<u64>,
     other_ns: Cell<u64>,
+    /// Of collecting between two runs.
+    collected_ns: Cell<u64>,
     found: RefCell<Recording>,
     stack: RefCell<String>,
 }
@@ -110,6 +115,7 @@ impl Probe {
             trigger: nothing,
             pending_ns: Cell::new(0),
             other_ns: Cell::new(0),
+            collected_ns: Cell::new(0),
             found: RefCell::default(),
             stack: RefCell::default(),
         });
@@ -129,7 +135,7 @@ impl Probe {
         PROBE.set(ptr::null());
         let mut found = self.found.take();
         // What no sample was taken for any more.
-        found.time.other += (self.other_ns.get() + self.pending_ns.get()) / 1_000;
+        found.time.other += (self.other_ns.get() + self.collected_ns.get() + self.pending_ns.get()) / 1_000;
         found
     }
 
@@ -140,7 +146,8 @@ impl Probe {
             return;
         }
         if self.host.block.phase.get() == 0 {
-            self.other_ns.set(self.other_ns.get() + worked);
+            let of = if self.host.is_collecting.get() { &self.collected_ns } else { &self.other_ns };
+            of.set(of.get() + worked);
             return;
         }
         self.pending_ns.set(self.pending_ns.get() + worked);
@@ -157,9 +164,7 @@ impl Probe {
         let mut found = self.found.borrow_mut();
         let label = self.host.with_state(|state| state.label).unwrap_or_default();
         let route = self.host.flame.route(label);
-        if self.host.flame.fleet.is_none()
-            && self.subject.route().is_some_and(|of| Some(of) != route.as_ref())
-        {
+        if !self.is_wanted(route.as_ref()) {
             found.time.other_lua += micros;
             return;
         }
@@ -174,7 +179,7 @@ impl Probe {
         *part += micros;
         let mut stack = self.stack.borrow_mut();
         stack.clear();
-        self.write_origin(route.as_ref(), &mut stack);
+        self.write_origin(route.as_ref(), Phase::from_bit(self.host.block.phase.get()), &mut stack);
         // SAFETY: by the caller's word.
         unsafe { write_frames(state, &self.host.flame.prefix, &mut stack) };
         match vm_state {
@@ -186,8 +191,33 @@ impl Probe {
         found.add(&stack, micros);
     }
 
+    /// Notes the time of collecting after a run of this route, in this phase.
+    pub(crate) fn note_collection(&self, label: Label, phase: Phase) {
+        let micros = self.collected_ns.take() / 1_000;
+        if micros == 0 {
+            return;
+        }
+        let mut found = self.found.borrow_mut();
+        let route = self.host.flame.route(label);
+        if !self.is_wanted(route.as_ref()) {
+            found.time.other_lua += micros;
+            return;
+        }
+        found.time.garbage_collector += micros;
+        let mut stack = String::new();
+        self.write_origin(route.as_ref(), Some(phase), &mut stack);
+        stack.push_str(";[garbage collector]");
+        found.samples += 1;
+        found.add(&stack, micros);
+    }
+
+    /// Whether what runs for that route is what is looked at.
+    fn is_wanted(&self, route: Option<&RouteId>) -> bool {
+        self.host.flame.fleet.is_some() || self.subject.route().is_none_or(|of| Some(of) == route)
+    }
+
     /// For whom it runs, and in which phase.
-    fn write_origin(&self, route: Option<&tidegate_core::RouteId>, to: &mut String) {
+    fn write_origin(&self, route: Option<&RouteId>, phase: Option<Phase>, to: &mut String) {
         match (&self.host.flame.fleet, route) {
             (Some(fleet), _) => {
                 to.push_str("fleet ");
@@ -200,7 +230,7 @@ impl Probe {
             (None, None) => to.push_str("worker"),
         }
         to.push(';');
-        to.push_str(Phase::from_bit(self.host.block.phase.get()).map_or("-", Phase::name));
+        to.push_str(phase.map_or("-", Phase::name));
     }
 }
 

@@ -68,20 +68,18 @@ impl Vm {
         self.collector.sink.replace(Some(Box::new(sink)));
     }
 
-    /// Collects as much as is due for what was allocated since this was last done.
-    pub(super) fn collect(&self) {
+    /// Collects as much as is due for what was allocated since this was last done; says whether that was anything.
+    pub(super) fn collect(&self) -> bool {
         let (used, allocated) = self.ledger.state();
         let asked = allocated - self.collector.seen.get().1;
-        if asked >= STEP_BYTES {
-            self.collect_part(used, usize::try_from(asked).unwrap_or(usize::MAX));
-        }
+        asked >= STEP_BYTES && self.collect_part(used, usize::try_from(asked).unwrap_or(usize::MAX))
     }
 
     #[inline(never)]
-    fn collect_part(&self, used: usize, asked: usize) {
+    fn collect_part(&self, used: usize, asked: usize) -> bool {
         let collector = &self.collector;
         if self.host.block.collector_stopped.get() != 0 {
-            return; // The script wants it so.
+            return false; // The script wants it so.
         }
         let before = collector.seen.get().0;
         let ended = self.host.block.collections.get();
@@ -92,12 +90,15 @@ impl Vm {
         } else if used >= collector.due.get() || before.saturating_add(asked) >= collector.threshold.get() {
             collector.under_way.set(true);
         }
-        if collector.under_way.get() {
+        let collects = collector.under_way.get();
+        if collects {
+            self.host.is_collecting.set(true);
             let began = elapsed_time();
             let grown = c_int::try_from(used.saturating_sub(before) >> 10).unwrap_or(c_int::MAX);
             // SAFETY: the main thread is idle, as no run goes on.
             let is_over = unsafe { ffi::lua_gc(self.main, ffi::LUA_GCSTEP, grown) } == 1;
             collector.under_way.set(!is_over);
+            self.host.is_collecting.set(false);
             if is_over {
                 self.set_due(self.ledger.state().0);
             }
@@ -106,6 +107,7 @@ impl Vm {
             self.tell(None);
         }
         self.put_off();
+        collects
     }
 
     /// Collects all that there is. No run may go on.

@@ -67,7 +67,11 @@ impl Vm {
         if cut_off {
             self.clean_up();
         }
-        self.collect();
+        if self.collect()
+            && let Some(probe) = &*self.probe.borrow()
+        {
+            probe.note_collection(scene.state().label, phase);
+        }
         let account = &mut scene.state().account;
         account.halt(&stretch, elapsed_time(), self.ledger.state(), matches!(step, Step::Wait(_)));
         step

@@ -108,6 +108,14 @@ fn an_instance_is_told_by_its_fleet_and_the_collector_by_its_name() {
 }
 
 #[test]
+fn what_is_collected_between_runs_is_seen_too() {
+    let waste = "local t = {} for i = 1, 500 do t[i] = { i, tostring(i) } end";
+    let recording = recorded(&LuaSettings::default(), &[("web", waste)], &Subject::All);
+    assert!(share(&recording, "route web;access;[garbage collector]") > 0.0, "{recording:#?}");
+    assert!(recording.time.garbage_collector > 0);
+}
+
+#[test]
 fn what_crosses_its_budget_is_ended_while_it_is_looked_at() {
     let budget = Budget { cpu: Duration::from_millis(20), memory_bytes: 0 };
     let settings = LuaSettings { budget, ..LuaSettings::default() };
