@@ -1,4 +1,5 @@
-//! The traffic of one fleet, from the counters of the upstreams that lead to it, and that of routes:
+//! The traffic of one fleet, from the counters of the upstreams that lead to it (where the node's own workers are the fleet,
+//! of all routes), and that of routes:
 //! those of the fleet, whose bodies are counted, and those that its policy looks at.
 
 use std::{
@@ -18,7 +19,7 @@ use tidegate_scaler::observed::{Metrics, RouteMetrics};
 /// Totals become rates by what the last reading was.
 #[derive(Debug)]
 pub(super) struct Traffic {
-    upstreams: BTreeMap<UpstreamId, Upstream>,
+    entrances: BTreeMap<Entrance, Counted>,
     routes: BTreeMap<RouteId, Route>,
     /// When the last reading was taken.
     read_at: Instant,
@@ -29,10 +30,27 @@ pub(super) struct Traffic {
     finished: Option<u64>,
 }
 
+/// What requests come to the fleet by.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Entrance {
+    /// To its instances.
+    Upstream(UpstreamId),
+    /// To the workers of the node itself.
+    Route(RouteId),
+}
+
 #[derive(Debug)]
-struct Upstream {
+struct Counted {
     series: Arc<Series>,
     last: Totals,
+}
+
+impl Counted {
+    /// What was counted before is none of this fleet's business.
+    fn from_now(series: Arc<Series>) -> Self {
+        let last = series.totals();
+        Self { series, last }
+    }
 }
 
 #[derive(Debug)]
@@ -50,7 +68,7 @@ struct Route {
 impl Traffic {
     pub(super) const fn new(now: Instant) -> Self {
         Self {
-            upstreams: BTreeMap::new(),
+            entrances: BTreeMap::new(),
             routes: BTreeMap::new(),
             read_at: now,
             in_flight: 0,
@@ -61,38 +79,34 @@ impl Traffic {
 
     pub(super) fn configure(&mut self, fleet: &FleetId, snapshot: &Snapshot, telemetry: &Telemetry) {
         if snapshot.fleets.get(fleet).is_some_and(|fleet| fleet.run == Run::Node) {
-            return self.configure_node(fleet, snapshot, telemetry);
+            // Workers of the node serve every route.
+            let all = snapshot.routes.iter().map(|route| Entrance::Route(route.name.clone()));
+            self.configure_entrances(all, telemetry);
+            return self.configure_routes(fleet, snapshot, telemetry, |_| true);
         }
         let target = UpstreamTarget::Fleet(fleet.clone());
         let leads_here =
             |name: &UpstreamId| snapshot.upstreams.get(name).is_some_and(|one| one.target == target);
-        self.upstreams.retain(|name, _| leads_here(name));
-        for name in snapshot.upstreams.keys().filter(|name| leads_here(name)) {
-            self.upstreams.entry(name.clone()).or_insert_with(|| {
-                let series = telemetry.upstream(name);
-                // What was counted before is none of this fleet's business.
-                let last = series.totals();
-                Upstream { series, last }
-            });
-        }
+        let upstreams = snapshot.upstreams.keys().filter(|name| leads_here(name));
+        self.configure_entrances(upstreams.cloned().map(Entrance::Upstream), telemetry);
         self.configure_routes(fleet, snapshot, telemetry, |route| {
             route.upstream.as_ref().is_some_and(leads_here)
         });
     }
 
-    /// Workers of the node serve every route.
-    fn configure_node(&mut self, fleet: &FleetId, snapshot: &Snapshot, telemetry: &Telemetry) {
-        self.configure_routes(fleet, snapshot, telemetry, |_| true);
-        self.upstreams
-            .retain(|name, _| snapshot.routes.iter().any(|route| route.name.as_str() == name.as_str()));
-        for route in &snapshot.routes {
-            let Ok(name) = UpstreamId::new(route.name.as_str()) else { continue };
-            self.upstreams.entry(name).or_insert_with(|| {
-                let series = telemetry.route(&route.name);
-                let last = series.totals();
-                Upstream { series, last }
+    fn configure_entrances(&mut self, all: impl Iterator<Item = Entrance>, telemetry: &Telemetry) {
+        let mut old = std::mem::take(&mut self.entrances);
+        let counted = |entrance: Entrance| {
+            let kept = old.remove(&entrance);
+            let counted = kept.unwrap_or_else(|| {
+                Counted::from_now(match &entrance {
+                    Entrance::Upstream(name) => telemetry.upstream(name),
+                    Entrance::Route(name) => telemetry.route(name),
+                })
             });
-        }
+            (entrance, counted)
+        };
+        self.entrances = all.map(counted).collect();
     }
 
     fn configure_routes(
@@ -121,7 +135,7 @@ impl Traffic {
     }
 
     pub(super) fn sample(&mut self) {
-        self.in_flight += self.upstreams.values().map(|one| one.series.totals().in_flight()).sum::<u64>();
+        self.in_flight += self.entrances.values().map(|one| one.series.totals().in_flight()).sum::<u64>();
         for route in self.routes.values_mut().filter(|route| route.watched) {
             route.in_flight += route.series.totals().in_flight();
         }
@@ -130,7 +144,7 @@ impl Traffic {
 
     /// How many requests wait for an instance, at this moment.
     pub(super) fn waiting(&self) -> u64 {
-        self.upstreams.values().map(|one| one.series.totals().waiting()).sum()
+        self.entrances.values().map(|one| one.series.totals().waiting()).sum()
     }
 
     /// How many requests instances answered between the last two readings.
@@ -144,18 +158,18 @@ impl Traffic {
         let passed = now.saturating_duration_since(std::mem::replace(&mut self.read_at, now));
         let (in_flight, samples) = (std::mem::take(&mut self.in_flight), std::mem::take(&mut self.samples));
         let mut seen = Seen::default();
-        for upstream in self.upstreams.values_mut() {
-            let totals = upstream.series.totals();
-            seen.add(&totals, &upstream.last);
-            upstream.last = totals;
+        for entrance in self.entrances.values_mut() {
+            let totals = entrance.series.totals();
+            seen.add(&totals, &entrance.last);
+            entrance.last = totals;
         }
         let finished = seen.ended.saturating_sub(seen.shed);
-        self.finished = (!self.upstreams.is_empty()).then_some(finished);
+        self.finished = (!self.entrances.is_empty()).then_some(finished);
         let (network, routes) = self.read_routes(passed.as_secs_f64(), samples);
         if passed.is_zero() {
             return Metrics::default();
         }
-        if self.upstreams.is_empty() {
+        if self.entrances.is_empty() {
             return Metrics { routes, ..Metrics::default() };
         }
         let quantile = |q| seen.latency.quantile(q).map(|latency| latency.as_secs_f64());
@@ -212,7 +226,7 @@ impl Traffic {
     }
 }
 
-/// What was counted between two readings, all upstreams together.
+/// What was counted between two readings, all entrances together.
 #[derive(Debug, Default)]
 struct Seen {
     arrived: u64,

@@ -177,3 +177,25 @@ routes:
     assert_eq!(other.cpu, Some(0.2), "400 ms of Lua in two seconds");
     assert!(other.latency_p99.is_some_and(|seconds| (0.04..0.06).contains(&seconds)));
 }
+
+#[test]
+fn the_node_s_workers_are_reached_by_every_route_and_by_no_upstream_of_that_name() {
+    let text = "\
+listeners: [{ address: 127.0.0.1:0 }]
+admin: { address: 127.0.0.1:0 }
+workers: { min: 1, max: 2 }
+upstreams: { same: { endpoints: [localhost:1] } }
+routes:
+  - { name: same, match: { path: /a }, upstream: same }
+  - { name: local, match: { path: /b }, return: { body: b } }
+";
+    let snapshot = tidegate_config::parse("t.yaml", text, &|_| Ok(String::new())).0.unwrap();
+    let mut world = world(&[]);
+    let workers = fleet(tidegate_core::snapshot::WORKERS);
+    world.traffic.configure(&workers, &snapshot, &world.telemetry);
+    world.series("same").shard(0).arrive();
+    for name in ["same", "local", "local"] {
+        world.telemetry.route(&RouteId::new(name).unwrap()).shard(0).arrive();
+    }
+    assert_eq!(world.read(1_000).arrival_rate, Some(3.0));
+}
