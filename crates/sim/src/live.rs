@@ -42,6 +42,8 @@ pub struct Live {
     /// What was seen of each pool, and what was chosen.
     pools: BTreeMap<PoolId, PoolSeen>,
     shares: Vec<PoolShare>,
+    /// How long the instances took that a run begins with, until the scaler was told.
+    began: Option<Duration>,
 }
 
 impl Live {
@@ -51,7 +53,16 @@ impl Live {
             scaler: Scaler::new(policy),
             pools: BTreeMap::new(),
             shares: Vec::new(),
+            began: None,
         }
+    }
+
+    /// The instances that a run begins with took so long to start, and the scaler knows: in a fleet that runs, it started
+    /// them. Otherwise it learns that from those that it starts.
+    #[must_use]
+    pub const fn having_started(mut self, took: Duration) -> Self {
+        self.began = Some(took);
+        self
     }
 
     /// What the scaler knows of its instances.
@@ -59,7 +70,7 @@ impl Live {
         self.scaler.learned()
     }
 
-    fn observed(&self, seen: &Seen) -> Observed {
+    fn observed(&mut self, seen: &Seen) -> Observed {
         let before = seen.before.as_ref().filter(|_| !seen.lost);
         let mut metrics = before.map(metrics).unwrap_or_default();
         for metric in &self.quantiles {
@@ -74,7 +85,8 @@ impl Live {
         }
         let instances = Instances { starting: seen.starting, ready: seen.ready, ..Instances::default() };
         let took = Duration::from_secs(seen.started.took.into());
-        let started = vec![took; seen.started.count as usize];
+        let started =
+            [took].repeat(seen.started.count as usize).into_iter().chain(self.began.take()).collect();
         let pools = self.pools.clone();
         Observed { metrics, instances, started, generation: seen.generation, pools, spent: None }
     }

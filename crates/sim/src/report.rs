@@ -1,5 +1,7 @@
 //! Comparisons: which contender cost what on which trace, in a form that people and programs read.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use tidegate_core::policy::Policy;
 
@@ -24,6 +26,8 @@ pub enum Contender {
     Loop,
     /// A fleet's own policy, under its name.
     Policy { name: String, policy: Box<Policy> },
+    /// The same of a fleet that ran: its scaler knows how long its instances take to start.
+    Veteran { name: String, policy: Box<Policy> },
 }
 
 /// One run.
@@ -80,8 +84,11 @@ impl Report {
                     push("loop", Some(target), Some(hold), figures);
                 }
             }
-            Contender::Policy { name, policy } => {
-                let mut live = Live::new((**policy).clone());
+            Contender::Policy { name, policy } | Contender::Veteran { name, policy } => {
+                let took = Duration::from_secs(conditions.start_up.into());
+                let live = Live::new((**policy).clone());
+                let ran = matches!(contender, Contender::Veteran { .. });
+                let mut live = if ran { live.having_started(took) } else { live };
                 let world = World { supply: &policy.supply, ..World::of(demand, conditions) };
                 push(name, None, None, world.run(&mut live, |_, _, _| {}));
             }
@@ -101,8 +108,6 @@ impl Report {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use serde_json::Value;
     use tidegate_core::{Trace, policy::Headroom};
 

@@ -133,6 +133,8 @@ struct Case<'a> {
     demand: &'a Demand,
     conditions: Conditions,
     policy: Policy,
+    /// It is of a fleet that ran.
+    ran: bool,
 }
 
 impl Simulate {
@@ -147,7 +149,14 @@ impl Simulate {
             let case = |buffer: &Seconds| {
                 let buffer = buffer.seconds() as u32;
                 let (conditions, policy) = (world.conditions(buffer), world.policy(&subject, buffer)?);
-                Ok(Case { trace: &world.name, title: &world.name, demand: &world.demand, conditions, policy })
+                Ok(Case {
+                    trace: &world.name,
+                    title: &world.name,
+                    demand: &world.demand,
+                    conditions,
+                    policy,
+                    ran: true,
+                })
             };
             let cases = self.buffer.iter().map(case).collect::<Result<Vec<_>, Failure>>()?;
             return self.replay(&subject, &cases, bands.as_ref());
@@ -155,7 +164,7 @@ impl Simulate {
         let demands = self.demands()?;
         let case = |(trace, demand), conditions: Conditions| {
             let (title, policy) = (drawing::file_name(trace), self.part.policy(&subject, conditions.buffer)?);
-            Ok(Case { trace, title, demand, conditions, policy })
+            Ok(Case { trace, title, demand, conditions, policy, ran: false })
         };
         let cases = demands
             .iter()
@@ -170,7 +179,7 @@ impl Simulate {
     fn replay(&self, subject: &Subject, cases: &[Case<'_>], bands: Option<&Bands>) -> Result<(), Failure> {
         let mut report = Report::default();
         for case in cases {
-            for contender in self.contenders(subject.name(), &case.policy) {
+            for contender in self.contenders(subject.name(), case) {
                 report.add(case.trace, case.demand, case.conditions, &contender);
             }
         }
@@ -227,8 +236,10 @@ impl Simulate {
             .flat_map(move |&start_up| self.buffer.iter().map(move |&buffer| under(start_up, buffer)))
     }
 
-    fn contenders(&self, name: &str, policy: &Policy) -> Vec<Contender> {
-        let own = Contender::Policy { name: name.to_owned(), policy: Box::new(policy.clone()) };
+    fn contenders(&self, name: &str, case: &Case<'_>) -> Vec<Contender> {
+        let (name, policy) = (name.to_owned(), Box::new(case.policy.clone()));
+        let own =
+            if case.ran { Contender::Veteran { name, policy } } else { Contender::Policy { name, policy } };
         let baselines = self.vs.iter().map(|baseline| match baseline {
             Baseline::Hpa => Contender::Hpa,
             Baseline::Loop => Contender::Loop,

@@ -36,11 +36,11 @@ struct Series {
 pub(super) fn replay(case: &Case<'_>, report: &Report, policy: &str) -> Figure {
     let &Case { trace, title, demand, conditions, .. } = case;
     let world = World { supply: &case.policy.supply, ..World::of(demand, conditions) };
-    let own = Series {
-        name: policy.to_owned(),
-        colour: Colour::Blue,
-        chart: Chart::record(&world, &mut Live::new(case.policy.clone())),
-    };
+    let live = Live::new(case.policy.clone());
+    let took = Duration::from_secs(conditions.start_up.into());
+    let mut live = if case.ran { live.having_started(took) } else { live };
+    let own =
+        Series { name: policy.to_owned(), colour: Colour::Blue, chart: Chart::record(&world, &mut live) };
     let mut series = vec![own];
     let mut told: Vec<_> = run_of(report, trace, conditions, policy).map(story).into_iter().collect();
     for (name, colour) in [("hpa", Colour::Orange), ("loop", Colour::Violet)] {

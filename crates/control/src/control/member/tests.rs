@@ -5,6 +5,8 @@ use tidegate_core::{InstanceId, Snapshot, Telemetry, UpstreamId, telemetry::Seri
 use super::*;
 use crate::{fleet::Action, instance::protocol::Status};
 
+mod agreement;
+
 const SECOND: Duration = Duration::from_secs(1);
 /// What one instance does in a second.
 const CAPACITY: f64 = 100.0;
