@@ -24,6 +24,9 @@ use crate::{
     usage::Account,
 };
 
+/// Scripts that may be unloaded for each that is loaded, and besides, before what LuaJIT compiled of them is thrown away.
+const TURNOVER: (usize, usize) = (2, 64);
+
 /// What a VM may release.
 #[derive(Default)]
 pub(crate) struct Retired {
@@ -36,12 +39,24 @@ pub(crate) struct Retired {
     ctx_made: Cell<i32>,
     /// Threads that were made and not dropped yet.
     threads: Cell<usize>,
+    /// Scripts that are loaded, and those that were unloaded since somebody last asked.
+    loaded: Cell<usize>,
+    unloaded: Cell<usize>,
 }
 
 impl Retired {
     /// Threads that there are, idle ones among them.
     pub(crate) const fn threads(&self) -> usize {
         self.threads.get()
+    }
+
+    /// Whether more scripts were unloaded, since this last said so, than a few times those that are loaded.
+    pub(crate) fn has_turned_over(&self) -> bool {
+        let has = self.unloaded.get() > self.loaded.get() * TURNOVER.0 + TURNOVER.1;
+        if has {
+            self.unloaded.set(0);
+        }
+        has
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -62,6 +77,7 @@ struct Loaded {
 impl Handler {
     pub(crate) fn new(number: c_int, retired: &Rc<Retired>) -> Self {
         let reference = Reference { number, retired: Rc::clone(retired) };
+        retired.loaded.set(retired.loaded.get() + 1);
         Self(Rc::new(Loaded { reference, failure: None }))
     }
 
@@ -81,6 +97,16 @@ impl Handler {
 
     pub(crate) fn belongs_to(&self, retired: &Rc<Retired>) -> bool {
         Rc::ptr_eq(&self.0.reference.retired, retired)
+    }
+}
+
+impl Drop for Loaded {
+    fn drop(&mut self) {
+        if self.failure.is_none() {
+            let retired = &self.reference.retired;
+            retired.loaded.set(retired.loaded.get() - 1);
+            retired.unloaded.set(retired.unloaded.get() + 1);
+        }
     }
 }
 

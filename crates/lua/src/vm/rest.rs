@@ -7,8 +7,14 @@
 //!
 //! LuaJIT collects garbage as it allocates, and the allocator gives unused memory back to the system as it frees. Of a VM that has
 //! nothing to do, neither happens: what a burst, or a script that was cut off, has left would stay for good.
+//!
+//! Machine code LuaJIT gives back only as a whole. Where scripts come and go, that of those that went would pile up until it
+//! reaches its limit, tens of megabytes, so it is thrown away when so many have gone that most of it must be theirs. What is
+//! still in use is soon compiled again.
 
 use std::{cell::Cell, ffi::c_int};
+
+use mlua::ffi;
 
 use super::Vm;
 
@@ -27,6 +33,13 @@ const LONG_PAUSE: c_int = 300;
 
 /// Memory up to which collections may be put off.
 const SMALL_BYTES: usize = 12 << 20;
+
+/// What `luaJIT_setmode` is asked: to throw away all machine code.
+const FLUSH_ALL: c_int = 0x200;
+
+unsafe extern "C" {
+    fn luaJIT_setmode(state: *mut ffi::lua_State, index: c_int, mode: c_int) -> c_int;
+}
 
 /// What was found at the last look.
 #[derive(Debug, Default)]
@@ -65,6 +78,11 @@ impl Vm {
     pub fn tend(&self) {
         self.host.sockets.pools.sweep();
         self.set_pause();
+        if !self.running.get() && self.host.retired.has_turned_over() {
+            // SAFETY: the main thread is idle, and no compiled code is on any stack, as no run goes on. It raises only
+            // where a finalizer calls.
+            unsafe { luaJIT_setmode(self.main, 0, FLUSH_ALL) };
+        }
         let (used, allocated) = self.ledger.state();
         let is_quiet = allocated - self.rest.allocated.replace(allocated) < QUIET_BYTES;
         if is_quiet

@@ -394,3 +394,33 @@ fn a_vm_with_nothing_to_do_gives_back_what_a_burst_left() {
     let after = host.vm.memory_bytes();
     assert!(after < before + (1 << 20), "{before} bytes grew to {after}");
 }
+
+/// How often LuaJIT threw its code away while scripts with a loop were loaded and run, each kept for as long as `keep` says.
+fn flushes(keep: usize) -> String {
+    let host = Host::new();
+    host.say(
+        "local seen = { flush = 0 } package.loaded.seen = seen
+         jit.attach(function(what) seen[what] = (seen[what] or 0) + 1 end, 'trace')",
+    );
+    let mut kept = std::collections::VecDeque::new();
+    for number in 0..300 {
+        let handler = host.load(&format!("local n = {number} for i = 1, 200 do n = n + i end ngx.say(n)"));
+        let step = host.vm.start(&handler, Phase::Content, &mut Request::get("/"));
+        assert!(matches!(step, Step::Done(_)));
+        kept.push_front(handler);
+        kept.truncate(keep);
+        host.vm.tend();
+    }
+    let seen = host.say("local seen = require 'seen' ngx.print(seen.flush, ' ', seen.stop > 200)");
+    seen.strip_suffix(" true").expect("scripts are compiled").to_owned()
+}
+
+#[test]
+fn code_of_scripts_that_have_gone_is_thrown_away() {
+    assert_eq!(flushes(1), "4");
+}
+
+#[test]
+fn code_of_scripts_that_stay_is_kept() {
+    assert_eq!(flushes(100), "0");
+}
