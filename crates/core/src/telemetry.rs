@@ -16,14 +16,18 @@ use std::{
 };
 
 use crate::{
-    DictName, RouteId, Timestamp, UpstreamId,
+    DictName, RouteId, UpstreamId,
     histogram::{Counts, Histogram},
 };
 
 mod plugins;
+mod slowness;
 
 use self::plugins::Plugins;
-pub use self::plugins::{LuaTotals, PluginId, Tally};
+pub use self::{
+    plugins::{LuaTotals, PluginId, Tally},
+    slowness::Slowness,
+};
 
 /// All counters of one node.
 #[derive(Debug)]
@@ -197,22 +201,13 @@ fn totals<K: Ord + Clone>(map: &Map<K>) -> Vec<(K, Totals)> {
 #[derive(Debug)]
 pub struct Series {
     shards: Box<[Shard]>,
-    /// In microseconds since the epoch.
-    slow_until: AtomicU64,
+    /// Whether requests to it are expected to hold up others.
+    pub slowness: Slowness,
 }
 
 impl Series {
     fn new(shards: usize) -> Self {
-        Self { shards: (0..shards).map(|_| Shard::default()).collect(), slow_until: AtomicU64::new(0) }
-    }
-
-    /// Until then, requests to it are expected to hold up others.
-    pub fn set_slow_until(&self, time: Timestamp) {
-        self.slow_until.store(time.as_micros(), Relaxed);
-    }
-
-    pub fn is_slow(&self, now: Timestamp) -> bool {
-        self.slow_until.load(Relaxed) > now.as_micros()
+        Self { shards: (0..shards).map(|_| Shard::default()).collect(), slowness: Slowness::default() }
     }
 
     /// The shard that worker number `worker` alone writes to.

@@ -1,10 +1,11 @@
 //! Slow lanes: a second thread for each worker, for requests that would hold up all others.
 //!
 //! Lua is not interrupted to let others run, because scripts count on that: while one computes, its worker serves nobody
-//! else. So routes whose scripts computed for long are slow for a while, and a request of a slow route goes, with its
-//! connection, to the lane of its worker. That is a thread like a worker's with a VM of its own, but it listens nowhere,
-//! and where there is not enough processor for all it is workers that come first. A connection comes back when it asks for something
-//! else. A lane is started when there is a slow route, and stays.
+//! else. So routes whose scripts computed for long are slow for a while, on all workers
+//! ([`Slowness`](tidegate_core::telemetry::Slowness)), and a request of a slow route goes, with its connection, to the lane of
+//! its worker. That is a thread like a worker's with a VM of its own, but it listens nowhere, and where there is not enough
+//! processor for all it is workers that come first. A connection comes back when it asks for something else. A lane is
+//! started when there is a slow route, and stays.
 //!
 //! Nobody gets lost on the way: whoever leaves closes its inbox and serves who is in it, and where an inbox is closed or
 //! full a request is served where it is.
@@ -18,7 +19,6 @@ use std::{
         mpsc::{Receiver, TryRecvError, sync_channel},
     },
     thread::{self, JoinHandle},
-    time::Duration,
 };
 
 use tidegate_core::{
@@ -32,9 +32,6 @@ use crate::{
     node::StartError,
     seat::{self, Seat},
 };
-
-/// For how long a route is slow after one of its requests was.
-const SLOW_FOR: Duration = Duration::from_secs(10);
 
 /// Connections that may be on their way to one thread.
 const INBOX: usize = 256;
@@ -89,13 +86,13 @@ impl Side {
 
     /// A request of a route has held up this thread.
     pub(crate) fn tell_slow(&self, route: &Series, now: Timestamp) {
-        route.set_slow_until(now + SLOW_FOR);
+        route.slowness.tell(now);
         self.any_slow.store(true, Relaxed);
     }
 
     /// The way to the other side, for a request of a route that belongs there.
     pub(crate) fn leave(&self, route: &Series, now: Timestamp, lane: &WorkerSeries) -> Option<Permit> {
-        if route.is_slow(now) == self.is_lane {
+        if route.slowness.is_on(now) == self.is_lane {
             return None;
         }
         let across = self.across.borrow().clone()?;

@@ -119,6 +119,9 @@ impl Site {
         site.server_rewrite =
             site.plugin(snapshot.lua.server_rewrite.as_ref(), Phase::ServerRewrite, &load)?;
         site.vars = site.values(&snapshot.vars, &load)?;
+        if let Some(previous) = previous {
+            forgive(snapshot, &previous.snapshot, ground.telemetry);
+        }
         for route in &snapshot.routes {
             let load = Loading { ground, previous, route: Some(&route.name), trust: trust(route.sandbox) };
             let mut plugin = |script: &Option<Script>, phase| site.plugin(script.as_ref(), phase, &load);
@@ -241,6 +244,16 @@ fn working(
             Ok(vm.load_failing(script, &error))
         }
         other => other,
+    }
+}
+
+/// Routes whose scripts have changed may no longer be slow.
+fn forgive(new: &Snapshot, old: &Snapshot, telemetry: &Telemetry) {
+    let known: HashMap<_, _> = old.routes.iter().map(|route| (&route.name, &route.hooks)).collect();
+    for route in &new.routes {
+        if known.get(&route.name).is_some_and(|known| **known != route.hooks) {
+            telemetry.route(&route.name).slowness.forgive();
+        }
     }
 }
 

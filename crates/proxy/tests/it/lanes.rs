@@ -1,7 +1,8 @@
 //! Routes whose Lua holds up others are served beside them.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use tidegate_core::{RouteId, Timestamp};
 use tidegate_testkit::{eventually, http::Client};
 
 use crate::node::Running;
@@ -29,6 +30,10 @@ fn with_lane() -> (Running, Client) {
         client.get("/slow").unwrap().text().starts_with("1 ")
             || client.get("/slow?hog=1").unwrap().status != 500
     });
+    // So that it stays slow however long a test takes.
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+    let later = Timestamp::default() + now + Duration::from_hours(1);
+    running.telemetry.route(&RouteId::new("slow").unwrap()).slowness.tell(later);
     (running, client)
 }
 
@@ -42,6 +47,15 @@ fn a_slow_route_is_served_beside_the_others_and_its_connection_comes_back() {
         assert_eq!(answer.text(), format!("1 {count} {body}"));
         assert_eq!(other.get("/").unwrap().text(), "0");
     }
+}
+
+#[test]
+fn a_slow_route_stays_so_until_its_scripts_change() {
+    let (mut running, mut client) = with_lane();
+    running.reload(&CONFIG.replace("name: fine", "name: good"));
+    assert!(client.get("/slow").unwrap().text().starts_with("1 "));
+    running.reload(&CONFIG.replace("or 0)", "or 0.001)"));
+    assert!(client.get("/slow").unwrap().text().starts_with("0 "));
 }
 
 #[test]

@@ -1,0 +1,107 @@
+//! For how long a route counts as one that holds up others.
+//!
+//! A route that was slow once is remembered for a while; one that is so again and again for ever longer, because each time
+//! that it is forgotten somebody has to wait until it is found out anew. All workers know of it.
+
+use std::{
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    time::Duration,
+};
+
+use crate::Timestamp;
+
+/// How long the first time is remembered, and for how long at most, however many there were.
+const TERMS: (Duration, Duration) = (Duration::from_secs(10), Duration::from_mins(10));
+
+/// What follows this soon belongs to the same time.
+const APART: Duration = Duration::from_secs(1);
+
+/// A route that was not slow for so long after its term starts afresh.
+const FORGIVEN_AFTER: Duration = Duration::from_mins(10);
+
+#[derive(Debug, Default)]
+pub struct Slowness {
+    /// In microseconds since the epoch.
+    until: AtomicU64,
+    /// In microseconds; 0: it never was slow.
+    term: AtomicU64,
+}
+
+impl Slowness {
+    /// A request has held up others. Two threads that say so at once are as good as one.
+    pub fn tell(&self, now: Timestamp) {
+        let (until, term) = (self.until.load(Relaxed), self.term.load(Relaxed));
+        let (now, last) = (now.as_micros(), until.saturating_sub(term));
+        let term = if term == 0 || now > until.saturating_add(micros(FORGIVEN_AFTER)) {
+            micros(TERMS.0)
+        } else if now >= last.saturating_add(micros(APART)) {
+            (2 * term).min(micros(TERMS.1))
+        } else {
+            term
+        };
+        self.term.store(term, Relaxed);
+        self.until.store(now.saturating_add(term), Relaxed);
+    }
+
+    /// Whether requests are expected to hold up others.
+    pub fn is_on(&self, now: Timestamp) -> bool {
+        self.until.load(Relaxed) > now.as_micros()
+    }
+
+    /// What the route does is not what it did before.
+    pub fn forgive(&self) {
+        self.term.store(0, Relaxed);
+        self.until.store(0, Relaxed);
+    }
+}
+
+fn micros(span: Duration) -> u64 {
+    u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Tells it at each of these seconds; says for how many seconds it is on after the last.
+    fn term(told: &[u64]) -> u64 {
+        let slowness = Slowness::default();
+        for &at in told {
+            slowness.tell(Timestamp::from_secs(at));
+        }
+        let last = *told.last().unwrap();
+        (0..9_999).find(|after| !slowness.is_on(Timestamp::from_secs(last + after))).unwrap()
+    }
+
+    #[test]
+    fn it_lasts_longer_each_time_up_to_a_bound() {
+        assert_eq!(term(&[100]), 10);
+        assert_eq!(term(&[100, 104]), 20);
+        assert_eq!(term(&[100, 104, 108]), 40);
+        assert_eq!(term(&(0..20).map(|turn| 100 + 4 * turn).collect::<Vec<_>>()), 600);
+    }
+
+    #[test]
+    fn many_at_once_are_one() {
+        assert_eq!(term(&[100, 100, 100]), 10);
+        assert_eq!(term(&[100, 100, 104, 104]), 20);
+    }
+
+    #[test]
+    fn it_is_remembered_beyond_its_term_but_not_for_ever() {
+        assert_eq!(term(&[100, 400]), 20);
+        assert_eq!(term(&[100, 800]), 10);
+    }
+
+    #[test]
+    fn no_route_is_slow_at_first_or_once_forgiven() {
+        let (slowness, now) = (Slowness::default(), Timestamp::from_secs(100));
+        assert!(!slowness.is_on(now));
+        slowness.tell(now);
+        slowness.tell(Timestamp::from_secs(110));
+        slowness.forgive();
+        assert!(!slowness.is_on(now));
+        slowness.tell(now);
+        assert!(slowness.is_on(Timestamp::from_secs(109)) && !slowness.is_on(Timestamp::from_secs(110)));
+    }
+}
