@@ -2,7 +2,7 @@
 //!
 //! Each second every script is written anew, all of them distinct, and the gateway is told to reload. Meanwhile clients
 //! ask for them one after another: text, JSON, regular expressions made for one version alone, shared dictionaries,
-//! sleeps, timers, light threads, subrequests, bodies, coroutines. Resident memory is written down every few seconds; it is
+//! sleeps, timers, light threads, subrequests, bodies, coroutines. Resident memory is written down every second; it is
 //! flat when, warm-up over, no minute's mean is further from the first one's than the bound. Any answer but 200 fails the run,
 //! and so does a gateway that leaves out more than a fifth of the versions.
 
@@ -52,9 +52,9 @@ struct Args {
 }
 
 /// Time between two looks at memory.
-const LOOK_EVERY: u64 = 5;
+const LOOK_EVERY: u64 = 1;
 /// Looks that one mean is of.
-const LOOKS: usize = 12;
+const LOOKS: usize = 60;
 
 fn main() -> ExitCode {
     bench_harness::main(run)

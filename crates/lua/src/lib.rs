@@ -78,5 +78,5 @@ pub use crate::{
     task::{Handler, RequestState, Task},
     timer::{RunningTimer, Timer, TimerId},
     usage::Usage,
-    vm::{Collection, Purpose, Trust, Vm},
+    vm::{Collection, Purpose, Trust, Vm, give_back},
 };

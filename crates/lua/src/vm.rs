@@ -26,7 +26,7 @@ use tidegate_core::{
     snapshot::{Budget, LuaSettings, Script, Unreadable},
 };
 
-pub use self::collect::Collection;
+pub use self::{collect::Collection, rest::give_back};
 use self::{collect::Collector, rest::Rest};
 use crate::{
     Dicts, Error, Handler, Level, Log, LogRing, RequestState, ScriptError, WorkerIdentity,

@@ -124,6 +124,8 @@ struct Shift {
     duty: watch::Receiver<Duty>,
     /// Since when no more connections are taken.
     left: Option<Instant>,
+    /// Whether what was served before the last reload may still take up memory.
+    reloaded: bool,
     /// What this seat was busy before.
     busy_before_us: u64,
     stop: CancellationToken,
@@ -180,6 +182,7 @@ impl Shift {
             roster,
             duty,
             left: None,
+            reloaded: false,
             busy_before_us,
             stop_lane: stop.child_token(),
             stop,
@@ -378,6 +381,9 @@ impl Shift {
         worker.count_busy(self.busy_before_us + busy.as_micros() as u64);
         if worker.deadlines.now().is_multiple_of(REAP_EVERY) {
             worker.vm.tend();
+            if std::mem::take(&mut self.reloaded) {
+                tidegate_lua::give_back();
+            }
             let site = worker.site();
             for upstream in site.upstreams.values() {
                 upstream.reap(site.snapshot.timeouts.upstream_keep_alive);
@@ -403,7 +409,10 @@ impl Shift {
             deadlines: &worker.deadlines,
         };
         match Site::new(&snapshot, &ground, Some(&worker.site())) {
-            Ok(site) => self.serve(site),
+            Ok(site) => {
+                self.serve(site);
+                self.reloaded = true;
+            }
             Err(error) => tracing::error!(%error, generation, "configuration is not served: lua"),
         }
     }

@@ -84,6 +84,8 @@ impl Loader {
     /// is not among those which did not work before.
     pub(super) fn reload(&mut self, running: &Snapshot) -> Option<Arc<Snapshot>> {
         let Loaded { snapshot, diagnostics, broken } = self.source.load();
+        // What was read is garbage now, and that may be a lot.
+        tidegate_lua::give_back();
         log(&diagnostics);
         let snapshot = snapshot.filter(|_| broken.is_subset(&self.broken));
         let at = Moment::now().time;

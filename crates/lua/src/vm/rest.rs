@@ -50,6 +50,15 @@ pub(super) struct Rest {
     allocated: Cell<u64>,
     /// In use after the last collection.
     settled: Cell<usize>,
+    /// Much may have been let go since the last look.
+    let_go: Cell<bool>,
+}
+
+impl Rest {
+    /// Much has been let go that nobody may want again soon.
+    pub(super) fn tell_let_go(&self) {
+        self.let_go.set(true);
+    }
 }
 
 impl Vm {
@@ -93,8 +102,19 @@ impl Vm {
             self.sweep();
             self.collect_all();
             self.rest.settled.set(self.ledger.state().0);
+            self.rest.tell_let_go();
+        }
+        if self.rest.let_go.take() {
+            return give_back();
         }
         // SAFETY: any thread may call it at any time; it touches nothing that is in use.
         unsafe { libmimalloc_sys::mi_collect(false) };
     }
+}
+
+/// Gives back all memory that the process does not use. The allocator waits a second before it does, lest what is soon
+/// used again has to be had again, so where much is let go at once, and again and again, as with configurations, it is asked to.
+pub fn give_back() {
+    // SAFETY: any thread may call it at any time; it touches nothing that is in use.
+    unsafe { libmimalloc_sys::mi_collect(true) };
 }

@@ -103,6 +103,7 @@ impl Vm {
     fn clean_up(&self) {
         self.sweep();
         self.collect_all();
+        self.rest.tell_let_go();
     }
 }
 
