@@ -159,7 +159,7 @@ mod tests {
         assert_eq!(labels(&Axis::Number, 0.0, 4_000.0), ["0", "1,000", "2,000", "3,000", "4,000"]);
         let to_ten_thousand = ["0", "2,000", "4,000", "6,000", "8,000", "10,000"];
         assert_eq!(labels(&Axis::Number, 0.0, 10_000.0), to_ten_thousand);
-        assert_eq!(labels(&Axis::Number, 0.0, 12_000.0), ["0", "5k", "10k"], "all in one unit");
+        assert_eq!(labels(&Axis::Number, 0.0, 22_000.0), ["0", "5k", "10k", "15k", "20k"], "all in one unit");
         assert_eq!(labels(&Axis::Number, 0.0, 45_000.0), ["0", "10k", "20k", "30k", "40k"]);
         assert_eq!(labels(&Axis::Between, 0.91, 0.94), ["0.91", "0.92", "0.93", "0.94"]);
         assert_eq!(labels(&Axis::Share, 0.0, 0.9), ["0%", "20%", "40%", "60%", "80%"]);
