@@ -51,7 +51,11 @@ pub(crate) async fn filter_head(
 ) -> Result<(), Error> {
     exchange.commitment = Commitment::Withheld;
     if let Some((route, filter)) = route.and_then(|route| Some((route, route.header_filter.as_ref()?))) {
-        let verdict = lua::run_detached(worker, route, filter, Phase::HeaderFilter, exchange).await?;
+        let verdict = match lua::run_detached(worker, route, filter, Phase::HeaderFilter, exchange).await {
+            // It would break the report just as well, so that is made without it.
+            Err(Error::Lua) => Verdict::Exit(500),
+            verdict => verdict?,
+        };
         if let Verdict::Exit(code @ 200..) = verdict {
             return Err(Error::Replaced(code));
         }

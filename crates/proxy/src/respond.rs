@@ -330,10 +330,8 @@ impl Connection {
         }
         tracing::debug!(route = %route.name, %error, "request failed");
         exchange.response.clear();
-        let reported = line.send_report(exchange, site, Some(route), error.status(), error.public()).await;
-        match reported {
-            // The filter that broke the answer breaks the report too: do without it.
-            Err(Error::Lua) => line.send_report(exchange, site, None, 500, "").await,
+        match line.send_report(exchange, site, Some(route), error.status(), error.public()).await {
+            Err(Error::Replaced(code)) => self.replace(site, code).await,
             reported => reported,
         }
     }

@@ -193,8 +193,19 @@ fn the_log_phase_sees_the_end_and_cannot_break_the_answer() {
 #[test]
 fn a_broken_header_filter_is_a_500_and_not_a_loop() {
     let upstream = Upstream::start(|_| Answer::ok("x"));
-    let running = hooked(&upstream, "      headerFilter: error('broken')\n");
-    assert_eq!(http::get(running.addr(), "/").status, 500);
+    let running = hooked(
+        &upstream,
+        "      access: if ngx.var.uri == '/worse' then error('broken, too') end
+      headerFilter: |
+        if ngx.var.uri == '/runs' then ngx.header['Runs'] = ngx.shared.hits:get('runs') return end
+        ngx.shared.hits:incr('runs', 1, 0)
+        error('broken')
+",
+    );
+    for (runs, path) in [("1", "/"), ("2", "/worse")] {
+        assert_eq!(http::get(running.addr(), path).status, 500);
+        assert_eq!(http::get(running.addr(), "/runs").header("Runs"), Some(runs), "{path}");
+    }
 }
 
 #[test]
