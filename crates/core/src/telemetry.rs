@@ -23,7 +23,7 @@ use crate::{
 mod plugins;
 mod slowness;
 
-use self::plugins::Plugins;
+use self::plugins::{LuaCounters, Plugins};
 pub use self::{
     plugins::{LuaTotals, PluginId, Tally},
     slowness::Slowness,
@@ -239,10 +239,7 @@ pub struct Shard {
     bytes_in: AtomicU64,
     bytes_out: AtomicU64,
     lua_errors: AtomicU64,
-    lua_cpu_ns: AtomicU64,
-    lua_allocated_bytes: AtomicU64,
-    lua_yields: AtomicU64,
-    lua_wait_ns: AtomicU64,
+    lua: LuaCounters,
     latency: Histogram,
 }
 
@@ -284,12 +281,7 @@ impl Shard {
 
     /// What a stretch of a script of the route took.
     pub fn lua(&self, taken: &LuaTotals) {
-        add(&self.lua_cpu_ns, nanos(taken.cpu));
-        add(&self.lua_allocated_bytes, taken.allocated_bytes);
-        if taken.yields > 0 {
-            add(&self.lua_yields, taken.yields);
-            add(&self.lua_wait_ns, nanos(taken.waited));
-        }
+        self.lua.add(taken);
     }
 
     /// Bytes of bodies that came from the client and went to it.
@@ -311,10 +303,7 @@ impl Shard {
         totals.bytes_in += self.bytes_in.load(Relaxed);
         totals.bytes_out += self.bytes_out.load(Relaxed);
         totals.lua_errors += self.lua_errors.load(Relaxed);
-        totals.lua_cpu += Duration::from_nanos(self.lua_cpu_ns.load(Relaxed));
-        totals.lua_allocated_bytes += self.lua_allocated_bytes.load(Relaxed);
-        totals.lua_yields += self.lua_yields.load(Relaxed);
-        totals.lua_waited += Duration::from_nanos(self.lua_wait_ns.load(Relaxed));
+        self.lua.add_to(&mut totals.lua);
         self.latency.add_to(&mut totals.latency);
     }
 }
@@ -322,10 +311,6 @@ impl Shard {
 /// Adds to a counter that this thread alone writes to, which needs no locked instruction.
 fn add(counter: &AtomicU64, amount: u64) {
     counter.store(counter.load(Relaxed).wrapping_add(amount), Relaxed);
-}
-
-fn nanos(span: Duration) -> u64 {
-    u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// A reading of a [`Series`]: sums since the node started.
@@ -342,11 +327,7 @@ pub struct Totals {
     pub bytes_in: u64,
     pub bytes_out: u64,
     pub lua_errors: u64,
-    /// Time that Lua ran for, bytes that it asked for, how often and how long it waited.
-    pub lua_cpu: Duration,
-    pub lua_allocated_bytes: u64,
-    pub lua_yields: u64,
-    pub lua_waited: Duration,
+    pub lua: LuaTotals,
     pub latency: Counts,
 }
 

@@ -248,7 +248,7 @@ impl Seen {
         self.shed += now.shed.saturating_sub(before.shed);
         self.errors += now.errors().saturating_sub(before.errors());
         self.waiting += now.waiting();
-        self.lua_cpu += now.lua_cpu.saturating_sub(before.lua_cpu);
+        self.lua_cpu += now.lua.cpu.saturating_sub(before.lua.cpu);
         self.latency += &now.latency.since(&before.latency);
     }
 }

@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use super::{add, nanos};
+use super::add;
 use crate::RouteId;
 
 /// Plugins that are told apart.
@@ -74,12 +74,7 @@ pub struct Tally(Box<[Shard]>);
 
 #[derive(Debug, Default)]
 #[repr(align(128))]
-struct Shard {
-    cpu_ns: AtomicU64,
-    allocated_bytes: AtomicU64,
-    yields: AtomicU64,
-    wait_ns: AtomicU64,
-}
+struct Shard(LuaCounters);
 
 impl Tally {
     fn new(shards: usize) -> Self {
@@ -88,24 +83,47 @@ impl Tally {
 
     /// Adds what was taken on worker number `worker`, which alone writes there.
     pub fn add(&self, worker: usize, taken: &LuaTotals) {
-        let shard = &self.0[worker];
-        add(&shard.cpu_ns, nanos(taken.cpu));
-        add(&shard.allocated_bytes, taken.allocated_bytes);
-        if taken.yields > 0 {
-            add(&shard.yields, taken.yields);
-            add(&shard.wait_ns, nanos(taken.waited));
-        }
+        self.0[worker].0.add(taken);
     }
 
     pub fn totals(&self) -> LuaTotals {
-        let sum = |of: fn(&Shard) -> &AtomicU64| self.0.iter().map(|shard| of(shard).load(Relaxed)).sum();
-        LuaTotals {
-            cpu: Duration::from_nanos(sum(|shard| &shard.cpu_ns)),
-            allocated_bytes: sum(|shard| &shard.allocated_bytes),
-            yields: sum(|shard| &shard.yields),
-            waited: Duration::from_nanos(sum(|shard| &shard.wait_ns)),
+        let mut totals = LuaTotals::default();
+        for shard in &self.0 {
+            shard.0.add_to(&mut totals);
+        }
+        totals
+    }
+}
+
+/// What Lua took on one worker, which alone writes here.
+#[derive(Debug, Default)]
+pub(super) struct LuaCounters {
+    cpu_ns: AtomicU64,
+    allocated_bytes: AtomicU64,
+    yields: AtomicU64,
+    wait_ns: AtomicU64,
+}
+
+impl LuaCounters {
+    pub(super) fn add(&self, taken: &LuaTotals) {
+        add(&self.cpu_ns, nanos(taken.cpu));
+        add(&self.allocated_bytes, taken.allocated_bytes);
+        if taken.yields > 0 {
+            add(&self.yields, taken.yields);
+            add(&self.wait_ns, nanos(taken.waited));
         }
     }
+
+    pub(super) fn add_to(&self, totals: &mut LuaTotals) {
+        totals.cpu += Duration::from_nanos(self.cpu_ns.load(Relaxed));
+        totals.allocated_bytes += self.allocated_bytes.load(Relaxed);
+        totals.yields += self.yields.load(Relaxed);
+        totals.waited += Duration::from_nanos(self.wait_ns.load(Relaxed));
+    }
+}
+
+fn nanos(span: Duration) -> u64 {
+    u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// What Lua took: time that it ran for, bytes that it asked for, how often and how long it waited.

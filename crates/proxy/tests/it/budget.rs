@@ -128,11 +128,11 @@ fn what_lua_takes_is_counted_for_its_route() {
     let ended = || running.route("busy").ended == 2;
     eventually(Duration::from_secs(10), "the requests have been counted", ended);
     let busy = running.route("busy");
-    assert_eq!(busy.lua_yields, 4);
-    assert!(busy.lua_waited >= Duration::from_millis(20), "{:?}", busy.lua_waited);
-    assert!(busy.lua_allocated_bytes >= 2_000_000, "{}", busy.lua_allocated_bytes);
-    assert!(busy.lua_cpu > Duration::ZERO);
-    assert_eq!((running.route("fine").lua_cpu, running.route("fine").lua_yields), (Duration::ZERO, 0));
+    assert_eq!(busy.lua.yields, 4);
+    assert!(busy.lua.waited >= Duration::from_millis(20), "{:?}", busy.lua.waited);
+    assert!(busy.lua.allocated_bytes >= 2_000_000, "{}", busy.lua.allocated_bytes);
+    assert!(busy.lua.cpu > Duration::ZERO);
+    assert_eq!((running.route("fine").lua.cpu, running.route("fine").lua.yields), (Duration::ZERO, 0));
 }
 
 #[test]
