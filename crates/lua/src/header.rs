@@ -28,8 +28,14 @@ pub(crate) fn single(name: &[u8]) -> bool {
     SINGLE.iter().any(|single| name.eq_ignore_ascii_case(single.as_bytes()))
 }
 
-/// The bytes that a token may have (RFC 9110 section 5.6.2).
-const TOKEN: [bool; 256] = {
+/// Whether it may be the name of a header, or a method: a token of RFC 9110 section 5.6.2.
+#[inline]
+pub fn is_token(name: &[u8]) -> bool {
+    !name.is_empty() && name.iter().all(|&byte| TOKEN[usize::from(byte)])
+}
+
+/// The bytes that a token may have.
+static TOKEN: [bool; 256] = {
     let mut token = [false; 256];
     let mut byte = 0u8;
     while byte < 128 {

@@ -68,6 +68,7 @@ pub use crate::{
     dict::Dicts,
     error::{Error, ScriptError, Unloaded, place},
     exchange::{AnswerEnd, BodyState, Exchange, InvalidHeader, Jump},
+    header::is_token,
     host::WorkerIdentity,
     level::{Level, Line, Log},
     log_ring::LogRing,

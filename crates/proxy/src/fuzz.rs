@@ -1,11 +1,12 @@
 //! What holds for any bytes that clients and upstreams send; `fuzz/` looks for some for which it does not.
 
 use tidegate_core::snapshot::Limits;
+use tidegate_lua::is_token;
 
 use crate::http::{
     body::{self, Framing, Writer},
-    chunked::{self, Decoder},
-    fields::{Fields, is_token, is_value},
+    chunked,
+    fields::{Fields, is_value},
     request::{Refusal, Request},
     response::Response,
 };
@@ -133,18 +134,7 @@ struct Decoded {
 }
 
 fn decode(input: &[u8], size: usize) -> Result<Decoded, chunked::Error> {
-    let (mut decoder, mut pending, mut data) = (Decoder::default(), Vec::new(), Vec::new());
-    for piece in input.chunks(size) {
-        pending.extend_from_slice(piece);
-        loop {
-            let (count, range) = decoder.step(&pending)?;
-            data.extend_from_slice(&pending[range]);
-            pending.drain(..count);
-            if count == 0 || pending.is_empty() {
-                break;
-            }
-        }
-    }
+    let (data, decoder, pending) = chunked::decode(input, size)?;
     let end = decoder.is_done().then(|| {
         sound(decoder.trailers());
         let mut end = Vec::new();

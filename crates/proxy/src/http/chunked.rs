@@ -153,6 +153,24 @@ fn may_trail(&(kind, name, _): &(Kind, &[u8], &[u8])) -> bool {
     kind == Kind::Other && !forbidden.iter().any(|one| name.eq_ignore_ascii_case(one.as_bytes()))
 }
 
+/// Feeds `input` in pieces of `size` bytes; answers with the data, the decoder as it is then, and what it did not take.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn decode(input: &[u8], size: usize) -> Result<(Vec<u8>, Decoder, Vec<u8>), Error> {
+    let (mut decoder, mut pending, mut data) = (Decoder::default(), Vec::new(), Vec::new());
+    for piece in input.chunks(size) {
+        pending.extend_from_slice(piece);
+        loop {
+            let (count, range) = decoder.step(&pending)?;
+            data.extend_from_slice(&pending[range]);
+            pending.drain(..count);
+            if count == 0 || pending.is_empty() {
+                break;
+            }
+        }
+    }
+    Ok((data, decoder, pending))
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -161,19 +179,7 @@ mod tests {
 
     /// Feeds `input` in pieces of `size` bytes; answers with the data and whether the end was seen.
     fn decode(input: &[u8], size: usize) -> Result<(Vec<u8>, bool, Vec<u8>), Error> {
-        let (mut decoder, mut pending, mut data) = (Decoder::default(), Vec::new(), Vec::new());
-        for piece in input.chunks(size) {
-            pending.extend_from_slice(piece);
-            loop {
-                let (count, range) = decoder.step(&pending)?;
-                data.extend_from_slice(&pending[range]);
-                pending.drain(..count);
-                if count == 0 || pending.is_empty() {
-                    break;
-                }
-            }
-        }
-        Ok((data, decoder.is_done(), pending))
+        super::decode(input, size).map(|(data, decoder, rest)| (data, decoder.is_done(), rest))
     }
 
     fn refused(input: &str) -> Error {

@@ -3,7 +3,7 @@
 //! All text lives in one block that is reused from message to message; a field is two ranges of it.
 //! Removing a field marks it, adding one appends, so no edit moves another field.
 
-use tidegate_lua::InvalidHeader;
+use tidegate_lua::{InvalidHeader, is_token};
 
 /// A range of the block of a [`Fields`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -261,27 +261,6 @@ impl Span {
 pub(crate) fn tokens(list: &[u8]) -> impl Iterator<Item = &[u8]> {
     list.split(|&byte| byte == b',').map(<[u8]>::trim_ascii).filter(|token| !token.is_empty())
 }
-
-/// RFC 9110, 5.6.2.
-pub(crate) fn is_token(name: &[u8]) -> bool {
-    !name.is_empty() && name.iter().all(|&byte| TOKEN[usize::from(byte)])
-}
-
-/// The bytes that a token may have.
-static TOKEN: [bool; 256] = {
-    let mut token = [false; 256];
-    let mut byte = 0_u8;
-    while byte < 128 {
-        token[byte as usize] = byte.is_ascii_alphanumeric();
-        byte += 1;
-    }
-    let mut marks: &[u8] = b"!#$%&'*+-.^_`|~";
-    while let [mark, rest @ ..] = marks {
-        token[*mark as usize] = true;
-        marks = rest;
-    }
-    token
-};
 
 /// RFC 9110, 5.5, as far as it keeps a value from ending its line.
 pub(crate) fn is_value(value: &[u8]) -> bool {

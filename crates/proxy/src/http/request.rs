@@ -9,13 +9,14 @@
 use std::{mem::MaybeUninit, slice};
 
 use tidegate_core::snapshot::Limits;
+use tidegate_lua::is_token;
 use tidegate_traffic::path;
 
 use crate::{
     buffer::CAPACITY,
     http::{
         body::{self, Ambiguous, Framing},
-        fields::{Fields, Kind, Span, is_token, tokens},
+        fields::{Fields, Kind, Span, tokens},
         head::{self, Head},
     },
 };
