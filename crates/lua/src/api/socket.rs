@@ -360,6 +360,7 @@ extern "C" fn tcp_keep(
     if !quiet && link.traffic.borrow().inbox.is_empty() {
         return CLOSED;
     }
+    let mut kept = None;
     if quiet && host.block.exiting.get() == 0 {
         let name = pool.of(length);
         let pool = match host.sockets.pools.find(name) {
@@ -370,22 +371,19 @@ extern "C" fn tcp_keep(
         let default = host.sockets.defaults.borrow().keep_alive_timeout;
         let span = if milliseconds < 0.0 { default } else { Duration::from_millis(milliseconds as u64) };
         debug(host, || format!("lua tcp socket keepalive timeout: {} ms", span.as_millis()));
-        drop(tcp.detach());
-        if spare != 0 {
-            tcp.request.set(0);
-        }
-        pool.keep(link, (!span.is_zero()).then_some(span));
-        return OK;
+        kept = Some((pool, span));
     }
     drop(tcp.detach());
-    if quiet {
-        if spare != 0 {
-            tcp.request.set(0);
-        }
-        OK
-    } else {
-        failed(host, Cause::Broken("connection in dubious state".into()))
+    if !quiet {
+        return failed(host, Cause::Broken("connection in dubious state".into()));
     }
+    if spare != 0 {
+        tcp.request.set(0);
+    }
+    if let Some((pool, span)) = kept {
+        pool.keep(link, (!span.is_zero()).then_some(span));
+    }
+    OK
 }
 
 fn make_pool(host: &Host, name: &[u8], size: usize, backlog: Option<usize>) -> Rc<Pool> {

@@ -44,8 +44,6 @@ unsafe extern "C" {
 /// What was found at the last look.
 #[derive(Debug, Default)]
 pub(super) struct Rest {
-    /// As it was set last; 0 is never.
-    pause: Cell<c_int>,
     is_thrifty: Cell<bool>,
     allocated: Cell<u64>,
     /// In use after the last collection.
@@ -76,10 +74,7 @@ impl Vm {
         let is_roomy = budget == 0 || budget > 4 * SMALL_BYTES as u64;
         let is_small = self.ledger.state().0 < SMALL_BYTES;
         let waits = is_roomy && is_small && !self.rest.is_thrifty.get();
-        let pause = if waits { LONG_PAUSE } else { USUAL_PAUSE };
-        if self.rest.pause.replace(pause) != pause {
-            self.host.block.collector_pause.set(pause);
-        }
+        self.host.block.collector_pause.set(if waits { LONG_PAUSE } else { USUAL_PAUSE });
     }
 
     /// Closes connections that were kept for use and are not to be used any more, and gives back memory that nobody uses.

@@ -3,7 +3,7 @@
 //!
 //! Headers, cookies and arguments (`http_*`, `sent_http_*`, `cookie_*`, `arg_*`) are looked up before these.
 
-use std::{borrow::Cow, fmt::Display, fs, net::IpAddr, sync::OnceLock, time::Instant};
+use std::{borrow::Cow, fmt::Display, net::IpAddr, time::Instant};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use jiff::tz::TimeZone;
@@ -64,7 +64,7 @@ pub(super) fn read<'a>(exchange: &'a Exchange, name: &[u8]) -> Value<'a> {
         b"route_name" => exchange.route.as_ref().map(|route| Cow::Borrowed(route.as_str().as_bytes())),
         b"msec" | b"time_local" | b"time_iso8601" => time(exchange, name),
         b"pid" => text(rustix::thread::gettid().as_raw_nonzero()),
-        b"hostname" => Some(Cow::Borrowed(hostname().as_bytes())),
+        b"hostname" => Some(Cow::Owned(rustix::system::uname().nodename().to_bytes().to_vec())),
         b"nginx_version" => Some(Cow::Borrowed(NGINX_VERSION.as_bytes())),
         _ => defined(exchange, name),
     }
@@ -147,13 +147,4 @@ fn forwarded_for(exchange: &Exchange) -> Cow<'static, [u8]> {
         Some(before) => Cow::Owned([before, b", ", client].concat()),
         None => Cow::Owned(client.to_vec()),
     }
-}
-
-/// The name of this machine; nothing where the system does not tell.
-fn hostname() -> &'static str {
-    static NAME: OnceLock<String> = OnceLock::new();
-    NAME.get_or_init(|| {
-        fs::read_to_string("/proc/sys/kernel/hostname")
-            .map_or_else(|_| String::new(), |name| name.trim().to_owned())
-    })
 }

@@ -96,6 +96,16 @@ fn ask(running: &Running, path: &str, waiting: u64) -> JoinHandle<String> {
     asked
 }
 
+/// A fleet with one instance, which gets one request at a time and has one: that for `path`.
+fn full(path: &str) -> (Running, Gate, Upstream, Limited, JoinHandle<String>) {
+    let (running, gate) = (Running::start(FLEET), Gate::default());
+    let upstream = gate.serve();
+    let limited = Limited::enlist(&running, 1, &[upstream.addr()]);
+    let first = ask(&running, path, 0);
+    eventually(PATIENCE, "the instance is full", || gate.now() == 1);
+    (running, gate, upstream, limited, first)
+}
+
 /// Waits for their answers.
 fn join(asked: impl IntoIterator<Item = JoinHandle<String>>) {
     for asked in asked {
@@ -105,12 +115,7 @@ fn join(asked: impl IntoIterator<Item = JoinHandle<String>>) {
 
 #[test]
 fn who_waits_gets_the_next_place_in_order_whichever_worker_it_came_to() {
-    let running = Running::start(FLEET);
-    let gate = Gate::default();
-    let upstream = gate.serve();
-    let limited = Limited::enlist(&running, 1, &[upstream.addr()]);
-    let first = ask(&running, "/0", 0);
-    eventually(PATIENCE, "the instance is full", || gate.now() == 1);
+    let (running, gate, upstream, limited, first) = full("/0");
     // Each on a connection of its own, so on any of both workers.
     let mut asked: Vec<_> = (1..=12).map(|number| ask(&running, &format!("/{number}"), number)).collect();
     asked.push(ask(&running, "/high/x", 13));
@@ -168,12 +173,7 @@ fn http_gone(addr: SocketAddr) -> TcpStream {
 
 #[test]
 fn a_client_that_leaves_passes_its_turn_on() {
-    let running = Running::start(FLEET);
-    let gate = Gate::default();
-    let upstream = gate.serve();
-    let limited = Limited::enlist(&running, 1, &[upstream.addr()]);
-    let first = ask(&running, "/first", 0);
-    eventually(PATIENCE, "the instance is full", || gate.now() == 1);
+    let (running, gate, upstream, limited, first) = full("/first");
     let leaving = http_gone(running.addr());
     eventually(PATIENCE, "the request waits", || running.upstream("up").waiting() == 1);
     let last = ask(&running, "/last", 2);
@@ -187,12 +187,7 @@ fn a_client_that_leaves_passes_its_turn_on() {
 
 #[test]
 fn a_limit_that_is_raised_lets_those_in_that_wait() {
-    let running = Running::start(FLEET);
-    let gate = Gate::default();
-    let upstream = gate.serve();
-    let limited = Limited::enlist(&running, 1, &[upstream.addr()]);
-    let first = ask(&running, "/first", 0);
-    eventually(PATIENCE, "the instance is full", || gate.now() == 1);
+    let (running, gate, upstream, limited, first) = full("/first");
     let others = [1, 2, 3].map(|number| ask(&running, &format!("/{number}"), number));
     limited.loads[0].set_limit(NonZeroU32::new(3));
     limited.turns.call();
