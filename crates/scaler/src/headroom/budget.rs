@@ -28,9 +28,7 @@ pub(super) struct Budget {
 impl Budget {
     pub(super) fn charge(&mut self, passed: f64, work: f64, ready: u32, patient: f64) {
         let kept = (-passed / MEMORY).exp();
-        let left = (self.waiting + work - f64::from(ready) * passed).max(0.0);
-        let late = (left - patient).max(0.0);
-        self.waiting = left - late;
+        let late = serve(&mut self.waiting, work, f64::from(ready) * passed, patient);
         (self.work, self.short) = (self.work * kept + work, self.short * kept + late);
     }
 
@@ -49,6 +47,15 @@ impl Budget {
     fn spent(&self, overload: f64) -> f64 {
         if self.work > 0.0 { self.short / self.work / overload } else { 0.0 }
     }
+}
+
+/// Adds `work` to what is `waiting` and does as much of it as there is `capacity` for. What is left and may not wait, as it is more
+/// than `patient`, is late: it is returned, and waits no more. All in instance-seconds.
+pub(super) fn serve(waiting: &mut f64, work: f64, capacity: f64, patient: f64) -> f64 {
+    let left = (*waiting + work - capacity).max(0.0);
+    let late = (left - patient).max(0.0);
+    *waiting = left - late;
+    late
 }
 
 #[cfg(test)]

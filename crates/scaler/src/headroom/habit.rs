@@ -10,7 +10,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{course::change, packed};
+use super::{budget, course::change, packed};
 
 const MINUTES: usize = 60;
 /// Seconds.
@@ -100,9 +100,8 @@ impl Habit {
             self.minute = Minute { at, kept, waiting, ..Minute::default() };
         }
         let minute = &mut self.minute;
-        let left = (minute.waiting + second.work - f64::from(second.alone.1) * second.passed).max(0.0);
-        let late = (left - second.patient).max(0.0);
-        minute.waiting = left - late;
+        let capacity = f64::from(second.alone.1) * second.passed;
+        let late = budget::serve(&mut minute.waiting, second.work, capacity, second.patient);
         minute.undone += late as f32;
         minute.size = minute.size.max(second.level as f32);
     }
