@@ -241,7 +241,7 @@ mod tests {
 
     use proptest::prelude::*;
     use tidegate_core::policy::{Headroom, Policy};
-    use tidegate_sim::{Contender, Report};
+    use tidegate_sim::{Contender, Report, live::USUAL_TARGET};
 
     use super::*;
 
@@ -275,8 +275,8 @@ mod tests {
             for run in report.runs.iter().rev().step_by(12) {
                 let violated = run.figures.violated_requests * requests;
                 let paid = run.figures.instance_hours * 3_600.0;
-                let target = run.target.unwrap_or(0.8);
-                let first = (demand.mean_of_first(60) / (f64::from(CAPACITY) * target)).ceil() as u32;
+                let target = run.target.unwrap_or(USUAL_TARGET);
+                let first = demand.first_instances(f64::from(CAPACITY), target);
                 let least = bound(&demand, under, Limits { first, violated, changes: None });
                 assert!(least <= paid + 1e-6, "{least} under {under:?}, {run:?}");
                 let changes = Some(run.figures.actions_per_day * 600.0 / 86_400.0);

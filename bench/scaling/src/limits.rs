@@ -10,7 +10,7 @@ use std::{
     thread,
 };
 
-use tidegate_sim::{CAPACITY, Conditions, report::OBJECTIVE};
+use tidegate_sim::{CAPACITY, Conditions, live::USUAL_TARGET, report::OBJECTIVE};
 
 use crate::{
     clairvoyant,
@@ -21,8 +21,6 @@ use crate::{
 
 /// Demand of more seconds than this is too long for a bound with few changes: eighteen days.
 const LONGEST: usize = 18 * 86_400;
-/// The utilization that decides with how many instances a run of the default policy begins.
-const TARGET: f64 = 0.8;
 
 /// By demand, start-up time and buffer.
 pub(crate) type Limits = BTreeMap<(&'static str, u32, u32), Limit>;
@@ -77,7 +75,7 @@ impl Limit {
         let share = question.violated.max(OBJECTIVE);
         let requests: f64 = demand.arrivals().iter().map(|&arrivals| f64::from(arrivals)).sum();
         let days = demand.seconds() as f64 / 86_400.0;
-        let first = (demand.mean_of_first(60) / (f64::from(CAPACITY) * TARGET)).ceil() as u32;
+        let first = demand.first_instances(f64::from(CAPACITY), USUAL_TARGET);
         let bound = |changes| {
             let limits = clairvoyant::Limits { first, violated: share * requests, changes };
             let least = clairvoyant::bound(demand, conditions, limits);

@@ -62,6 +62,11 @@ impl Demand {
         let first = &self.arrivals[..seconds.min(self.arrivals.len())];
         first.iter().map(|&arrivals| f64::from(arrivals)).sum::<f64>() / first.len().max(1) as f64
     }
+
+    /// With how many ready instances a run begins: as many as serve its first minute at `target`, of `capacity` requests/s each.
+    pub fn first_instances(&self, capacity: f64, target: f64) -> u32 {
+        ((self.mean_of_first(60) / (capacity * target)).ceil() as u32).max(1)
+    }
 }
 
 /// Instance-seconds of the cheapest fleet that has what each second needs, with instances that start in

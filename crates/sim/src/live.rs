@@ -31,7 +31,7 @@ use crate::{
 /// When simulated worlds begin: a Monday, at midnight in UTC.
 const BEGIN_SECONDS: u64 = 1_767_571_200;
 /// What a policy without a utilization target is taken to aim at.
-const USUAL_TARGET: f64 = 0.8;
+pub const USUAL_TARGET: f64 = 0.8;
 
 /// A scaler under simulation.
 #[derive(Debug, Clone)]

@@ -154,8 +154,8 @@ impl<'a> World<'a> {
         mut watch: impl FnMut(usize, Moment, &A),
     ) -> Figures {
         let Conditions { start_up, buffer } = self.conditions;
-        let first = self.demand.mean_of_first(60) / (self.capacity * autoscaler.target());
-        let mut fleet = Supply::new(self.supply, start_up, (first.ceil() as u32).max(1), self.seed);
+        let first = self.demand.first_instances(self.capacity, autoscaler.target());
+        let mut fleet = Supply::new(self.supply, start_up, first, self.seed);
         let has_pools = !self.supply.pools.is_empty();
         autoscaler.start(fleet.ready());
         let mut weather = Weather::new(self.capacity, start_up, self.events);
