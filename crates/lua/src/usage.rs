@@ -2,18 +2,12 @@
 
 use std::time::Duration;
 
-use tidegate_core::snapshot::Budget;
+use tidegate_core::{snapshot::Budget, telemetry::LuaTotals};
 
 /// What runs took since somebody asked last.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// Time that code ran for, on the worker's thread.
-    pub cpu: Duration,
-    /// Bytes that it asked for, whether or not they are in use still.
-    pub allocated_bytes: u64,
-    /// How often it waited, and for how long altogether.
-    pub yields: u64,
-    pub waited: Duration,
+    pub taken: LuaTotals,
     /// Code ran for long without a wait, or was cut off: whoever else wanted the thread had to wait.
     pub is_long: bool,
 }
@@ -33,15 +27,15 @@ impl Account {
     /// A stretch of code begins.
     pub(crate) fn resume(&mut self, now: Duration) {
         if let Some(since) = self.waits_since.take() {
-            self.usage.yields += 1;
-            self.usage.waited += now.saturating_sub(since);
+            self.usage.taken.yields += 1;
+            self.usage.taken.waited += now.saturating_sub(since);
         }
     }
 
     /// A stretch of code has ended that began at `from`, when so much memory was in use and had been asked for.
     pub(crate) fn halt(&mut self, stretch: &Stretch, now: Duration, memory: (usize, u64), waits: bool) {
-        self.usage.cpu += now.saturating_sub(stretch.began);
-        self.usage.allocated_bytes += memory.1 - stretch.memory.1;
+        self.usage.taken.cpu += now.saturating_sub(stretch.began);
+        self.usage.taken.allocated_bytes += memory.1 - stretch.memory.1;
         self.added_bytes = (self.added_bytes + memory.0).saturating_sub(stretch.memory.0);
         self.waits_since = waits.then_some(now);
     }
@@ -136,8 +130,8 @@ mod tests {
         account.resume(later(7));
         account.halt(&Stretch { began: later(7), memory: (30, 150) }, later(8), (5, 151), false);
         let usage = account.take();
-        assert_eq!((usage.cpu, usage.waited), (Duration::from_millis(3), Duration::from_millis(5)));
-        assert_eq!((usage.allocated_bytes, usage.yields, account.added_bytes), (51, 1, 0));
+        assert_eq!((usage.taken.cpu, usage.taken.waited), (Duration::from_millis(3), Duration::from_millis(5)));
+        assert_eq!((usage.taken.allocated_bytes, usage.taken.yields, account.added_bytes), (51, 1, 0));
         assert_eq!(account.take(), Usage::default());
     }
 }

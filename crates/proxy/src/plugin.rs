@@ -5,8 +5,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tidegate_core::telemetry::{LuaTotals, Tally};
-use tidegate_lua::{Handler, RequestState};
+use tidegate_core::telemetry::Tally;
+use tidegate_lua::{Handler, RequestState, Usage};
 
 use crate::{site::Route, worker::Worker};
 
@@ -23,7 +23,7 @@ pub(crate) struct Plugin {
 impl Plugin {
     /// Counts what its Lua took since this was done last, and tells others where it held them up.
     pub(crate) fn charge(&self, worker: &Worker, route: &Route, state: &mut RequestState) {
-        let (taken, is_long) = take(state);
+        let Usage { taken, is_long } = state.take_usage();
         self.tally.add(worker.index, &taken);
         route.series.shard(worker.index).lua(&taken);
         if is_long {
@@ -37,16 +37,5 @@ impl Plugin {
 
 /// What Lua took for no request.
 pub(crate) fn charge_alone(tally: &Tally, worker: &Worker, state: &mut RequestState) {
-    tally.add(worker.index, &take(state).0);
-}
-
-fn take(state: &mut RequestState) -> (LuaTotals, bool) {
-    let usage = state.take_usage();
-    let taken = LuaTotals {
-        cpu: usage.cpu,
-        allocated_bytes: usage.allocated_bytes,
-        yields: usage.yields,
-        waited: usage.waited,
-    };
-    (taken, usage.is_long)
+    tally.add(worker.index, &state.take_usage().taken);
 }

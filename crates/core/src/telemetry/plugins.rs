@@ -126,11 +126,14 @@ fn nanos(span: Duration) -> u64 {
     u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// What Lua took: time that it ran for, bytes that it asked for, how often and how long it waited.
+/// What Lua took.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct LuaTotals {
+    /// Time that code ran for, on the worker's thread.
     pub cpu: Duration,
+    /// Bytes that it asked for, whether or not they are in use still.
     pub allocated_bytes: u64,
+    /// How often it waited, and for how long altogether.
     pub yields: u64,
     pub waited: Duration,
 }

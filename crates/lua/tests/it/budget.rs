@@ -125,9 +125,9 @@ fn what_a_request_takes_is_counted() {
     let source = "local s = ('x'):rep(1e6) ngx.sleep(0) ngx.sleep(0) for i = 1, 1e6 do s = i % 3 end";
     host.answer(source, &mut one);
     let usage = one.state.take_usage();
-    assert_eq!(usage.yields, 2);
-    assert!((1_000_000..4_000_000).contains(&usage.allocated_bytes), "{usage:?}");
-    assert!(usage.cpu > Duration::ZERO && usage.waited > Duration::ZERO, "{usage:?}");
+    assert_eq!(usage.taken.yields, 2);
+    assert!((1_000_000..4_000_000).contains(&usage.taken.allocated_bytes), "{usage:?}");
+    assert!(usage.taken.cpu > Duration::ZERO && usage.taken.waited > Duration::ZERO, "{usage:?}");
     assert_eq!(one.state.take_usage(), tidegate_lua::Usage::default());
 }
 
