@@ -130,7 +130,10 @@ mod tests {
         account.resume(later(7));
         account.halt(&Stretch { began: later(7), memory: (30, 150) }, later(8), (5, 151), false);
         let usage = account.take();
-        assert_eq!((usage.taken.cpu, usage.taken.waited), (Duration::from_millis(3), Duration::from_millis(5)));
+        assert_eq!(
+            (usage.taken.cpu, usage.taken.waited),
+            (Duration::from_millis(3), Duration::from_millis(5))
+        );
         assert_eq!((usage.taken.allocated_bytes, usage.taken.yields, account.added_bytes), (51, 1, 0));
         assert_eq!(account.take(), Usage::default());
     }
