@@ -163,6 +163,9 @@ fn about(phase: Option<Phase>, exchange: Option<&dyn Exchange>) -> (u64, String)
     if let Some(phase) = phase.filter(|phase| *phase as u32 & WITHOUT_REQUEST != 0) {
         let _ = write!(about, ", context: {}", phase.context());
     }
+    if phase == Some(Phase::Log) {
+        about.push_str(" while logging request");
+    }
     let Some(exchange) = exchange else { return (0, about) };
     let text = |name: &str| {
         exchange.variable(name.as_bytes()).map(|value| String::from_utf8_lossy(&value).into_owned())

@@ -242,12 +242,12 @@ extern "C" fn dictionary_length(host: HostPtr, number: i32, key: Text, length: u
     })
 }
 
-/// The seconds are in the block; 0 is for ever.
+/// The seconds are in the block; 0 is for ever, and what is below it has passed since.
 extern "C" fn dictionary_ttl(host: HostPtr, number: i32, key: Text, length: usize) -> i32 {
     let host = host.get();
     with_dictionary(host, number, |dict, now| match dict.with(|store| store.ttl(key.of(length), now)) {
         Some(ttl) => {
-            host.block.number.set(ttl.unwrap_or_default().as_secs_f64());
+            host.block.number.set(ttl);
             OK
         }
         None => MISSING,

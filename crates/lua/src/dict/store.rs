@@ -264,10 +264,15 @@ impl Store {
         }
     }
 
-    /// Time until the entry expires: `None` if there is no entry, `Some(None)` if it never does.
-    pub fn ttl(&self, key: &[u8], now: Timestamp) -> Option<Option<Duration>> {
-        let entry = self.slots.peek(key).map(|slot| &slot.entry).filter(|entry| !entry.expired(now))?;
-        Some(entry.expires.map(|expires| expires.since(now)))
+    /// Seconds until the entry expires, 0 if it never does, and below 0 if it has and is still there.
+    pub fn ttl(&self, key: &[u8], now: Timestamp) -> Option<f64> {
+        let entry = &self.slots.peek(key)?.entry;
+        Some(match entry.expires {
+            None => 0.0,
+            // Never 0, which is for ever.
+            Some(expires) if expires <= now => -now.since(expires).as_secs_f64().max(1e-6),
+            Some(expires) => expires.since(now).as_secs_f64(),
+        })
     }
 
     /// Lets the entry expire at another time; answers whether there is one.

@@ -61,12 +61,12 @@ ngx.say(dogs:delete(nil)) ngx.say(dogs:delete("")) ngx.say(pcall(dogs.delete, "d
 --# dictionary:get_stale dictionary:ttl dictionary:expire
 local dogs = ngx.shared.dogs
 dogs:set("stale", "text", 0.01, 3)
-repeat ngx.sleep(0.005) until not dogs:get("stale")
-ngx.say(dogs:get_stale("stale"))
+repeat ngx.sleep(0.005) until dogs:ttl("stale") < 0
+ngx.say(dogs:get("stale"), " ", dogs:get_stale("stale"))
 dogs:set("stale", 1)
 ngx.say(dogs:ttl("stale"), " ", dogs:expire("stale", 100), " ", math.ceil(dogs:ttl("stale")))
 dogs:delete("stale")
---> nil
+--> nil nil
 --> 0 true 100
 --! dictionary:ttl dictionary:expire
 local dogs = ngx.shared.dogs

@@ -13,7 +13,7 @@ routes:
   - match: { path: /fail }
     lua: { content: { name: "=content_by_lua(nginx.conf:50)", source: "local nothing = nil\nreturn nothing.field" } }
   - match: { path: /filter }
-    lua: { content: ngx.say("hi"), headerFilter: { name: "=header_filter_by_lua(nginx.conf:60)", source: error("no") } }
+    lua: { log: { name: "=log_by_lua(nginx.conf:70)", source: "ngx.log(ngx.ERR, 'over')" }, content: ngx.say("hi"), headerFilter: { name: "=header_filter_by_lua(nginx.conf:60)", source: error("no") } }
 "#;
 
 fn start(log: &str) -> Tidegate {
@@ -49,7 +49,10 @@ fn an_error_of_a_script_is_told_as_openresty_does() {
     let thread = "lua entry thread aborted: runtime error: content_by_lua(nginx.conf:50):2: attempt to index";
     let filter =
         "failed to run header_filter_by_lua*: header_filter_by_lua(nginx.conf:60):1: no\nstack traceback:";
-    eventually(PATIENCE, "both", || tidegate.log().contains(thread) && tidegate.log().contains(filter));
+    let over = "[lua] log_by_lua(nginx.conf:70):1: over while logging request, client: 127.0.0.1, ";
+    eventually(PATIENCE, "all three", || {
+        [thread, filter, over].iter().all(|text| tidegate.log().contains(text))
+    });
     let log = tidegate.log();
     assert!(log.contains("\nstack traceback:\ncoroutine 0:\n\t"), "{log}");
     assert!(log.contains("\nsource: 2 | return nothing.field, client: 127.0.0.1, "), "{log}");

@@ -391,8 +391,11 @@ proptest! {
             prop_assert_eq!(&content, &twin.entries);
             prop_assert_eq!(store.free(), twin.slab.free_bytes());
             for (key, entry, _) in &twin.entries {
-                let left = (!entry.expired(now)).then(|| entry.expires.map(|expires| expires.since(now)));
-                prop_assert_eq!(store.ttl(key, now), left);
+                let ttl = store.ttl(key, now).unwrap();
+                prop_assert_eq!(ttl < 0.0, entry.expired(now));
+                let until = now.as_micros() as f64 / 1e6 + ttl;
+                prop_assert!(entry.expires.is_none_or(|at| (at.as_micros() as f64 / 1e6 - until).abs() < 1e-5), "{ttl}");
+                prop_assert_eq!(ttl == 0.0, entry.expires.is_none());
             }
         }
         store.flush_all();
