@@ -28,5 +28,5 @@ pub(crate) fn files(input: &[u8]) {
         candidates.iter().any(|name| name == "a.b") && candidates.iter().all(|name| name.starts_with("a.b"))
     );
     let hosts = hosts::parse(text);
-    assert!(hosts.keys().all(|name| !name.is_empty() && !name.contains(char::is_whitespace)));
+    assert!(hosts.keys().all(|name| !name.is_empty() && !name.contains(|c: char| c.is_ascii_whitespace())));
 }
