@@ -32,12 +32,17 @@ static ALONE: Mutex<()> = Mutex::new(());
 /// Microseconds of samples, of about one each millisecond, after which shares hardly depend on luck.
 const ENOUGH: u64 = 400_000;
 
-/// Runs scripts of routes, one after the other, for as long as somebody records. On a busy machine that takes longer.
+/// Runs scripts of routes, one after the other, while somebody records, until they have run for long enough. How many
+/// recordings that takes is up to what else the machine does.
 fn recorded(settings: &LuaSettings, scripts: &[(&str, &str)], subject: &Subject) -> Recording {
-    let wishes = [1, 2, 4, 8].map(|seconds| Wish { seconds, subject: subject.clone() });
-    let recordings = wishes.into_iter().map(|wish| recorded_for(wish, settings, scripts));
-    let mut recordings = recordings.skip_while(|recording| total(recording) < ENOUGH);
-    recordings.next().expect("the machine let nothing run for fifteen seconds")
+    let mut all = Recording::default();
+    for _ in 0..60 {
+        all.merge(&recorded_for(Wish { seconds: 1, subject: subject.clone() }, settings, scripts));
+        if total(&all) >= ENOUGH {
+            return all;
+        }
+    }
+    panic!("the machine let nothing run for a minute: {all:#?}");
 }
 
 fn recorded_for(wish: Wish, settings: &LuaSettings, scripts: &[(&str, &str)]) -> Recording {
@@ -84,14 +89,14 @@ fn compiled_functions_are_seen_in_proportion_to_their_time() {
     assert!(most + least > 0.9, "{recording:#?}");
     let stack = "route orders;access;main chunk (test.lua);most (test.lua:3);work (test.lua:2)";
     assert!(recording.stacks.keys().any(|seen| seen.starts_with(stack)), "{recording:#?}");
-    assert_eq!((recording.vms, recording.missed), (1, 0));
+    assert!(recording.vms > 0 && recording.missed == 0, "{recording:#?}");
     assert!(recording.time.compiled > recording.time.lua() / 2, "{:?}", recording.time);
 }
 
 #[test]
 fn one_route_can_be_looked_at_alone() {
     let route = RouteId::new("orders").unwrap();
-    let scripts = [("orders", BURN), ("mail", "local s = 0 for i = 1, 3e6 do s = s + i % 5 end")];
+    let scripts = [("orders", BURN), ("mail", "local s = 0 for i = 1, 3e5 do s = s + i % 5 end")];
     let recording = recorded(&LuaSettings::default(), &scripts, &Subject::Route { route, fleet: None });
     assert!(recording.samples > 0, "{recording:#?}");
     assert!((share(&recording, "route orders;access;") - 1.0).abs() < 1e-9, "{recording:#?}");
