@@ -3,7 +3,7 @@
 local kit = ...
 local ngx, C = kit.ngx, kit.C
 
-local block, host, wait, disabled, given = kit.block, kit.host, kit.wait, kit.disabled, kit.given
+local block, host, wait, given = kit.block, kit.host, kit.wait, kit.given
 local NO_REQUEST, limit, collect = kit.NO_REQUEST, kit.limit, kit.collect
 local band = require("bit").band
 local error, select, tonumber, tostring, type = error, select, tonumber, tostring, type

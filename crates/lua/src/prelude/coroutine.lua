@@ -44,15 +44,15 @@ function finish(co, ok, ...)
 end
 
 local function status(co)
-    local status = raw_status(co)
+    local raw = raw_status(co)
     local thread = kit.thread_status(co)
     if thread and thread ~= "running" then
         return thread
     end
-    if status == "suspended" and (thread or waiting[co]) then
+    if raw == "suspended" and (thread or waiting[co]) then
         return inside[co] and "normal" or "running"
     end
-    return status
+    return raw
 end
 
 local function resume(co, ...)

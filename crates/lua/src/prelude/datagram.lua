@@ -6,8 +6,8 @@ local ngx, C = kit.ngx, kit.C
 local host, wait, given, check = kit.host, kit.wait, kit.given, kit.check
 local bad_argument, failure, log_error, new_handle = kit.bad_argument, kit.socket_failure, kit.log_socket_error, kit.new_handle
 local sendable_text, reason = kit.sendable_text, kit.reason
-local error, floor, format, select, setmetatable, tonumber, tostring, type =
-    error, math.floor, string.format, select, setmetatable, tonumber, tostring, type
+local error, floor, format, select, setmetatable, tonumber, type =
+    error, math.floor, string.format, select, setmetatable, tonumber, type
 local lower, sub = string.lower, string.sub
 local udp_new, udp_connect, udp_bind, udp_settimeout = C.udp_new, C.udp_connect, C.udp_bind, C.udp_settimeout
 local udp_send, udp_receive, udp_peer, udp_close = C.udp_send, C.udp_receive, C.udp_peer, C.udp_close

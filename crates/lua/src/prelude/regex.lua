@@ -14,7 +14,7 @@ local bit = require "bit"
 local buffer = require "string.buffer"
 local new_table = require "table.new"
 local bor, ffi_gc, ffi_string = bit.bor, ffi.gc, ffi.string
-local byte, sub = string.byte, string.sub
+local sub = string.sub
 local error, next, pairs, setmetatable, tostring, type = error, next, pairs, setmetatable, tostring, type
 
 local NO_MATCH, BAD_TEMPLATE = -1, -1000

@@ -35,8 +35,8 @@ setmetatable(globals, {
 })
 
 -- The metatable of one sandboxed script's environments. Writes to a global that is not known there are told, once.
-local function environment_over(globals)
-    local environment = { __index = globals }
+local function environment_over(shown)
+    local environment = { __index = shown }
     local told = {}
     function environment.__newindex(own, name, value)
         rawset(own, name, value)
