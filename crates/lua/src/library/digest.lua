@@ -1,6 +1,6 @@
 -- resty.md5, resty.sha1 and their relatives: a digest of what comes piece by piece.
 
-local kit, name = ...
+local _, name = ...
 local ffi = require "ffi"
 local openssl = require "tidegate.openssl"
 local setmetatable = setmetatable

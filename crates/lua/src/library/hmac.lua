@@ -1,6 +1,5 @@
 -- resty.hmac: a keyed digest of what comes piece by piece.
 
-local kit = ...
 local hmac = require "resty.openssl.hmac"
 local to_hex = require("resty.string").to_hex
 local setmetatable, type = setmetatable, type

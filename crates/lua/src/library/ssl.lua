@@ -4,7 +4,7 @@
 
 local ffi = require "ffi"
 local openssl = require "tidegate.openssl"
-local tonumber, type = tonumber, type
+local tonumber = tonumber
 
 local module = {
     version = "0.1.31", SSL3_VERSION = 0x0300, TLS1_VERSION = 0x0301, TLS1_1_VERSION = 0x0302, TLS1_2_VERSION = 0x0303,

@@ -1,6 +1,5 @@
 -- Keys as JSON Web Keys (RFC 7517).
 
-local ffi = require "ffi"
 local openssl = require "tidegate.openssl"
 local cjson = require "cjson.safe"
 local base64 = require "ngx.base64"

@@ -3,7 +3,7 @@
 local ffi = require "ffi"
 local openssl = require "tidegate.openssl"
 local byte, char, rep, sub = string.byte, string.char, string.rep, string.sub
-local getmetatable, setmetatable, tonumber, type = getmetatable, setmetatable, tonumber, type
+local getmetatable, setmetatable, type = getmetatable, setmetatable, type
 
 local RSA, EC, ED25519, X25519, RSA_PSS = 6, 408, 949, 948, 912
 -- P-256.
