@@ -194,7 +194,7 @@ impl Control {
             move || shared.wake.notify_one()
         });
         let (mut plane, mut events) = Plane::new(
-            Drivers::new(program, threads, workers, owner),
+            Drivers::new((program, shared.recorders.clone()), threads, workers, owner),
             Watched::new(sources),
             telemetry,
             (writer, recalls),

@@ -29,6 +29,7 @@ use self::{
 use crate::{
     departure::Departure,
     instance::protocol::Status,
+    recorders::Recorders,
     template::{Program, Template},
 };
 
@@ -113,12 +114,18 @@ pub(crate) struct Started {
 
 impl Drivers {
     pub(crate) fn new(
-        program: PathBuf,
+        (program, recorders): (PathBuf, Recorders),
         threads: Arc<dyn ThreadHost>,
         workers: Option<Arc<dyn WorkerHost>>,
         owner: OwnerId,
     ) -> Self {
-        Self { processes: Launcher::new(program), threads, workers, owner, remotes: BTreeMap::new() }
+        Self {
+            processes: Launcher::new(program, recorders),
+            threads,
+            workers,
+            owner,
+            remotes: BTreeMap::new(),
+        }
     }
 
     /// Begins to list the instances of a fleet that commands drive, or does so by other commands from now on. True: it begins.

@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use tidegate_core::{FleetId, Timestamp};
+use tidegate_core::{FleetId, Timestamp, flame::Wish as FlameWish};
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::{
@@ -15,6 +15,7 @@ use crate::{
         Journal, Page,
         history::{History, Recorded},
     },
+    recorders::{Recorders, Told},
     view::View,
 };
 
@@ -32,6 +33,8 @@ pub(crate) struct Shared {
     pub(crate) reload: Notify,
     /// As above, for requests that wait for a fleet without instances.
     pub(crate) wake: Notify,
+    /// Instances that can be asked what their Lua does.
+    pub(crate) recorders: Recorders,
     wish: mpsc::Sender<Wish>,
     wishes: Mutex<Option<mpsc::Receiver<Wish>>>,
 }
@@ -43,6 +46,7 @@ impl Shared {
     pub(crate) fn new(view: View, journal: Journal, state: Option<PathBuf>) -> Self {
         let (wish, wishes) = mpsc::channel(WAITING);
         Self {
+            recorders: Recorders::default(),
             wish,
             wishes: Mutex::new(Some(wishes)),
             view: Mutex::new(Arc::new(view)),
@@ -83,6 +87,11 @@ impl Handle {
         let (sender, answer) = oneshot::channel();
         self.0.wish.try_send((disturbance, sender)).map_err(|_| Refused::Busy)?;
         answer.await.unwrap_or(Err(Refused::Busy))
+    }
+
+    /// Has instances that are processes of their own look at what their Lua does.
+    pub async fn record(&self, wish: &FlameWish) -> Told {
+        self.0.recorders.record(wish).await
     }
 
     /// Reads the configuration again, soon.

@@ -23,6 +23,7 @@ mod handle;
 pub mod instance;
 pub mod journal;
 mod observe;
+pub mod recorders;
 mod source;
 pub mod sources;
 mod template;

@@ -12,6 +12,12 @@ pub const SECONDS: RangeInclusive<u32> = 1..=60;
 /// Different stacks that are kept of one VM, and of a whole recording; more become [`OTHERS`].
 pub const STACKS: usize = 10_000;
 
+/// Stacks of one process that are passed on, in bytes; the briefest of more become [`OTHERS`].
+pub const TEXT_BYTES: usize = 4 << 20;
+
+/// What the time of a stack takes beside its text.
+const NUMBER_BYTES: usize = 32;
+
 /// In the place of stacks for which there was no room.
 pub const OTHERS: &str = "other stacks";
 
@@ -106,6 +112,30 @@ impl Recording {
         self.missed += other.missed;
     }
 
+    /// Cuts it into parts of at most so many bytes each, and [`TEXT_BYTES`] together. [`merge`](Self::merge) puts
+    /// them together again; there is at least one.
+    pub fn into_parts(mut self, bytes: usize) -> Vec<Self> {
+        let mut stacks: Vec<(Arc<str>, u64)> = std::mem::take(&mut self.stacks).into_iter().collect();
+        // What took longest is what matters, if there is too much.
+        stacks.sort_by(|(one, took), (other, longer)| longer.cmp(took).then_with(|| one.cmp(other)));
+        let (mut parts, mut room, mut left) = (vec![self], bytes, TEXT_BYTES);
+        for (stack, micros) in stacks {
+            let size = stack.len() + NUMBER_BYTES;
+            let fits = size <= bytes.min(left);
+            let stack = if fits { &*stack } else { OTHERS };
+            if fits {
+                left -= size;
+                if size > room {
+                    parts.push(Self::default());
+                    room = bytes;
+                }
+                room -= size;
+            }
+            parts.last_mut().expect("there is one from the start").add(stack, micros);
+        }
+        parts
+    }
+
     /// One line a stack, as tools for flame graphs read them.
     pub fn folded(&self) -> impl Iterator<Item = String> {
         self.stacks.iter().map(|(stack, micros)| format!("{stack} {micros}"))
@@ -153,6 +183,44 @@ mod tests {
         both.merge(&recording);
         assert_eq!((both.stacks.len(), both.stacks["a;0"], both.stacks[OTHERS]), (STACKS + 1, 6, 10));
         assert!(both.folded().any(|line| line == "a;7 2"));
+    }
+
+    #[test]
+    fn parts_are_small_and_together_what_was_cut() {
+        let mut whole = Recording { samples: 9, vms: 2, missed: 1, ..Recording::default() };
+        for number in 0..100 {
+            whole.add(&format!("stack {number:03}"), number);
+        }
+        let put_together = |parts: &[Recording]| {
+            let mut sum = Recording::default();
+            for part in parts {
+                sum.merge(part);
+            }
+            sum
+        };
+        let parts = whole.clone().into_parts(5 * 41);
+        assert_eq!(put_together(&parts), whole);
+        assert!(parts.iter().all(|part| part.stacks.len() <= 5) && parts.len() == 20, "{}", parts.len());
+        assert_eq!(Recording::default().into_parts(45), [Recording::default()]);
+        let cut = put_together(&whole.clone().into_parts(40));
+        assert_eq!((cut.stacks.len(), cut.stacks[OTHERS], cut.samples), (1, 99 * 50, 9));
+    }
+
+    #[test]
+    fn what_is_passed_on_is_bounded_and_the_longest_is_kept() {
+        let mut whole = Recording::default();
+        let number = TEXT_BYTES / 1_032 + 5;
+        for micros in 0..number {
+            whole.add(&format!("{micros:01000}"), micros as u64 + 1);
+        }
+        let mut sum = Recording::default();
+        for part in &whole.clone().into_parts(10_000) {
+            sum.merge(part);
+        }
+        assert_eq!(sum.stacks.len(), TEXT_BYTES / 1_032 + 1);
+        assert!(sum.stacks.contains_key(&*format!("{:01000}", number - 1)));
+        let total = |recording: &Recording| recording.stacks.values().sum::<u64>();
+        assert_eq!(total(&sum), total(&whole));
     }
 
     #[test]

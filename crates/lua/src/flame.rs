@@ -173,12 +173,28 @@ impl Drop for Offer {
 
 /// Records as wished, and returns when the time is over.
 pub fn record(wish: &Wish) -> Result<Recording, Busy> {
-    if RECORDING.swap(true, Relaxed) {
-        return Err(Busy);
+    Ok(Recorder::claim()?.record(wish))
+}
+
+/// Who records; one at a time.
+#[derive(Debug)]
+pub struct Recorder(());
+
+impl Recorder {
+    pub fn claim() -> Result<Self, Busy> {
+        if RECORDING.swap(true, Relaxed) { Err(Busy) } else { Ok(Self(())) }
     }
-    let recording = in_turns(wish);
-    RECORDING.store(false, Relaxed);
-    Ok(recording)
+
+    /// Records as wished, and returns when the time is over.
+    pub fn record(self, wish: &Wish) -> Recording {
+        in_turns(wish)
+    }
+}
+
+impl Drop for Recorder {
+    fn drop(&mut self) {
+        RECORDING.store(false, Relaxed);
+    }
 }
 
 fn in_turns(wish: &Wish) -> Recording {

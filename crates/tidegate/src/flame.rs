@@ -28,8 +28,8 @@ const EXAMPLES: &str = "Examples:
 ///
 /// Stacks are seen by LuaJIT's own profiler for every millisecond of the processor's time: compiled code,
 /// garbage collection and compilation included, time in which Lua waits not. The graph begins with the
-/// route (or the fleet, of its instances that are threads of the gateway) and the phase; then come functions by
-/// name, file and line. The workers take turns; each one compiles its code anew for its turn.
+/// route (or the fleet, of its instances that run Lua) and the phase; then come functions by
+/// name, file and line. The VMs of a process take turns; each one compiles its code anew for its turn.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Flame {
@@ -71,6 +71,10 @@ impl Flame {
         let recording: Recording = serde_json::from_value(told.clone())
             .context("the gateway's answer is not understood; is it of another version?")
             .map_err(Failure::Environment)?;
+        for missing in told["missing"].as_array().into_iter().flatten() {
+            let part = |key: &str| missing[key].as_str().unwrap_or_default();
+            eprintln!("{} was not looked at: {}", part("of"), part("reason"));
+        }
         if recording.stacks.is_empty() && self.format != Form::Json {
             return Err(Failure::Environment(self.nothing_seen(&recording)));
         }

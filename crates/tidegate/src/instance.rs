@@ -6,11 +6,16 @@
 mod app;
 pub(crate) mod threads;
 
-use std::{ffi::OsString, io, process, thread};
+use std::{ffi::OsString, process, sync::mpsc::Receiver, thread};
 
 use tidegate_control::instance::{
-    InstanceReport, bind_to_parent, exec::exec, keep::keep, protocol::STATUS_EVERY, receive, report,
+    InstanceReport, bind_to_parent,
+    exec::exec,
+    keep::keep,
+    protocol::{Order, Part, STATUS_EVERY},
+    receive, report,
 };
+use tidegate_lua::flame;
 
 use self::app::{App, Meter};
 use crate::{exit::Failure, logging};
@@ -49,7 +54,7 @@ impl Instance {
 }
 
 fn serve() -> anyhow::Result<()> {
-    let spec = receive()?;
+    let (spec, orders) = receive()?;
     bind_to_parent(spec.parent)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     // Before anything is announced: from then on the parent may ask for an end.
@@ -57,7 +62,7 @@ fn serve() -> anyhow::Result<()> {
         .block_on(async { tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) })?;
     let app = App::start(&spec)?;
     report(&InstanceReport::Listening { address: app.address() })?;
-    thread::Builder::new().name("lifeline".into()).spawn(watch_lifeline)?;
+    thread::Builder::new().name("orders".into()).spawn(move || obey(&orders))?;
     let meter = app.meter();
     thread::Builder::new().name("status".into()).spawn(move || report_status(&meter))?;
     runtime.block_on(terminate.recv());
@@ -65,12 +70,15 @@ fn serve() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Standard input stays open for as long as the parent lives.
-fn watch_lifeline() {
-    let ended = io::copy(&mut io::stdin().lock(), &mut io::sink());
-    tracing::warn!(?ended, "the parent is gone");
-    logging::finish();
-    process::exit(3);
+/// Does one thing after the other that the parent wants besides requests being served.
+fn obey(orders: &Receiver<Order>) {
+    for Order::Record { number, wish } in orders {
+        // Nobody else records in this process.
+        let recording = flame::record(&wish).unwrap_or_default();
+        if Part::all(number, recording).any(|part| report(&InstanceReport::Recorded(part)).is_err()) {
+            process::exit(3); // Nobody reads: the parent is gone.
+        }
+    }
 }
 
 fn report_status(meter: &Meter) {

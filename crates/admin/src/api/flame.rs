@@ -1,15 +1,16 @@
-//! Where Lua spends its time. An answer takes as long as is recorded.
+//! Where Lua spends its time. An answer takes as long as is recorded, in this process and in those of instances.
 
 use axum::{
     Json,
     extract::{Query, State as Given, rejection::QueryRejection},
 };
 use serde::{Deserialize, Serialize};
+use tidegate_control::recorders::{Missing, Told};
 use tidegate_core::{
-    RouteId,
+    FleetId, RouteId,
     flame::{Recording, SECONDS, Subject, Wish},
 };
-use tidegate_lua::flame;
+use tidegate_lua::flame::Recorder;
 
 use super::Error;
 use crate::state::State;
@@ -30,6 +31,8 @@ pub(crate) struct Recorded {
     seconds: u32,
     #[serde(flatten)]
     recording: Recording,
+    /// Who was not looked at, and why.
+    missing: Vec<Missing>,
 }
 
 pub(crate) async fn record(
@@ -47,14 +50,37 @@ pub(crate) async fn record(
     }
     let subject = route.map_or(Ok(Subject::All), |route| subject(&state, &route))?;
     let wish = Wish { seconds, subject };
-    let recorded = tokio::task::spawn_blocking(move || flame::record(&wish)).await;
-    match recorded {
-        Ok(Ok(recording)) => Ok(Json(Recorded { seconds, recording })),
-        Ok(Err(busy)) => Err(Error::unavailable(busy.to_string(), "try again when that is done")),
-        Err(_) => {
-            Err(Error::unavailable("the recording was given up", "try again; the gateway's log may say more"))
-        }
+    let recorder = Recorder::claim()
+        .map_err(|busy| Error::unavailable(busy.to_string(), "try again when that is done"))?;
+    let here = tokio::task::spawn_blocking({
+        let wish = wish.clone();
+        move || recorder.record(&wish)
+    });
+    let (here, told) = tokio::join!(here, state.control.record(&wish));
+    let Ok(mut recording) = here else {
+        let help = "try again; the gateway's log may say more";
+        return Err(Error::unavailable("the recording was given up", help));
+    };
+    let Told { recording: elsewhere, mut missing } = told;
+    recording.merge(&elsewhere);
+    if let Subject::Route { fleet: Some(name), .. } = &wish.subject {
+        missing.extend(nobody(&state, name));
     }
+    Ok(Json(Recorded { seconds, recording, missing }))
+}
+
+/// Why nobody of a fleet could be looked at, if so.
+fn nobody(state: &State, name: &FleetId) -> Option<Missing> {
+    let view = state.view();
+    let fleet = view.fleets.iter().find(|fleet| fleet.name == *name)?;
+    let reason = if fleet.states.ready + fleet.states.draining == 0 {
+        "no instance of it is ready"
+    } else if fleet.instances.iter().all(|one| one.lua_bytes.is_none()) {
+        "its instances are commands, in which it is not seen what Lua does"
+    } else {
+        return None;
+    };
+    Some(Missing { of: format!("fleet {name}"), reason: reason.to_owned() })
 }
 
 fn subject(state: &State, name: &str) -> Result<Subject, Error> {

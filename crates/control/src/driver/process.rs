@@ -29,6 +29,7 @@ pub(super) use self::life::describe;
 use self::{keeper::Keeper, output::Output};
 use crate::{
     instance::{exec, protocol},
+    recorders::Recorders,
     template::{Program, Template},
 };
 
@@ -37,6 +38,7 @@ use crate::{
 pub(crate) struct Launcher {
     /// The program that runs as an instance: Tidegate itself.
     program: PathBuf,
+    recorders: Recorders,
     keeper: Keeper,
     not_send: PhantomData<*const ()>,
 }
@@ -51,12 +53,13 @@ pub(crate) struct Process {
     spec: Option<Vec<u8>>,
     /// Where it will listen, if the parent chose that.
     address: Option<SocketAddr>,
+    recorders: Recorders,
     keeper: Keeper,
 }
 
 impl Launcher {
-    pub(crate) fn new(program: PathBuf) -> Self {
-        Self { keeper: Keeper::new(program.clone()), program, not_send: PhantomData }
+    pub(crate) fn new(program: PathBuf, recorders: Recorders) -> Self {
+        Self { keeper: Keeper::new(program.clone()), program, recorders, not_send: PhantomData }
     }
 
     /// Starts an instance. `taken` are ports that other instances have been given.
@@ -92,7 +95,8 @@ impl Launcher {
         let pid = child.id().ok_or_else(|| io::Error::other("it ended at once"))?;
         self.keeper.add(pid);
         let output = Output::new(child.stdout.take(), child.stderr.take());
-        Ok(Process { child, pid, output, spec, address, keeper: self.keeper.clone() })
+        let (recorders, keeper) = (self.recorders.clone(), self.keeper.clone());
+        Ok(Process { child, pid, output, spec, address, recorders, keeper })
     }
 }
 

@@ -1,14 +1,20 @@
 //! The instance's own end of the agreement.
 
 use std::{
-    io::{self, BufRead, Read, Write as _},
-    process, thread,
+    io::{self, BufRead, Write as _},
+    process,
+    sync::mpsc::{Receiver, SyncSender, sync_channel},
+    thread,
 };
 
 use super::{
     InstanceReport, InstanceSpec, Orphaned, bind_to_parent,
-    protocol::{self, NotUnderstood, SPEC_BYTES},
+    lines::Lines,
+    protocol::{self, NotUnderstood, ORDER_BYTES, Order, SPEC_BYTES},
 };
+
+/// Orders that wait; the parent misses the answer to one beyond.
+const WAITING: usize = 4;
 
 /// Why this process cannot be an instance.
 #[derive(Debug, thiserror::Error)]
@@ -24,12 +30,14 @@ pub enum ReceiveError {
 }
 
 /// Learns from standard input what to be, and ties this process to its parent: from now on it ends
-/// when the parent does. Blocks until the parent has spoken; to be called once, first of all.
-pub fn receive() -> Result<InstanceSpec, ReceiveError> {
+/// when the parent does. What the parent orders later comes out of the second. Blocks until the parent has spoken; to be
+/// called once, first of all.
+pub fn receive() -> Result<(InstanceSpec, Receiver<Order>), ReceiveError> {
     let spec = read_spec(io::stdin().lock())?;
     bind_to_parent(spec.parent)?;
-    thread::Builder::new().name("tidegate-lifeline".into()).spawn(leave_with_parent)?;
-    Ok(spec)
+    let (sender, orders) = sync_channel(WAITING);
+    thread::Builder::new().name("tidegate-lifeline".into()).spawn(move || leave_with_parent(&sender))?;
+    Ok((spec, orders))
 }
 
 /// Tells the parent. It fails when the parent is gone, and so is this process, then, in a moment.
@@ -48,16 +56,25 @@ fn read_spec(input: impl BufRead) -> Result<InstanceSpec, ReceiveError> {
     Ok(protocol::decode(&line)?)
 }
 
-/// Waits for the end of standard input, which the parent holds open as long as it lives.
-fn leave_with_parent() {
-    let mut ignored = [0; 64];
+/// Waits for the end of standard input, which the parent holds open as long as it lives, and passes on what comes before.
+fn leave_with_parent(orders: &SyncSender<Order>) {
     let mut input = io::stdin().lock();
+    let mut lines = Lines::new(ORDER_BYTES);
     loop {
-        match input.read(&mut ignored) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Ok(1..) => {}
-            Ok(0) | Err(_) => process::exit(0),
-        }
+        let taken = match input.fill_buf() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Ok([]) | Err(_) => process::exit(0),
+            Ok(bytes) => {
+                lines.feed(bytes, |line| {
+                    if let Ok(order) = protocol::decode(line.bytes()) {
+                        // Nobody may be there to take it.
+                        _ = orders.try_send(order);
+                    }
+                });
+                bytes.len()
+            }
+        };
+        input.consume(taken);
     }
 }
 

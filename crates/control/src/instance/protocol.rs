@@ -1,19 +1,26 @@
 //! The lines that a Lua instance and its parent exchange, as JSON.
 //!
 //! One [`InstanceSpec`] goes in, on the instance's standard input, which then stays open as a
-//! lifeline: its end means that the parent is gone. [`InstanceReport`]s come out on its standard
-//! output. A command instance exchanges nothing.
+//! lifeline: its end means that the parent is gone. [`Order`]s may follow there. [`InstanceReport`]s come out on its
+//! standard output. A command instance exchanges nothing.
 
 use std::{net::SocketAddr, time::Duration};
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tidegate_core::{
     FleetId, InstanceId,
+    flame::{Recording, Wish},
     snapshot::{Limits, LuaSettings, Script, Source, Timeouts, WorkerSettings},
 };
 
 /// Longest line with an [`InstanceSpec`], in bytes; the script is in it.
 pub const SPEC_BYTES: usize = 64 << 20;
+
+/// Longest line with an [`Order`], in bytes. Less than what a pipe takes whole, so that it can be given without waiting.
+pub const ORDER_BYTES: usize = 4 << 10;
+
+/// Text of stacks in one report: with what JSON adds it stays a line of at most [`LINE_BYTES`](super::lines::LINE_BYTES).
+pub const PART_BYTES: usize = 16 << 10;
 
 /// How often an instance reports its status.
 pub const STATUS_EVERY: Duration = Duration::from_millis(500);
@@ -46,6 +53,14 @@ pub struct Consume {
     pub settings: WorkerSettings,
 }
 
+/// What an instance is to do besides serving.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Order {
+    /// Look at what Lua does, and tell it by this number.
+    Record { number: u64, wish: Wish },
+}
+
 /// What an instance says of itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -56,6 +71,30 @@ pub enum InstanceReport {
     Status(Status),
     /// It cannot run and ends now, for this reason.
     Failed(String),
+    /// Of what was [recorded](Order::Record).
+    Recorded(Part),
+}
+
+/// A part of a recording, which is too large for one line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Part {
+    /// That of the order.
+    pub number: u64,
+    pub recording: Recording,
+    /// No other follows.
+    pub last: bool,
+}
+
+impl Part {
+    /// All that was recorded on the order with that number.
+    pub fn all(number: u64, recording: Recording) -> impl Iterator<Item = Self> {
+        let mut parts = recording.into_parts(PART_BYTES).into_iter().peekable();
+        std::iter::from_fn(move || {
+            let recording = parts.next()?;
+            Some(Self { number, recording, last: parts.peek().is_none() })
+        })
+    }
 }
 
 /// Figures of one instance. Totals count from its start.
@@ -142,6 +181,40 @@ mod tests {
             &InstanceReport::Failed("a.lua:3: unexpected symbol".into()),
             r#"{"failed":"a.lua:3: unexpected symbol"}"#,
         );
+    }
+
+    #[test]
+    fn a_recording_goes_over_in_lines_that_are_short_enough() {
+        let mut recording = Recording { samples: 7, ..Recording::default() };
+        for number in 0..3_000 {
+            recording.add(&format!("{number}"), u64::MAX / 4_000);
+            recording.add(&format!("{number};{}", "\"".repeat(number * 5)), 1);
+        }
+        let parts: Vec<Part> = Part::all(3, recording.clone()).collect();
+        let mut sum = Recording::default();
+        for part in &parts {
+            let line = encode(&InstanceReport::Recorded(part.clone()));
+            assert!(line.len() <= crate::instance::lines::LINE_BYTES, "{}", line.len());
+            let InstanceReport::Recorded(read) = decode(&line).unwrap() else { panic!("{line:?}") };
+            assert_eq!(&read, part);
+            sum.merge(&read.recording);
+        }
+        assert_eq!(parts.iter().map(|part| part.last).rposition(|last| !last), Some(parts.len() - 2));
+        assert_eq!(sum.samples, 7);
+        let total = |recording: &Recording| recording.stacks.values().sum::<u64>();
+        assert_eq!(total(&sum), total(&recording));
+    }
+
+    #[test]
+    fn an_order_is_a_short_line() {
+        let subject = tidegate_core::flame::Subject::Route {
+            route: tidegate_core::RouteId::new(&"r".repeat(63)).unwrap(),
+            fleet: Some(FleetId::new(&"f".repeat(63)).unwrap()),
+        };
+        let order = Order::Record { number: u64::MAX, wish: Wish { seconds: 60, subject } };
+        let line = encode(&order);
+        assert!(line.len() < ORDER_BYTES, "{}", line.len());
+        assert_eq!(decode::<Order>(&line).unwrap(), order);
     }
 
     #[test]

@@ -87,7 +87,7 @@ impl Orders {
 }
 
 async fn instance() -> ExitCode {
-    let spec = receive().unwrap();
+    let (spec, _orders) = receive().unwrap();
     let orders = Orders::parse(&spec.app.source);
     sleep(orders.delay).await;
     if let Some(status) = orders.exit {

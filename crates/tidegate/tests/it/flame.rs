@@ -1,14 +1,15 @@
 //! `tidegate flame`: what it sees of a gateway that works.
 
 use std::{
-    process::{Command, Output},
+    process::{Command, Output, Stdio},
     sync::atomic::{AtomicBool, Ordering::Relaxed},
     thread,
 };
 
-use tidegate_testkit::{Tidegate, http};
+use serde_json::Value;
+use tidegate_testkit::{Tidegate, component, eventually, http};
 
-use crate::TIDEGATE;
+use crate::{PATIENCE, TIDEGATE};
 
 const CONFIG: &str = "
 listeners: [{ address: \"{listen}\" }]
@@ -42,20 +43,26 @@ fn gateway() -> Tidegate {
 
 /// Runs the program while every path is asked for.
 fn flame(tidegate: &Tidegate, args: &[&str]) -> Output {
+    under_load(tidegate, &["/burn", "/other", "/app"], || run(tidegate, args))
+}
+
+fn under_load<T>(tidegate: &Tidegate, paths: &[&str], then: impl FnOnce() -> T) -> T {
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
-        for path in ["/burn", "/other", "/app"] {
+        for path in paths {
             let done = &done;
             // A connection for each request, so that both workers get some.
             scope.spawn(move || {
                 while !done.load(Relaxed) {
-                    assert_eq!(http::get(tidegate.addr(), path).status, 200);
+                    let status = http::get(tidegate.addr(), path).status;
+                    // What an instance had begun to do when it was killed is not done again.
+                    assert!(matches!(status, 200 | 502), "{path}: {status}");
                 }
             });
         }
-        let output = run(tidegate, args);
+        let come_of = then();
         done.store(true, Relaxed);
-        output
+        come_of
     })
 }
 
@@ -140,4 +147,136 @@ fn what_cannot_be_seen_is_said() {
             });
         }
     });
+}
+
+const PROCESSES: &str = "
+listeners: [{ address: \"{listen}\" }]
+admin: { address: \"{admin}\" }
+workers: 1
+fleets:
+  app: { run: { lua: app.lua }, driver: process, scale: { min: 2, max: 2 } }
+  none: { run: { lua: app.lua }, driver: process, scale: { min: 0, max: 1 } }
+upstreams: { app: { fleet: app }, none: { fleet: none } }
+routes:
+  - { name: app, match: { path: /app }, upstream: app }
+  - { name: none, match: { path: /none }, upstream: none }
+  - { name: other, match: { path: /other }, lua: { content: app.lua } }
+";
+
+/// A gateway, and the processes of its two instances.
+fn with_processes() -> (Tidegate, [u64; 2]) {
+    let tidegate = Tidegate::setup(TIDEGATE).file("app.lua", OTHER).start(PROCESSES);
+    let mut pids = Vec::new();
+    eventually(PATIENCE, "both instances are ready", || {
+        let fleet: Value =
+            serde_json::from_str(http::get(tidegate.admin(), "/api/v1/fleets/app").text()).unwrap();
+        let instances = fleet["instances"].as_array().unwrap().iter();
+        let ready = instances.filter(|one| one["state"] == "ready");
+        pids = ready.map(|one| one["pid"].as_u64().unwrap()).collect();
+        pids.len() == 2
+    });
+    (tidegate, pids.try_into().unwrap())
+}
+
+/// Whether a VM of the process is looked at: the signal of LuaJIT's own timer is ignored then.
+fn is_looked_at(pid: u64) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap();
+    u64::from_str_radix(ignored.trim(), 16).unwrap() >> 26 & 1 == 1
+}
+
+fn signal(pid: u64, signal: &str) {
+    assert!(Command::new("kill").args([signal, &pid.to_string()]).status().unwrap().success());
+}
+
+/// Does something to an instance as soon as it is looked at, and returns what was said in the end.
+fn disturbed(tidegate: &Tidegate, pid: u64, paths: &[&str], disturb: impl FnOnce()) -> (Value, String) {
+    let admin = tidegate.admin().to_string();
+    let mut command = Command::new(TIDEGATE);
+    command.args(["flame", "--admin", &admin, "--format", "json", "--seconds", "1", "--route", "app"]);
+    let output = under_load(tidegate, paths, || {
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        eventually(PATIENCE, "the instance is looked at", || is_looked_at(pid));
+        disturb();
+        child.wait_with_output().unwrap()
+    });
+    assert!(output.status.success(), "{output:?}");
+    (serde_json::from_slice(&output.stdout).unwrap(), text(&output.stderr))
+}
+
+const SEEN: &str = "fleet app;content;main chunk (app.lua);elsewhere (app.lua:1)";
+
+#[test]
+fn instances_that_are_processes_are_seen() {
+    let (tidegate, _) = with_processes();
+    let args = ["--seconds", "1", "--route", "app", "--format", "json"];
+    let output = under_load(&tidegate, &["/app", "/other"], || run(&tidegate, &args));
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let stacks = told["stacks"].as_object().unwrap();
+    assert!(stacks.keys().any(|stack| stack.starts_with(SEEN)), "{told}");
+    assert!(stacks.keys().all(|stack| stack.starts_with("fleet app;content;")), "{told}");
+    assert_eq!(told["missing"], serde_json::json!([]), "{told}");
+    // The worker, and those of both instances.
+    assert!(told["vms"].as_u64().unwrap() >= 3, "{told}");
+    // And again, now that this is over.
+    let args = ["--seconds", "1", "--format", "folded"];
+    let output = under_load(&tidegate, &["/app", "/other"], || run(&tidegate, &args));
+    let folded = text(&output.stdout);
+    assert!(micros(&folded, SEEN) > 0.0 && micros(&folded, "route other;") > 0.0, "{folded}");
+}
+
+#[test]
+fn an_instance_that_ends_meanwhile_is_missed_and_the_others_are_seen() {
+    let (tidegate, [killed, _]) = with_processes();
+    let (told, said) = disturbed(&tidegate, killed, &["/app", "/app"], || signal(killed, "-KILL"));
+    assert!(told["stacks"].as_object().unwrap().keys().any(|stack| stack.starts_with(SEEN)), "{told}");
+    assert_eq!(told["missing"][0]["reason"], "it ended meanwhile", "{told}");
+    assert!(
+        said.contains("instance app-") && said.contains("was not looked at: it ended meanwhile"),
+        "{said}"
+    );
+}
+
+#[test]
+fn an_instance_that_stands_still_is_waited_for_for_a_while() {
+    let (tidegate, [stopped, _]) = with_processes();
+    // Without requests, which would wait with it.
+    let (told, said) = disturbed(&tidegate, stopped, &[], || signal(stopped, "-STOP"));
+    signal(stopped, "-CONT");
+    assert_eq!(told["missing"].as_array().unwrap().len(), 1, "{told}");
+    assert!(said.contains("was not looked at: it did not answer in time"), "{said}");
+    eventually(PATIENCE, "it has ended what it began", || !is_looked_at(stopped));
+    let args = ["--seconds", "1", "--route", "app", "--format", "json"];
+    let output = under_load(&tidegate, &["/app"], || run(&tidegate, &args));
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(told["missing"], serde_json::json!([]), "{told}");
+}
+
+#[test]
+fn a_fleet_without_instances_is_named() {
+    let (tidegate, _) = with_processes();
+    let output = run(&tidegate, &["--seconds", "1", "--route", "none", "--format", "folded"]);
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    assert!(said.contains("fleet none was not looked at: no instance of it is ready"), "{said}");
+}
+
+#[test]
+fn a_fleet_of_commands_is_named() {
+    if component("python3").is_none() {
+        return;
+    }
+    let config = "listeners: [{ address: \"{listen}\" }]
+admin: { address: \"{admin}\" }
+fleets:
+  words:
+    run: { command: [sh, -c, 'exec python3 -m http.server --bind 127.0.0.1 $PORT'] }
+    scale: { min: 1, max: 1 }
+upstreams: { words: { fleet: words } }
+routes: [{ name: words, upstream: words }]";
+    let tidegate = Tidegate::start(TIDEGATE, config);
+    eventually(PATIENCE, "the instance is ready", || http::get(tidegate.addr(), "/").status == 200);
+    let output = run(&tidegate, &["--seconds", "1", "--route", "words", "--format", "folded"]);
+    let said = text(&output.stderr);
+    assert!(said.contains("fleet words was not looked at: its instances are commands"), "{said}");
 }

@@ -26,8 +26,15 @@ use super::{Process, output::Said, signal_group};
 use crate::{
     departure::Departure,
     driver::{Duties, END_PATIENCE, ready},
-    instance::InstanceReport,
+    instance::{
+        InstanceReport,
+        protocol::{self, Order},
+    },
+    recorders::Recorder,
 };
+
+/// How long an instance may keep an order waiting that it does not read.
+const ORDER_WITHIN: Duration = Duration::from_secs(1);
 
 /// How long the last words of a child are awaited; what it started may hold its streams open.
 const LAST_WORDS_WITHIN: Duration = Duration::from_millis(200);
@@ -38,6 +45,8 @@ pub(crate) struct Life {
     duties: Duties,
     /// Where it listens; Lua instances say so themselves.
     address: watch::Sender<Option<SocketAddr>>,
+    /// Through which it is given orders, once it is ready to take some.
+    orders: Option<(ChildStdin, Recorder)>,
     /// What it said last on standard error.
     last_words: Option<String>,
     /// Why it cannot run, in its own words.
@@ -47,7 +56,7 @@ pub(crate) struct Life {
 impl Life {
     pub(crate) fn new(process: Process, duties: Duties) -> Self {
         let address = watch::Sender::new(process.address);
-        Self { process, duties, address, last_words: None, failed: None }
+        Self { process, duties, address, orders: None, last_words: None, failed: None }
     }
 
     pub(crate) async fn live(mut self) {
@@ -79,6 +88,10 @@ impl Life {
                 self.terminate(deadline).await
             }
             Ok(Started::Ready(address)) => {
+                let recorders = &self.process.recorders;
+                self.orders = lifeline
+                    .take()
+                    .map(|stdin| (stdin, recorders.enter(&self.duties.fleet, &self.duties.id)));
                 self.duties.ready(address).await;
                 self.serve().await
             }
@@ -132,8 +145,17 @@ impl Life {
                     silent = said.is_empty();
                     self.hear(said);
                 }
+                order = next_order(&mut self.orders) => self.give(&order).await,
                 result = &mut until => return Ok(result),
             }
+        }
+    }
+
+    /// Tells the child what to do. One that does not listen is missed by whoever wants it.
+    async fn give(&mut self, order: &Order) {
+        if let Some((stdin, _)) = &mut self.orders {
+            // It fits into a pipe as a whole or not at all, so what is given up has left nothing behind.
+            _ = timeout(ORDER_WITHIN, stdin.write_all(&protocol::encode(order))).await;
         }
     }
 
@@ -146,6 +168,11 @@ impl Life {
                 }
                 Said::Report(InstanceReport::Status(status)) => self.duties.status(status),
                 Said::Report(InstanceReport::Failed(why)) => self.failed = Some(why),
+                Said::Report(InstanceReport::Recorded(part)) => {
+                    if let Some((_, recorder)) = &mut self.orders {
+                        recorder.take(&part);
+                    }
+                }
                 Said::Out(line) => tracing::info!(%fleet, instance = %id, "{line}"),
                 Said::Error(line) => {
                     tracing::info!(%fleet, instance = %id, "{line}");
@@ -177,6 +204,14 @@ impl Life {
             Some(words) => format!("{}: {words}", describe(status)),
             None => describe(status),
         }
+    }
+}
+
+/// What an instance is to do besides serving. Safe to abandon.
+async fn next_order(orders: &mut Option<(ChildStdin, Recorder)>) -> Order {
+    match orders {
+        Some((_, recorder)) => recorder.order().await,
+        None => pending().await,
     }
 }
 
