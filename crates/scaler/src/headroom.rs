@@ -306,6 +306,17 @@ impl Rivalry {
     }
 }
 
+/// The larger of two numbers, in one instruction. The library's function takes care of what is not a number.
+#[inline]
+fn larger(one: f32, other: f32) -> f32 {
+    if one > other { one } else { other }
+}
+
+#[inline]
+fn smaller(one: f32, other: f32) -> f32 {
+    if one < other { one } else { other }
+}
+
 #[cfg(test)]
 #[path = "headroom/tests.rs"]
 mod tests;

@@ -194,12 +194,8 @@ impl Metrics {
             lua_memory: sound(self.lua_memory),
             lua_coroutines: sound(self.lua_coroutines),
             lua_dicts: sound(self.lua_dicts),
-            routes: self.routes.iter().map(|(name, route)| (name.clone(), route.credible())).collect(),
-            sources: self
-                .sources
-                .iter()
-                .filter_map(|(name, &value)| Some((name.clone(), sound(Some(value))?)))
-                .collect(),
+            routes: of_some(&self.routes, |route| Some(route.credible())),
+            sources: of_some(&self.sources, |&value| sound(Some(value))),
         }
     }
 }
@@ -243,8 +239,16 @@ impl RouteMetrics {
     }
 }
 
+/// Those that something comes of. Most fleets have none.
+fn of_some<K: Clone + Ord, V>(all: &BTreeMap<K, V>, of: impl Fn(&V) -> Option<V>) -> BTreeMap<K, V> {
+    if all.is_empty() {
+        return BTreeMap::new();
+    }
+    all.iter().filter_map(|(name, value)| Some((name.clone(), of(value)?))).collect()
+}
+
 fn sound(reading: Option<f64>) -> Option<f64> {
-    reading.filter(|value| value.is_finite() && *value >= 0.0)
+    reading.filter(|value| (0.0..f64::INFINITY).contains(value))
 }
 
 /// Where nothing arrives and nothing is in flight, nothing is slow and nothing fails: otherwise an

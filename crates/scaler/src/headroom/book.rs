@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     course::{CAUTIOUS as CAUTIOUS_COURSE, COURSES, Course, WITH_STANDBY, change},
-    packed,
+    larger, packed, smaller,
     standby::{SHARES, Standby},
 };
 
@@ -125,8 +125,8 @@ impl Book {
             *cost = *cost * kept + paid * passed;
         }
         for ((short, waiting), ready) in self.short.iter_mut().zip(&mut self.waiting).zip(ready) {
-            let left = (*waiting + work - ready * passed).max(0.0);
-            let late = (left - patient).max(0.0);
+            let left = larger(*waiting + work - ready * passed, 0.0);
+            let late = larger(left - patient, 0.0);
             *waiting = left - late;
             *short = *short * kept + late;
         }
@@ -138,18 +138,17 @@ impl Book {
         if paid.len() != LOOPS {
             return;
         }
-        let mut count = |index: usize| {
-            let (kept, now_ready) = recipe(index).counts(parts);
-            if kept.to_bits() != paid[index].to_bits() {
-                self.cost[index] += change(kept);
-            }
-            (paid[index], ready[index]) = (kept, now_ready);
-        };
         for (course, _) in changed.iter().enumerate().filter(|(_, changed)| **changed) {
-            (course * MARGINS.len()..(course + 1) * MARGINS.len()).for_each(&mut count);
-            if let Some(place) = WITH_STANDBY.iter().position(|&other| other == course) {
-                let first = PLAIN + place * WITH_EACH;
-                (first..first + WITH_EACH).for_each(&mut count);
+            let plain = course * MARGINS.len()..(course + 1) * MARGINS.len();
+            let place = WITH_STANDBY.iter().position(|&other| other == course);
+            let first = place.map_or(LOOPS, |place| PLAIN + place * WITH_EACH);
+            let with_standby = first..(first + WITH_EACH).min(LOOPS);
+            for index in plain.chain(with_standby) {
+                let (kept, now_ready) = recipe(index).counts(parts);
+                if kept.to_bits() != paid[index].to_bits() {
+                    self.cost[index] += change(kept);
+                }
+                (paid[index], ready[index]) = (kept, now_ready);
             }
         }
     }
@@ -158,22 +157,37 @@ impl Book {
     /// much as work done. `followed` is left only for one that is better by a factor of `advantage`.
     pub(super) fn best(&self, allowed: f64, penalty: f64, followed: usize, advantage: f32) -> usize {
         let (most, penalty) = ((allowed * self.work) as f32, penalty as f32);
-        let score = |index: usize| self.cost[index] + penalty * (self.short[index] - most).max(0.0);
-        let best =
-            (0..LOOPS).map(|index| (score(index), index)).min_by(|one, other| one.0.total_cmp(&other.0));
-        match best {
-            Some((least, best)) if least < score(followed) * advantage => best,
-            _ => followed,
+        let score = |(cost, short): (&f32, &f32)| cost + penalty * larger(short - most, 0.0);
+        let mut scores = [f32::INFINITY; LOOPS];
+        for (of_loop, figures) in scores.iter_mut().zip(self.cost.iter().zip(&self.short)) {
+            *of_loop = score(figures);
         }
+        let mut best = followed;
+        let mut least = scores[followed] * advantage;
+        for (index, &score) in (0..).zip(&scores) {
+            if score < least {
+                (least, best) = (score, index);
+            }
+        }
+        best
     }
 
     /// Instance-seconds that the loops ask for a unit of work that `followed` leaves undone and another does not: the
     /// least of all, and no more than `most`.
     pub(super) fn asked(&self, followed: usize, most: f64) -> f64 {
         let (cost, short) = (self.cost[followed], self.short[followed]);
-        let better = (0..LOOPS).filter(|&other| self.short[other] < short - NOTABLE * short.max(1.0));
-        let ask = |other: usize| (self.cost[other] - cost).max(0.0) / (short - self.short[other]);
-        better.map(ask).fold(most as f32, f32::min).into()
+        let notably = short - NOTABLE * short.max(1.0);
+        // Without branches, as there are many and it is asked for often.
+        let mut asks = [f32::INFINITY; LOOPS];
+        for (ask, (other, left)) in asks.iter_mut().zip(self.cost.iter().zip(&self.short)) {
+            let each = larger(other - cost, 0.0) / (short - left);
+            *ask = if *left < notably { each } else { f32::INFINITY };
+        }
+        let mut least = most as f32;
+        for ask in &asks {
+            least = smaller(least, *ask);
+        }
+        least.into()
     }
 
     /// The share of work that a loop left undone of late.

@@ -83,8 +83,8 @@ impl Course {
         start_up: f64,
     ) -> [bool; COURSES] {
         let mut expected = [outlook.level() as f32; FOLLOWS];
-        for (which, rising) in expected[1..].iter_mut().enumerate() {
-            *rising = outlook.rising(which, start_up) as f32;
+        for (expected, rising) in expected[1..].iter_mut().zip(outlook.rising(start_up)) {
+            *expected = rising as f32;
         }
         // Early by x costs x²/2 over the growth, and saves a change for each x: the least of both together.
         let ahead = (2.0 * change(expected[0]) * outlook.growth() as f32).sqrt();

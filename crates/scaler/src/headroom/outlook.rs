@@ -46,15 +46,14 @@ impl Outlook {
         let back = |readings: usize| {
             self.latest.len().checked_sub(readings).map_or(0, |index| u64::from(self.latest[index]))
         };
-        let leaving = TRENDS.map(|readings| (back(readings / 2), back(readings)));
-        let [before, last] = [2, 1].map(back);
+        let (before, last) = (back(2), back(1));
         if self.latest.len() >= 2 {
             let bend = (f64::from(newest) - 2.0 * last as f64 + before as f64).abs();
             self.noise += (bend / SECOND_DIFFERENCE - self.noise) * RENEWED;
         }
-        for ((half, whole), (from_half, from_whole)) in self.sums.iter_mut().zip(leaving) {
-            *half = *half + u64::from(newest) - from_half;
-            *whole = *whole + u64::from(newest) - from_whole;
+        for ((half, whole), readings) in self.sums.iter_mut().zip(TRENDS) {
+            *half = *half + u64::from(newest) - back(readings / 2);
+            *whole = *whole + u64::from(newest) - back(readings);
         }
         if self.latest.len() == MOST {
             self.latest.pop_front();
@@ -80,16 +79,23 @@ impl Outlook {
     }
 
     fn latest_sum(&self, readings: usize) -> f64 {
-        self.latest.iter().rev().take(readings).map(|&demand| u64::from(demand)).sum::<u64>() as f64 / PARTS
+        let mut sum = 0;
+        for &demand in self.latest.range(self.latest.len().saturating_sub(readings)..) {
+            sum += u64::from(demand);
+        }
+        sum as f64 / PARTS
     }
 
-    /// Where demand will be `ahead` seconds from now if it goes on rising as in trend number `which`.
+    /// Where demand will be `ahead` seconds from now if it goes on rising as in each of the trends.
     /// Never below the level, and not absurdly far above it.
-    pub(super) fn rising(&self, which: usize, ahead: f64) -> f64 {
+    pub(super) fn rising(&self, ahead: f64) -> [f64; TRENDS.len()] {
         // The level is the mean of some readings and lies half of them back.
         let lag = LEVEL as f64 / 2.0 * self.pace;
-        let level = self.level();
-        (level + self.slope(which).max(0.0) * (ahead + lag)).min(STEEPEST * level + 1.0)
+        let (level, mut rising) = (self.level(), [0.0; TRENDS.len()]);
+        for (which, rising) in rising.iter_mut().enumerate() {
+            *rising = (level + self.slope(which).max(0.0) * (ahead + lag)).min(STEEPEST * level + 1.0);
+        }
+        rising
     }
 
     /// Instances per second by which demand surely rises; zero where it may be noise, and no more than it may have
@@ -133,8 +139,7 @@ mod tests {
     fn a_ramp_is_expected_to_go_on() {
         let outlook = outlook(|second| 10.0 + f64::from(second));
         assert!((outlook.level() - 97.0).abs() < 1e-9);
-        for which in 0..TRENDS.len() {
-            let rising = outlook.rising(which, 30.0);
+        for rising in outlook.rising(30.0) {
             assert!((rising - 129.5).abs() < 1e-6, "{rising}");
         }
         assert!((outlook.growth() - 1.0).abs() < 1e-6, "{}", outlook.growth());
@@ -144,16 +149,14 @@ mod tests {
     fn a_burst_is_not_expected_to_rise_without_end() {
         let outlook = outlook(|second| if second < 87 { 0.0 } else { 10.0 });
         assert!((outlook.level() - 6.0).abs() < 1e-9);
-        for which in 0..TRENDS.len() {
-            assert!(outlook.rising(which, 120.0) <= 19.0 + 1e-9);
-        }
-        assert!((outlook.rising(0, 120.0) - 19.0).abs() < 1e-6);
+        assert!(outlook.rising(120.0).into_iter().all(|rising| rising <= 19.0 + 1e-9));
+        assert!((outlook.rising(120.0)[0] - 19.0).abs() < 1e-6);
     }
 
     #[test]
     fn falling_demand_is_not_expected_to_fall_on() {
         let outlook = outlook(|second| 100.0 - f64::from(second));
-        assert!((outlook.rising(1, 30.0) - outlook.level()).abs() < 1e-9);
+        assert!((outlook.rising(30.0)[1] - outlook.level()).abs() < 1e-9);
         assert!(outlook.growth() <= 0.0);
     }
 
@@ -193,7 +196,7 @@ mod tests {
         for _ in 0..100 {
             outlook.observe(0.0, 3.0);
         }
-        assert!((outlook.rising(1, 30.0) - 3.0).abs() < 1e-9);
+        assert!((outlook.rising(30.0)[1] - 3.0).abs() < 1e-9);
         assert!(outlook.latest.len() <= MOST);
     }
 }

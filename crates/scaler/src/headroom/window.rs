@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::packed;
+use super::{larger, packed, smaller};
 
 /// Parts that a span is divided into, the one that is being filled included.
 const PARTS: usize = 16;
@@ -43,12 +43,12 @@ impl Window {
     /// The largest of the last `span` seconds, where `value` is the newest and `passed` the time since the one before.
     #[inline]
     pub(super) fn largest(&mut self, passed: f32, span: f32, value: f32) -> f32 {
-        self.hold(passed, span, value, f32::max)
+        self.hold(passed, span, value, larger)
     }
 
     #[inline]
     pub(super) fn smallest(&mut self, passed: f32, span: f32, value: f32) -> f32 {
-        self.hold(passed, span, value, f32::min)
+        self.hold(passed, span, value, smaller)
     }
 
     #[inline]
@@ -70,10 +70,22 @@ impl Window {
         }
         let held = match self.held {
             Held(Some(held)) => extreme(held, value),
-            Held(None) => self.parts.iter().copied().fold(value, extreme),
+            Held(None) => self.of_all(value, extreme),
         };
         self.held = Held(Some(held));
         held
+    }
+
+    /// Four by four, as processors do it.
+    #[inline]
+    fn of_all(&self, value: f32, extreme: impl Fn(f32, f32) -> f32) -> f32 {
+        let (quads, rest) = self.parts.as_chunks::<4>();
+        let mut lanes = [value; 4];
+        for &[one, two, three, four] in quads {
+            let [a, b, c, d] = lanes;
+            lanes = [extreme(a, one), extreme(b, two), extreme(c, three), extreme(d, four)];
+        }
+        lanes.iter().chain(rest).copied().fold(value, extreme)
     }
 }
 
