@@ -23,6 +23,8 @@ mod abi;
 mod allocator;
 mod api;
 mod arguments;
+#[expect(unsafe_code, reason = "a system call that libc has no function for")]
+mod background;
 #[expect(unsafe_code, reason = "signals, and LuaJIT's hooks")]
 mod budget;
 mod choice;
@@ -64,6 +66,7 @@ mod vm;
 pub use crate::{
     allocator::Allocator,
     arguments::Arguments,
+    background::give_way,
     choice::{Choice, KeepAlive},
     dict::Dicts,
     error::{Error, ScriptError, Unloaded, place},

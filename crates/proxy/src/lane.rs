@@ -39,9 +39,6 @@ const INBOX: usize = 256;
 /// Connections that a lane may hold.
 const HELD: u64 = 4_096;
 
-/// How much a lane takes itself back, as `nice` counts it.
-const NICENESS: i32 = 10;
-
 /// A connection on its way to another thread, with a request that has been read but not begun.
 #[derive(Debug)]
 pub(crate) struct Crossing {
@@ -101,12 +98,6 @@ impl Side {
         }
         across.try_reserve_owned().ok()
     }
-}
-
-/// Makes this thread give way to workers. Where that is refused the lane is as good as one.
-pub(crate) fn give_way() {
-    // On Linux it is a thread's own, whatever POSIX says.
-    let _ = rustix::process::nice(NICENESS);
 }
 
 pub(crate) fn inbox() -> (mpsc::Sender<Crossing>, mpsc::Receiver<Crossing>) {

@@ -94,7 +94,8 @@ pub(crate) fn occupy(seat: Seat, ready: &SyncSender<Result<(), StartError>>) {
         match Shift::begin(seat).await {
             Ok(shift) => {
                 if is_lane {
-                    lane::give_way(); // Not before: somebody waits for it to start.
+                    // Not before: somebody waits for it to start. Where it is refused the lane is as good as a worker.
+                    let _ = tidegate_lua::give_way();
                 }
                 let _ = ready.send(Ok(()));
                 shift.run().await;
