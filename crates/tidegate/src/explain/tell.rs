@@ -26,6 +26,14 @@ pub(crate) fn tell(fleet: &str, decisions: &Value, zone: &TimeZone) -> String {
         let only = reason.strip_prefix("pools: ");
         let told = format!("\n  {}  {}: {}", time(item, zone), change(fleet, item), only.unwrap_or(reason));
         text += &told;
+        // The rule that had the last word, unless it is the first reason already.
+        if let Some(rule) =
+            list(item, "adjustments").last().filter(|rule| !reason.starts_with(word(rule, "rule")))
+        {
+            let (to, name) = (number(rule, "to"), word(rule, "rule"));
+            write!(text, "; {name} made that {to}: {}", word(rule, "because"))
+                .expect("a string takes everything");
+        }
         if let Some(pools) = pools.filter(|_| only.is_none()) {
             write!(text, "; pools: {pools}").expect("a string takes everything");
         } else if pools.is_none()
@@ -99,14 +107,24 @@ fn bill(item: &Value, price: f64) -> String {
 fn seen(item: &Value) -> Option<String> {
     let (metrics, instances) = (&item["observed"]["metrics"], &item["observed"]["instances"]);
     let ready = instances["ready"].as_u64()?;
-    let rate = metrics["arrivalRate"].as_f64().map_or("an unknown number of".to_owned(), round);
+    let rate = metrics["arrivalRate"].as_f64().map(|rate| format!("{} requests/s", round(rate)));
+    let sources = metrics["sources"].as_object().into_iter().flatten();
+    let in_sources =
+        sources.filter_map(|(name, count)| Some(format!("{} in {name}", round(count.as_f64()?))));
+    let mut all: Vec<String> = rate.into_iter().chain(in_sources).collect();
+    // Of workers, which no request comes to.
+    let served = metrics["servedRate"].as_f64().filter(|_| metrics["arrivalRate"].is_null());
+    all.extend(served.map(|served| format!("{} worked off in a second", round(served))));
+    if all.is_empty() {
+        all.push("an unknown number of requests/s".to_owned());
+    }
     let busy = metrics["utilization"].as_f64().map(|share| format!(", {}% busy", round(share * 100.0)));
     let starting = instances["starting"].as_u64().filter(|&count| count > 0);
     let starting = starting.map(|count| format!(" and {count} starting")).unwrap_or_default();
     let queued = metrics["queued"].as_f64().filter(|&count| count > 0.0);
     let queued = queued.map(|count| format!(", {} waiting", round(count))).unwrap_or_default();
     let busy = busy.unwrap_or_default();
-    Some(format!("It saw {rate} requests/s{queued}, {ready} ready{starting}{busy}."))
+    Some(format!("It saw {}{queued}, {ready} ready{starting}{busy}.", all.join(", ")))
 }
 
 fn cost(cost: &Value, zone: &TimeZone) -> Option<String> {
@@ -216,6 +234,35 @@ mod tests {
         });
         let text = tell("orders", &json!({"items": [item, item]}), &TimeZone::UTC);
         assert!(text.ends_with("stays at 2 instances and moves between pools: 2 of steady"), "{text}");
+    }
+
+    #[test]
+    fn workers_are_told_by_what_waits_for_them() {
+        let seen = |metrics: serde_json::Value| {
+            seen(&json!({"observed": {"metrics": metrics, "instances": {"ready": 1}}})).unwrap()
+        };
+        assert_eq!(
+            seen(json!({"sources": {"jobs": 84_132.0}, "servedRate": 16_966.7, "utilization": 0.72})),
+            "It saw 84132 in jobs, 16967 worked off in a second, 1 ready, 72% busy."
+        );
+        assert_eq!(
+            seen(json!({"arrivalRate": 5.0, "servedRate": 4.0, "sources": {"jobs": 3.0}, "queued": 2.0})),
+            "It saw 5.0 requests/s, 3.0 in jobs, 2.0 waiting, 1 ready."
+        );
+        assert_eq!(seen(json!({})), "It saw an unknown number of requests/s, 1 ready.");
+    }
+
+    #[test]
+    fn the_rule_that_had_the_last_word_is_told_in_short_too() {
+        let rule = json!({"rule": "stabilization", "from": 0, "to": 7, "because": "7 instances were wanted within the last 5s"});
+        let item = |reason: &str| json!({"at": "2026-05-01T14:05:00Z", "desired": 7, "previous": 8, "reasons": [reason], "adjustments": [rule]});
+        let told =
+            |reason: &str| tell("jobs", &json!({"items": [item(reason), item(reason)]}), &TimeZone::UTC);
+        let text = told("backlog jobs: nothing waits");
+        let rest = "backlog jobs: nothing waits; stabilization made that 7: 7 instances were wanted within the last 5s";
+        assert!(text.ends_with(rest), "{text}");
+        let text = told("stabilization: 7 instead of 0, 7 instances were wanted");
+        assert!(text.ends_with("7 instead of 0, 7 instances were wanted"), "{text}");
     }
 
     #[test]
