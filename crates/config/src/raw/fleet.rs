@@ -74,7 +74,7 @@ record! {
         /// How long a command may take before it is killed.
         timeout: Span<100, HOUR> = default("30s"),
         /// Commands that run at a time.
-        parallel: Count<1, 64> = default("4"),
+        parallel: Count<1, 64> = default("16"),
         /// Whose instances these are: instances of others are never touched. Without it, a name made of this host and the path
         /// of the configuration.
         owner: OwnerId = optional,
