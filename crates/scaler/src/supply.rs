@@ -277,11 +277,19 @@ pub(crate) fn ceiling(
     }
 }
 
-/// What to say before a budget binds.
+/// What to say before a budget binds, and what comes of it then.
 pub(crate) fn warning(budget: &Budget, spent: Option<f64>) -> Option<String> {
     let spent = spent.filter(|spent| *spent >= budget.monthly * budget.alarm)?;
     let share = percent(spent / budget.monthly);
-    Some(format!("{share} of this month's {} USD are spent", dollars(budget.monthly)))
+    let then = match (budget.when_spent, spent >= budget.monthly) {
+        (WhenSpent::Hold, true) => "so nothing is added",
+        (WhenSpent::Min, true) => "so only the fewest instances are kept",
+        (WhenSpent::Alarm, true) => "about which the policy does nothing",
+        (WhenSpent::Hold, false) => "and nothing is added when all are",
+        (WhenSpent::Min, false) => "and only the fewest instances are kept when all are",
+        (WhenSpent::Alarm, false) => "and nothing is done about it when all are",
+    };
+    Some(format!("{share} of this month's {} USD are spent, {then}", dollars(budget.monthly)))
 }
 
 #[cfg(test)]

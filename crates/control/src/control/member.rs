@@ -53,6 +53,8 @@ pub(super) struct Member {
     candidate_changes: u64,
     journaling: Journaling,
     account: Account,
+    /// Whether an alarm of the budget was said, and if so whether that all is spent.
+    alarmed: Option<bool>,
     /// Instance time up to the last step.
     accounted: Duration,
     last: Option<Moment>,
@@ -145,6 +147,7 @@ impl Member {
             candidate_changes: 0,
             journaling: Journaling { number, due: true, checkpoint_at: 0, gaps: 0, phase: phase(name) },
             account,
+            alarmed: None,
             accounted: Duration::ZERO,
             last: None,
             rival: None,
@@ -252,10 +255,7 @@ impl Member {
 
     fn remember(&mut self, at: Timestamp, acting: &Decision, candidate: Option<&Decision>) {
         let view = DecisionView::new(at, acting.clone());
-        let warned = self.last_step.as_ref().is_some_and(|last| last.decision.warning.is_some());
-        if let Some(warning) = acting.warning.as_ref().filter(|_| !warned) {
-            tracing::warn!(fleet = %self.fleet.name, %warning, "budget");
-        }
+        self.sound_alarm(at, acting.warning.as_deref());
         if acting.changes() {
             self.changes += 1;
             self.last_change = Some(view.clone());
@@ -410,6 +410,17 @@ impl Member {
             }
         };
         self.scaler().policy().supply.pools.iter().enumerate().map(view).collect()
+    }
+
+    /// Says once that a budget will bind, and once that it does.
+    fn sound_alarm(&mut self, at: Timestamp, warning: Option<&str>) {
+        let alarm = warning.zip(self.budget_view(at)).map(|(warning, budget)| (warning, budget.spent));
+        if let Some((warning, spent)) = alarm
+            && self.alarmed.is_none_or(|before| spent && !before)
+        {
+            tracing::warn!(fleet = %self.fleet.name, %warning, "budget");
+        }
+        self.alarmed = alarm.map(|(_, spent)| spent);
     }
 
     fn budget_view(&self, at: Timestamp) -> Option<BudgetView> {

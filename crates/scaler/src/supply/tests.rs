@@ -139,7 +139,15 @@ fn a_budget_warns_before_it_binds_and_binds_as_it_says() {
     let budget = |when_spent| Budget { monthly: 50.0, alarm: 0.8, when_spent };
     let hold = budget(WhenSpent::Hold);
     assert_eq!([warning(&hold, Some(39.0)), warning(&hold, None)], [None, None]);
-    assert_eq!(warning(&hold, Some(42.0)).as_deref(), Some("84% of this month's 50 USD are spent"));
+    let told = |when, spent| warning(&budget(when), Some(spent)).unwrap();
+    let before = "84% of this month's 50 USD are spent, and";
+    assert_eq!(told(WhenSpent::Hold, 42.0), format!("{before} nothing is added when all are"));
+    assert_eq!(
+        told(WhenSpent::Min, 42.0),
+        format!("{before} only the fewest instances are kept when all are")
+    );
+    assert!(told(WhenSpent::Min, 55.0).ends_with("are spent, so only the fewest instances are kept"));
+    assert!(told(WhenSpent::Alarm, 55.0).ends_with("about which the policy does nothing"));
     let most = |when, spent| ceiling(&budget(when), Some(spent), 7, 2).map(|(most, _)| most);
     assert_eq!(most(WhenSpent::Hold, 49.9), None);
     let spent = [WhenSpent::Hold, WhenSpent::Min, WhenSpent::Alarm].map(|when| most(when, 50.0));
