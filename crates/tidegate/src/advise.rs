@@ -2,8 +2,9 @@
 
 use std::{
     fmt::Write as _,
+    fs,
     io::{self, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use anyhow::{Context, anyhow};
@@ -37,9 +38,10 @@ const MIB: f64 = 1_048_576.0;
 pub(crate) struct Advise {
     /// The fleet
     fleet: String,
-    /// The journal: a state directory, a journal's folder or one of its files
-    #[arg(long, value_name = "PATH", default_value = ".tidegate/tidegate")]
-    journal: PathBuf,
+    /// The journal: a state directory, a journal's folder or one of its files. Default: the only one in .tidegate, or
+    /// .tidegate/tidegate
+    #[arg(long, value_name = "PATH")]
+    journal: Option<PathBuf>,
     /// Cores that an instance is given now
     #[arg(long, value_name = "CORES")]
     cpu: Option<f64>,
@@ -99,8 +101,12 @@ impl Advise {
 
     /// Follows the journal from its beginning to its end.
     fn read(&self) -> Result<Known, Failure> {
-        let name = || format!("the journal {}", self.journal.display());
-        let mut reader = Reader::open(&self.journal).with_context(name).map_err(Failure::Environment)?;
+        let journal = match &self.journal {
+            Some(path) => path.clone(),
+            None => the_only_one(Path::new(".tidegate"))?,
+        };
+        let name = || format!("the journal {}", journal.display());
+        let mut reader = Reader::open(&journal).with_context(name).map_err(Failure::Environment)?;
         let (mut chain, mut sizing, mut account) = (Chain::default(), Sizing::default(), Account::default());
         let mut times: Option<(Timestamp, Timestamp)> = None;
         while let Some((_, entry)) = reader.next_entry().with_context(name).map_err(Failure::Environment)? {
@@ -154,6 +160,28 @@ impl Advise {
     }
 }
 
+/// The state directory that gateways keep in `folder`, each under the name of its configuration: that of `tidegate.yaml`, or
+/// the only one.
+fn the_only_one(folder: &Path) -> Result<PathBuf, Failure> {
+    let usual = folder.join("tidegate");
+    let entries = fs::read_dir(folder).into_iter().flatten();
+    let mut all: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    all.retain(|path| path.is_dir());
+    all.sort();
+    match all.as_slice() {
+        _ if usual.is_dir() => Ok(usual),
+        [one] => Ok(one.clone()),
+        [] => Err(Failure::Environment(anyhow!(
+            "there is no journal in {}; name one with --journal, which is a folder beside the configuration",
+            folder.display()
+        ))),
+        several => Err(Failure::Input(anyhow!(
+            "there are several journals; name one with --journal: {}",
+            several.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
+        ))),
+    }
+}
+
 /// `CPU: 0.6 cores each: …`, and what that is less than what is `given`.
 fn size(
     what: &str,
@@ -203,4 +231,24 @@ fn tell(advice: &Advice, now: &ZonedDateTime) -> String {
         writeln!(text, "  {reason}").expect("a string takes everything");
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_journal_is_found_where_there_is_no_doubt() {
+        let folder = tempfile::tempdir().unwrap();
+        let found = || the_only_one(folder.path()).map_err(|failure| format!("{failure:?}"));
+        let make = |name: &str| fs::create_dir(folder.path().join(name)).unwrap();
+        assert!(found().unwrap_err().contains("there is no journal"));
+        make("shop");
+        assert_eq!(found().unwrap(), folder.path().join("shop"));
+        make("blog");
+        let error = found().unwrap_err();
+        assert!(error.contains("blog") && error.contains("shop"), "{error}");
+        make("tidegate");
+        assert_eq!(found().unwrap(), folder.path().join("tidegate"));
+    }
 }

@@ -12,7 +12,7 @@ use std::{
 };
 
 use anyhow::anyhow;
-use jiff::ZonedDateTime;
+use jiff::{ZonedDateTime, tz::TimeZone};
 use serde_json::Value;
 use tidegate_core::Timestamp;
 
@@ -59,9 +59,22 @@ impl Explain {
         self.within(at, &decisions, &now)?;
         let text = match self.format {
             Format::Json => decisions.to_string(),
-            Format::Text => tell::tell(&self.fleet, &decisions, now.time_zone()),
+            Format::Text => {
+                let text = tell::tell(&self.fleet, &decisions, now.time_zone());
+                self.trouble(at, now.time_zone())?.into_iter().fold(text, |text, more| text + "\n\n" + &more)
+            }
         };
         writeln!(io::stdout().lock(), "{}", text.trim_end()).map_err(Failure::environment)
+    }
+
+    /// What keeps the fleet from having what was decided, now that somebody asks.
+    fn trouble(&self, at: Option<Timestamp>, zone: &TimeZone) -> Result<Option<String>, Failure> {
+        if self.journal.is_some() || at.is_some() {
+            return Ok(None);
+        }
+        let fleets = api::get(self.admin, "/api/v1/fleets")?;
+        let fleet = fleets["items"].as_array().into_iter().flatten().find(|one| one["name"] == *self.fleet);
+        Ok(fleet.and_then(|fleet| tell::trouble(fleet, zone)))
     }
 
     fn decisions(&self, at: Option<Timestamp>) -> Result<Value, Failure> {

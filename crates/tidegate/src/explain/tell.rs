@@ -45,6 +45,18 @@ pub(crate) fn tell(fleet: &str, decisions: &Value, zone: &TimeZone) -> String {
     text
 }
 
+/// Why there are fewer instances than there should be, if one failed.
+pub(crate) fn trouble(fleet: &Value, zone: &TimeZone) -> Option<String> {
+    let (desired, failure) = (number(fleet, "desired"), &fleet["lastFailure"]);
+    let ready = list(fleet, "instances").filter(|one| one["state"] == "ready").count() as u64;
+    let reason = failure["reason"].as_str().filter(|_| ready < desired)?;
+    let at = time(failure, zone);
+    Some(format!(
+        "{ready} of {desired} are ready. The last that failed, at {at}, was {}: {reason}",
+        word(failure, "instance")
+    ))
+}
+
 fn sentences(fleet: &str, item: &Value, zone: &TimeZone) -> Vec<String> {
     let won = item["winner"].as_u64().map(|index| &item["recommendations"][index as usize]);
     let because = won.map_or("nothing asked for another count".to_owned(), |won| {
@@ -234,6 +246,17 @@ mod tests {
         });
         let text = tell("orders", &json!({"items": [item, item]}), &TimeZone::UTC);
         assert!(text.ends_with("stays at 2 instances and moves between pools: 2 of steady"), "{text}");
+    }
+
+    #[test]
+    fn what_fails_is_told_while_somebody_is_missing() {
+        let fleet = |state: &str| {
+            json!({"desired": 1, "instances": [{"state": state}],
+                   "lastFailure": {"at": "2026-05-01T14:05:00Z", "instance": "orders-3", "reason": "quota exceeded"}})
+        };
+        let told = "0 of 1 are ready. The last that failed, at 2026-05-01 14:05:00 UTC, was orders-3: quota exceeded";
+        assert_eq!(trouble(&fleet("starting"), &TimeZone::UTC).as_deref(), Some(told));
+        assert_eq!(trouble(&fleet("ready"), &TimeZone::UTC), None);
     }
 
     #[test]
