@@ -1,5 +1,5 @@
 # A market of servers: `market.sh start|stop|list` for Tidegate, and `market.sh reclaim [SECONDS]`, which takes all spot
-# instances back after a notice. An instance is a process and a file with its tags.
+# instances back after a notice; `market.sh clear` ends all there are. An instance is a process and a file with its tags.
 
 state=${TIDEGATE_EXAMPLE_STATE:-${TMPDIR:-/tmp}/tidegate-example-spot}
 mkdir -p "$state"
@@ -66,5 +66,12 @@ reclaim)
         running "$file" && kill -9 "${pid%%[!0-9]*}"
         rm -f "$file"
     done
+    ;;
+clear)
+    # What is still booting finds no place for its file, and ends.
+    for file in "$state"/*.json; do
+        running "$file" && kill -9 "${pid%%[!0-9]*}"
+    done
+    rm -rf "$state"
     ;;
 esac

@@ -19,6 +19,11 @@ use clap::Parser;
 use serde_json::Value;
 use tidegate_testkit::{Tidegate, http};
 
+use self::{bill::Bill, market::Market};
+
+mod bill;
+mod market;
+
 const EXAMPLE: &str = include_str!("../../../examples/spot.yaml");
 
 /// What an answer may take, in seconds: a bound of the histogram of durations.
@@ -50,6 +55,10 @@ struct Args {
     /// The binary to measure. Default: this workspace's, built first.
     #[arg(long)]
     tidegate: Option<PathBuf>,
+    /// Write a line for every half second into this file: time, instances wanted, dollars so far, and each pool's instances
+    /// by their state.
+    #[arg(long)]
+    timeline: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
@@ -59,35 +68,40 @@ fn main() -> ExitCode {
 fn run(args: &Args) -> Result<()> {
     let binary = bench_harness::binary(args.tidegate.as_deref())?;
     let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples").canonicalize()?;
-    let market = examples.join("spot/market.sh");
-    let state = tempfile::tempdir()?;
+    let folder = tempfile::tempdir()?;
+    let market = Market::open(examples.join("spot/market.sh"), folder.path().join("market"))?;
     let config = EXAMPLE
         .replace("127.0.0.1:8000", "{listen}")
         .replace("127.0.0.1:9000", "{admin}")
-        .replace("examples/spot/market.sh", &market.display().to_string());
-    let state_path = state.path().to_str().context("a path that is text")?;
+        .replace("examples/spot/market.sh", &market.script().display().to_string());
     let gateway = Tidegate::setup(&binary)
-        .env("TIDEGATE_EXAMPLE_STATE", state_path)
+        .env("TIDEGATE_EXAMPLE_STATE", market.state().to_str().context("a path that is text")?)
         .env("TIDEGATE_EXAMPLE_BOOT", &args.boot.to_string())
-        .start(&format!("accessLog: false\ntimeouts: {{ queue: 10s }}\n{config}"));
+        .spawn(&format!("accessLog: false\ntimeouts: {{ queue: 10s }}\n{config}"));
+    market.end_with(gateway.pid())?;
+    let mut gateway = gateway;
+    gateway.wait_ready();
     let storm = peak(args)?;
     let (began, mut load) = (Instant::now(), send(&binary, &gateway, args)?);
-    let (mut most, mut taken, mut reclaim) = (0, 0, None);
+    market.end_with(load.id())?;
+    let (mut most, mut taken, mut reclaim, mut bill) = (0, 0, None, Bill::default());
     while load.try_wait()?.is_none() {
-        let spot =
-            instances(&gateway, |one| one["pool"].as_str().is_some_and(|pool| pool.starts_with("spot-")));
-        most = most.max(instances(&gateway, |_| true));
+        let fleet = fleet(&gateway);
+        bill.look(began.elapsed(), &fleet);
+        most = most.max(instances(&fleet, |_| true));
         if reclaim.is_none() && began.elapsed() >= storm {
-            taken = spot;
-            let mut command = Command::new("sh");
-            command.arg(&market).args(["reclaim", &args.notice.to_string()]);
-            reclaim = Some(command.env("TIDEGATE_EXAMPLE_STATE", state_path).spawn()?);
+            taken =
+                instances(&fleet, |one| one["pool"].as_str().is_some_and(|pool| pool.starts_with("spot-")));
+            reclaim = Some(market.reclaim(args.notice)?);
         }
         thread::sleep(Duration::from_millis(500));
     }
+    if let Some(path) = &args.timeline {
+        fs::write(path, bill.timeline()).with_context(|| path.display().to_string())?;
+    }
     ensure!(reclaim.context("the load ended before its peak")?.wait()?.success(), "the market failed");
     let report: Value = serde_json::from_reader(load.stdout.take().context("the load says nothing")?)?;
-    tell(&binary, &gateway, &report, (storm, taken, most))
+    tell(&binary, &gateway, &report, (storm, taken, most), &bill)
 }
 
 fn tell(
@@ -95,6 +109,7 @@ fn tell(
     gateway: &Tidegate,
     report: &Value,
     (storm, taken, most): (Duration, usize, usize),
+    bill: &Bill,
 ) -> Result<()> {
     let violated = violated(http::get(gateway.admin(), "/metrics").text());
     let cost = fleet(gateway)["cost"].take();
@@ -112,6 +127,7 @@ fn tell(
         storm.as_secs_f64(),
         (1.0 - paid / on_demand) * 100.0,
     );
+    eprintln!("\n{}", bill.table(on_demand));
     let mut explain = Command::new(binary);
     explain.args(["explain", "server", "--limit", "10", "--admin", &gateway.admin().to_string()]);
     eprintln!("\n{}", String::from_utf8_lossy(&explain.output()?.stdout));
@@ -145,8 +161,8 @@ fn fleet(gateway: &Tidegate) -> Value {
     serde_json::from_slice::<Value>(&fleets.body).unwrap_or_default()["items"][0].take()
 }
 
-fn instances(gateway: &Tidegate, which: impl Fn(&Value) -> bool) -> usize {
-    fleet(gateway)["instances"].as_array().map_or(0, |all| all.iter().filter(|one| which(one)).count())
+fn instances(fleet: &Value, which: impl Fn(&Value) -> bool) -> usize {
+    fleet["instances"].as_array().map_or(0, |all| all.iter().filter(|one| which(one)).count())
 }
 
 /// The share of requests that took longer than the objective.

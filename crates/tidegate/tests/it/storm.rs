@@ -45,6 +45,13 @@ impl Market {
     }
 }
 
+/// Instances outlive a gateway that a failed test kills.
+impl Drop for Market {
+    fn drop(&mut self) {
+        _ = self.command("clear").wait();
+    }
+}
+
 #[test]
 fn all_spot_instances_are_taken_back_under_load_and_no_request_is_lost() {
     if component("python3").is_none() {
