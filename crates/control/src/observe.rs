@@ -9,11 +9,11 @@ mod traffic;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    mem,
+    iter, mem,
     time::{Duration, Instant},
 };
 
-use tidegate_core::{FleetId, InstanceId, Snapshot, SourceId, Telemetry};
+use tidegate_core::{FleetId, InstanceId, Snapshot, SourceId, Telemetry, policy::Policy};
 use tidegate_scaler::{
     Observed,
     observed::{Instances, Metrics, Worked},
@@ -55,9 +55,7 @@ impl Observer {
     /// Takes the upstreams that lead to the fleet from a configuration.
     pub(crate) fn configure(&mut self, fleet: &FleetId, snapshot: &Snapshot, telemetry: &Telemetry) {
         self.traffic.configure(fleet, snapshot, telemetry);
-        let fleet = snapshot.fleets.get(fleet);
-        let policies = fleet.into_iter().flat_map(|fleet| [Some(&fleet.policy), fleet.candidate.as_ref()]);
-        let triggers = policies.flatten().flat_map(|policy| &policy.triggers);
+        let triggers = policies(fleet, snapshot).flat_map(|policy| &policy.triggers);
         self.sources = triggers.flat_map(|trigger| trigger.sources()).cloned().collect();
     }
 
@@ -138,10 +136,10 @@ impl Observer {
             }
             runs
         });
-        let mut busy = Mean::default();
+        let (mut busy, mut collecting) = (Mean::default(), Mean::default());
         let (mut cpu, mut memory, mut lua_memory) = (Sum::default(), Sum::default(), Sum::default());
         let (mut busy_seconds, mut finished, mut serving) = (Sum::default(), Sum::default(), 0_u32);
-        let (mut coroutines, mut lua_dicts) = (Sum::default(), None);
+        let (mut coroutines, mut allocation, mut lua_dicts) = (Sum::default(), Sum::default(), None);
         for instance in fleet.instances().iter().filter(|instance| instance.runs()) {
             let meter = self.meters.entry(instance.id.clone()).or_default();
             let figures = meter.read(instance, now);
@@ -153,11 +151,13 @@ impl Observer {
                 finished.add(figures.finished.map(|count| count as f64));
             }
             coroutines.add(figures.coroutines.map(|count| count as f64));
+            allocation.add(figures.allocation);
             lua_dicts = figures.dicts.into_iter().chain(lua_dicts).reduce(f64::max);
             if instance.serves() {
                 serving += 1;
                 busy.add(figures.utilization);
                 pace.add(figures.served);
+                collecting.add(figures.collecting);
             }
         }
         // Of commands it is only known here what they answered.
@@ -170,6 +170,8 @@ impl Observer {
             memory: memory.sum(),
             lua_memory: lua_memory.sum(),
             lua_coroutines: coroutines.sum(),
+            lua_collecting: collecting.mean(),
+            lua_allocation: allocation.sum(),
             lua_dicts,
             // Of those that no request comes to through here: workers count for themselves.
             served_rate: traffic.served_rate.or_else(|| Some(pace.mean()? * f64::from(serving))),
@@ -179,6 +181,12 @@ impl Observer {
         let (instances, started) = (count(fleet), mem::take(&mut self.started));
         Observed { metrics, instances, started, generation: fleet.generation(), ..Observed::default() }
     }
+}
+
+/// What decides about the fleet, and what is tried beside it.
+fn policies<'a>(fleet: &FleetId, snapshot: &'a Snapshot) -> impl Iterator<Item = &'a Policy> {
+    let fleet = snapshot.fleets.get(fleet).into_iter();
+    fleet.flat_map(|fleet| iter::once(&fleet.policy).chain(&fleet.candidate))
 }
 
 /// Its instances by state.

@@ -150,6 +150,12 @@ impl Telemetry {
         routes.values().map(|series| series.shard(number).ended.load(Relaxed)).sum()
     }
 
+    /// Bytes that Lua asked for on the worker or lane with this number.
+    pub fn lua_allocated_on(&self, number: usize) -> u64 {
+        let routes = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
+        routes.values().map(|series| series.shard(number).lua.allocated_bytes()).sum()
+    }
+
     /// How many workers there are now.
     pub fn working(&self) -> usize {
         self.workers().iter().filter(|worker| worker.works.load(Relaxed)).count()

@@ -304,6 +304,11 @@ impl Worker {
         self.crew.shared.telemetry.ended_on(self.index)
     }
 
+    /// Bytes that Lua asked for on it, and on whoever had its seat before.
+    pub fn lua_allocated(&self) -> u64 {
+        self.crew.shared.telemetry.lua_allocated_on(self.index)
+    }
+
     /// What it counts.
     pub fn series(&self) -> &WorkerSeries {
         self.crew.series(self.index)

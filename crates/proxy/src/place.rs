@@ -129,6 +129,7 @@ async fn await_endpoint(connection: &Connection, place: &Place<'_>, give_up: Dur
 /// A place among the requests that wait for an endpoint, kept until one is found.
 struct Place<'a> {
     upstream: &'a Upstream,
+    route: &'a Route,
     ticket: Ticket,
     worker: usize,
     /// Among those that wait on all workers, where instances take only so many requests at a time.
@@ -139,7 +140,7 @@ impl<'a> Place<'a> {
     fn take(
         connection: &Connection,
         site: &Site,
-        route: &Route,
+        route: &'a Route,
         upstream: &'a Upstream,
     ) -> Result<Self, Error> {
         let limits = &site.snapshot.limits;
@@ -148,14 +149,18 @@ impl<'a> Place<'a> {
         let joined = upstream.hold.join(route.queue.priority, bytes, room);
         let ticket = joined.map_err(|Full| Error::QueueFull)?;
         let worker = connection.line.worker.index;
-        upstream.series.shard(worker).queue();
-        Ok(Self { upstream, ticket, worker, turn: None })
+        for series in [&upstream.series, &route.series] {
+            series.shard(worker).queue();
+        }
+        Ok(Self { upstream, route, ticket, worker, turn: None })
     }
 }
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
         self.upstream.hold.leave(self.ticket);
-        self.upstream.series.shard(self.worker).unqueue();
+        for series in [&self.upstream.series, &self.route.series] {
+            series.shard(self.worker).unqueue();
+        }
     }
 }

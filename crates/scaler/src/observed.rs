@@ -88,6 +88,12 @@ pub struct Metrics {
     /// Runs of Lua that wait in the instances, and their light threads.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lua_coroutines: Option<f64>,
+    /// Share of time that the Lua VM of an instance collects garbage, 0 to 1, mean over them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lua_collecting: Option<f64>,
+    /// Bytes that Lua asks for in the instances, per second.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lua_allocation: Option<f64>,
     /// Share of its capacity that the fullest shared dictionary of any instance has in use, 0 to 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lua_dicts: Option<f64>,
@@ -121,6 +127,9 @@ impl Worked {
 pub struct RouteMetrics {
     pub arrival_rate: Option<f64>,
     pub concurrency: Option<f64>,
+    /// Requests of it that wait for an instance.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queued: Option<f64>,
     pub latency_p50: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub latency_p90: Option<f64>,
@@ -134,6 +143,9 @@ pub struct RouteMetrics {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cpu: Option<f64>,
     pub network: Option<f64>,
+    /// Bytes that its Lua in the gateway asks for, per second.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lua_allocation: Option<f64>,
 }
 
 impl Metrics {
@@ -169,6 +181,8 @@ impl Metrics {
             Metric::Network => self.network,
             Metric::LuaMemory => self.lua_memory,
             Metric::LuaCoroutines => self.lua_coroutines,
+            Metric::LuaCollecting => self.lua_collecting,
+            Metric::LuaAllocation => self.lua_allocation,
             Metric::LuaDicts => self.lua_dicts,
         }
     }
@@ -193,6 +207,8 @@ impl Metrics {
             network: sound(self.network),
             lua_memory: sound(self.lua_memory),
             lua_coroutines: sound(self.lua_coroutines),
+            lua_collecting: sound(self.lua_collecting),
+            lua_allocation: sound(self.lua_allocation),
             lua_dicts: sound(self.lua_dicts),
             routes: of_some(&self.routes, |route| Some(route.credible())),
             sources: of_some(&self.sources, |&value| sound(Some(value))),
@@ -206,6 +222,7 @@ impl RouteMetrics {
         match metric {
             Metric::Concurrency => self.concurrency,
             Metric::ArrivalRate => self.arrival_rate,
+            Metric::Queued => self.queued,
             Metric::LatencyP50 => self.latency_p50.or_else(quiet),
             Metric::LatencyP90 => self.latency_p90.or_else(quiet),
             Metric::LatencyP95 => self.latency_p95.or_else(quiet),
@@ -214,11 +231,12 @@ impl RouteMetrics {
             Metric::ErrorRate => self.error_rate.or_else(quiet),
             Metric::Cpu => self.cpu,
             Metric::Network => self.network,
+            Metric::LuaAllocation => self.lua_allocation,
             Metric::Utilization
-            | Metric::Queued
             | Metric::Memory
             | Metric::LuaMemory
             | Metric::LuaCoroutines
+            | Metric::LuaCollecting
             | Metric::LuaDicts => None,
         }
     }
@@ -227,6 +245,7 @@ impl RouteMetrics {
         Self {
             arrival_rate: sound(self.arrival_rate),
             concurrency: sound(self.concurrency),
+            queued: sound(self.queued),
             latency_p50: sound(self.latency_p50),
             latency_p90: sound(self.latency_p90),
             latency_p95: sound(self.latency_p95),
@@ -235,6 +254,7 @@ impl RouteMetrics {
             error_rate: sound(self.error_rate),
             cpu: sound(self.cpu),
             network: sound(self.network),
+            lua_allocation: sound(self.lua_allocation),
         }
     }
 }

@@ -89,6 +89,8 @@ fn of_metric(metric: Metric) -> &'static str {
         Metric::Network => "network",
         Metric::LuaMemory => "lua memory",
         Metric::LuaCoroutines => "lua coroutines",
+        Metric::LuaCollecting => "lua garbage collection",
+        Metric::LuaAllocation => "lua allocation",
         Metric::LuaDicts => "use of lua dictionaries",
     }
 }
@@ -105,7 +107,7 @@ pub(crate) fn reading(signal: &Signal, reading: f64) -> String {
 pub(crate) fn value(metric: Metric, value: f64) -> String {
     let size = || format!("{}MiB", number(value / f64::from(1 << 20)));
     match metric {
-        Metric::Utilization | Metric::ErrorRate | Metric::LuaDicts => percent(value),
+        Metric::Utilization | Metric::ErrorRate | Metric::LuaCollecting | Metric::LuaDicts => percent(value),
         Metric::ArrivalRate => format!("{}/s", number(value)),
         Metric::LatencyP50
         | Metric::LatencyP90
@@ -114,7 +116,7 @@ pub(crate) fn value(metric: Metric, value: f64) -> String {
         | Metric::LatencyP999 => Duration::try_from_secs_f64(value).map_or_else(|_| number(value), span),
         Metric::Cpu => format!("{} cores", number(value)),
         Metric::Memory | Metric::LuaMemory => size(),
-        Metric::Network => format!("{}/s", size()),
+        Metric::Network | Metric::LuaAllocation => format!("{}/s", size()),
         Metric::Concurrency | Metric::Queued | Metric::LuaCoroutines => number(value),
     }
 }

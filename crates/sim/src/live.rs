@@ -138,9 +138,13 @@ const fn is_simulated(metric: Metric) -> bool {
         | Metric::LatencyP95
         | Metric::LatencyP99
         | Metric::LatencyP999 => true,
-        Metric::Memory | Metric::Network | Metric::LuaMemory | Metric::LuaCoroutines | Metric::LuaDicts => {
-            false
-        }
+        Metric::Memory
+        | Metric::Network
+        | Metric::LuaMemory
+        | Metric::LuaCoroutines
+        | Metric::LuaCollecting
+        | Metric::LuaAllocation
+        | Metric::LuaDicts => false,
     }
 }
 

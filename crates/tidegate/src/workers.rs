@@ -3,7 +3,7 @@
 use std::{
     net::{Ipv4Addr, SocketAddr},
     sync::{Arc, Mutex, PoisonError, atomic::Ordering::Relaxed},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use tidegate_control::{NodeWorker, WorkerHost, instance::protocol::Status};
@@ -27,9 +27,20 @@ impl Workers {
 impl WorkerHost for Workers {
     fn start(&self) -> Result<Arc<dyn NodeWorker>, String> {
         let worker = self.crew.hire().map_err(|error| format!("{:#}", anyhow::Error::from(error)))?;
-        let (busy_before, ended_before) = (worker.series().busy_us.load(Relaxed), worker.ended());
+        let (series, ended_before, allocated_before) =
+            (worker.series(), worker.ended(), worker.lua_allocated());
+        let (busy_before, collected_before) = (series.busy_us.load(Relaxed), series.lua_gc_time());
         let (address, since) = (self.address, Instant::now());
-        Ok(Arc::new(Hired { worker: Mutex::new(Some(worker)), address, busy_before, ended_before, since }))
+        let worker = Mutex::new(Some(worker));
+        Ok(Arc::new(Hired {
+            worker,
+            address,
+            busy_before,
+            collected_before,
+            allocated_before,
+            ended_before,
+            since,
+        }))
     }
 }
 
@@ -39,6 +50,10 @@ struct Hired {
     address: SocketAddr,
     /// Microseconds that others on its seat were busy.
     busy_before: u64,
+    /// Time in which their VMs collected garbage.
+    collected_before: Duration,
+    /// Bytes that their Lua asked for.
+    allocated_before: u64,
     /// Requests that they served.
     ended_before: u64,
     since: Instant,
@@ -65,6 +80,8 @@ impl NodeWorker for Hired {
                 served: worker.ended().saturating_sub(self.ended_before),
                 lua_bytes: series.lua_bytes.load(Relaxed),
                 lua_coroutines: series.lua_coroutines.load(Relaxed),
+                lua_gc_micros: series.lua_gc_time().saturating_sub(self.collected_before).as_micros() as u64,
+                lua_allocated: worker.lua_allocated().saturating_sub(self.allocated_before),
                 ..Status::default()
             }
         };

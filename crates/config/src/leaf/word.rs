@@ -77,6 +77,8 @@ const METRICS: Words<Metric> = &[
     ("network", Metric::Network),
     ("luaMemory", Metric::LuaMemory),
     ("luaCoroutines", Metric::LuaCoroutines),
+    ("luaCollecting", Metric::LuaCollecting),
+    ("luaAllocation", Metric::LuaAllocation),
     ("luaDicts", Metric::LuaDicts),
 ];
 

@@ -69,6 +69,8 @@ const fn notation(metric: Metric) -> (Unit, &'static str, &'static str) {
         Metric::Memory => (Unit::Size, "`memory`, a size", "512MiB"),
         Metric::LuaMemory => (Unit::Size, "`luaMemory`, a size", "64MiB"),
         Metric::LuaCoroutines => (Unit::Number, "`luaCoroutines`, a number of coroutines", "500"),
+        Metric::LuaCollecting => (Unit::Percentage, "`luaCollecting`, a percentage", "10%"),
+        Metric::LuaAllocation => (Unit::Throughput, "`luaAllocation`, a size in a time", "50MiB/1s"),
         Metric::LuaDicts => (Unit::Percentage, "`luaDicts`, a percentage", "90%"),
         Metric::Network => (Unit::Throughput, "`network`, a size in a time", "10MiB/1s"),
     }

@@ -401,16 +401,21 @@ fn a_formula_knows_its_names() {
 fn each_metric_is_written_in_its_own_unit() {
     let text = "threshold: { any: [{ metric: latencyP90, above: 100ms }, { metric: latencyP95, above: 150ms }, \
                 { metric: latencyP999, above: 1s }, { metric: luaDicts, above: 90% }, \
-                { metric: luaCoroutines, above: 500 }, { metric: cpu, route: check-out, above: 0.5 }] }";
+                { metric: luaCoroutines, above: 500 }, { metric: luaCollecting, above: 5% }, \
+                { metric: luaAllocation, above: 2MiB/1s }, { metric: queued, route: check-out, above: 3 }, \
+                { metric: cpu, route: check-out, above: 0.5 }] }";
     let Trigger::Threshold(threshold) = trigger(text) else { panic!("a threshold was given") };
-    let route = Signal::Route(RouteId::new("check-out").unwrap(), Metric::Cpu);
+    let route = |metric| Signal::Route(RouteId::new("check-out").unwrap(), metric);
     let expected = [
         (Signal::Fleet(Metric::LatencyP90), 0.1),
         (Signal::Fleet(Metric::LatencyP95), 0.15),
         (Signal::Fleet(Metric::LatencyP999), 1.0),
         (Signal::Fleet(Metric::LuaDicts), 0.9),
         (Signal::Fleet(Metric::LuaCoroutines), 500.0),
-        (route, 0.5),
+        (Signal::Fleet(Metric::LuaCollecting), 0.05),
+        (Signal::Fleet(Metric::LuaAllocation), 2.0 * 1_048_576.0),
+        (route(Metric::Queued), 3.0),
+        (route(Metric::Cpu), 0.5),
     ];
     let conditions = threshold.conditions.into_iter().map(|one| (one.signal, one.above));
     assert_eq!(conditions.collect::<Vec<_>>(), expected);

@@ -114,6 +114,12 @@ pub struct Status {
     /// Runs of Lua that wait, and their light threads.
     #[serde(default)]
     pub lua_coroutines: u64,
+    /// Time in which a collection of garbage held up everything else.
+    #[serde(default)]
+    pub lua_gc_micros: u64,
+    /// Bytes that its Lua asked for.
+    #[serde(default)]
+    pub lua_allocated: u64,
     /// Of the capacity of its fullest shared dictionary, so many millionths are in use. Nothing without dictionaries.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lua_dicts_ppm: Option<u32>,
@@ -175,7 +181,7 @@ mod tests {
         };
         check(
             &InstanceReport::Status(status),
-            r#"{"status":{"busyMicros":5,"upMicros":9,"inFlight":1,"served":7,"luaBytes":4096,"luaCoroutines":0}}"#,
+            r#"{"status":{"busyMicros":5,"upMicros":9,"inFlight":1,"served":7,"luaBytes":4096,"luaCoroutines":0,"luaGcMicros":0,"luaAllocated":0}}"#,
         );
         check(
             &InstanceReport::Failed("a.lua:3: unexpected symbol".into()),

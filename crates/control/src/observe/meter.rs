@@ -58,6 +58,10 @@ pub(crate) struct Figures {
     pub(crate) lua: Option<u64>,
     /// Coroutines of Lua in flight.
     pub(crate) coroutines: Option<u64>,
+    /// Share of time that its Lua VM collected garbage, 0 to 1.
+    pub(crate) collecting: Option<f64>,
+    /// Bytes that its Lua asked for in a second.
+    pub(crate) allocation: Option<f64>,
     /// Share of its capacity that the fullest of its shared dictionaries has in use.
     pub(crate) dicts: Option<f64>,
 }
@@ -143,6 +147,8 @@ impl Meter {
             memory: usage.map(|usage| usage.memory),
             lua: latest.map(|status| status.lua_bytes),
             coroutines: latest.map(|status| status.lua_coroutines),
+            collecting: self.share_of_time(now, |status| status.lua_gc_micros),
+            allocation: self.per_second(now, |status| status.lua_allocated),
             dicts: latest.and_then(|status| status.lua_dicts_ppm).map(|share| f64::from(share) / 1e6),
         }
     }
@@ -163,16 +169,24 @@ impl Meter {
 
     /// What it finished in a second, by its last reports.
     pub(super) fn served(&self, now: Instant) -> Option<f64> {
-        let (old, new) = self.span(now)?;
-        let up = Duration::from_micros(new.up_micros.saturating_sub(old.up_micros));
-        (!up.is_zero()).then(|| new.served.saturating_sub(old.served) as f64 / up.as_secs_f64())
+        self.per_second(now, |status| status.served)
     }
 
+    /// The share of time that it was busy, by its last reports.
     fn reported(&self, now: Instant) -> Option<f64> {
+        self.share_of_time(now, |status| status.busy_micros)
+    }
+
+    /// By how much a total grew in a second, by its last reports.
+    fn per_second(&self, now: Instant, total: fn(&Status) -> u64) -> Option<f64> {
         let (old, new) = self.span(now)?;
-        let busy = Duration::from_micros(new.busy_micros.saturating_sub(old.busy_micros));
         let up = Duration::from_micros(new.up_micros.saturating_sub(old.up_micros));
-        share(busy, up).map(|share| share.min(1.0))
+        (!up.is_zero()).then(|| total(&new).saturating_sub(total(&old)) as f64 / up.as_secs_f64())
+    }
+
+    /// The share of time by which a total of microseconds grew, by its last reports.
+    fn share_of_time(&self, now: Instant, micros: fn(&Status) -> u64) -> Option<f64> {
+        self.per_second(now, micros).map(|micros| (micros / 1e6).min(1.0))
     }
 }
 
@@ -234,6 +248,18 @@ mod tests {
         assert_eq!(of(Some(0.8), Some(0.5)), (Some(0.8), second / 10));
         assert_eq!(of(None, Some(0.5)), (Some(0.5), second / 2));
         assert_eq!(of(None, None), (None, second / 10));
+    }
+
+    #[test]
+    fn what_lua_allocates_and_collects_is_told_of_the_last_second() {
+        let start = Instant::now();
+        let mut meter = Meter::default();
+        meter.report(Status { lua_gc_micros: 20_000, lua_allocated: 3_000, ..status(100, 500) }, start);
+        meter.report(Status { lua_gc_micros: 50_000, lua_allocated: 9_000, ..status(200, 1_000) }, start);
+        let figures = meter.figures(None, true, start, start);
+        assert_eq!((figures.collecting, figures.allocation), (Some(0.05), Some(9_000.0)));
+        let late = start + STALE_AFTER + Duration::from_millis(1);
+        assert_eq!(meter.figures(None, true, start, late).collecting, None);
     }
 
     #[test]

@@ -11,10 +11,13 @@ use std::{
 use tidegate_core::{
     FleetId, RouteId, Snapshot, Telemetry, UpstreamId,
     histogram::Counts,
+    policy::{Metric, Policy},
     snapshot::{self, Run, UpstreamTarget},
     telemetry::{Series, Totals},
 };
 use tidegate_scaler::observed::{Metrics, RouteMetrics};
+
+use super::policies;
 
 /// Totals become rates by what the last reading was.
 #[derive(Debug)]
@@ -37,6 +40,16 @@ enum Entrance {
     Upstream(UpstreamId),
     /// To the workers of the node itself.
     Route(RouteId),
+}
+
+impl Entrance {
+    /// What waits for an instance of this fleet. Nothing waits for a worker: those of a route wait for others.
+    const fn waiting(&self, totals: &Totals) -> u64 {
+        match self {
+            Self::Upstream(_) => totals.waiting(),
+            Self::Route(_) => 0,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -116,8 +129,7 @@ impl Traffic {
         telemetry: &Telemetry,
         leads_here: impl Fn(&snapshot::Route) -> bool,
     ) {
-        let watched: BTreeSet<&RouteId> =
-            snapshot.fleets.get(fleet).into_iter().flat_map(|fleet| fleet.policy.routes()).collect();
+        let watched: BTreeSet<&RouteId> = policies(fleet, snapshot).flat_map(Policy::routes).collect();
         let mut old = std::mem::take(&mut self.routes);
         for route in &snapshot.routes {
             let leads_here = leads_here(route);
@@ -144,7 +156,8 @@ impl Traffic {
 
     /// How many requests wait for an instance, at this moment.
     pub(super) fn waiting(&self) -> u64 {
-        self.entrances.values().map(|one| one.series.totals().waiting()).sum()
+        let waiting = |(entrance, one): (&Entrance, &Counted)| entrance.waiting(&one.series.totals());
+        self.entrances.iter().map(waiting).sum()
     }
 
     /// How many requests instances answered between the last two readings.
@@ -157,33 +170,44 @@ impl Traffic {
         self.sample();
         let passed = now.saturating_duration_since(std::mem::replace(&mut self.read_at, now));
         let (in_flight, samples) = (std::mem::take(&mut self.in_flight), std::mem::take(&mut self.samples));
-        let mut seen = Seen::default();
-        for entrance in self.entrances.values_mut() {
-            let totals = entrance.series.totals();
-            seen.add(&totals, &entrance.last);
-            entrance.last = totals;
+        let (mut seen, mut waiting) = (Seen::default(), 0);
+        for (entrance, counted) in &mut self.entrances {
+            let totals = counted.series.totals();
+            seen.add(&totals, &counted.last);
+            waiting += entrance.waiting(&totals);
+            counted.last = totals;
         }
         let finished = seen.ended.saturating_sub(seen.shed);
         self.finished = (!self.entrances.is_empty()).then_some(finished);
-        let (network, routes) = self.read_routes(passed.as_secs_f64(), samples);
+        let seconds = passed.as_secs_f64();
+        let (network, routes) = self.read_routes(seconds, samples);
         if passed.is_zero() {
             return Metrics::default();
         }
         if self.entrances.is_empty() {
             return Metrics { routes, ..Metrics::default() };
         }
-        let quantile = |q| seen.latency.quantile(q).map(|latency| latency.as_secs_f64());
+        let RouteMetrics {
+            arrival_rate,
+            latency_p50,
+            latency_p90,
+            latency_p95,
+            latency_p99,
+            latency_p999,
+            error_rate,
+            ..
+        } = seen.figures(seconds);
         Metrics {
-            arrival_rate: Some(seen.arrived as f64 / passed.as_secs_f64()),
-            served_rate: Some(finished as f64 / passed.as_secs_f64()),
+            arrival_rate,
+            served_rate: Some(finished as f64 / seconds),
             concurrency: Some(in_flight as f64 / f64::from(samples)),
-            queued: Some(seen.waiting as f64),
-            latency_p50: quantile(0.5),
-            latency_p90: quantile(0.9),
-            latency_p95: quantile(0.95),
-            latency_p99: quantile(0.99),
-            latency_p999: quantile(0.999),
-            error_rate: (seen.ended > 0).then(|| seen.errors as f64 / seen.ended as f64),
+            queued: Some(waiting as f64),
+            latency_p50,
+            latency_p90,
+            latency_p95,
+            latency_p99,
+            latency_p999,
+            error_rate,
             network,
             routes,
             ..Metrics::default()
@@ -207,18 +231,11 @@ impl Traffic {
             }
             let mut seen = Seen::default();
             seen.add(&totals, &last);
-            let quantile = |q| seen.latency.quantile(q).map(|latency| latency.as_secs_f64());
             let figures = RouteMetrics {
-                arrival_rate: Some(seen.arrived as f64 / seconds),
                 concurrency: Some(in_flight as f64 / f64::from(samples)),
-                latency_p50: quantile(0.5),
-                latency_p90: quantile(0.9),
-                latency_p95: quantile(0.95),
-                latency_p99: quantile(0.99),
-                latency_p999: quantile(0.999),
-                error_rate: (seen.ended > 0).then(|| seen.errors as f64 / seen.ended as f64),
-                cpu: Some(seen.lua_cpu.as_secs_f64() / seconds),
+                queued: Some(totals.waiting() as f64),
                 network: Some(bytes),
+                ..seen.figures(seconds)
             };
             metrics.insert(name.clone(), figures);
         }
@@ -234,10 +251,9 @@ struct Seen {
     errors: u64,
     /// Of those that ended, never given to an instance.
     shed: u64,
-    /// Now, not between.
-    waiting: u64,
-    /// Time that Lua ran for in the gateway.
+    /// Time that Lua ran for in the gateway, and bytes that it asked for.
     lua_cpu: Duration,
+    lua_allocated: u64,
     latency: Counts,
 }
 
@@ -247,9 +263,27 @@ impl Seen {
         self.ended += now.ended.saturating_sub(before.ended);
         self.shed += now.shed.saturating_sub(before.shed);
         self.errors += now.errors().saturating_sub(before.errors());
-        self.waiting += now.waiting();
         self.lua_cpu += now.lua.cpu.saturating_sub(before.lua.cpu);
+        self.lua_allocated += now.lua.allocated_bytes.saturating_sub(before.lua.allocated_bytes);
         self.latency += &now.latency.since(&before.latency);
+    }
+
+    /// What can be told from counts alone, of `seconds` above zero.
+    fn figures(&self, seconds: f64) -> RouteMetrics {
+        let latency =
+            |metric: Metric| self.latency.quantile(metric.quantile()?).map(|time| time.as_secs_f64());
+        RouteMetrics {
+            arrival_rate: Some(self.arrived as f64 / seconds),
+            latency_p50: latency(Metric::LatencyP50),
+            latency_p90: latency(Metric::LatencyP90),
+            latency_p95: latency(Metric::LatencyP95),
+            latency_p99: latency(Metric::LatencyP99),
+            latency_p999: latency(Metric::LatencyP999),
+            error_rate: (self.ended > 0).then(|| self.errors as f64 / self.ended as f64),
+            cpu: Some(self.lua_cpu.as_secs_f64() / seconds),
+            lua_allocation: Some(self.lua_allocated as f64 / seconds),
+            ..RouteMetrics::default()
+        }
     }
 }
 

@@ -73,12 +73,16 @@ pub enum Metric {
     LuaMemory,
     /// Runs of Lua that wait, and their light threads, in all instances.
     LuaCoroutines,
+    /// Share of time that Lua VMs collect garbage, 0 to 1, mean over ready instances.
+    LuaCollecting,
+    /// Bytes that Lua asks for per second, in all instances. Of a route, what its Lua in the gateway asks for.
+    LuaAllocation,
     /// Share of its capacity that a shared dictionary of Lua has in use, 0 to 1; of the fullest one.
     LuaDicts,
 }
 
 impl Metric {
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::Utilization,
         Self::Concurrency,
         Self::ArrivalRate,
@@ -94,6 +98,8 @@ impl Metric {
         Self::Network,
         Self::LuaMemory,
         Self::LuaCoroutines,
+        Self::LuaCollecting,
+        Self::LuaAllocation,
         Self::LuaDicts,
     ];
 
@@ -115,6 +121,8 @@ impl Metric {
             Self::Network => "network",
             Self::LuaMemory => "luaMemory",
             Self::LuaCoroutines => "luaCoroutines",
+            Self::LuaCollecting => "luaCollecting",
+            Self::LuaAllocation => "luaAllocation",
             Self::LuaDicts => "luaDicts",
         }
     }
@@ -136,6 +144,7 @@ impl Metric {
         match self {
             Self::Concurrency
             | Self::ArrivalRate
+            | Self::Queued
             | Self::LatencyP50
             | Self::LatencyP90
             | Self::LatencyP95
@@ -143,12 +152,13 @@ impl Metric {
             | Self::LatencyP999
             | Self::ErrorRate
             | Self::Cpu
-            | Self::Network => true,
+            | Self::Network
+            | Self::LuaAllocation => true,
             Self::Utilization
-            | Self::Queued
             | Self::Memory
             | Self::LuaMemory
             | Self::LuaCoroutines
+            | Self::LuaCollecting
             | Self::LuaDicts => false,
         }
     }

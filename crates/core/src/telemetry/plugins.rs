@@ -114,9 +114,13 @@ impl LuaCounters {
         }
     }
 
+    pub(super) fn allocated_bytes(&self) -> u64 {
+        self.allocated_bytes.load(Relaxed)
+    }
+
     pub(super) fn add_to(&self, totals: &mut LuaTotals) {
         totals.cpu += Duration::from_nanos(self.cpu_ns.load(Relaxed));
-        totals.allocated_bytes += self.allocated_bytes.load(Relaxed);
+        totals.allocated_bytes += self.allocated_bytes();
         totals.yields += self.yields.load(Relaxed);
         totals.waited += Duration::from_nanos(self.wait_ns.load(Relaxed));
     }

@@ -21,10 +21,11 @@ fn a_request_is_held_until_the_first_instance_is_ready() {
     let upstream = Upstream::start(|_| Answer::ok("served"));
     let addr = running.addr();
     let asking = thread::spawn(move || http::get(addr, "/"));
-    eventually(PATIENCE, "the request is queued", || running.upstream("up").waiting() == 1);
+    let waiting = || [running.upstream("up").waiting(), running.route("all").waiting()];
+    eventually(PATIENCE, "the request is queued", || waiting() == [1, 1]);
     running.enlist("app", &[upstream.addr()]);
     assert_eq!(asking.join().unwrap().text(), "served");
-    assert_eq!(running.upstream("up").waiting(), 0);
+    assert_eq!(waiting(), [0, 0]);
 }
 
 #[test]

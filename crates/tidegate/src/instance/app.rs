@@ -96,6 +96,8 @@ impl Meter {
             served: totals.ended,
             lua_bytes: both(|series| &series.lua_bytes),
             lua_coroutines: both(|series| &series.lua_coroutines),
+            lua_gc_micros: (worker.lua_gc_time() + lane.lua_gc_time()).as_micros() as u64,
+            lua_allocated: totals.lua.allocated_bytes,
             lua_dicts_ppm: fullest(&self.telemetry),
             messages: self.messages.as_ref().map(Counter::read),
         }

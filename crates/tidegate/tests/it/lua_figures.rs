@@ -16,8 +16,12 @@ fleets:
     driver: DRIVER
     scale:
       min: 1
-      max: 8
-      triggers: [{ formula: { expression: 1 + (luaDicts > 0.5) + 2 * (luaCoroutines >= 3) + 4 * (route_burn_cpu > 0.05) } }]
+      max: 20
+      triggers:
+        - formula:
+            expression: >-
+              1 + (luaDicts > 0.5) + 2 * (luaCoroutines >= 3) + 4 * (route_burn_cpu > 0.05)
+              + 8 * (luaCollecting > 0.0001) * (luaAllocation > 1000000)
       behavior: { scaleIn: { stabilization: 0s } }
 upstreams: { app: { fleet: app } }
 routes:
@@ -33,6 +37,9 @@ elseif ngx.var.uri == '/wait' then
   local gate
   repeat ngx.sleep(0.02) gate = io.open('GATE') until gate
   gate:close()
+elseif ngx.var.uri == '/litter' then
+  local litter = {}
+  for i = 1, 40 do litter[i] = ngx.var.request_id .. string.rep('x', 10000) .. i end
 end
 ngx.say('ok')
 ";
@@ -44,7 +51,7 @@ ngx.say('ok')
 ";
 
 #[test]
-fn coroutines_dictionaries_and_the_time_of_a_route_decide() {
+fn coroutines_dictionaries_garbage_and_the_time_of_a_route_decide() {
     for driver in ["thread", "process"] {
         let folder = tempfile::tempdir().unwrap();
         let gate = folder.path().join("open");
@@ -66,6 +73,11 @@ fn coroutines_dictionaries_and_the_time_of_a_route_decide() {
             desired() == Some(5)
         });
         eventually(PATIENCE, "nothing takes time", || desired() == Some(1));
+        eventually(PATIENCE, "litter is made and collected", || {
+            assert_eq!(http::get(addr, "/litter").status, 200);
+            desired() == Some(9)
+        });
+        eventually(PATIENCE, "no more of it", || desired() == Some(1));
         assert_eq!(http::get(addr, "/fill").status, 200);
         eventually(PATIENCE, "a dictionary is half full", || desired() == Some(2));
     }

@@ -68,15 +68,17 @@ record! {
         /// `latencyP50`, `latencyP90`, `latencyP95`, `latencyP99`, `latencyP999`: time until answers are complete;
         /// `errorRate`: share of 5xx and unanswered; `cpu`: cores in use, whole fleet; `memory`: resident memory, whole
         /// fleet; `network`: bytes of bodies, both directions, whole fleet; `luaMemory`: memory in use by Lua VMs, whole
-        /// fleet; `luaCoroutines`: coroutines of Lua in flight, whole fleet; `luaDicts`: share of its capacity that the
-        /// fullest shared dictionary of an instance has in use.
+        /// fleet; `luaCoroutines`: coroutines of Lua in flight, whole fleet; `luaCollecting`: mean share of time that
+        /// instances collect Lua's garbage; `luaAllocation`: bytes that Lua asks for, whole fleet; `luaDicts`: share of its
+        /// capacity that the fullest shared dictionary of an instance has in use.
         metric: Metric = optional,
-        /// Of this route alone, for what is counted at the gateway: `concurrency`, `arrivalRate`, latencies, `errorRate`,
-        /// `cpu` (of its Lua) and `network`.
+        /// Of this route alone, for what is counted at the gateway: `concurrency`, `arrivalRate`, `queued`, latencies,
+        /// `errorRate`, `network`, and `cpu` and `luaAllocation` of its Lua in the gateway.
         route: RouteId = optional,
-        /// Instances are added while the metric is above: a percentage for `utilization`, `errorRate` and `luaDicts`, a number
-        /// for `concurrency`, `queued`, `cpu` and `luaCoroutines`, a rate for `arrivalRate`, a duration for latencies, a size
-        /// for `memory` and `luaMemory`, a size in a time for `network`.
+        /// Instances are added while the metric is above: a percentage for `utilization`, `errorRate`, `luaCollecting` and
+        /// `luaDicts`, a number for `concurrency`, `queued`, `cpu` and `luaCoroutines`, a rate for `arrivalRate`, a
+        /// duration for latencies, a size for `memory` and `luaMemory`, a size in a time for `network` and
+        /// `luaAllocation`.
         above: Quantity = optional,
         /// Instances are taken away while the metric is below. Not over `above`. Without it, none are.
         below: Quantity = optional,

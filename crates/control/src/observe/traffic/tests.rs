@@ -151,12 +151,15 @@ admin: { address: 127.0.0.1:0 }
 fleets:
   f:
     run: { command: [server] }
-    scale: { triggers: [{ threshold: { metric: latencyP99, route: other, above: 1s } }] }
+    scale:
+      triggers: [{ threshold: { metric: latencyP99, route: other, above: 1s } }]
+      candidate: { triggers: [{ threshold: { metric: queued, route: tried, above: 1 } }] }
 upstreams: { f: { fleet: f }, e: { endpoints: [localhost:1] } }
 routes:
   - { name: own, match: { path: /a }, upstream: f }
   - { name: other, match: { path: /b }, upstream: e }
   - { name: third, match: { path: /c }, upstream: e }
+  - { name: tried, match: { path: /d }, upstream: e }
 ";
     let snapshot = tidegate_config::parse("t.yaml", text, &|_| Ok(String::new())).0.unwrap();
     let (telemetry, start) = (Telemetry::new(1), Instant::now());
@@ -168,13 +171,18 @@ routes:
     for _ in 0..10 {
         route("other").shard(0).arrive();
         route("other").shard(0).end(200, Duration::from_millis(50));
-        route("other").shard(0).lua(&LuaTotals { cpu: Duration::from_millis(40), ..LuaTotals::default() });
+        let cpu = Duration::from_millis(40);
+        route("other").shard(0).lua(&LuaTotals { cpu, allocated_bytes: 1_000, ..LuaTotals::default() });
     }
+    route("tried").shard(0).queue();
     let metrics = traffic.read(start + Duration::from_secs(2));
     assert_eq!(metrics.network, Some(500.0), "of the fleet's own routes");
-    let [(name, other)] = metrics.routes.into_iter().collect::<Vec<_>>().try_into().unwrap();
+    assert_eq!(metrics.queued, Some(0.0), "what waits elsewhere does not wait here");
+    let [(name, other), (_, tried)] = metrics.routes.into_iter().collect::<Vec<_>>().try_into().unwrap();
     assert_eq!((name.as_str(), other.arrival_rate, other.error_rate), ("other", Some(5.0), Some(0.0)));
     assert_eq!(other.cpu, Some(0.2), "400 ms of Lua in two seconds");
+    assert_eq!((other.lua_allocation, other.queued), (Some(5_000.0), Some(0.0)));
+    assert_eq!(tried.queued, Some(1.0), "a policy that is tried looks too");
     assert!(other.latency_p99.is_some_and(|seconds| (0.04..0.06).contains(&seconds)));
 }
 
@@ -197,5 +205,7 @@ routes:
     for name in ["same", "local", "local"] {
         world.telemetry.route(&RouteId::new(name).unwrap()).shard(0).arrive();
     }
-    assert_eq!(world.read(1_000).arrival_rate, Some(3.0));
+    world.telemetry.route(&RouteId::new("same").unwrap()).shard(0).queue();
+    let metrics = world.read(1_000);
+    assert_eq!((metrics.arrival_rate, metrics.queued), (Some(3.0), Some(0.0)), "it waits for no worker");
 }
