@@ -1,43 +1,60 @@
-//! `tidegate lua`: runs a script with `ngx` at hand, without a gateway.
+//! `tidegate lua`: runs a script with `ngx` at hand, without a gateway, as OpenResty's `resty` does.
 //!
 //! The script runs as in a timer: there is no request, and everything that waits does so for the script alone, its
-//! light threads together. Timers run beside it, and those that still wait when it ends run at once, as premature. `ngx.say` and `ngx.print` write to standard output, and `ngx.exit` ends the program.
+//! light threads together. Timers run beside it, and those that still wait when it ends run at once, as premature. `ngx.say`,
+//! `ngx.print` and `print` write to standard output, and `ngx.exit` ends the program. There is no budget: whoever starts
+//! a program can end it.
 
+mod dict;
 mod place;
 mod run;
 mod timers;
 
-use std::{fs, path::PathBuf, rc::Rc, sync::Arc};
+use std::{
+    fs,
+    io::{self, Read as _},
+    net::IpAddr,
+    path::{Path, PathBuf},
+    rc::Rc,
+    sync::Arc,
+};
 
 use anyhow::{Context as _, anyhow};
-use tidegate_core::{DictName, Timestamp, snapshot::LuaSettings};
+use tidegate_core::{
+    Timestamp,
+    snapshot::{Budget, LuaSettings, SocketSettings},
+};
 use tidegate_lua::{Dicts, Level, Line, Phase, Vm, WorkerIdentity};
 use tokio::runtime::{Builder, LocalOptions};
 
+use self::dict::SharedDict;
 use crate::exit::Failure;
 
-/// Room of the dictionaries that `--shared-dict` names without saying more.
-const DICT_BYTES: u64 = 1 << 20;
+const EXAMPLES: &str = "Examples:
+  tidegate lua job.lua first second
+  tidegate lua -e 'print(ngx.md5(\"a\"))'
+  tidegate lua -I lib --shared-dict 'seen 10m' job.lua
+  generate | tidegate lua -";
 
 #[derive(Debug, clap::Args)]
-#[command(
-    trailing_var_arg = true,
-    after_help = "Example:\n  tidegate lua -e 'ngx.say(ngx.md5(\"a\"))'\n  tidegate lua job.lua first second"
-)]
+#[command(trailing_var_arg = true, after_help = EXAMPLES)]
 pub(crate) struct RunScript {
-    /// Code, in place of a file.
+    /// Code to run; a FILE that ends in `.lua` runs after it, and all other words are arguments. May be repeated.
     #[arg(short = 'e', value_name = "CODE")]
     code: Vec<String>,
-    /// Folder that modules are looked for in first; may be repeated.
+    /// Folder that modules are looked for in first, those of C as well; may be repeated.
     #[arg(short = 'I', value_name = "FOLDER")]
     include: Vec<PathBuf>,
-    /// Dictionary that the script gets as `ngx.shared.NAME`; may be repeated.
-    #[arg(long, value_name = "NAME", value_parser = dict_name)]
-    shared_dict: Vec<DictName>,
+    /// Dictionary that the script gets as `ngx.shared.NAME`, of 1 MiB unless said as in 'NAME 10m'; may be repeated.
+    #[arg(long, visible_alias = "shdict", value_name = "NAME")]
+    shared_dict: Vec<SharedDict>,
+    /// Name server to ask, in place of those of /etc/resolv.conf; may be repeated.
+    #[arg(long, value_name = "IP")]
+    ns: Vec<IpAddr>,
     /// Least urgent lines of `ngx.log` that are shown, on standard error.
-    #[arg(long, value_enum, default_value_t = Urgency::Warn)]
+    #[arg(long, visible_alias = "errlog-level", value_enum, default_value_t = Urgency::Warn)]
     log_level: Urgency,
-    /// The script, and its arguments: `arg` and `...` in Lua.
+    /// The script (`-`: from standard input), and its arguments: `arg` and `...` in Lua.
     #[arg(value_name = "FILE", allow_hyphen_values = true)]
     words: Vec<String>,
 }
@@ -50,6 +67,8 @@ enum Urgency {
     Warn,
     Error,
     Crit,
+    Alert,
+    Emerg,
 }
 
 impl Urgency {
@@ -61,59 +80,65 @@ impl Urgency {
             Self::Warn => Level::Warn,
             Self::Error => Level::Error,
             Self::Crit => Level::Crit,
+            Self::Alert => Level::Alert,
+            Self::Emerg => Level::Emerg,
         }
     }
 }
 
 impl RunScript {
     pub(crate) fn run(self) -> Result<(), Failure> {
-        let source = self.source()?;
+        let sources = self.sources()?;
+        if let Some(folder) = self.include.iter().find(|folder| !folder.is_dir()) {
+            return Err(Failure::Input(anyhow!("-I {}: there is no such folder", folder.display())));
+        }
         let vm = std::thread::Builder::new().name("lua".into()).stack_size(Vm::STACK_BYTES);
-        let thread = vm.spawn(move || self.execute(&source)).map_err(Failure::environment)?;
+        let thread = vm.spawn(move || self.execute(&sources)).map_err(Failure::environment)?;
         thread.join().unwrap_or_else(|_| Err(Failure::Environment(anyhow!("the script's thread panicked"))))
     }
 
-    fn source(&self) -> Result<Source, Failure> {
-        if !self.code.is_empty() {
-            let name = "=(command line -e)".to_owned();
-            return Ok(Source {
-                name,
-                text: self.code.join("\n"),
-                arguments: self.words.clone(),
-                file: None,
-            });
-        }
-        let Some((file, arguments)) = self.words.split_first() else {
-            return Err(Failure::Input(anyhow!("no script: name a file, or give code with -e")));
+    /// What to run, one after the other.
+    fn sources(&self) -> Result<Vec<Source>, Failure> {
+        let inline = (!self.code.is_empty()).then(|| Source {
+            name: "=(command line -e)".to_owned(),
+            text: self.code.join("\n").into_bytes(),
+            arguments: self.words.clone(),
+            file: None,
+        });
+        let is_lua = |word: &String| Path::new(word).extension().is_some_and(|extension| extension == "lua");
+        let is_script = |word: &String| inline.is_none() || is_lua(word);
+        let file = match self.words.split_first().filter(|(word, _)| is_script(word)) {
+            Some((file, arguments)) => Some(read(file, arguments)?),
+            None if inline.is_none() => {
+                let help = "no script: name a file, `-` for standard input, or give code with -e";
+                return Err(Failure::Input(anyhow!(help)));
+            }
+            None => None,
         };
-        let text = fs::read(file).with_context(|| format!("cannot read {file}")).map_err(Failure::Input)?;
-        let text = String::from_utf8(text).map_err(|_| {
-            Failure::Input(anyhow!(
-                "{file} is not UTF-8 text; bytecode is not run, bytes are written as \\255"
-            ))
-        })?;
-        let name = format!("@{file}");
-        Ok(Source { name, text, arguments: arguments.to_vec(), file: Some(file.clone()) })
+        Ok(inline.into_iter().chain(file).collect())
     }
 
-    fn execute(&self, source: &Source) -> Result<(), Failure> {
+    fn execute(&self, sources: &[Source]) -> Result<(), Failure> {
         let options = LocalOptions::default();
         let runtime = Builder::new_current_thread().enable_all().build_local(options);
         let runtime = runtime.map_err(Failure::environment)?;
         runtime.block_on(async {
             let vm = Rc::new(self.vm().map_err(Failure::input)?);
-            run::to_its_end(&vm, source).await
+            run::to_their_end(&vm, sources).await
         })
     }
 
     fn vm(&self) -> Result<Vm, tidegate_lua::Error> {
-        let folders: String = self.include.iter().fold(String::new(), |path, folder| {
-            let folder = folder.display();
-            format!("{path}{folder}/?.lua;{folder}/?/init.lua;")
-        });
+        let sockets = SocketSettings {
+            resolver: self.ns.iter().map(ToString::to_string).collect(),
+            ..SocketSettings::default()
+        };
         let settings = LuaSettings {
-            package_path: format!("{folders};;").replace(";;;", ";;"),
-            shared_dicts: self.shared_dict.iter().map(|name| (name.clone(), DICT_BYTES)).collect(),
+            package_path: self.path(&["?.lua", "?/init.lua"]),
+            package_cpath: self.path(&["?.so"]),
+            shared_dicts: self.shared_dict.iter().map(|dict| (dict.name.clone(), dict.bytes)).collect(),
+            sockets,
+            budget: Budget::NONE,
             ..LuaSettings::default()
         };
         let dicts = Dicts::new(&settings.shared_dicts);
@@ -123,17 +148,43 @@ impl RunScript {
         vm.set_now(now());
         Ok(vm)
     }
+
+    /// Where modules are looked for: in the folders that are named, and then where LuaJIT does. Empty: only there.
+    fn path(&self, patterns: &[&str]) -> String {
+        let named = self
+            .include
+            .iter()
+            .flat_map(|folder| patterns.iter().map(move |pattern| format!("{}/{pattern}", folder.display())));
+        let mut path = named.collect::<Vec<_>>().join(";");
+        if !path.is_empty() {
+            path.push_str(";;");
+        }
+        path
+    }
 }
 
-fn dict_name(text: &str) -> Result<DictName, String> {
-    DictName::new(text).map_err(|error| error.to_string())
+fn read(file: &str, arguments: &[String]) -> Result<Source, Failure> {
+    let (name, text) = if file == "-" {
+        let mut text = Vec::new();
+        ("=stdin".to_owned(), io::stdin().read_to_end(&mut text).map(|_| text))
+    } else if file.starts_with('-') {
+        return Err(Failure::Input(anyhow!("there is no option {file}; see tidegate lua --help")));
+    } else {
+        (format!("@{file}"), fs::read(file))
+    };
+    let text = text.with_context(|| format!("cannot read {file}")).map_err(Failure::Input)?;
+    if text.starts_with(b"\x1b") {
+        return Err(Failure::Input(anyhow!("{file} is bytecode, which is not run; name its source")));
+    }
+    Ok(Source { name, text, arguments: arguments.to_vec(), file: Some(file.to_owned()) })
 }
 
 /// What is run.
 struct Source {
     /// As LuaJIT names chunks: `@file` or `=text`.
     name: String,
-    text: String,
+    /// As it is: Lua does not ask for any encoding.
+    text: Vec<u8>,
     arguments: Vec<String>,
     file: Option<String>,
 }
@@ -152,7 +203,10 @@ fn show(line: &Line<'_>) {
         Level::Info => "info",
         Level::Debug => "debug",
     };
-    eprintln!("[{level}] {}", line.text);
+    match level {
+        "" => eprintln!("{}", line.text),
+        _ => eprintln!("[{level}] {}", line.text),
+    }
 }
 
 fn now() -> Timestamp {

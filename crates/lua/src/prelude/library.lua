@@ -13,14 +13,14 @@ end
 local host, given, C = kit.host, kit.given, kit.C
 local library_source, library_symbol = C.library_source, C.library_symbol
 local ffi = require "ffi"
-local error, loadstring = error, loadstring
+local error, gsub, loadstring = error, string.gsub, loadstring
 
 -- After what is preloaded, before what is on the disk.
 table.insert(package.loaders, 2, function(name)
     if library_source(host, name, #name) ~= 0 then
         return nil
     end
-    local chunk = loadstring(given(), "=ngx." .. name)
+    local chunk = loadstring(given(), "=ngx." .. gsub(name, "^ngx%.", ""))
     return function()
         return chunk(kit, name)
     end

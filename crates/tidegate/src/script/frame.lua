@@ -7,7 +7,7 @@ local function write(last, ...)
     for index = 1, select("#", ...) do
         local value = select(index, ...)
         if type(value) == "table" then
-            write("", unpack(value))
+            write("", unpack(value, 1, table.maxn(value)))
         else
             stdout:write(value == ngx.null and "null" or tostring(value))
         end
@@ -17,9 +17,10 @@ local function write(last, ...)
 end
 function ngx.print(...) return write("", ...) end
 function ngx.say(...) return write("\n", ...) end
+rawset(globals, "print", ngx.say)
 function ngx.flush() stdout:flush() return 1 end
+function ngx.eof() return 1 end
 function ngx.exit(code) exit(code, true) end
 local chunk, wrong = loadstring($TEXT, $NAME)
 if not chunk then error(wrong, 0) end
-chunk(unpack(arguments))
-stdout:flush()
+return chunk(unpack(arguments))

@@ -20,8 +20,8 @@ pub(super) fn with_source(message: &str, source: &Source) -> String {
 
 fn text_of(chunk: &str, line: usize, source: &Source) -> Option<String> {
     let own = source.name.trim_start_matches(['@', '=']) == chunk;
-    let text = if own { source.text.clone() } else { fs::read_to_string(chunk).ok()? };
-    text.lines().nth(line.checked_sub(1)?).map(str::to_owned)
+    let text = if own { source.text.clone() } else { fs::read(chunk).ok()? };
+    String::from_utf8_lossy(&text).lines().nth(line.checked_sub(1)?).map(str::to_owned)
 }
 
 #[cfg(test)]
@@ -32,7 +32,7 @@ mod tests {
     fn a_message_shows_the_line_that_it_names() {
         let source = Source {
             name: "@a.lua".into(),
-            text: "one\nlocal two = nil + 1".into(),
+            text: b"one\nlocal two = nil + 1".into(),
             arguments: Vec::new(),
             file: None,
         };

@@ -13,15 +13,38 @@ use crate::exit::Failure;
 /// as text, so that a mistake in it is told as one of its own.
 const FRAME: &str = include_str!("frame.lua");
 
-pub(super) async fn to_its_end(vm: &Rc<Vm>, source: &Source) -> Result<(), Failure> {
-    let frame = Script::new("=tidegate", frame(source));
-    let handler = vm.load(&frame).map_err(|error| failure(source, &error))?;
+/// Runs one after the other, and then what timers are left.
+pub(super) async fn to_their_end(vm: &Rc<Vm>, sources: &[Source]) -> Result<(), Failure> {
     let timers = Timers::of(vm);
+    let mut outcome = Ok(());
+    for source in sources {
+        outcome = run(vm, source).await;
+        if outcome.is_err() {
+            break;
+        }
+    }
+    timers.end(vm).await;
+    // What is said of an error comes after what the script has written.
+    flush(vm);
+    outcome
+}
+
+/// Standard output is C's where Lua writes, and has a buffer of its own.
+fn flush(vm: &Vm) {
+    if let Ok(handler) = vm.load(&Script::new("=ngx.cli", "io.stdout:flush()")) {
+        let mut state = RequestState::default();
+        // Where nobody reads there is nobody to tell.
+        drop(vm.start_alone(&handler, PHASE, &mut state));
+        vm.finish(&mut state);
+    }
+}
+
+async fn run(vm: &Vm, source: &Source) -> Result<(), Failure> {
+    let frame = Script::new("=ngx.cli", frame(source));
+    let handler = vm.load(&frame).map_err(|error| failure(source, &error))?;
     let mut state = RequestState::default();
     let step = vm.start_alone(&handler, PHASE, &mut state);
-    let outcome = drive(vm, step, &mut state).await;
-    timers.end(vm).await;
-    match outcome {
+    match drive(vm, step, &mut state).await {
         Ok(Verdict::Exit(code)) if code != 0 => Err(Failure::Reported(code.min(255) as u8)),
         Ok(_) => Ok(()),
         Err(error) => Err(raised(source, &error)),
@@ -50,20 +73,20 @@ pub(super) async fn drive(vm: &Vm, mut step: Step, state: &mut RequestState) -> 
 fn frame(source: &Source) -> String {
     let mut arguments = String::new();
     for argument in &source.arguments {
-        let _ = write!(arguments, "{}, ", quoted(argument));
+        let _ = write!(arguments, "{}, ", quoted(argument.as_bytes()));
     }
     let script = source.file.as_deref().unwrap_or("-e");
     FRAME
-        .replace("$SCRIPT", &quoted(script))
+        .replace("$SCRIPT", &quoted(script.as_bytes()))
         .replace("$ARGUMENTS", &arguments)
-        .replace("$NAME", &quoted(&source.name))
+        .replace("$NAME", &quoted(source.name.as_bytes()))
         .replace("$TEXT", &quoted(&source.text))
 }
 
 /// A string of Lua.
-fn quoted(text: &str) -> String {
+fn quoted(text: &[u8]) -> String {
     let mut quoted = String::from("\"");
-    for byte in text.bytes() {
+    for &byte in text {
         match byte {
             b' ' | b'!' | b'#' | b'%'..=b'[' | b']'..=b'~' => quoted.push(char::from(byte)),
             _ => {
@@ -145,6 +168,6 @@ mod tests {
 
     #[test]
     fn any_text_is_a_string_of_lua() {
-        assert_eq!(quoted("a \"b\"\n\\$x"), r#""a \034b\034\010\092\036x""#);
+        assert_eq!(quoted(b"a \"b\"\n\\$x"), r#""a \034b\034\010\092\036x""#);
     }
 }

@@ -4,7 +4,7 @@ use std::{
     fs,
     io::{Read as _, Write as _},
     net::TcpListener,
-    process::{Command, Output},
+    process::{Command, Output, Stdio},
 };
 
 use crate::TIDEGATE;
@@ -26,6 +26,52 @@ fn code_of_the_command_line_has_ngx() {
         stdout(&["--shared-dict", "dogs", "-e", "ngx.say(ngx.shared.dogs:incr('a', 1, 1))"]),
         "2nilfalse\n"
     );
+    assert_eq!(
+        stdout(&["--shdict", "dogs 64k", "-e", "print(ngx.shared.dogs:capacity(), ngx.eof())"]),
+        "655361\n"
+    );
+}
+
+#[test]
+fn print_says_what_it_is_given_and_in_order_with_errors() {
+    assert_eq!(stdout(&["-e", "print('a', nil, true, { 1, { 'b' } }, ngx.null)"]), "aniltrue1bnull\n");
+    let both = Command::new("sh")
+        .args(["-c", "\"$0\" lua -e 'io.write(\"first \") error(\"second\", 0)' 2>&1", TIDEGATE])
+        .output()
+        .unwrap();
+    let text = String::from_utf8(both.stdout).unwrap();
+    assert!(text.starts_with("first tidegate: second\n"), "{text}");
+}
+
+#[test]
+fn a_script_may_take_its_time() {
+    // Longer than any budget of a gateway's by default, as the processor counts.
+    let code = "local n, began = 0, os.clock() repeat n = n + 1 until os.clock() - began > 1.2 print('done')";
+    assert_eq!(stdout(&["-e", code]), "done\n");
+}
+
+#[test]
+fn a_script_comes_from_standard_input_and_may_be_any_bytes() {
+    let mut child = Command::new(TIDEGATE)
+        .args(["lua", "-", "one"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(b"print('\xff', ..., arg[0])").unwrap();
+    assert_eq!(child.wait_with_output().unwrap().stdout, b"\xffone-\n");
+}
+
+#[test]
+fn code_comes_before_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("a.lua");
+    fs::write(&file, "print(word, ' ', ...)").unwrap();
+    let file = file.to_str().unwrap();
+    assert_eq!(stdout(&["-e", "word = 'set'", file, "x"]), "set x\n");
+    assert_eq!(stdout(&["-e", "print(...)", "x.txt", "y"]), "x.txty\n");
+    let failed = lua(&["-e", "error('first')", file]);
+    assert!(failed.status.code() == Some(1) && failed.stdout.is_empty(), "{failed:?}");
 }
 
 #[test]
@@ -34,10 +80,10 @@ fn a_file_gets_its_arguments_and_may_begin_with_a_line_for_the_shell() {
     let file = folder.path().join("a.lua");
     fs::write(
         &file,
-        "#!/usr/bin/env tidegate lua\nlocal first = ...\nprint(arg[0] ~= nil) ngx.say(first, arg[2])",
+        "#!/usr/bin/env tidegate lua\nlocal first = ...\nprint(arg[0]:match('[^/]*$')) ngx.say(first, arg[2])",
     )
     .unwrap();
-    assert_eq!(stdout(&[file.to_str().unwrap(), "one", "--two"]), "one--two\n");
+    assert_eq!(stdout(&[file.to_str().unwrap(), "one", "--two"]), "a.lua\none--two\n");
 }
 
 #[test]
@@ -46,6 +92,10 @@ fn modules_are_found_in_folders_that_are_named() {
     fs::write(folder.path().join("mine.lua"), "return { say = function() return 'found' end }").unwrap();
     let folder = folder.path().to_str().unwrap();
     assert_eq!(stdout(&["-I", folder, "-e", "ngx.say(require('mine').say())"]), "found\n");
+    let cpath = stdout(&["-I", folder, "-e", "print(package.cpath)"]);
+    assert!(cpath.starts_with(&format!("{folder}/?.so;./?.so;")), "{cpath}");
+    let plain = stdout(&["-e", "print(package.path)"]);
+    assert!(plain.starts_with("./?.lua;"), "{plain}");
 }
 
 #[test]
@@ -92,7 +142,10 @@ fn an_error_shows_place_line_and_traceback() {
     assert_eq!(output.status.code(), Some(1));
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(said.contains("(command line -e):2: attempt to index field 'c'"), "{said}");
-    assert!(said.contains(" 2 | local b = a.c.d") && said.contains("stack traceback:"), "{said}");
+    assert!(said.contains(" 2 | local b = a.c.d"), "{said}");
+    assert!(said.ends_with("stack traceback:\n\t(command line -e):2: in main chunk\n"), "{said}");
+    let said = String::from_utf8(lua(&["-e", "require('ngx.errlog').raw_log(1)"]).stderr).unwrap();
+    assert!(said.contains("\tngx.errlog:"), "{said}");
 }
 
 #[test]
@@ -102,4 +155,25 @@ fn mistakes_and_exits_have_their_codes() {
     assert_eq!(lua(&["-e", "local = "]).status.code(), Some(1));
     assert_eq!(lua(&["/nowhere/a.lua"]).status.code(), Some(1));
     assert_eq!(lua(&[]).status.code(), Some(1));
+    let said = |args: &[&str], part: &str| {
+        let output = lua(args);
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(matches!(output.status.code(), Some(1 | 2)) && text.contains(part), "{args:?}: {text}");
+    };
+    said(&["--nonsense", "-e", "x"], "there is no option --nonsense");
+    said(&["-I", "/nowhere", "-e", "x"], "-I /nowhere: there is no such folder");
+    said(&["--shdict", "dogs much", "-e", "x"], "'dogs 10m'");
+    said(&["--ns", "localhost", "-e", "x"], "invalid IP address");
+}
+
+#[test]
+fn lines_of_the_log_name_their_place() {
+    let code = "ngx.log(ngx.ERR, 'plain ', nil)\nlocal function f() ngx.log(ngx.WARN, 'inner') end f()
+        ngx.log(ngx.STDERR, 'always') ngx.log(ngx.NOTICE, 'not shown')";
+    let shown = |level: &str| String::from_utf8(lua(&["--errlog-level", level, "-e", code]).stderr).unwrap();
+    let error = "[error] [lua] (command line -e):1: plain nil\n";
+    let always = "[lua] (command line -e):3: always\n";
+    assert_eq!(shown("warn"), format!("{error}[warn] [lua] (command line -e):2: f(): inner\n{always}"));
+    assert_eq!(shown("error"), format!("{error}{always}"));
+    assert_eq!(shown("emerg"), always);
 }
