@@ -156,6 +156,15 @@ impl Telemetry {
         routes.values().map(|series| series.shard(number).lua.allocated_bytes()).sum()
     }
 
+    /// Requests that arrived on the worker, or behind all workers the lane, with this number; and those that ended there.
+    pub fn requests_on(&self, number: usize) -> (u64, u64) {
+        let routes = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
+        let shards = routes.values().map(|series| series.shard(number));
+        shards.fold((0, 0), |(arrived, ended), shard| {
+            (arrived + shard.arrived.load(Relaxed), ended + shard.ended.load(Relaxed))
+        })
+    }
+
     /// How many workers there are now.
     pub fn working(&self) -> usize {
         self.workers().iter().filter(|worker| worker.works.load(Relaxed)).count()

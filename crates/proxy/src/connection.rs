@@ -222,7 +222,7 @@ impl Connection {
         exchange.settle(site);
         line.begin(&exchange.request, &site.snapshot.limits);
         if let Some(route) = find_route(site, exchange).filter(|route| !route.internal) {
-            let permit = worker.side.leave(&route.series, exchange.arrived, worker.lane_series());
+            let permit = worker.side.leave(&route.series, exchange.arrived);
             if permit.is_some() {
                 exchange.site = None;
                 return permit;

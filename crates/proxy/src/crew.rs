@@ -205,11 +205,12 @@ impl Crew {
             roster: self.roster.clone(),
             duty: duties,
             stop: self.stop.clone(),
-            place: seat::Place::Worker(crossings, inbox.clone()),
+            inbox: crossings,
+            place: seat::Place::Worker(inbox.clone()),
         };
         self.series(index).works.store(true, Relaxed);
         let thread = thread::Builder::new().name(format!("worker-{index}")).stack_size(Vm::STACK_BYTES);
-        let thread = thread.spawn(move || seat::occupy(seat, &ready))?;
+        let thread = thread.spawn(move || drop(seat::occupy(seat, &ready)))?;
         seats.all[index].worker = Some(Employed { duty, inbox, thread: Some(thread) });
         Ok(())
     }

@@ -4,33 +4,39 @@
 //! else. So routes whose scripts computed for long are slow for a while, on all workers
 //! ([`Slowness`](tidegate_core::telemetry::Slowness)), and a request of a slow route goes, with its connection, to the lane of
 //! its worker. That is a thread like a worker's with a VM of its own, but it listens nowhere, and where there is not enough
-//! processor for all it is workers that come first. A connection comes back when it asks for something else. A lane is
-//! started when there is a slow route, and stays.
+//! processor for all it is workers that come first. A connection comes back when it asks for something else.
 //!
-//! Nobody gets lost on the way: whoever leaves closes its inbox and serves who is in it, and where an inbox is closed or
-//! full a request is served where it is.
+//! A lane starts when somebody comes, through the worker's [`Door`], and ends when nobody has asked it for anything for a
+//! while; then it passes on the connections that it has, and its memory is given back.
+//!
+//! Nobody gets lost on the way: whoever leaves closes its inbox and serves who is in it, a lane that cannot start sends back
+//! who waits for it, and where an inbox is closed or full a request is served where it is.
 
 use std::{
     cell::RefCell,
     net::{SocketAddr, TcpStream},
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering::Relaxed},
-        mpsc::{Receiver, TryRecvError, sync_channel},
+        mpsc::sync_channel,
     },
     thread::{self, JoinHandle},
 };
 
 use tidegate_core::{
-    Timestamp,
+    Roster, Snapshot, Timestamp,
     telemetry::{Series, WorkerSeries},
 };
 use tidegate_lua::Vm;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
-    node::StartError,
-    seat::{self, Seat},
+    access_log::AccessLog,
+    crew::{Duty, Sharing},
+    node::Shared,
+    parting::Colleague,
+    seat::{self, Place, Seat},
 };
 
 /// Connections that may be on their way to one thread.
@@ -38,6 +44,9 @@ const INBOX: usize = 256;
 
 /// Connections that a lane may hold.
 const HELD: u64 = 4_096;
+
+/// How often in a row, a second apart, a lane is seen without anything to do before it ends.
+const QUIET_LOOKS: u32 = 10;
 
 /// A connection on its way to another thread, with a request that has been read but not begun.
 #[derive(Debug)]
@@ -54,90 +63,226 @@ pub(crate) struct Crossing {
 /// The right to put one connection into another thread's inbox.
 pub(crate) type Permit = mpsc::OwnedPermit<Crossing>;
 
-/// Where a thread stands: on which side, and how to get to the other.
-#[derive(Debug)]
-pub(crate) struct Side {
-    is_lane: bool,
-    /// Whether the node has, or had, a slow route.
-    any_slow: Arc<AtomicBool>,
-    across: RefCell<Option<mpsc::Sender<Crossing>>>,
-}
-
-impl Side {
-    pub(crate) fn new(is_lane: bool, any_slow: Arc<AtomicBool>) -> Self {
-        Self { is_lane, any_slow, across: RefCell::default() }
-    }
-
-    pub(crate) const fn is_lane(&self) -> bool {
-        self.is_lane
-    }
-
-    pub(crate) fn open(&self, across: mpsc::Sender<Crossing>) {
-        self.across.replace(Some(across));
-    }
-
-    /// From now on everybody stays.
-    pub(crate) fn close(&self) {
-        self.across.take();
-    }
-
-    /// A request of a route has held up this thread.
-    pub(crate) fn tell_slow(&self, route: &Series, now: Timestamp) {
-        route.slowness.tell(now);
-        self.any_slow.store(true, Relaxed);
-    }
-
-    /// The way to the other side, for a request of a route that belongs there.
-    pub(crate) fn leave(&self, route: &Series, now: Timestamp, lane: &WorkerSeries) -> Option<Permit> {
-        if route.slowness.is_on(now) == self.is_lane {
-            return None;
-        }
-        let across = self.across.borrow().clone()?;
-        if !self.is_lane && lane.connections() >= HELD {
-            return None;
-        }
-        across.try_reserve_owned().ok()
-    }
-}
-
 pub(crate) fn inbox() -> (mpsc::Sender<Crossing>, mpsc::Receiver<Crossing>) {
     mpsc::channel(INBOX)
 }
 
-/// The lane of a worker, as that one holds it.
+/// Where a thread stands, and how to get to the other side.
 #[derive(Debug)]
-pub(crate) struct Lane {
-    thread: JoinHandle<()>,
-    started: Receiver<Result<(), StartError>>,
-    inbox: mpsc::Sender<Crossing>,
+pub(crate) enum Side {
+    /// A worker, with the door to its lane.
+    Worker(Arc<Door>),
+    /// A lane, with the inbox of its worker until it may not be used any more.
+    Lane(RefCell<Option<mpsc::Sender<Crossing>>>),
 }
 
-impl Lane {
-    /// Begins to start a lane in `seat`, whose inbox is that of `inbox`.
-    pub(crate) fn start(seat: Seat, inbox: mpsc::Sender<Crossing>) -> std::io::Result<Self> {
-        let (ready, started) = sync_channel(1);
-        let name = format!("lane-{}", seat.index);
-        let thread = thread::Builder::new().name(name).stack_size(Vm::STACK_BYTES).spawn(move || {
-            seat::occupy(seat, &ready);
-        })?;
-        Ok(Self { thread, started, inbox })
-    }
-
-    /// Opens the way to it once it has started.
-    pub(crate) fn settle(&self, side: &Side) {
-        match self.started.try_recv() {
-            Ok(Ok(())) => side.open(self.inbox.clone()),
-            Ok(Err(error)) => {
-                tracing::error!(%error, "a slow lane cannot start; its worker serves slow routes too");
-            }
-            Err(TryRecvError::Empty | TryRecvError::Disconnected) => {}
+impl Side {
+    /// From now on everybody stays.
+    pub(crate) fn close(&self) {
+        match self {
+            Self::Worker(door) => door.bar(),
+            Self::Lane(home) => drop(home.take()),
         }
     }
 
-    pub(crate) fn join(self) {
-        drop(self.inbox);
-        if self.thread.join().is_err() {
-            tracing::error!("a slow lane panicked");
+    /// The way to the other side, for a request of a route that belongs there.
+    pub(crate) fn leave(&self, route: &Series, now: Timestamp) -> Option<Permit> {
+        match (self, route.slowness.is_on(now)) {
+            (Self::Worker(door), true) => door.enter(),
+            (Self::Lane(home), false) => home.borrow().clone()?.try_reserve_owned().ok(),
+            _ => None,
+        }
+    }
+}
+
+/// The way to the slow lane of a worker.
+#[derive(Debug)]
+pub(crate) struct Door {
+    worker: Colleague,
+    shared: Arc<Shared>,
+    sharing: watch::Receiver<Arc<Sharing>>,
+    snapshots: watch::Receiver<Arc<Snapshot>>,
+    roster: watch::Receiver<Arc<Roster>>,
+    /// Ends lanes with the worker.
+    stop: CancellationToken,
+    /// Nobody gets in.
+    is_barred: Arc<AtomicBool>,
+    behind: Mutex<Behind>,
+}
+
+/// What is behind a door.
+#[derive(Debug)]
+struct Behind {
+    access_log: AccessLog,
+    lane: Option<Lane>,
+    /// Lanes that are about to end.
+    leaving: Vec<JoinHandle<()>>,
+    /// Requests that the lane had seen at the last look, and for how many looks it had nothing to do.
+    arrived: u64,
+    quiet: u32,
+}
+
+#[derive(Debug)]
+struct Lane {
+    inbox: mpsc::Sender<Crossing>,
+    duty: watch::Sender<Duty>,
+    thread: JoinHandle<()>,
+}
+
+impl Door {
+    /// For the worker that sits in `seat` and is reached as `worker`.
+    pub(crate) fn new(seat: &Seat, worker: Colleague) -> Self {
+        let access_log = seat.access_log.another();
+        let behind = Behind { access_log, lane: None, leaving: Vec::new(), arrived: 0, quiet: 0 };
+        Self {
+            worker,
+            shared: Arc::clone(&seat.shared),
+            sharing: seat.sharing.clone(),
+            snapshots: seat.snapshots.clone(),
+            roster: seat.roster.clone(),
+            stop: seat.stop.child_token(),
+            is_barred: Arc::default(),
+            behind: Mutex::new(behind),
+        }
+    }
+
+    /// The way in, if there is room. Who goes first starts the lane.
+    pub(crate) fn enter(&self) -> Option<Permit> {
+        if self.is_barred.load(Relaxed) || self.series().connections() >= HELD {
+            return None;
+        }
+        let mut behind = self.behind();
+        if behind.lane.as_ref().is_none_or(|lane| lane.inbox.is_closed()) {
+            match self.open(&behind.access_log) {
+                Ok(lane) => behind.leave(Some(lane)),
+                Err(error) => {
+                    self.is_barred.store(true, Relaxed);
+                    tracing::error!(%error, "a slow lane cannot start; its worker serves slow routes too");
+                    return None;
+                }
+            }
+        }
+        behind.lane.as_ref()?.inbox.clone().try_reserve_owned().ok()
+    }
+
+    /// Nobody gets in any more.
+    pub(crate) fn bar(&self) {
+        self.is_barred.store(true, Relaxed);
+    }
+
+    /// Whether there is somebody whom a slow route could hold up. Where it was refused that a lane starts, it may be tried again.
+    pub(crate) fn set_wanted(&self, is_wanted: bool) {
+        self.is_barred.store(!is_wanted, Relaxed);
+    }
+
+    /// Ends a lane that nobody has asked for anything for a while. Called about once a second; says whether one has ended.
+    pub(crate) fn tend(&self) -> bool {
+        let mut behind = self.behind();
+        let ended = behind.join_ended();
+        if ended > 0 && behind.lane.is_none() {
+            self.series().retire();
+        }
+        let Some(lane) = &behind.lane else { return ended > 0 };
+        let waiting = lane.inbox.capacity() < lane.inbox.max_capacity();
+        let (arrived, finished) = self.shared.telemetry.requests_on(self.number());
+        let is_quiet = !waiting && arrived == finished && arrived == behind.arrived;
+        behind.arrived = arrived;
+        behind.quiet = if is_quiet { behind.quiet + 1 } else { 0 };
+        if behind.quiet >= QUIET_LOOKS {
+            behind.leave(None);
+        }
+        ended > 0
+    }
+
+    /// Ends the lane with its worker.
+    pub(crate) fn shut(&self) {
+        self.bar();
+        self.stop.cancel();
+    }
+
+    /// Waits for all lanes to end.
+    pub(crate) fn join(&self) {
+        let mut behind = self.behind();
+        behind.leave(None);
+        behind.leaving.drain(..).for_each(join);
+    }
+
+    /// Starts a lane.
+    fn open(&self, access_log: &AccessLog) -> std::io::Result<Lane> {
+        let (inbox, crossings) = inbox();
+        let (duty, duties) = watch::channel(Duty::Work);
+        let seat = Seat {
+            index: self.number(),
+            shared: Arc::clone(&self.shared),
+            sockets: Arc::default(),
+            sharing: self.sharing.clone(),
+            duty: duties,
+            access_log: access_log.another(),
+            snapshots: self.snapshots.clone(),
+            roster: self.roster.clone(),
+            stop: self.stop.child_token(),
+            inbox: crossings,
+            place: Place::Lane(self.worker.clone()),
+        };
+        let (name, is_barred) = (format!("lane-{}", seat.index), Arc::clone(&self.is_barred));
+        let home = self.worker.clone();
+        let thread = thread::Builder::new().name(name).stack_size(Vm::STACK_BYTES).spawn(move || {
+            let (ready, started) = sync_channel(1);
+            if let Some(crossings) = seat::occupy(seat, &ready) {
+                is_barred.store(true, Relaxed); // First, lest they come again.
+                if let Ok(Err(error)) = started.recv() {
+                    tracing::error!(%error, "a slow lane cannot start; its worker serves slow routes too");
+                }
+                send_back(crossings, &home);
+            }
+        })?;
+        Ok(Lane { inbox, duty, thread })
+    }
+
+    fn number(&self) -> usize {
+        self.shared.telemetry.workers().len() + self.worker.index
+    }
+
+    fn series(&self) -> &WorkerSeries {
+        self.shared.telemetry.slot(self.number())
+    }
+
+    fn behind(&self) -> MutexGuard<'_, Behind> {
+        self.behind.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Behind {
+    /// Has the lane that there is end, and `next` take its place.
+    fn leave(&mut self, next: Option<Lane>) {
+        self.quiet = 0;
+        if let Some(lane) = std::mem::replace(&mut self.lane, next) {
+            lane.duty.send_replace(Duty::End);
+            self.leaving.push(lane.thread);
+        }
+    }
+
+    /// Says how many lanes have ended since the last time.
+    fn join_ended(&mut self) -> usize {
+        let ended = self.leaving.extract_if(.., |thread| thread.is_finished()).collect::<Vec<_>>();
+        let count = ended.len();
+        ended.into_iter().for_each(join);
+        count
+    }
+}
+
+fn join(thread: JoinHandle<()>) {
+    if thread.join().is_err() {
+        tracing::error!("a slow lane panicked");
+    }
+}
+
+/// Sends everybody who waits in the inbox of a lane that could not start back to where they came from.
+fn send_back(mut crossings: mpsc::Receiver<Crossing>, home: &Colleague) {
+    crossings.close();
+    while let Some(crossing) = crossings.blocking_recv() {
+        if home.inbox.blocking_send(crossing).is_err() {
+            return; // The worker has ended.
         }
     }
 }

@@ -12,7 +12,7 @@ use std::{
     collections::HashMap,
     io,
     net::{SocketAddr, TcpListener},
-    sync::{Arc, Mutex, PoisonError, atomic::AtomicBool},
+    sync::{Arc, Mutex, PoisonError},
     thread::JoinHandle,
     time::Duration,
 };
@@ -64,8 +64,6 @@ pub(crate) struct Shared {
     dicts: Mutex<(u64, Arc<Dicts>)>,
     /// Load of static endpoints; those of fleets bring their own.
     loads: Mutex<HashMap<(UpstreamId, SocketAddr), Arc<Load>>>,
-    /// Whether there is, or was, a slow route.
-    pub(crate) any_slow: Arc<AtomicBool>,
 }
 
 impl Shared {
@@ -110,7 +108,7 @@ impl Node {
             log.open(settings);
         }
         let dicts = Mutex::new((snapshot.generation, Dicts::new(&snapshot.lua.shared_dicts)));
-        let shared = Arc::new(Shared { telemetry, dicts, loads: Mutex::default(), any_slow: Arc::default() });
+        let shared = Arc::new(Shared { telemetry, dicts, loads: Mutex::default() });
         shared.show_dicts();
         let crew = Crew::new(shared, sockets, log, snapshots.clone(), roster.clone());
         let node = Self { addresses, crew, log_writer };

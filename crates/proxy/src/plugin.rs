@@ -27,7 +27,7 @@ impl Plugin {
         self.tally.add(worker.index, &taken);
         route.series.shard(worker.index).lua(&taken);
         if is_long {
-            worker.side.tell_slow(&route.series, worker.timestamp(Instant::now()));
+            route.series.slowness.tell(worker.timestamp(Instant::now()));
         }
         if taken.cpu >= HELD_FOR_LONG {
             worker.held_until(Instant::now());

@@ -1,6 +1,7 @@
 //! The thread of one worker: accepts, keeps its configuration current, and leaves in good order.
 
 use std::{
+    cell::RefCell,
     collections::BTreeMap,
     io,
     net::SocketAddr,
@@ -15,7 +16,7 @@ use tidegate_core::{
     snapshot::{StaticEndpoint, UpstreamTarget},
     telemetry::WorkerSeries,
 };
-use tidegate_lua::flame::Offer;
+use tidegate_lua::{Vm, flame::Offer};
 use tokio::{
     net::{TcpListener, TcpStream},
     runtime::{Builder, Handle, LocalOptions},
@@ -30,8 +31,9 @@ use crate::{
     chores, connection,
     crew::{Duty, Sharing},
     deadline::{Deadlines, TICK},
-    lane::{self, Crossing, Lane, Side},
+    lane::{Crossing, Door, Side},
     node::{IDLE_GRACE, Shared, StartError},
+    parting::Colleague,
     script_log::ScriptLog,
     site::{Ground, Site, static_endpoints},
     upstream::Upstream,
@@ -64,20 +66,26 @@ pub(crate) struct Seat {
     pub(crate) roster: watch::Receiver<Arc<Roster>>,
     pub(crate) duty: watch::Receiver<Duty>,
     pub(crate) stop: CancellationToken,
+    /// Connections that others pass on.
+    pub(crate) inbox: mpsc::Receiver<Crossing>,
     pub(crate) place: Place,
 }
 
 /// Which thread sits there.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum Place {
-    /// A worker: its inbox, and the way there.
-    Worker(mpsc::Receiver<Crossing>, mpsc::Sender<Crossing>),
-    /// The slow lane of a worker: its inbox, and the worker's.
-    Lane(mpsc::Receiver<Crossing>, mpsc::Sender<Crossing>),
+    /// A worker, with the way into its inbox.
+    Worker(mpsc::Sender<Crossing>),
+    /// The slow lane of that worker.
+    Lane(Colleague),
 }
 
-/// Runs a worker on this thread until it is told to stop; says on `ready` whether it could start.
-pub(crate) fn occupy(seat: Seat, ready: &SyncSender<Result<(), StartError>>) {
+/// Runs a worker on this thread until it is told to stop; says on `ready` whether it could start. If not, its inbox is
+/// given back, for somebody may wait in there.
+pub(crate) fn occupy(
+    mut seat: Seat,
+    ready: &SyncSender<Result<(), StartError>>,
+) -> Option<mpsc::Receiver<Crossing>> {
     let mut builder = Builder::new_current_thread();
     if seat.snapshots.borrow().lua.fleet.is_some() {
         builder.event_interval(POLLS);
@@ -86,12 +94,16 @@ pub(crate) fn occupy(seat: Seat, ready: &SyncSender<Result<(), StartError>>) {
         Ok(runtime) => runtime,
         Err(error) => {
             let _ = ready.send(Err(error.into())); // Nobody waits any more: the start has failed.
-            return;
+            return Some(seat.inbox);
         }
     };
-    let is_lane = matches!(seat.place, Place::Lane(..));
+    let is_lane = matches!(seat.place, Place::Lane(_));
     runtime.block_on(async {
-        match Shift::begin(seat).await {
+        let begun = match Prepared::new(&mut seat) {
+            Ok(prepared) => Shift::begin(seat, prepared).await,
+            Err(error) => Err((error, seat.inbox)),
+        };
+        match begun {
             Ok(shift) => {
                 if is_lane {
                     // Not before: somebody waits for it to start. Where it is refused the lane is as good as a worker.
@@ -99,12 +111,36 @@ pub(crate) fn occupy(seat: Seat, ready: &SyncSender<Result<(), StartError>>) {
                 }
                 let _ = ready.send(Ok(()));
                 shift.run().await;
+                None
             }
-            Err(error) => {
+            Err((error, inbox)) => {
                 let _ = ready.send(Err(error));
+                Some(inbox)
             }
         }
-    });
+    })
+}
+
+/// What a worker needs before it serves, and what may go wrong.
+struct Prepared {
+    snapshot: Arc<Snapshot>,
+    log: ScriptLog,
+    vm: Rc<Vm>,
+    deadlines: Rc<Deadlines>,
+    site: Site,
+}
+
+impl Prepared {
+    fn new(seat: &mut Seat) -> Result<Self, StartError> {
+        let snapshot = Arc::clone(&seat.snapshots.borrow_and_update());
+        let (index, shared) = (seat.index, &seat.shared);
+        let log = ScriptLog::new(&snapshot.error_log, snapshot.lua.captured_log_bytes);
+        let vm = make_vm(index, shared, &snapshot, &log)?;
+        let deadlines = Rc::new(Deadlines::default());
+        let ground = Ground { worker: index, telemetry: &shared.telemetry, vm: &vm, deadlines: &deadlines };
+        let site = Site::new(&snapshot, &ground, None)?;
+        Ok(Self { snapshot, log, vm, deadlines, site })
+    }
 }
 
 /// A worker at work.
@@ -125,49 +161,45 @@ struct Shift {
     duty: watch::Receiver<Duty>,
     /// Since when no more connections are taken.
     left: Option<Instant>,
-    /// Whether what was served before the last reload may still take up memory.
-    reloaded: bool,
+    /// Whether what was served before the last reload, or a lane that has ended, may still take up memory.
+    let_go: bool,
     /// What this seat was busy before.
     busy_before_us: u64,
     stop: CancellationToken,
-    stop_lane: CancellationToken,
-    /// Connections that come from the other side; closed when it stops, and `None` when none can come any more.
+    /// Connections that come from elsewhere; closed when it stops, and `None` when none can come any more.
     inbox: Option<mpsc::Receiver<Crossing>>,
-    lane: LaneState,
+    place: Standing,
 }
 
-/// The slow lane of a worker.
+/// What a worker and a lane have of each other.
 #[derive(Debug)]
-enum LaneState {
-    /// Not until there is a slow route. The inbox is for connections that come back.
-    Closed(mpsc::Sender<Crossing>),
-    Open(Lane),
-    /// This is one, or there can be none.
-    None,
+enum Standing {
+    Worker(Arc<Door>),
+    Lane(Colleague),
 }
 
 impl Shift {
-    async fn begin(seat: Seat) -> Result<Self, StartError> {
-        let Seat { index, shared, sockets, sharing, access_log, .. } = seat;
-        let Seat { mut snapshots, mut roster, duty, stop, place, .. } = seat;
-        let snapshot = Arc::clone(&snapshots.borrow_and_update());
-        let log = ScriptLog::new(&snapshot.error_log, snapshot.lua.captured_log_bytes);
-        let vm = make_vm(index, &shared, &snapshot, &log)?;
-        let deadlines = Rc::new(Deadlines::default());
-        let ground = Ground { worker: index, telemetry: &shared.telemetry, vm: &vm, deadlines: &deadlines };
-        let site = Site::new(&snapshot, &ground, None)?;
-        let side = Side::new(matches!(place, Place::Lane(..)), Arc::clone(&shared.any_slow));
+    async fn begin(
+        mut seat: Seat,
+        prepared: Prepared,
+    ) -> Result<Self, (StartError, mpsc::Receiver<Crossing>)> {
+        let place = match &seat.place {
+            Place::Worker(inbox) => {
+                let own = Colleague { index: seat.index, inbox: inbox.clone() };
+                Standing::Worker(Arc::new(Door::new(&seat, own)))
+            }
+            Place::Lane(worker) => Standing::Lane(worker.clone()),
+        };
+        let side = match &place {
+            Standing::Worker(door) => Side::Worker(Arc::clone(door)),
+            Standing::Lane(worker) => Side::Lane(RefCell::new(Some(worker.inbox.clone()))),
+        };
+        let roster = Arc::clone(&seat.roster.borrow_and_update());
+        let Seat { index, shared, sockets, sharing, access_log, snapshots, duty, stop, inbox, .. } = seat;
+        let Prepared { snapshot, log, vm, deadlines, site } = prepared;
         let worker =
             Worker::new(index, Arc::clone(&shared), vm, log, Rc::clone(&deadlines), access_log, side);
-        let (inbox, lane) = match place {
-            Place::Worker(inbox, back) => (inbox, LaneState::Closed(back)),
-            Place::Lane(inbox, back) => {
-                worker.side.open(back);
-                (inbox, LaneState::None)
-            }
-        };
-        let roster_now = Arc::clone(&roster.borrow_and_update());
-        worker.roster.replace(roster_now);
+        worker.roster.replace(roster);
         let busy_before_us = worker.series().busy_us.load(Relaxed);
         let mut shift = Self {
             offer: worker.vm.offer(),
@@ -180,15 +212,14 @@ impl Shift {
             taking: BTreeMap::new(),
             resolving: JoinSet::new(),
             snapshots,
-            roster,
+            roster: seat.roster,
             duty,
             left: None,
-            reloaded: false,
+            let_go: false,
             busy_before_us,
-            stop_lane: stop.child_token(),
             stop,
             inbox: Some(inbox),
-            lane,
+            place,
         };
         shift.serve(site);
         chores::keep_timers(&shift.worker, &shift.worker.vm);
@@ -196,8 +227,10 @@ impl Shift {
             chores::init_worker(&shift.worker, script).await;
         }
         shift.accepting.close();
-        shift.take_sockets()?;
-        Ok(shift)
+        match (shift.take_sockets(), &mut shift.inbox) {
+            (Err(error), inbox) => Err((error.into(), inbox.take().expect("it has just been put there"))),
+            _ => Ok(shift),
+        }
     }
 
     /// Accepts from those sockets that are this worker's by now, and from no others.
@@ -239,8 +272,9 @@ impl Shift {
 
     /// Passes on connections that are too many here, or all of them where this worker leaves.
     fn part(&self, sharing: &Sharing) {
-        if self.worker.side.is_lane() {
-            return;
+        if let Standing::Lane(worker) = &self.place {
+            let goes = self.left.is_some() && !self.stop.is_cancelled();
+            return self.worker.parting.all_go(goes.then(|| worker.clone()).into_iter().collect());
         }
         let (index, telemetry) = (self.worker.index, &self.shared.telemetry);
         let (own, others): (Vec<_>, Vec<_>) =
@@ -267,8 +301,10 @@ impl Shift {
     /// Nothing new is begun; what was may go on until the drain time since then is over.
     fn end(&mut self, since: Instant) -> Instant {
         self.sockets = None;
+        if let Standing::Worker(door) = &self.place {
+            door.shut();
+        }
         self.worker.side.close();
-        self.stop_lane.cancel();
         self.inbox.as_mut().map(mpsc::Receiver::close);
         if self.stop.is_cancelled() {
             self.worker.parting.all_go(Vec::new());
@@ -325,12 +361,12 @@ impl Shift {
             chores::exit_worker(&self.worker, script, left.max(EXIT_GRACE)).await;
         }
         self.worker.access_log.flush(self.worker.series());
-        if let LaneState::Open(lane) = self.lane {
-            lane.join();
+        if let Standing::Worker(door) = &self.place {
+            door.join();
         }
     }
 
-    /// A connection comes from the other side; `None`: none does any more.
+    /// A connection comes from elsewhere; `None`: none does any more.
     fn take_over(&mut self, crossing: Option<Crossing>) {
         let Some(crossing) = crossing else {
             self.inbox = None;
@@ -343,37 +379,7 @@ impl Shift {
         });
     }
 
-    /// Starts the slow lane where there are others whom a slow route could hold up.
-    fn tend_lane(&mut self) {
-        if let LaneState::Open(lane) = &self.lane {
-            return lane.settle(&self.worker.side);
-        }
-        let wanted = self.shared.any_slow.load(Relaxed) && self.worker.site().routes.len() > 1;
-        if !wanted || self.worker.draining.get() {
-            return;
-        }
-        let LaneState::Closed(back) = std::mem::replace(&mut self.lane, LaneState::None) else { return };
-        let (inbox, crossings) = lane::inbox();
-        let seat = Seat {
-            index: self.shared.telemetry.workers().len() + self.worker.index,
-            shared: Arc::clone(&self.shared),
-            sockets: Arc::default(),
-            sharing: self.sharing.clone(),
-            duty: watch::channel(Duty::Work).1,
-            access_log: self.worker.access_log.another(),
-            snapshots: self.snapshots.clone(),
-            roster: self.roster.clone(),
-            stop: self.stop_lane.clone(),
-            place: Place::Lane(crossings, back),
-        };
-        match Lane::start(seat, inbox) {
-            Ok(lane) => self.lane = LaneState::Open(lane),
-            Err(error) => tracing::error!(%error, "a slow lane cannot start"),
-        }
-    }
-
     fn tick(&mut self) {
-        self.tend_lane();
         let worker = &self.worker;
         worker.deadlines.sweep();
         worker.tick();
@@ -382,7 +388,10 @@ impl Shift {
         worker.count_busy(self.busy_before_us + busy.as_micros() as u64);
         if worker.deadlines.now().is_multiple_of(REAP_EVERY) {
             worker.vm.tend();
-            if std::mem::take(&mut self.reloaded) {
+            if let Standing::Worker(door) = &self.place {
+                self.let_go |= door.tend();
+            }
+            if std::mem::take(&mut self.let_go) {
                 tidegate_lua::give_back();
             }
             let site = worker.site();
@@ -412,7 +421,7 @@ impl Shift {
         match Site::new(&snapshot, &ground, Some(&worker.site())) {
             Ok(site) => {
                 self.serve(site);
-                self.reloaded = true;
+                self.let_go = true;
             }
             Err(error) => tracing::error!(%error, generation, "configuration is not served: lua"),
         }
@@ -443,6 +452,9 @@ impl Shift {
     fn serve(&mut self, site: Site) {
         self.worker.set_site(site);
         let site = self.worker.site();
+        if let Standing::Worker(door) = &self.place {
+            door.set_wanted(site.routes.len() > 1);
+        }
         set_fleet_endpoints(&self.worker, &site);
         for upstream in site.upstreams.values().filter(|upstream| upstream.begin_resolving()) {
             let hosts = match &upstream.settings.borrow().target {
@@ -460,7 +472,7 @@ impl Shift {
     }
 }
 
-/// The next connection from the other side.
+/// The next connection from elsewhere.
 async fn next(inbox: &mut Option<mpsc::Receiver<Crossing>>) -> Option<Crossing> {
     match inbox {
         Some(inbox) => inbox.recv().await,

@@ -107,12 +107,6 @@ impl Worker {
         self.telemetry.slot(self.index)
     }
 
-    /// Of the slow lane beside it.
-    pub(crate) fn lane_series(&self) -> &WorkerSeries {
-        let workers = self.telemetry.workers().len();
-        self.telemetry.slot(self.index % workers + workers)
-    }
-
     pub(crate) fn site(&self) -> Rc<Site> {
         let site = self.site.borrow();
         Rc::clone(site.as_ref().expect("a site is set before the first connection is accepted"))

@@ -119,10 +119,10 @@ fn workers(text: &mut Text, telemetry: &Telemetry) {
     let known = |worker: &WorkerSeries| worker.works.load(Relaxed) || worker.busy_us.load(Relaxed) > 0;
     let workers = numbered("", telemetry.workers()).into_iter().zip(telemetry.workers());
     let workers = workers.filter(|(_, worker)| known(worker));
-    // A slow lane that has not been started serves nothing.
+    // A slow lane that has never been started serves nothing.
     let lanes = numbered("lane-", telemetry.lanes()).into_iter().zip(telemetry.lanes());
-    let started: Vec<_> =
-        workers.chain(lanes.filter(|(_, lane)| lane.generation.load(Relaxed) > 0)).collect();
+    let has_been = |lane: &WorkerSeries| lane.generation.load(Relaxed) > 0 || known(lane);
+    let started: Vec<_> = workers.chain(lanes.filter(|(_, lane)| has_been(lane))).collect();
     let read = |counter: &AtomicU64| counter.load(Relaxed);
     let mut each = |metric, value: &dyn Fn(&WorkerSeries) -> Value| {
         let mut family = text.family(metric);

@@ -1,6 +1,9 @@
 //! Routes whose Lua holds up others are served beside them.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    sync::atomic::Ordering::Relaxed,
+    time::{Duration, SystemTime},
+};
 
 use tidegate_core::{RouteId, Timestamp};
 use tidegate_testkit::{eventually, http::Client};
@@ -26,15 +29,16 @@ fn with_lane() -> (Running, Client) {
     let running = Running::with_workers(1, CONFIG);
     let mut client = Client::connect(running.addr()).unwrap();
     assert_eq!(client.get("/slow?hog=1").unwrap().status, 500);
-    eventually(Duration::from_secs(20), "the lane serves the slow route", || {
-        client.get("/slow").unwrap().text().starts_with("1 ")
-            || client.get("/slow?hog=1").unwrap().status != 500
-    });
-    // So that it stays slow however long a test takes.
+    stay_slow(&running);
+    assert_eq!(client.get("/slow").unwrap().text(), "1 2 nil");
+    (running, client)
+}
+
+/// So that the route is slow however long a test takes.
+fn stay_slow(running: &Running) {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
     let later = Timestamp::default() + now + Duration::from_hours(1);
     running.telemetry.route(&RouteId::new("slow").unwrap()).slowness.tell(later);
-    (running, client)
 }
 
 #[test]
@@ -92,5 +96,31 @@ routes: [{ name: all, match: { path: /* }, lua: { content: 'if ngx.var.arg_hog t
         assert_eq!(client.get("/?hog=1").unwrap().status, 500);
         assert_eq!(client.get("/").unwrap().text(), "0");
     }
-    assert_eq!(running.telemetry.lanes()[0].generation.load(std::sync::atomic::Ordering::Relaxed), 0);
+    assert_eq!(running.telemetry.lanes()[0].generation.load(Relaxed), 0);
+}
+
+#[test]
+fn a_lane_ends_when_nobody_asks_for_anything_and_starts_anew_when_somebody_does() {
+    let (running, mut client) = with_lane();
+    let lane = &running.telemetry.lanes()[0];
+    eventually(Duration::from_mins(1), "the lane ends", || lane.generation.load(Relaxed) == 0);
+    assert_eq!(lane.connections(), 0, "its connection has gone back");
+    assert_eq!(client.get("/").unwrap().text(), "0");
+    assert_eq!(client.get("/slow").unwrap().text(), "1 4 nil");
+    assert_eq!(client.get("/").unwrap().text(), "0");
+}
+
+#[test]
+fn where_no_lane_can_start_workers_serve_slow_routes() {
+    let init = "lua: { init: 'if ngx.worker.id() >= ngx.worker.count() then error([[no lane]]) end', budget";
+    let running = Running::with_workers(1, &CONFIG.replace("lua: { budget", init));
+    let mut client = Client::connect(running.addr()).unwrap();
+    let mut other = Client::connect(running.addr()).unwrap();
+    assert_eq!(client.get("/slow?hog=1").unwrap().status, 500);
+    stay_slow(&running);
+    // Both wait for a lane, with what they have sent.
+    client.send(b"POST /slow HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhi").unwrap();
+    other.send(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    assert_eq!(client.read().unwrap().text(), "0 2 hi");
+    assert_eq!([other.read().unwrap().text(), other.read().unwrap().text()], ["0 1 nil", "0"]);
 }
