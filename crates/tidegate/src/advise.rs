@@ -131,7 +131,7 @@ impl Advise {
     fn advice(&self, known: &Known) -> Advice {
         let Known { from, to, sizes, learned, account, .. } = known;
         let safe = learned.safe_utilization;
-        let saving = sizes.spare(safe).map(|share| Saving {
+        let saving = sizes.spare(safe).filter(|_| is_measured(learned)).map(|share| Saving {
             share,
             instance_hours: account.instance_seconds / 3_600.0 * share,
             usd: account.usd.map(|usd| usd * share),
@@ -200,7 +200,19 @@ fn size(
     format!("{what}: {} {name} each: {}{saved}", (advised * 100.0).round() / 100.0, because(&need))
 }
 
+/// Whether latency has said how busy instances may be. Where there is none, they may be busy all the time.
+fn is_measured(learned: &Learned) -> bool {
+    learned.safe_utilization < 1.0
+}
+
 fn utilization(known: &Known) -> String {
+    let was = known
+        .sizes
+        .utilization
+        .map_or_else(String::new, |mean| format!("; it was {:.0}% on average", mean * 100.0));
+    if !is_measured(&known.learned) {
+        return format!("safe utilization: not known, as no request was timed{was}");
+    }
     let safe = known.learned.safe_utilization * 100.0;
     let limit = match known.objective {
         Some(millis) => {
@@ -210,10 +222,6 @@ fn utilization(known: &Known) -> String {
             "the highest at which answers are known to be hardly slower than with little to do".to_owned()
         }
     };
-    let was = known
-        .sizes
-        .utilization
-        .map_or_else(String::new, |mean| format!("; it was {:.0}% on average", mean * 100.0));
     format!("safe utilization: {safe:.0}%, {limit}{was}")
 }
 
@@ -236,6 +244,23 @@ fn tell(advice: &Advice, now: &ZonedDateTime) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn without_latency_nothing_is_said_of_how_busy_instances_may_be() {
+        let learned = |safe_utilization| Learned { work: None, safe_utilization, rate: None };
+        let known = |safe| Known {
+            from: Timestamp::default(),
+            to: Timestamp::default(),
+            sizes: Sizing::default().sizes(),
+            learned: learned(safe),
+            objective: Some(50),
+            account: Account::default(),
+        };
+        assert_eq!(utilization(&known(1.0)), "safe utilization: not known, as no request was timed");
+        assert!(
+            utilization(&known(0.78)).starts_with("safe utilization: 78%, the highest at which 99 of 100")
+        );
+    }
 
     #[test]
     fn the_journal_is_found_where_there_is_no_doubt() {

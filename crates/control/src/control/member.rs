@@ -45,6 +45,8 @@ pub(super) struct Member {
     /// US dollars for an hour of an instance.
     price: Option<f64>,
     metrics: Metrics,
+    /// Requests that arrive in a second.
+    arrives: f64,
     last_step: Option<DecisionView>,
     last_change: Option<DecisionView>,
     candidate_step: Option<DecisionView>,
@@ -140,6 +142,7 @@ impl Member {
             mode: fleet.mode,
             price: fleet.price,
             metrics: Metrics::default(),
+            arrives: 0.0,
             last_step: None,
             last_change: None,
             candidate_step: None,
@@ -201,6 +204,8 @@ impl Member {
         gaps: u64,
     ) -> Step {
         let mut observed = self.observer.observe(&self.fleet, waiting, now.instant);
+        // What is hidden from decisions is paid for all the same.
+        self.arrives = observed.metrics.arrival_rate.unwrap_or_default();
         if blind {
             observed.metrics = Metrics::default();
         }
@@ -287,7 +292,7 @@ impl Member {
         let account = &mut self.account;
         account.instance_seconds += ran;
         account.seconds += passed;
-        account.requests += self.metrics.arrival_rate.unwrap_or_default() * passed;
+        account.requests += self.arrives * passed;
         account.peak = account.peak.max(self.panel.acting().desired());
         if let Some(charge) = charge {
             account.charge(now.time, charge);

@@ -59,9 +59,12 @@ pub(crate) fn trouble(fleet: &Value, zone: &TimeZone) -> Option<String> {
 
 fn sentences(fleet: &str, item: &Value, zone: &TimeZone) -> Vec<String> {
     let won = item["winner"].as_u64().map(|index| &item["recommendations"][index as usize]);
-    let because = won.map_or("nothing asked for another count".to_owned(), |won| {
-        format!("{} asked for {}: {}", word(won, "trigger"), count(&won["wanted"]), word(won, "because"))
-    });
+    let because = won.map_or_else(
+        || nothing(item),
+        |won| {
+            format!("{} asked for {}: {}", word(won, "trigger"), count(&won["wanted"]), word(won, "because"))
+        },
+    );
     let mut text = vec![format!("{}: {}, because {because}.", time(item, zone), change(fleet, item))];
     for rule in list(item, "adjustments") {
         let (from, to) = (number(rule, "from"), number(rule, "to"));
@@ -94,6 +97,14 @@ fn sentences(fleet: &str, item: &Value, zone: &TimeZone) -> Vec<String> {
     }
     text.extend(cost(&item["cost"], zone));
     text
+}
+
+/// Why no trigger asked for a count.
+fn nothing(item: &Value) -> String {
+    let silent = list(item, "recommendations").find(|one| one["wanted"].is_null());
+    let because = silent.map(|one| word(one, "because")).filter(|because| !because.is_empty());
+    let because = because.map_or_else(String::new, |because| format!(": {because}"));
+    format!("nothing asked for another count{because}")
 }
 
 fn change(fleet: &str, item: &Value) -> String {
@@ -257,6 +268,15 @@ mod tests {
         let told = "0 of 1 are ready. The last that failed, at 2026-05-01 14:05:00 UTC, was orders-3: quota exceeded";
         assert_eq!(trouble(&fleet("starting"), &TimeZone::UTC).as_deref(), Some(told));
         assert_eq!(trouble(&fleet("ready"), &TimeZone::UTC), None);
+    }
+
+    #[test]
+    fn a_trigger_that_sees_nothing_says_so() {
+        let item = json!({"at": "2026-05-01T14:05:00Z", "desired": 2, "previous": 2, "winner": null,
+            "recommendations": [{"trigger": "backlog jobs", "wanted": null, "because": "source jobs is not known"}]});
+        let text = tell("jobs", &json!({"items": [item]}), &TimeZone::UTC);
+        let told = "stays at 2 instances, because nothing asked for another count: source jobs is not known.";
+        assert!(text.contains(told), "{text}");
     }
 
     #[test]

@@ -35,6 +35,8 @@ struct Play {
     /// Time that each instance was busy and up.
     times: BTreeMap<InstanceId, (f64, f64)>,
     counts: Vec<u32>,
+    /// Whether metrics are hidden from decisions.
+    hidden: bool,
 }
 
 impl Play {
@@ -46,7 +48,7 @@ impl Play {
         member.observer.configure(&name(), &snapshot, &telemetry);
         let series = telemetry.upstream(&UpstreamId::new("u").unwrap());
         let (scale, times, counts) = (scale.to_owned(), BTreeMap::new(), Vec::new());
-        Self { member, scale, telemetry, series, now, launched: 0, times, counts }
+        Self { member, scale, telemetry, series, now, launched: 0, times, counts, hidden: false }
     }
 
     /// Lets `seconds` pass in which `rate` requests a second arrive.
@@ -104,7 +106,7 @@ impl Play {
     }
 
     fn step(&mut self) {
-        self.member.step(self.now, &BTreeMap::new(), false, 1, 0);
+        self.member.step(self.now, &BTreeMap::new(), self.hidden, 1, 0);
         self.counts.push(self.member.fleet.desired);
         self.settle();
     }
@@ -264,6 +266,19 @@ fn a_policy_on_trial_says_which_pools_it_would_take_and_what_they_would_cost() {
     assert!(because.starts_with("20 of other (onDemand, 0.2 USD/h)"), "{because}");
     assert!((cost.candidate_usd.unwrap() * hour - 4.0).abs() < 0.2, "{cost:?}");
     assert!(cost.recommended_usd.is_none(), "what is recommended is done");
+}
+
+#[test]
+fn requests_are_counted_for_the_bill_while_metrics_are_hidden() {
+    let mut play = Play::new("{ max: 9, price: 0.1 }");
+    play.serve(10, 50.0);
+    play.hidden = true;
+    play.serve(20, 50.0);
+    play.hidden = false;
+    play.serve(10, 50.0);
+    let cost = play.member.view(play.now).cost;
+    // What arrived in the last second is charged with the next step.
+    assert!((cost.requests - 39.0 * 50.0).abs() <= 50.0, "{cost:?}");
 }
 
 #[test]
