@@ -4,6 +4,7 @@
 //! configuration itself and for every script that it names, and has stayed so for two looks in a row:
 //! what an editor is still writing is left alone.
 
+mod modules;
 mod scripts;
 
 use std::{
@@ -108,8 +109,8 @@ impl Source {
 
 fn parse(name: &str, text: &str, read: &dyn Fn(&Path) -> io::Result<String>) -> Loaded {
     let (snapshot, mut diagnostics) = tidegate_config::parse_despite_scripts(name, text, read);
-    let Verdict { mistakes, broken, is_fatal } = snapshot.as_ref().map(scripts::check).unwrap_or_default();
-    diagnostics.extend(mistakes);
+    let Verdict { found, broken, is_fatal } = snapshot.as_ref().map(scripts::check).unwrap_or_default();
+    diagnostics.extend(found);
     Loaded { snapshot: snapshot.filter(|_| !is_fatal), diagnostics, broken }
 }
 

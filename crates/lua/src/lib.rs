@@ -82,5 +82,5 @@ pub use crate::{
     task::{Handler, RequestState, Task},
     timer::{RunningTimer, Timer, TimerId},
     usage::Usage,
-    vm::{Collection, Purpose, Trust, Vm, give_back},
+    vm::{Collection, Module, Purpose, Trust, Vm, give_back},
 };

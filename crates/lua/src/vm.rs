@@ -26,7 +26,7 @@ use tidegate_core::{
     snapshot::{Budget, LuaSettings, Script, Unreadable},
 };
 
-pub use self::{collect::Collection, rest::give_back};
+pub use self::{collect::Collection, modules::Module, rest::give_back};
 use self::{collect::Collector, rest::Rest};
 use crate::{
     Dicts, Error, Handler, Level, Log, LogRing, RequestState, ScriptError, WorkerIdentity,
@@ -45,6 +45,7 @@ use crate::{
 };
 
 mod collect;
+mod modules;
 mod rest;
 mod run;
 mod stretch;

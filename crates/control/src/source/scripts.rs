@@ -1,7 +1,7 @@
 //! Whether the Lua of a configuration compiles.
 //!
 //! Every script is compiled once by a VM that runs none of them, so a slip in a hook is found where
-//! slips in the file are found: before anything is served with it.
+//! slips in the file are found: before anything is served with it. Modules that they require are looked for.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -15,6 +15,8 @@ use tidegate_core::{
 };
 use tidegate_lua::{Dicts, Vm, WorkerIdentity};
 
+use super::modules;
+
 /// Longest line, in bytes, that a diagnostic shows.
 const SHOWN: usize = 160;
 
@@ -25,8 +27,8 @@ pub(crate) type Broken = BTreeSet<(String, String)>;
 /// What came of all scripts of a configuration.
 #[derive(Debug, Default)]
 pub(super) struct Verdict {
-    /// A mistake for each that does not compile.
-    pub(super) mistakes: Vec<Diagnostic>,
+    /// A mistake for each that does not compile, and a warning for each module that is not there.
+    pub(super) found: Vec<Diagnostic>,
     /// Those that only some requests need.
     pub(super) broken: Broken,
     /// Nothing can begin without the others.
@@ -49,26 +51,33 @@ pub(super) fn check(snapshot: &Snapshot) -> Verdict {
         return verdict;
     }
     let (dicts, identity) = (Dicts::new(&BTreeMap::new()), WorkerIdentity { id: 0, count: 1 });
-    let vm = match Vm::new(&LuaSettings::default(), dicts, identity, Arc::new(|_| ())) {
+    let settings = LuaSettings {
+        package_path: lua.package_path.clone(),
+        package_cpath: lua.package_cpath.clone(),
+        prefix: lua.prefix.clone(),
+        ..LuaSettings::default()
+    };
+    let vm = match Vm::new(&settings, dicts, identity, Arc::new(|_| ())) {
         Ok(vm) => vm,
         Err(error) => {
-            let mistakes = vec![diagnostic("lua", 1, error.to_string())];
-            return Verdict { mistakes, is_fatal: true, ..verdict };
+            let found = vec![diagnostic("lua", 1, error.to_string())];
+            return Verdict { found, is_fatal: true, ..verdict };
         }
     };
-    verdict.mistakes.extend(needed.into_iter().filter_map(|script| mistake(&vm, script)));
-    verdict.is_fatal = !verdict.mistakes.is_empty();
-    for script in others {
+    verdict.found.extend(needed.iter().filter_map(|script| mistake(&vm, script)));
+    verdict.is_fatal = !verdict.found.is_empty();
+    for &script in &others {
         let mistake = if script.unreadable.is_some() { None } else { mistake(&vm, script) };
         if mistake.is_some() || script.unreadable.is_some() {
             verdict.broken.insert((script.name.to_string(), script.source.trim_start().to_owned()));
         }
-        verdict.mistakes.extend(mistake);
+        verdict.found.extend(mistake);
     }
+    verdict.found.extend(modules::check(&vm, needed.into_iter().chain(others)));
     verdict
 }
 
-fn mistake(vm: &Vm, script: &Script) -> Option<Diagnostic> {
+pub(super) fn mistake(vm: &Vm, script: &Script) -> Option<Diagnostic> {
     let error = vm.load(script).err()?.to_string();
     // "hooks/auth.lua:3: unexpected symbol near '='"
     let rest = error.strip_prefix(&*script.name).and_then(|rest| rest.strip_prefix(':'));

@@ -80,3 +80,57 @@ fn a_broken_script_is_the_same_one_wherever_it_stands() {
     fs::write(directory.path().join("a.lua"), "y = = 1").unwrap();
     assert!(!source.load().broken.is_subset(&before), "broken in another way");
 }
+
+#[test]
+fn modules_that_are_missing_or_broken_are_warned_of() {
+    let config = "listeners: [{ address: 127.0.0.1:0 }]
+lua:
+  packagePath: $prefix/?.lua;;
+  init: |
+    local fine = require \"fine\"
+    require \"nothing\"
+    require \"cjson.safe\" require \"ngx.balancer\"
+    if fine then require \"optional\" end
+routes:
+  - match: { path: /a }
+    lua: { content: require 'nothing' }
+  - match: { path: /b }
+    lua: { content: b.lua }
+";
+    let broken = "local x = = 1";
+    let files = [
+        ("tidegate.yaml", config),
+        ("fine.lua", "local b = require 'broken'"),
+        ("broken.lua", broken),
+        ("b.lua", "require(\"lost.one\")"),
+    ];
+    let (directory, mut source) = source(&files);
+    let Loaded { snapshot, diagnostics, broken } = source.load();
+    assert!(snapshot.is_some() && broken.is_empty(), "{diagnostics:#?}");
+    let at = |name: &str| directory.path().join(name).display().to_string();
+    let seen: Vec<_> = diagnostics
+        .iter()
+        .map(|one| (one.severity, one.file.as_str(), one.line, one.message.as_str()))
+        .collect();
+    let (yaml, lua, bad) = (at("tidegate.yaml"), at("b.lua"), at("broken.lua"));
+    let expected = [
+        (Severity::Warning, yaml.as_str(), 6, "there is no module \"nothing\""),
+        (Severity::Warning, yaml.as_str(), 11, "there is no module \"nothing\""),
+        (Severity::Warning, lua.as_str(), 1, "there is no module \"lost.one\""),
+        (Severity::Warning, bad.as_str(), 1, "this Lua does not compile: unexpected symbol near '='"),
+    ];
+    assert_eq!(seen, expected);
+    assert!(diagnostics[3].help.as_ref().unwrap().contains("\"broken\""), "{}", diagnostics[3]);
+}
+
+#[test]
+fn scripts_that_change_where_modules_are_looked_for_are_believed() {
+    let config = "listeners: [{ address: 127.0.0.1:0 }]
+lua:
+  init: |
+    package.path = '/elsewhere/?.lua;' .. package.path
+routes: [{ lua: { content: require 'nothing' } }]
+";
+    let (_directory, mut source) = source(&[("tidegate.yaml", config)]);
+    assert_eq!(source.load().diagnostics, []);
+}
