@@ -64,6 +64,7 @@ modules! {
     "resty.sha384": "digest",
     "resty.sha512": "digest",
     "resty.string": "string",
+    "tablepool": "tablepool",
     "tidegate.idempotency": "idempotency",
     "tidegate.message": "message",
     "tidegate.openssl": "openssl/base",

@@ -185,6 +185,28 @@ end
 --> falsebad argument #1 to 'isarray' (table expected, got string)
 --> falsebad argument #1 to 'clone' (table expected, got string)
 
+--# tablepool.fetch tablepool.release
+local pool = require "tablepool"
+local one, other = pool.fetch("a", 4, 4), pool.fetch("a", 4, 4)
+one.x, one[1] = 1, 2
+pool.release("a", setmetatable(one, {}))
+other.y = 5
+pool.release("a", other, true)
+ngx.say(pool.fetch("a") == other, " ", other.y, " ", pool.fetch("b") == one, " ", pool.fetch("a") == one)
+ngx.say(next(one) == nil, " ", getmetatable(one) == nil, " ", pool.fetch("a") ~= one)
+for index = 1, 300 do
+    pool.release("c", { index }, true)
+end
+ngx.say(pool.fetch("c")[1])
+--> true 5 false true
+--> true true true
+--> 200
+--! tablepool.fetch tablepool.release
+ngx.say(pcall(require("tablepool").release, "a", nil))
+ngx.say(pcall(require("tablepool").fetch, "nothing released", "x"))
+--> falseobject empty
+--> falsebad argument #1 to '?' (number expected, got string)
+
 --# resty.core.base.new_tab resty.core.base.clear_tab resty.core.base.get_string_buf
 --& resty.core.base.get_string_buf_size resty.core.base.set_string_buf_size resty.core.base.get_size_ptr
 --& resty.core.base.get_errmsg_ptr resty.core.base.get_request resty.core.base.ref_in_table

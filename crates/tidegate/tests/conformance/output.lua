@@ -287,4 +287,4 @@ require("ngx.errlog").set_filter_level("warn")
 --> case:2: bad argument #1 to 'set_filter_level' (number expected, got string)
 --! ngx.errlog.get_logs
 require("ngx.errlog").get_logs("many")
---> ngx.ngx.errlog:56: 'for' limit must be a number
+--> ngx.errlog:56: 'for' limit must be a number

@@ -160,7 +160,7 @@ ngx.req.discard_body(1)
 ngx.req.read_body()
 ngx.req.set_body_data("new")
 --@ route {"upstream": "echo"}
---> POST /case/187 new
+--> POST /case/189 new
 --# ngx.req.set_body_file
 --@ request POST
 --@ body old
