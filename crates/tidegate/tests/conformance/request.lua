@@ -294,7 +294,7 @@ assert(balancer.enable_keepalive(10, 5))
 assert(balancer.set_upstream_tls(false))
 ngx.req.set_header("X-Late", "1")
 assert(balancer.recreate_request())
---> GET /case/209 
+--> GET /case/211 
 --! ngx.balancer.set_current_peer ngx.balancer.set_more_tries ngx.balancer.set_timeouts ngx.balancer.enable_keepalive
 --& ngx.balancer.get_last_failure ngx.balancer.recreate_request ngx.balancer.set_upstream_tls
 --& ngx.balancer.bind_to_local_addr
