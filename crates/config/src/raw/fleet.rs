@@ -127,7 +127,6 @@ record! {
         /// A second policy, whose decisions are recorded beside those of the first and not acted upon.
         candidate: Candidate = optional,
     }
-    later: ["standby"]
 }
 
 record! {
