@@ -8,7 +8,7 @@ use std::{collections::VecDeque, time::Duration};
 
 use tidegate_core::Trace;
 
-use crate::random::Random;
+use crate::{CAPACITY, random::Random};
 
 /// Requests per second of the largest row.
 pub const PEAK: f64 = 4_000.0;
@@ -55,6 +55,11 @@ impl Demand {
 
     pub fn seconds(&self) -> usize {
         self.arrivals.len()
+    }
+
+    /// Instances that the busiest second needs.
+    pub fn busiest(&self) -> u32 {
+        needed(self.arrivals.iter().copied().max().unwrap_or_default(), f64::from(CAPACITY))
     }
 
     /// Mean arrivals per second of the first `seconds`.

@@ -34,7 +34,16 @@ pub(crate) fn code(outcome: Result<(), Failure>) -> ExitCode {
         Err(Failure::Input(error)) => (error, 1),
         Err(Failure::Environment(error)) => (error, 3),
     };
+    if has_seen_enough(&error) {
+        return ExitCode::SUCCESS;
+    }
     // With standard error closed there is nobody left to tell.
     let _ = writeln!(io::stderr().lock(), "tidegate: {error:#}");
     ExitCode::from(code)
+}
+
+/// Whether nobody reads on what is printed, as behind `| head`. What could not be sent elsewhere says where.
+fn has_seen_enough(error: &anyhow::Error) -> bool {
+    let closed = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;
+    error.chain().count() == 1 && error.downcast_ref().is_some_and(closed)
 }

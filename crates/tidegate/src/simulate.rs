@@ -30,7 +30,7 @@ use tidegate_sim::{Conditions, Contender, Demand, Report};
 
 use self::{
     bands::{Bands, Finding},
-    history::FromHistory,
+    history::{FromHistory, note},
     input::{Source, Subject},
     part::Part,
 };
@@ -178,6 +178,11 @@ impl Simulate {
     /// Runs all contenders through each case, and prints, checks and draws what came of it.
     fn replay(&self, subject: &Subject, cases: &[Case<'_>], bands: Option<&Bands>) -> Result<(), Failure> {
         let mut report = Report::default();
+        let short = |case: &&Case<'_>| case.policy.max < case.demand.busiest();
+        if let Some(case) = cases.iter().filter(short).max_by_key(|case| case.demand.busiest()) {
+            let (name, most, busiest) = (subject.name(), case.policy.max, case.demand.busiest());
+            note(&format!("{name} has at most {most} instances, where the busiest second needs {busiest}"))?;
+        }
         for case in cases {
             for contender in self.contenders(subject.name(), case) {
                 report.add(case.trace, case.demand, case.conditions, &contender);

@@ -1,6 +1,6 @@
 //! Decisions as a colleague would tell them.
 
-use std::fmt::Write as _;
+use std::{cmp::Ordering, fmt::Write as _};
 
 use jiff::tz::TimeZone;
 use serde_json::Value;
@@ -110,13 +110,21 @@ fn nothing(item: &Value) -> String {
 fn change(fleet: &str, item: &Value) -> String {
     let (desired, previous) = (number(item, "desired"), number(item, "previous"));
     let instances = if desired == 1 { "instance" } else { "instances" };
+    // What is only recommended is not done.
+    let does =
+        |does: &'static str, would: &'static str| if item["mode"] == "recommend" { would } else { does };
     match desired.cmp(&previous) {
-        std::cmp::Ordering::Equal if item["mix"]["moved"] == true => {
-            format!("{fleet} stays at {desired} {instances} and moves between pools")
+        Ordering::Equal if item["mix"]["moved"] == true => {
+            let (stays, moves) = (does("stays", "would stay"), does("moves", "move"));
+            format!("{fleet} {stays} at {desired} {instances} and {moves} between pools")
         }
-        std::cmp::Ordering::Equal => format!("{fleet} stays at {desired} {instances}"),
-        std::cmp::Ordering::Greater => format!("{fleet} grows from {previous} to {desired} {instances}"),
-        std::cmp::Ordering::Less => format!("{fleet} shrinks from {previous} to {desired} {instances}"),
+        Ordering::Equal => format!("{fleet} {} at {desired} {instances}", does("stays", "would stay")),
+        Ordering::Greater => {
+            format!("{fleet} {} from {previous} to {desired} {instances}", does("grows", "would grow"))
+        }
+        Ordering::Less => {
+            format!("{fleet} {} from {previous} to {desired} {instances}", does("shrinks", "would shrink"))
+        }
     }
 }
 
@@ -306,6 +314,18 @@ mod tests {
         assert!(text.ends_with(rest), "{text}");
         let text = told("stabilization: 7 instead of 0, 7 instances were wanted");
         assert!(text.ends_with("7 instead of 0, 7 instances were wanted"), "{text}");
+    }
+
+    #[test]
+    fn what_is_only_recommended_would_be_done() {
+        let told = |desired: u64| {
+            let item =
+                json!({"at": "2026-05-01T14:05:00Z", "desired": desired, "previous": 3, "mode": "recommend"});
+            change("orders", &item)
+        };
+        assert_eq!(told(4), "orders would grow from 3 to 4 instances");
+        assert_eq!(told(3), "orders would stay at 3 instances");
+        assert_eq!(told(1), "orders would shrink from 3 to 1 instance");
     }
 
     #[test]

@@ -111,10 +111,20 @@ impl FromHistory {
         let mut last = 0.0;
         let rates: Vec<f64> =
             past.rates.iter().map(|rate| *rate.inspect(|rate| last = *rate).get_or_insert(last)).collect();
-        let hours = rates.len() as f64 * past.step as f64 / 3_600.0;
-        let name = format!("{fleet}, the last {hours:.1} hours, {capacity:.1} requests/s for each instance");
+        let length = length(rates.len() as u64 * past.step);
+        let name = format!("{fleet}, the last {length}, {capacity:.1} requests/s for each instance");
         let demand = recorded::demand(&rates, past.step, capacity, seed);
         Ok(Some(World { name, demand, start_up, capacity }))
+    }
+}
+
+/// `90 seconds`, `12 minutes`, `7.5 hours`, `12 days`.
+fn length(seconds: u64) -> String {
+    match seconds {
+        0..=119 => format!("{seconds} seconds"),
+        120..=7_199 => format!("{} minutes", seconds / 60),
+        7_200..=172_799 => format!("{:.1} hours", seconds as f64 / 3_600.0),
+        _ => format!("{:.1} days", seconds as f64 / 86_400.0),
     }
 }
 

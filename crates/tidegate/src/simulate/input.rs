@@ -15,7 +15,7 @@ use tidegate_core::{
     FleetId, Snapshot, Trace,
     policy::{Headroom, Policy},
 };
-use tidegate_sim::{CAPACITY, demand::PEAK, live::blind_spots, report::OBJECTIVE};
+use tidegate_sim::{live::blind_spots, report::OBJECTIVE};
 
 use crate::{cli::Format, exit::Failure};
 
@@ -119,7 +119,7 @@ impl Source {
         let Some(found) = snapshot.fleets.get(fleet) else {
             return Err(Failure::Input(unknown(&name, fleet, &snapshot)));
         };
-        for caveat in caveats(&found.policy) {
+        if let Some(caveat) = caveat(&found.policy) {
             writeln!(io::stderr().lock(), "note: {fleet} {caveat}\n").map_err(Failure::environment)?;
         }
         Ok(Subject::Fleet { name: fleet.to_string(), policy: Box::new(found.policy.clone()) })
@@ -147,20 +147,16 @@ impl Subject {
 }
 
 /// What makes a simulation of `policy` say less than it seems to.
-fn caveats(policy: &Policy) -> impl Iterator<Item = String> {
+fn caveat(policy: &Policy) -> Option<String> {
     let spots: Vec<String> = blind_spots(policy).into_iter().collect();
     // The scaler's rule: what cannot be seen never shrinks a fleet.
-    let blind = (!spots.is_empty()).then(|| {
+    (!spots.is_empty()).then(|| {
         let spots = spots.join(", ");
         format!(
             "looks at {spots}, which simulated instances do not have: it grows and never shrinks; simulate it \
              without that"
         )
-    });
-    let busiest = (PEAK / f64::from(CAPACITY)).ceil() as u32;
-    let short = (policy.max < busiest)
-        .then(|| format!("has at most {} instances, where the peak keeps {busiest} busy", policy.max));
-    blind.into_iter().chain(short)
+    })
 }
 
 /// Says what is wrong with a configuration, in the words of `tidegate check`.

@@ -42,7 +42,10 @@ fn table(text: &mut String, report: &Report, runs: &[Run], subject: &Subject) {
     let Some(first) = runs.first() else { return };
     let (trace, start_up, buffer) = place(first);
     let floor = first.figures.floor_instance_hours;
-    let head = format!("{trace}, start-up {start_up}s, buffer {buffer}s: floor {floor:.1} instance-hours");
+    // Of minutes there is little.
+    let digits = if floor < 10.0 { 3 } else { 1 };
+    let head =
+        format!("{trace}, start-up {start_up}s, buffer {buffer}s: floor {floor:.digits$} instance-hours");
     let conditions = Conditions { start_up, buffer };
     let policy = subject.policy(buffer);
     writeln!(text, "{head}").expect("a string takes everything");

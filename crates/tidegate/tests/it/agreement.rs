@@ -141,7 +141,7 @@ fn recorded_demand_is_simulated_with_instances_as_they_were() {
     let output = simulate(&told);
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     let svg = std::fs::read_to_string(&plot).unwrap();
-    assert!(svg.contains("<title>odds on odds, the last 0.0 hours"), "{}", &svg[..400]);
+    assert!(svg.contains("<title>odds on odds, the last "), "{}", &svg[..400]);
     assert!(svg.contains("Instances paid for"), "{}", &svg[..400]);
     let output = simulate(&["--fleet", "evens", "--state", &state]);
     let said = String::from_utf8_lossy(&output.stderr);
