@@ -77,7 +77,8 @@ impl Growth {
         match backlog.fallback {
             Fallback::Instances(count) => Opinion {
                 wanted: Wanted::Blind(count),
-                because: words.say(|| format!("{} is not known, which {} are for", name(), instances(count))),
+                because: words
+                    .say(|| format!("{} is not known; its fallback is {}", name(), instances(count))),
             },
             Fallback::Hold | Fallback::LastValue => {
                 Opinion::missing(words, || format!("{} is not known", name()))

@@ -35,7 +35,7 @@ use crate::{
     startup::StartUps,
     supply::{self, PoolShare, Pools},
     target, threshold,
-    words::{Words, instances, span},
+    words::{Words, instances, instances_were, span},
     work::Work,
 };
 
@@ -425,11 +425,11 @@ impl Scaler {
         let desired = self.state.desired;
         if course.count > desired {
             course.adjust("stabilization", smallest.max(desired).min(course.count), || {
-                format!("{} were enough within the last {}", instances(smallest), span(out))
+                format!("{} enough within the last {}", instances_were(smallest), span(out))
             });
         } else if course.count < desired {
             course.adjust("stabilization", largest.min(desired).max(course.count), || {
-                format!("{} were wanted within the last {}", instances(largest), span(back))
+                format!("{} wanted within the last {}", instances_were(largest), span(back))
             });
         }
     }

@@ -55,6 +55,11 @@ pub(crate) fn number(value: f64) -> String {
     if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
 }
 
+/// `1 instance was`, `3 instances were`.
+pub(crate) fn instances_were(count: u32) -> String {
+    format!("{} {}", instances(count), if count == 1 { "was" } else { "were" })
+}
+
 /// `1 instance`, `3 instances`.
 pub(crate) fn instances(count: u32) -> String {
     match count {

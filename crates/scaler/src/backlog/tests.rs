@@ -112,7 +112,7 @@ fn a_source_that_fails_is_met_as_was_chosen() {
             Wanted::Blind(5),
             "source orders is not known; of late, 50 wait, which are 5 instances at 10 each",
         ),
-        (Fallback::Instances(3), Wanted::Blind(3), "source orders is not known, which 3 instances are for"),
+        (Fallback::Instances(3), Wanted::Blind(3), "source orders is not known; its fallback is 3 instances"),
     ];
     for (fallback, wanted, because) in cases {
         let (backlog, metrics) = of_source(Pressure::PerInstance(10.0), fallback);
