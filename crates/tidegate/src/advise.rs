@@ -61,6 +61,8 @@ struct Known {
     learned: Learned,
     /// What 99 of 100 answers have to be complete within, in milliseconds.
     objective: Option<u128>,
+    /// There are never fewer instances.
+    least: u32,
     account: Account,
 }
 
@@ -125,13 +127,17 @@ impl Advise {
         };
         let scaler = panel.acting();
         let objective = scaler.policy().slo.latency_p99.map(|limit| limit.as_millis());
-        Ok(Known { from, to, sizes: sizing.sizes(), learned: scaler.learned(), objective, account })
+        let (sizes, learned, least) = (sizing.sizes(), scaler.learned(), scaler.policy().min.max(1));
+        Ok(Known { from, to, sizes, learned, objective, least, account })
     }
 
     fn advice(&self, known: &Known) -> Advice {
-        let Known { from, to, sizes, learned, account, .. } = known;
+        let Known { from, to, sizes, learned, account, least, .. } = known;
         let safe = learned.safe_utilization;
-        let saving = sizes.spare(safe).filter(|_| is_measured(learned)).map(|share| Saving {
+        // Below the fewest that the policy keeps nothing is saved.
+        let most = 1.0 - f64::from(*least) / sizes.instances.max(f64::from(*least));
+        let spare = sizes.spare(safe).filter(|_| is_measured(learned));
+        let saving = spare.map(|share| share.min(most)).map(|share| Saving {
             share,
             instance_hours: account.instance_seconds / 3_600.0 * share,
             usd: account.usd.map(|usd| usd * share),
@@ -139,13 +145,13 @@ impl Advise {
         let mut reasons = Vec::new();
         reasons.push(size("CPU", sizes.cpu, (1.0, "cores"), self.cpu, |need| {
             format!(
-                "99 of 100 readings were at most {:.2} (median {:.2}), and 15 % more",
+                "99 of 100 readings were at most {:.2} (median {:.2}), and 15 % more, rounded up",
                 need.p99, need.median
             )
         }));
         reasons.push(size("memory", sizes.memory, (MIB, "MiB"), self.memory_mib, |need| {
             let (most, median) = (need.most / MIB, need.median / MIB);
-            format!("the largest reading was {most:.1} (median {median:.1}), and a fifth more")
+            format!("the largest reading was {most:.1} (median {median:.1}), and a fifth more, rounded up")
         }));
         reasons.push(utilization(known));
         if let Some(Saving { share, instance_hours, usd }) = saving.filter(|saving| saving.share > 0.0) {
@@ -154,6 +160,12 @@ impl Advise {
                 "saving: {:.0}% of the instances at that utilization, {instance_hours:.2} instance-hours{usd} of what was paid",
                 share * 100.0
             ));
+        }
+        if saving.is_some_and(|saving| saving.share <= 0.0) {
+            reasons.push(match least {
+                1 => "saving: none with fewer instances".to_owned(),
+                least => format!("saving: none with fewer instances; the policy keeps {least}"),
+            });
         }
         let fleet = self.fleet.clone();
         Advice { fleet, from: *from, to: *to, sizes: *sizes, safe_utilization: safe, saving, reasons }
@@ -246,6 +258,31 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_is_saved_leaves_the_fewest_that_the_policy_keeps() {
+        let advise = Advise {
+            fleet: "f".to_owned(),
+            journal: None,
+            cpu: None,
+            memory_mib: None,
+            format: Format::Text,
+        };
+        let saving = |least: u32, safe_utilization: f64| {
+            let known = Known {
+                from: Timestamp::default(),
+                to: Timestamp::default(),
+                sizes: Sizes { instances: 4.0, utilization: Some(0.4), ..Sizing::default().sizes() },
+                learned: Learned { work: None, safe_utilization, rate: None },
+                objective: None,
+                least,
+                account: Account::default(),
+            };
+            advise.advice(&known).saving.map(|saving| (saving.share * 100.0).round() / 100.0)
+        };
+        assert_eq!([1, 2, 3, 4].map(|least| saving(least, 0.8)), [0.5, 0.5, 0.25, 0.0].map(Some));
+        assert_eq!(saving(1, 1.0), None, "nothing is known of how busy they may be");
+    }
+
+    #[test]
     fn without_latency_nothing_is_said_of_how_busy_instances_may_be() {
         let learned = |safe_utilization| Learned { work: None, safe_utilization, rate: None };
         let known = |safe| Known {
@@ -254,6 +291,7 @@ mod tests {
             sizes: Sizing::default().sizes(),
             learned: learned(safe),
             objective: Some(50),
+            least: 1,
             account: Account::default(),
         };
         assert_eq!(utilization(&known(1.0)), "safe utilization: not known, as no request was timed");
