@@ -11,7 +11,8 @@
 //! and much less once nearly all of it is spent. While little has been seen, little of it is spent. Where no loop keeps the
 //! objective, a request without capacity has a price (see [`budget`]).
 //!
-//! Bursts that come at the same minute of the hour are awaited (see [`habit`]), whatever loop is followed.
+//! Bursts that come at the same minute of the hour are awaited (see [`habit`]), whatever loop is followed, and where changes are
+//! too many the fleet shrinks later (see [`patience`]).
 //!
 //! Demand is arrivals times the learned work per request. Until that is known, and while it is
 //! not yet clear who wins, a cautious loop is followed.
@@ -24,6 +25,8 @@ mod course;
 mod habit;
 mod outlook;
 mod packed;
+mod patience;
+mod plain;
 mod standby;
 mod window;
 
@@ -44,6 +47,7 @@ use self::{
     course::Course,
     habit::{Habit, Second},
     outlook::Outlook,
+    patience::Patience,
     standby::Standby,
 };
 
@@ -86,6 +90,8 @@ pub(crate) struct Rivalry {
     budget: Budget,
     #[serde(default)]
     habit: Habit,
+    #[serde(default)]
+    patience: Patience,
     /// What the loops ask for work that the followed one leaves undone.
     #[serde(default)]
     asked: f64,
@@ -111,6 +117,7 @@ impl Default for Rivalry {
             book: Book::default(),
             budget: Budget::default(),
             habit: Habit::default(),
+            patience: Patience::default(),
             asked: 0.0,
             awaited: (0.0, 0.0),
             judged: 0.0,
@@ -163,10 +170,11 @@ impl Rivalry {
         }
         self.choose(headroom, passed, start_up);
         let ordered = self.count(self.awaited);
-        let count = ordered.max(self.at_first(starting));
+        let wanted = ordered.max(self.at_first(starting));
+        let count = self.patience.keep(wanted, passed);
         let because = || {
             let (rate, work, busy) = (number(rate), number(work * 1e3), number(demand));
-            let (reason, besides) = (self.reason(), self.besides(count));
+            let (reason, besides) = (self.reason(), self.besides(wanted, count));
             format!("{rate} requests/s of {work}ms work keep {busy} busy, {reason}{besides}")
         };
         Opinion { wanted: Wanted::Count(count as u32), because: words.say(because) }
@@ -185,6 +193,7 @@ impl Rivalry {
         let parts = Parts { courses: &self.courses, standby: &self.standby, awaited: self.awaited };
         self.book.charge(parts, passed, work, patient);
         self.budget.charge(passed, work, ready, patient);
+        self.patience.judge(passed, work, patient);
         self.judged += passed;
         patient
     }
@@ -193,6 +202,7 @@ impl Rivalry {
     fn look(&mut self, passed: f64, demand: f64, start_up: f64) {
         self.outlook.observe(passed, demand);
         let level = self.outlook.level();
+        self.patience.look(level, passed, start_up);
         let (lowest, highest) = self.levels.unwrap_or((level, level));
         self.levels = Some((lowest.min(level), highest.max(level)));
         if self.courses.len() != course::COURSES || !self.book.is_whole() || self.followed >= book::LOOPS {
@@ -240,6 +250,7 @@ impl Rivalry {
         let price = self.budget.price(headroom.overload);
         self.asked = self.book.asked(self.followed, price);
         self.followed = self.book.best(allowed, price, self.followed, ADVANTAGE);
+        self.patience.choose(headroom.overload);
     }
 
     /// What the followed loop keeps, with so much standing by for bursts that are awaited.
@@ -269,10 +280,12 @@ impl Rivalry {
         short.filter(|_| calm).map_or(PROBATION, |short| short.min(PROBATION))
     }
 
-    /// Why there are more than the followed loop wants.
-    fn besides(&self, count: f32) -> String {
+    /// Why `count` are kept, and `wanted`, which may be more than the followed loop wants.
+    fn besides(&self, wanted: f32, count: f32) -> String {
         let ordered = self.count(self.awaited);
-        if count > ordered {
+        if count > wanted {
+            format!("; {} until keeping them has cost as much as changes do", number(f64::from(count)))
+        } else if count > ordered {
             format!("; {} while little has been seen", number(f64::from(count)))
         } else if ordered > self.count((0.0, 0.0)) {
             format!("; {} for the burst that comes at this minute of the hour", number(f64::from(ordered)))

@@ -65,7 +65,7 @@ impl Recipe {
 }
 
 /// Whole instances, one at least. Less than a thousandth is rounding, not demand.
-fn whole(needed: f32) -> f32 {
+pub(super) fn whole(needed: f32) -> f32 {
     let needed = needed - 1e-3;
     // Rounding up by hand: the target's instruction for it may not be assumed, and the library's function is slow.
     let below = needed as u32 as f32;

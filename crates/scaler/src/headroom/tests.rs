@@ -158,3 +158,33 @@ fn who_has_seen_little_does_not_believe_that_demand_stays_low() {
     let (counts, _) = run(&OBJECTIVE, (0..1_500).map(dip), 1);
     assert!(counts[1_499] <= 11, "instances that start at once need not be kept: {}", counts[1_499]);
 }
+
+#[test]
+fn where_demand_jumps_about_the_fleet_shrinks_later_and_says_so() {
+    let mixed =
+        |number: u32| number.wrapping_mul(2_654_435_761).rotate_left(13).wrapping_mul(2_246_822_519) >> 16;
+    let part = |number: u32| f64::from(mixed(number)) / 65_536.0;
+    // Every quarter of an hour another level, every minute a little more or less, and noise.
+    let at = |minute: u32| 300.0 * 5.0_f64.powf(part(minute / 15)) * (0.95 + 0.1 * part(minute));
+    let rate = |second: u32| {
+        let gone = f64::from(second % 60) / 60.0;
+        let mean = at(second / 60) * (1.0 - gone) + at(second / 60 + 1) * gone;
+        mean + mean.sqrt() * 3.4 * (part(second) - 0.5)
+    };
+    let (mut rivalry, mut counts, mut later) = (Rivalry::default(), Vec::<u32>::new(), 0);
+    for second in 0..6 * 3_600 {
+        let metrics = Metrics { arrival_rate: Some(rate(second)), ..Metrics::default() };
+        let settled = counts.iter().rev().take(6).copied().min().unwrap_or(4);
+        let sight = target::Sight { settled, ..sight(&metrics, WORK) };
+        let times = (Duration::from_secs(second.into()), Some(Duration::from_secs(5)));
+        let opinion = rivalry.opinion(&OBJECTIVE, &sight, times, Words::Spoken);
+        let Wanted::Count(count) = opinion.wanted else { panic!("no count at {second}") };
+        let says = opinion
+            .because
+            .ends_with(&format!("; {count} until keeping them has cost as much as changes do"));
+        assert!(!says || count > rivalry.count(rivalry.awaited) as u32, "{}", opinion.because);
+        counts.push(count);
+        later += u32::from(says);
+    }
+    assert!(later > 30, "{later}");
+}

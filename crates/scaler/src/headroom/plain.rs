@@ -1,0 +1,165 @@
+//! The plain loops: what whoever sets a target by hand could have.
+//!
+//! Each keeps the highest level of a while, over a target, and changes the count whenever that changes. They are
+//! judged on paper as the loops of the [book](super::book) are, but for days: what each would have paid and left undone, and
+//! how often it would have changed the count. None of them is followed.
+
+use serde::{Deserialize, Serialize};
+
+use super::{book::whole, larger, packed, window::Window};
+
+/// For how long the highest level is kept, in seconds, and how busy instances may be.
+const HOLDS: [f32; 5] = [60.0, 300.0, 900.0, 1_800.0, 3_600.0];
+const TARGETS: [f32; 6] = [0.5, 0.6, 0.7, 0.8, 0.9, 0.95];
+const LOOPS: usize = HOLDS.len() * TARGETS.len();
+/// After this long, in seconds, what was judged weighs 37 %: two days.
+pub(super) const MEMORY: f64 = 172_800.0;
+
+/// All plain loops, a column for each figure.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Plain {
+    /// Of each hold, the highest level, and the lowest of that within a start-up time. Empty before the first look.
+    highest: Vec<Window>,
+    lowest: Vec<Window>,
+    #[serde(with = "packed")]
+    kept: Vec<f32>,
+    #[serde(with = "packed")]
+    ready: Vec<f32>,
+    #[serde(with = "packed")]
+    waiting: Vec<f32>,
+    /// Instance-seconds.
+    #[serde(with = "packed")]
+    cost: Vec<f32>,
+    /// Work that found no capacity in time, in instance-seconds.
+    #[serde(with = "packed")]
+    short: Vec<f32>,
+    #[serde(with = "packed")]
+    changes: Vec<f32>,
+    /// All work.
+    work: f64,
+}
+
+/// What one loop was judged to cost, and how often it changed the count.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Judged {
+    pub(super) cost: f64,
+    pub(super) changes: f64,
+}
+
+impl Default for Plain {
+    fn default() -> Self {
+        let column = || vec![0.0; LOOPS];
+        Self {
+            highest: Vec::new(),
+            lowest: Vec::new(),
+            kept: column(),
+            ready: column(),
+            waiting: column(),
+            cost: column(),
+            short: column(),
+            changes: column(),
+            work: 0.0,
+        }
+    }
+}
+
+impl Plain {
+    /// Charges every loop for `passed` seconds in which `work` instance-seconds arrived; of what waits, no
+    /// more than `patient` has not waited too long.
+    pub(super) fn charge(&mut self, passed: f64, work: f64, patient: f64) {
+        let fading = (-passed / MEMORY).exp();
+        self.work = self.work * fading + work;
+        let (fading, work, patient, passed) = (fading as f32, work as f32, patient as f32, passed as f32);
+        for ((cost, changes), kept) in self.cost.iter_mut().zip(&mut self.changes).zip(&self.kept) {
+            *cost = *cost * fading + kept * passed;
+            *changes *= fading;
+        }
+        for ((short, waiting), ready) in self.short.iter_mut().zip(&mut self.waiting).zip(&self.ready) {
+            let left = larger(*waiting + work - ready * passed, 0.0);
+            let late = larger(left - patient, 0.0);
+            *waiting = left - late;
+            *short = *short * fading + late;
+        }
+    }
+
+    /// Lets every loop see the newest level.
+    pub(super) fn look(&mut self, level: f64, passed: f64, start_up: f64) {
+        let (level, passed, start_up) = (level as f32, passed as f32, start_up as f32);
+        let new = self.highest.len() != HOLDS.len() || self.lowest.len() != HOLDS.len();
+        if new {
+            self.highest = vec![Window::new(level); HOLDS.len()];
+            self.lowest = self.highest.clone();
+        }
+        for (which, hold) in HOLDS.into_iter().enumerate() {
+            let held = self.highest[which].largest(passed, hold, level);
+            let ready = self.lowest[which].smallest(passed, start_up, held);
+            for (index, target) in (which * TARGETS.len()..).zip(TARGETS) {
+                let kept = whole(held / target);
+                if kept.to_bits() != self.kept[index].to_bits() && !new {
+                    self.changes[index] += 1.0;
+                }
+                (self.kept[index], self.ready[index]) = (kept, whole(ready / target));
+            }
+        }
+    }
+
+    /// The cheapest of those that left undone no more than `overload` allows.
+    pub(super) fn best(&self, overload: f64) -> Option<Judged> {
+        let most = (overload * self.work) as f32;
+        let keeps = (0..LOOPS).filter(|&index| self.short[index] <= most);
+        let best = keeps.min_by(|&one, &other| self.cost[one].total_cmp(&self.cost[other]))?;
+        Some(Judged { cost: self.cost[best].into(), changes: self.changes[best].into() })
+    }
+
+    /// Whether the columns are as long as there are loops: they come from a journal.
+    pub(super) fn is_whole(&self) -> bool {
+        let columns = [&self.kept, &self.ready, &self.waiting, &self.cost, &self.short, &self.changes];
+        columns.iter().all(|column| column.len() == LOOPS)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The best after an hour in which instances take `start_up` seconds.
+    fn best(demand: impl Fn(u32) -> f64, start_up: f64) -> Option<Judged> {
+        let mut plain = Plain::default();
+        plain.look(demand(0), 1.0, start_up);
+        for second in 1..3_600 {
+            plain.charge(1.0, demand(second), 0.0);
+            plain.look(demand(second), 1.0, start_up);
+        }
+        plain.best(0.001)
+    }
+
+    #[test]
+    fn steady_demand_needs_the_tightest_target_and_no_changes() {
+        let Judged { cost, changes } = best(|_| 18.9, 5.0).unwrap();
+        assert!((cost / 3_600.0 - 20.0).abs() < 0.3, "{cost}");
+        assert!(changes <= 0.0, "{changes}");
+    }
+
+    #[test]
+    fn where_demand_returns_every_ten_minutes_it_is_held_until_then() {
+        let Judged { cost, changes } =
+            best(|second| if second % 600 < 60 { 9.4 } else { 2.0 }, 30.0).unwrap();
+        assert!((cost / 3_600.0 - 10.0).abs() < 0.2, "{cost}");
+        assert!(changes <= 0.0, "{changes}");
+    }
+
+    #[test]
+    fn where_instances_start_at_once_and_demand_rises_slowly_it_is_followed() {
+        let ramp = |second: u32| 5.5 + f64::from(second % 1_200) / 120.0;
+        let Judged { changes, .. } =
+            best(|second| if second < 1_200 { ramp(second) } else { 15.0 }, 1.0).unwrap();
+        assert!((8.0..=12.0).contains(&changes), "{changes}");
+    }
+
+    #[test]
+    fn what_doubles_before_anything_can_start_is_kept_up_with_by_none() {
+        let bursts = |second: u32| if second / 1_200 == 2 && second % 600 < 300 { 30.0 } else { 2.0 };
+        assert_eq!(best(bursts, 120.0), None);
+    }
+}
