@@ -91,6 +91,8 @@ pub fn place(message: &str) -> Option<(&str, usize)> {
         let (number, _) = message[at + 1..].split_once(':')?;
         let line = number.parse().ok()?;
         let chunk = &message[..at];
+        // Of a module that does not load it is in the second line.
+        let chunk = chunk.rsplit_once("\n\t").map_or(chunk, |(_, chunk)| chunk);
         // Words before the place end with a colon.
         Some((chunk.rsplit_once(": ").map_or(chunk, |(_, chunk)| chunk), line))
     })
@@ -121,6 +123,7 @@ mod tests {
             ("a/b.lua:12: no: 7: way", Some(("a/b.lua", 12))),
             ("failed to load inlined Lua code: c.yaml:3: '=' expected", Some(("c.yaml", 3))),
             ("content_by_lua(nginx.conf:26):2: x", Some(("content_by_lua(nginx.conf:26)", 2))),
+            ("error loading module 'm' from file './m.lua':\n\t./m.lua:2: no", Some(("./m.lua", 2))),
             ("no place: here", None),
             ("", None),
         ] {

@@ -24,7 +24,8 @@ impl Excerpt {
     /// Words of an error may be a client's, so by themselves they have no file opened.
     pub(crate) fn of(error: &ScriptError, site: Option<&Site>) -> Self {
         Self(error.place().and_then(|(chunk, line)| {
-            let of_module = || ran(error.traceback(), chunk).then(|| of_file(chunk, line)).flatten();
+            let is_code = || ran(error.traceback(), chunk) || did_not_load(error);
+            let of_module = || is_code().then(|| of_file(chunk, line)).flatten();
             let text = site.and_then(|site| of_scripts(site, chunk, line)).or_else(of_module)?;
             Some(format!("{line} | {}", shown(&text)))
         }))
@@ -73,6 +74,13 @@ fn is_named(script: &Script, chunk: &str) -> bool {
 fn ran(traceback: &str, chunk: &str) -> bool {
     let frames = traceback.lines().filter_map(|line| line.strip_prefix('\t'));
     frames.filter_map(|frame| frame.strip_prefix(chunk)).any(|rest| rest.starts_with(':'))
+}
+
+/// Whether it is `require` itself that raised it, of a file that does not compile.
+fn did_not_load(error: &ScriptError) -> bool {
+    let mut frames = error.traceback().lines().filter_map(|line| line.strip_prefix('\t'));
+    error.message().starts_with("error loading module '")
+        && frames.next() == Some("[C]: in function 'require'")
 }
 
 /// Of a module, as the file is now.

@@ -30,7 +30,11 @@ impl Resolver<'_, '_> {
             self.chunk(phase);
         }
         let prefix = self.prefix();
-        let path = |path: &str| path.replace("${prefix}", &prefix).replace("$prefix", &prefix);
+        let path = |path: &str| {
+            // Its slash and the one that mostly follows are one.
+            let path = path.replace("${prefix}", "$prefix").replace("$prefix/", "$prefix");
+            path.replace("$prefix", &prefix)
+        };
         let env = match raw.env.optional()? {
             Some(env) => Some(env.value.resolve(|name, _| Some(name.0.clone()))?),
             None => None,

@@ -28,7 +28,7 @@ fn only_route(text: &str) -> Route {
 #[test]
 fn a_prefix_is_the_folder_of_the_configuration() {
     let lua = snapshot("lua: { packagePath: '$prefix/lua/?.lua;;', packageCpath: '${prefix}lib/?.so' }").lua;
-    assert_eq!(lua.package_path, "conf//lua/?.lua;;");
+    assert_eq!(lua.package_path, "conf/lua/?.lua;;");
     assert_eq!(lua.package_cpath, "conf/lib/?.so");
     assert_eq!(lua.prefix, "conf/");
     let (beside, _) = tidegate_config::parse("tidegate.yaml", LISTENERS, &crate::read);

@@ -116,6 +116,10 @@ fn the_log_shows_the_line_that_failed() {
     assert!(!answer.text().contains("shown") && !answer.text().contains("broken.lua"), "{}", answer.text());
     let line = logged(&tidegate, "broken.lua:3: attempt to index local 'shown'");
     assert!(line.to_string().contains(r#""source":"3 |   return shown.x.y""#), "{line}");
+    tidegate.write_file("broken.lua", "\n  return {");
+    assert_eq!(http::get(tidegate.addr(), "/").status, 500);
+    let line = logged(&tidegate, "broken.lua:2: unexpected symbol near '<eof>'");
+    assert!(line.to_string().contains(r#""source":"2 |   return {""#), "{line}");
     tidegate.write_file("app.lua", "\n\nlocal x = = 1");
     assert_eq!(http::get(tidegate.addr(), "/").status, 500);
     let line = logged(&tidegate, "app.lua:3: unexpected symbol near '='");
@@ -137,6 +141,10 @@ routes: [{ name: inline, lua: { content: 'error(ngx.var.arg_said, 0)' } }]";
     assert!(!answer.text().contains("sesame"), "{}", answer.text());
     let line = logged(&tidegate, "password.txt:1:no");
     assert!(!line.to_string().contains("sesame"), "{line}");
+    // Nor if it looks like what `require` raises.
+    let said = "error%20loading%20module%20'a'%20from%20file%20'b':%0A%09";
+    let answer = http::get(tidegate.addr(), &format!("/?said={said}{}:1:no", file.display()));
+    assert!(answer.status == 500 && !answer.text().contains("sesame"), "{}", answer.text());
 }
 
 #[test]
