@@ -179,7 +179,7 @@ fn what_a_simulation_cannot_show_of_a_policy_is_said() {
         String::from_utf8(output.stderr).unwrap()
     };
     assert!(!said("orders").contains("note:"), "{}", said("orders"));
-    let short = "note: billing has at most 3 instances, where the busiest second needs 42";
+    let short = "note: billing has at most 3 instances, where the busiest second needs 43";
     assert!(said("billing").contains(short), "{}", said("billing"));
     let few = simulate(folder.path(), "--trace day.csv --policy tidegate.yaml#billing --peak 250");
     let few = String::from_utf8(few.stderr).unwrap();
