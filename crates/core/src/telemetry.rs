@@ -368,6 +368,8 @@ impl Totals {
 pub struct WorkerSeries {
     /// There is such a worker, or is to be from the start.
     pub works: AtomicBool,
+    /// One run of Lua has held its thread for some time, and still does.
+    pub is_held: AtomicBool,
     pub connections_accepted: AtomicU64,
     pub connections_closed: AtomicU64,
     /// Requests whose framing or head was refused before a route was looked for.

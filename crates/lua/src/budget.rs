@@ -16,7 +16,7 @@ use std::{
     ptr,
     sync::{
         Arc, Condvar, Mutex, Once, PoisonError,
-        atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering::Relaxed},
     },
     thread::JoinHandle,
     time::Duration,
@@ -24,7 +24,7 @@ use std::{
 
 use mlua::ffi;
 
-use crate::{flame::probe, usage::Limits};
+use crate::{flame::Label, flame::probe, usage::Limits};
 
 /// Urgent data on a socket: nobody uses it, and who gets it unasked ignores it.
 pub(crate) const SIGNAL: c_int = libc::SIGURG;
@@ -34,6 +34,11 @@ const LOOKS: u64 = 4;
 
 /// Time between two looks, within this.
 const LOOK_EVERY: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(50));
+
+/// Time between two looks where somebody is told of runs that hold up their thread, while there are any runs; and for how
+/// many looks that goes on after the last.
+const LOOK_CLOSELY: Duration = Duration::from_millis(5);
+const CLOSE_LOOKS: u32 = 200;
 
 /// A run that uses so much without a wait is long: others notice. One that is no longer than the time between two
 /// looks may not be found out.
@@ -47,7 +52,7 @@ thread_local! {
 /// Watches one VM.
 pub(crate) struct Watch {
     watched: Arc<Watched>,
-    stop: Arc<(Mutex<bool>, Condvar)>,
+    stop: Arc<Stop>,
     watchdog: Option<JoinHandle<()>>,
 }
 
@@ -70,6 +75,8 @@ struct Watched {
     told_bytes: AtomicU64,
     /// Time between two looks.
     pause_ns: AtomicU64,
+    /// Whose run it is.
+    label: AtomicU32,
     /// Which of the two bounds was crossed.
     is_large: AtomicBool,
 }
@@ -77,7 +84,11 @@ struct Watched {
 impl Watch {
     /// For the VM of `main` on the thread that calls; `None` if there can be no thread. `ending` is written to while runs
     /// are ended, and lives as long as the VM.
-    pub(crate) fn new(main: *mut ffi::lua_State, ending: *mut i32) -> Option<Self> {
+    pub(crate) fn new(
+        main: *mut ffi::lua_State,
+        ending: *mut i32,
+        onlooker: Option<Box<dyn Onlooker>>,
+    ) -> Option<Self> {
         handle_signal();
         let watched = Arc::new(Watched {
             run: AtomicU64::new(0),
@@ -90,22 +101,24 @@ impl Watch {
             told_ns: AtomicU64::new(0),
             told_bytes: AtomicU64::new(0),
             pause_ns: AtomicU64::new(nanos(LOOK_EVERY.1)),
+            label: AtomicU32::new(0),
             is_large: AtomicBool::new(false),
         });
-        let stop: Arc<(Mutex<bool>, Condvar)> = Arc::default();
+        let stop: Arc<Stop> = Arc::default();
         // SAFETY: it has no precondition. The thread it names lives for as long as the VM, which joins the watchdog.
         let thread = unsafe { libc::pthread_self() };
         let (shared, stopped) = (Arc::clone(&watched), Arc::clone(&stop));
         let watchdog = std::thread::Builder::new()
             .name("lua-watchdog".into())
-            .spawn(move || watch(&shared, thread, &stopped))
+            .spawn(move || watch(&shared, thread, &stopped, onlooker))
             .ok()?;
         Some(Self { watched, stop, watchdog: Some(watchdog) })
     }
 
     /// A run begins that may use so much. Memory is not for this to watch, but to tell about.
-    pub(crate) fn begin(&self, limits: &Limits) {
+    pub(crate) fn begin(&self, limits: &Limits, label: Label) {
         let watched = &*self.watched;
+        watched.label.store(label.number(), Relaxed);
         let cpu = nanos(limits.next.cpu);
         watched.cpu_ns.store(cpu, Relaxed);
         watched.told_ns.store(nanos(limits.told.cpu), Relaxed);
@@ -120,7 +133,13 @@ impl Watch {
         }
     }
 
-    /// The run has ended.
+    /// Something begins that is no run, and bounded by nothing, but that holds up the thread as one does.
+    pub(crate) fn begin_chore(&self) {
+        self.watched.cpu_ns.store(0, Relaxed);
+        self.watched.run.store(self.watched.run.load(Relaxed) + 1, Relaxed);
+    }
+
+    /// What was begun has ended.
     pub(crate) fn end(&self) -> Ended {
         let run = self.watched.run.load(Relaxed);
         self.watched.run.store(run + 1, Relaxed);
@@ -174,23 +193,48 @@ impl Drop for Watch {
     }
 }
 
-fn watch(watched: &Watched, thread: libc::pthread_t, stop: &(Mutex<bool>, Condvar)) {
+/// Who is told, on a thread of its own, of runs that hold up the thread they are on.
+pub trait Onlooker: Send {
+    /// A run has used some milliseconds and goes on; called again and again while it does. May take about as long as
+    /// `within`. If the run is long enough to be told from others, `by` says whose it is.
+    fn look(&mut self, by: Option<Label>, within: Duration);
+
+    /// The last such run has ended.
+    fn look_away(&mut self);
+}
+
+type Stop = (Mutex<bool>, Condvar);
+
+/// Waits for so long; says whether there is nothing to watch any more.
+fn has_stopped(stop: &Stop, within: Duration) -> bool {
+    let stopped = stop.0.lock().unwrap_or_else(PoisonError::into_inner);
+    *stopped || *stop.1.wait_timeout(stopped, within).unwrap_or_else(PoisonError::into_inner).0
+}
+
+fn watch(watched: &Watched, thread: libc::pthread_t, stop: &Stop, mut onlooker: Option<Box<dyn Onlooker>>) {
     let (mut seen, mut since) = (0, Duration::ZERO);
-    let mut stopped = stop.0.lock().unwrap_or_else(PoisonError::into_inner);
-    while !*stopped {
-        let pause = Duration::from_nanos(watched.pause_ns.load(Relaxed));
-        stopped = stop.1.wait_timeout(stopped, pause).unwrap_or_else(PoisonError::into_inner).0;
+    let (mut close_looks, mut is_held) = (0, false);
+    loop {
+        let usual = Duration::from_nanos(watched.pause_ns.load(Relaxed));
+        let pause = if close_looks > 0 { usual.min(LOOK_CLOSELY) } else { usual };
+        if !is_held && has_stopped(stop, pause) {
+            return;
+        }
         let run = watched.run.load(Relaxed);
-        if run.is_multiple_of(2) {
+        if run != seen || run.is_multiple_of(2) {
+            if let Some(onlooker) = onlooker.as_mut().filter(|_| is_held) {
+                onlooker.look_away();
+                is_held = false;
+            }
+            let goes_on = run != seen && onlooker.is_some();
+            close_looks = if goes_on { CLOSE_LOOKS } else { close_looks.saturating_sub(1) };
+            (seen, since) = (run, if run.is_multiple_of(2) { since } else { cpu_time(thread) });
             continue;
         }
-        let now = cpu_time(thread);
-        if run != seen {
-            (seen, since) = (run, now);
-            continue;
-        }
-        let used = now.saturating_sub(since);
-        if used >= LONG {
+        let used = cpu_time(thread).saturating_sub(since);
+        // With close looks much more would be found to be long.
+        let is_long = used >= if onlooker.is_some() { LONG.max(usual) } else { LONG };
+        if is_long {
             watched.long.store(run, Relaxed);
         }
         let allowed = watched.cpu_ns.load(Relaxed);
@@ -198,6 +242,15 @@ fn watch(watched: &Watched, thread: libc::pthread_t, stop: &(Mutex<bool>, Condva
             watched.overdue.store(run, Relaxed);
             // SAFETY: the thread lives: the VM, which is of it, joins this one before it is gone.
             unsafe { libc::pthread_kill(thread, SIGNAL) };
+        }
+        if let Some(onlooker) = &mut onlooker {
+            is_held = is_held || used >= LOOK_CLOSELY / 2;
+            if is_held {
+                onlooker.look(is_long.then(|| Label::of(watched.label.load(Relaxed))), pause);
+                if has_stopped(stop, Duration::ZERO) {
+                    return;
+                }
+            }
         }
     }
 }

@@ -53,9 +53,19 @@ static RECORDING: AtomicBool = AtomicBool::new(false);
 #[error("something is being recorded already")]
 pub struct Busy;
 
-/// Stands for a route in what is recorded.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// Stands for a route within a VM; the default for none.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Label(u32);
+
+impl Label {
+    pub(crate) const fn of(number: u32) -> Self {
+        Self(number)
+    }
+
+    pub(crate) const fn number(self) -> u32 {
+        self.0
+    }
+}
 
 /// What recordings need to know of a VM.
 pub(crate) struct Ground {

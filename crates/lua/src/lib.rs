@@ -67,6 +67,7 @@ pub use crate::{
     allocator::Allocator,
     arguments::Arguments,
     background::give_way,
+    budget::Onlooker,
     choice::{Choice, KeepAlive},
     dict::Dicts,
     error::{Error, ScriptError, Unloaded, place},

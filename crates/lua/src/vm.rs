@@ -30,7 +30,7 @@ pub use self::{collect::Collection, modules::Module, rest::give_back};
 use self::{collect::Collector, rest::Rest};
 use crate::{
     Dicts, Error, Handler, Level, Log, LogRing, RequestState, ScriptError, WorkerIdentity,
-    budget::{self, Watch},
+    budget::{self, Onlooker, Watch},
     dict::SharedDict,
     error::Unloaded,
     flame::probe::Probe,
@@ -74,6 +74,8 @@ pub struct Vm {
     budget: Budget,
     // Dropped before the VM that it watches.
     watch: OnceCell<Option<Watch>>,
+    /// Who is told of what holds up the thread. Taken when the first run begins.
+    onlooker: Cell<Option<Box<dyn Onlooker>>>,
     rest: Rest,
     collector: Collector,
     /// Of the run that goes on, for the memory of the VM.
@@ -157,6 +159,7 @@ impl Vm {
             running: Cell::new(false),
             budget: settings.budget,
             watch: OnceCell::new(),
+            onlooker: Cell::default(),
             rest: Rest::default(),
             collector: Collector::default(),
             ceiling: Cell::new(usize::MAX),
@@ -177,6 +180,11 @@ impl Vm {
     /// Sets the time that scripts see and that dictionaries expire by. The worker calls it as its loop turns.
     pub fn set_now(&self, now: Timestamp) {
         self.host.set_now(now);
+    }
+
+    /// Has `onlooker` told of what holds up this thread, if there are budgets. To be called before anything runs.
+    pub fn set_onlooker(&self, onlooker: Box<dyn Onlooker>) {
+        self.onlooker.set(Some(onlooker));
     }
 
     /// Scripts' lines less urgent than `level` are dropped before they are put together. At first none are.

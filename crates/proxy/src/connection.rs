@@ -134,7 +134,16 @@ impl Connection {
                 }
             }
             let idle = line.input.is_none();
-            match line.read_armed().await {
+            let read = if idle {
+                let Some(read) = line.read_idle((exchange.client, exchange.number), exchange.count).await
+                else {
+                    return Next::End;
+                };
+                read
+            } else {
+                line.read_armed().await
+            };
+            match read {
                 Ok(0) if seen > 0 => {
                     return Next::Refused(Refusal { status: 400, reason: "request is cut off" });
                 }
@@ -227,6 +236,7 @@ impl Connection {
                 exchange.site = None;
                 return permit;
             }
+            worker.side.wait_turn(&route.series, exchange.arrived).await;
             self.serve_route(site, route).await;
         } else {
             worker.series().unrouted_requests.fetch_add(1, Relaxed);

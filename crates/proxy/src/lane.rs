@@ -21,6 +21,7 @@ use std::{
         mpsc::sync_channel,
     },
     thread::{self, JoinHandle},
+    time::Duration,
 };
 
 use tidegate_core::{
@@ -44,6 +45,10 @@ const INBOX: usize = 256;
 
 /// Connections that a lane may hold.
 const HELD: u64 = 4_096;
+
+/// A request that waits while a worker is held up looks so often, at most, whether it still is; and time between two looks.
+const TURNS: u32 = 500;
+const TURN: Duration = Duration::from_millis(20);
 
 /// How often in a row, a second apart, a lane is seen without anything to do before it ends.
 const QUIET_LOOKS: u32 = 10;
@@ -72,8 +77,8 @@ pub(crate) fn inbox() -> (mpsc::Sender<Crossing>, mpsc::Receiver<Crossing>) {
 pub(crate) enum Side {
     /// A worker, with the door to its lane.
     Worker(Arc<Door>),
-    /// A lane, with the inbox of its worker until it may not be used any more.
-    Lane(RefCell<Option<mpsc::Sender<Crossing>>>),
+    /// A lane, with its worker for as long as one may go there.
+    Lane(RefCell<Option<Colleague>>, Arc<Shared>),
 }
 
 impl Side {
@@ -81,7 +86,7 @@ impl Side {
     pub(crate) fn close(&self) {
         match self {
             Self::Worker(door) => door.bar(),
-            Self::Lane(home) => drop(home.take()),
+            Self::Lane(home, _) => drop(home.take()),
         }
     }
 
@@ -89,8 +94,26 @@ impl Side {
     pub(crate) fn leave(&self, route: &Series, now: Timestamp) -> Option<Permit> {
         match (self, route.slowness.is_on(now)) {
             (Self::Worker(door), true) => door.enter(),
-            (Self::Lane(home), false) => home.borrow().clone()?.try_reserve_owned().ok(),
+            (Self::Lane(home, _), false) if !self.worker_is_held() => {
+                home.borrow().as_ref()?.inbox.clone().try_reserve_owned().ok()
+            }
             _ => None,
+        }
+    }
+
+    /// Whether this is a lane whose worker is held up.
+    fn worker_is_held(&self) -> bool {
+        let Self::Lane(home, shared) = self else { return false };
+        home.borrow().as_ref().is_some_and(|home| shared.telemetry.slot(home.index).is_held.load(Relaxed))
+    }
+
+    /// Lets a request of a slow route wait while the lane is all that others have, as its worker is held up too.
+    pub(crate) async fn wait_turn(&self, route: &Series, now: Timestamp) {
+        for _ in 0..TURNS {
+            if !self.worker_is_held() || !route.slowness.is_on(now) {
+                return;
+            }
+            tokio::time::sleep(TURN).await;
         }
     }
 }
@@ -163,6 +186,11 @@ impl Door {
             }
         }
         behind.lane.as_ref()?.inbox.clone().try_reserve_owned().ok()
+    }
+
+    /// Whether the lane is held up itself.
+    pub(crate) fn is_held(&self) -> bool {
+        self.series().is_held.load(Relaxed)
     }
 
     /// Nobody gets in any more.

@@ -13,8 +13,10 @@
 //! repeated only where that cannot do it twice; a node without a control plane keeps serving.
 
 mod access_log;
+mod admission;
 mod answer;
 mod balancer;
+mod berth;
 mod buffer;
 mod chores;
 mod conditional;
@@ -44,6 +46,7 @@ mod receive;
 mod relay;
 mod request_body;
 mod request_id;
+mod rescue;
 mod respond;
 mod script_log;
 mod seat;

@@ -1,9 +1,12 @@
 //! The client's side of an exchange: its connection, what came from it, what is to go to it.
 
-use std::{cell::Cell, future::poll_fn, os::fd::AsFd as _, rc::Rc, task::Poll, time::Duration};
+use std::{
+    cell::Cell, future::poll_fn, net::SocketAddr, os::fd::AsFd as _, rc::Rc, task::Poll, time::Duration,
+};
 
 use crate::{
     answer::{self, Length},
+    berth::Mooring,
     buffer::Lease,
     conditional,
     deadline::Deadline,
@@ -57,6 +60,8 @@ pub(crate) struct Line {
     intake: Option<Intake>,
     /// How Lua's answer is written, once it has been begun.
     lua_writer: Option<Writer>,
+    /// Where the connection waits for a request, once it has had to.
+    mooring: Option<Mooring>,
 }
 
 impl Line {
@@ -72,6 +77,7 @@ impl Line {
             lent: None,
             intake: None,
             lua_writer: None,
+            mooring: None,
             worker,
             stream,
         }
@@ -103,6 +109,39 @@ impl Line {
                 return Poll::Ready(read.map_err(Fault::Io));
             }
             front.poll(cx).map(|()| Err(Fault::Timeout))
+        })
+        .await
+    }
+
+    /// As [`read_armed`](Self::read_armed), where no request has begun. `None`: the connection, which has carried `count`
+    /// requests, has been taken away meanwhile.
+    pub(crate) async fn read_idle(
+        &mut self,
+        (client, number): (SocketAddr, u64),
+        count: u64,
+    ) -> Option<Result<usize, Fault>> {
+        let Self { stream: peer, input, worker, front, mooring, .. } = self;
+        let mut waits = false;
+        poll_fn(|cx| {
+            if std::mem::take(&mut waits) {
+                match mooring.as_ref().and_then(Mooring::take) {
+                    Some(stream) => *peer = Peer::Client(stream),
+                    None => return Poll::Ready(None),
+                }
+            }
+            let (Some(mut source), _) = peer.split() else { return Poll::Ready(Some(Ok(0))) };
+            if let Poll::Ready(read) = poll_read(&mut source, cx, input, &worker.buffers) {
+                return Poll::Ready(Some(read.map_err(Fault::Io)));
+            }
+            if front.poll(cx).is_ready() {
+                return Poll::Ready(Some(Err(Fault::Timeout)));
+            }
+            if let Some(stream) = peer.take_client() {
+                let mooring = mooring.get_or_insert_with(|| worker.berths.book(client, number));
+                mooring.put(stream, count, cx.waker());
+                waits = true;
+            }
+            Poll::Pending
         })
         .await
     }

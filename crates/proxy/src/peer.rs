@@ -47,6 +47,17 @@ impl Capture {
 }
 
 impl Peer {
+    /// Takes the client's connection out, which leaves nobody here.
+    pub(crate) fn take_client(&mut self) -> Option<TcpStream> {
+        match std::mem::replace(self, Self::Lua(Capture::new(0))) {
+            Self::Client(stream) => Some(stream),
+            lua @ Self::Lua(_) => {
+                *self = lua;
+                None
+            }
+        }
+    }
+
     /// Where requests come from, if from anywhere, and where answers go.
     pub(crate) fn split(&mut self) -> (Option<ReadHalf<'_>>, Sink<'_>) {
         match self {

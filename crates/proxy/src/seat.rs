@@ -1,4 +1,4 @@
-//! The thread of one worker: accepts, keeps its configuration current, and leaves in good order.
+//! The thread of one worker: keeps its sockets and its configuration current, and leaves in good order.
 
 use std::{
     cell::RefCell,
@@ -7,18 +7,16 @@ use std::{
     net::SocketAddr,
     rc::{Rc, Weak},
     sync::{Arc, atomic::Ordering::Relaxed, mpsc::SyncSender},
-    task::{Context, Poll, Waker},
     time::Duration,
 };
 
 use tidegate_core::{
     Roster, Snapshot,
     snapshot::{StaticEndpoint, UpstreamTarget},
-    telemetry::WorkerSeries,
 };
 use tidegate_lua::{Vm, flame::Offer};
 use tokio::{
-    net::{TcpListener, TcpStream},
+    net::TcpListener,
     runtime::{Builder, Handle, LocalOptions},
     sync::{mpsc, watch},
     task::JoinSet,
@@ -28,12 +26,14 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     access_log::AccessLog,
+    admission::{self, Open},
     chores, connection,
     crew::{Duty, Sharing},
     deadline::{Deadlines, TICK},
     lane::{Crossing, Door, Side},
     node::{IDLE_GRACE, Shared, StartError},
     parting::Colleague,
+    rescue::Rescuer,
     script_log::ScriptLog,
     site::{Ground, Site, static_endpoints},
     upstream::Upstream,
@@ -173,7 +173,7 @@ struct Shift {
 
 /// What a worker and a lane have of each other.
 #[derive(Debug)]
-enum Standing {
+pub(crate) enum Standing {
     Worker(Arc<Door>),
     Lane(Colleague),
 }
@@ -192,13 +192,17 @@ impl Shift {
         };
         let side = match &place {
             Standing::Worker(door) => Side::Worker(Arc::clone(door)),
-            Standing::Lane(worker) => Side::Lane(RefCell::new(Some(worker.inbox.clone()))),
+            Standing::Lane(worker) => {
+                Side::Lane(RefCell::new(Some(worker.clone())), Arc::clone(&seat.shared))
+            }
         };
         let roster = Arc::clone(&seat.roster.borrow_and_update());
-        let Seat { index, shared, sockets, sharing, access_log, snapshots, duty, stop, inbox, .. } = seat;
         let Prepared { snapshot, log, vm, deadlines, site } = prepared;
-        let worker =
-            Worker::new(index, Arc::clone(&shared), vm, log, Rc::clone(&deadlines), access_log, side);
+        let (shared, access_log) = (Arc::clone(&seat.shared), seat.access_log.another());
+        let worker = Worker::new(seat.index, shared, vm, log, Rc::clone(&deadlines), access_log, side);
+        let rescuer = Rescuer::new(&seat, &place, Arc::clone(&worker.berths));
+        worker.vm.set_onlooker(Box::new(rescuer));
+        let Seat { shared, sockets, sharing, snapshots, roster: rosters, duty, stop, inbox, .. } = seat;
         worker.roster.replace(roster);
         let busy_before_us = worker.series().busy_us.load(Relaxed);
         let mut shift = Self {
@@ -212,7 +216,7 @@ impl Shift {
             taking: BTreeMap::new(),
             resolving: JoinSet::new(),
             snapshots,
-            roster: seat.roster,
+            roster: rosters,
             duty,
             left: None,
             let_go: false,
@@ -253,7 +257,8 @@ impl Shift {
             let taken = CancellationToken::new();
             for listener in listeners {
                 let (worker, connections) = (Rc::clone(&self.worker), self.connections.clone());
-                let accepting = accept(worker, listener, connections, self.stop.clone(), taken.clone());
+                let accepting =
+                    admission::accept(worker, listener, connections, self.stop.clone(), taken.clone());
                 self.accepting.spawn_local(accepting);
             }
             self.taking.insert(seat, taken);
@@ -520,65 +525,5 @@ async fn resolve(upstream: Weak<Upstream>, hosts: Vec<StaticEndpoint>, shared: A
             None => return,
         }
         tokio::time::sleep(RESOLVE_EVERY).await;
-    }
-}
-
-async fn accept(
-    worker: Rc<Worker>,
-    listener: TcpListener,
-    connections: TaskTracker,
-    stop: CancellationToken,
-    taken: CancellationToken,
-) {
-    let admit = |accepted: io::Result<(TcpStream, SocketAddr)>| match accepted {
-        Ok((stream, client)) => {
-            let worker = Rc::clone(&worker);
-            connections.spawn_local(async move {
-                let _open = Open::new(worker.series());
-                connection::serve(Rc::clone(&worker), stream, client).await;
-            });
-            true
-        }
-        Err(error) => {
-            tracing::warn!(%error, "cannot accept");
-            false
-        }
-    };
-    loop {
-        let share = worker.site().snapshot.limits.connections.div_ceil(worker.telemetry.working().max(1));
-        let full = connections.len() >= share;
-        let in_order = tokio::select! {
-            () = stop.cancelled() => break,
-            // Another worker takes what waits.
-            () = taken.cancelled() => return,
-            accepted = listener.accept(), if !full => admit(accepted),
-            () = tokio::time::sleep(TICK), if full => true,
-        };
-        if !in_order {
-            tokio::time::sleep(TICK).await; // Out of descriptors, most likely: let some be closed.
-        }
-    }
-    // A closed socket resets what waits in its queue, so that is taken first.
-    let mut cx = Context::from_waker(Waker::noop());
-    while let Poll::Ready(accepted) = listener.poll_accept(&mut cx) {
-        if !admit(accepted) {
-            break;
-        }
-    }
-}
-
-/// Counts a connection for as long as it is open.
-struct Open<'a>(&'a WorkerSeries);
-
-impl<'a> Open<'a> {
-    fn new(series: &'a WorkerSeries) -> Self {
-        series.connections_accepted.fetch_add(1, Relaxed);
-        Self(series)
-    }
-}
-
-impl Drop for Open<'_> {
-    fn drop(&mut self) {
-        self.0.connections_closed.fetch_add(1, Relaxed);
     }
 }

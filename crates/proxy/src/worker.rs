@@ -19,6 +19,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     access_log::AccessLog,
+    berth::Berths,
     buffer::Buffers,
     chores::{self, Keeper},
     deadline::{Deadlines, TICK},
@@ -42,6 +43,8 @@ pub(crate) struct Worker {
     pub(crate) log: ScriptLog,
     pub(crate) deadlines: Rc<Deadlines>,
     pub(crate) buffers: Rc<Buffers>,
+    /// Connections that wait for a request.
+    pub(crate) berths: Arc<Berths>,
     pub(crate) access_log: AccessLog,
     pub(crate) roster: RefCell<Arc<Roster>>,
     /// No new requests after the ones that are being served.
@@ -84,6 +87,7 @@ impl Worker {
             log,
             deadlines,
             buffers: Rc::default(),
+            berths: Arc::default(),
             access_log,
             roster: RefCell::default(),
             draining: Cell::new(false),
@@ -119,6 +123,7 @@ impl Worker {
 
     pub(crate) fn set_site(&self, site: Site) {
         self.vm.set_thrifty(site.snapshot.routes.iter().any(|route| route.budget.memory_bytes > 0));
+        self.berths.set_routes(site.routes.iter().map(|route| (route.label, &route.series)));
         self.series().generation.store(site.snapshot.generation, Relaxed);
         self.site.replace(Some(Rc::new(site)));
     }

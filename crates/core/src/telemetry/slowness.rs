@@ -4,7 +4,7 @@
 //! that it is forgotten somebody has to wait until it is found out anew. All workers know of it.
 
 use std::{
-    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
     time::Duration,
 };
 
@@ -25,6 +25,8 @@ pub struct Slowness {
     until: AtomicU64,
     /// In microseconds; 0: it never was slow.
     term: AtomicU64,
+    /// Threads that it holds up at this moment.
+    holds: AtomicU32,
 }
 
 impl Slowness {
@@ -43,9 +45,20 @@ impl Slowness {
         self.until.store(now.saturating_add(term), Relaxed);
     }
 
+    /// A request holds up others from now on, until [`release`](Self::release).
+    pub fn hold(&self, now: Timestamp) {
+        self.holds.fetch_add(1, Relaxed);
+        self.tell(now);
+    }
+
+    /// Ends what [`hold`](Self::hold) began.
+    pub fn release(&self) {
+        self.holds.fetch_sub(1, Relaxed);
+    }
+
     /// Whether requests are expected to hold up others.
     pub fn is_on(&self, now: Timestamp) -> bool {
-        self.until.load(Relaxed) > now.as_micros()
+        self.until.load(Relaxed) > now.as_micros() || self.holds.load(Relaxed) > 0
     }
 
     /// What the route does is not what it did before.
@@ -100,6 +113,11 @@ mod tests {
         slowness.tell(now);
         slowness.tell(Timestamp::from_secs(110));
         slowness.forgive();
+        assert!(!slowness.is_on(now));
+        slowness.hold(now);
+        slowness.forgive();
+        assert!(slowness.is_on(now), "it still goes on");
+        slowness.release();
         assert!(!slowness.is_on(now));
         slowness.tell(now);
         assert!(slowness.is_on(Timestamp::from_secs(109)) && !slowness.is_on(Timestamp::from_secs(110)));

@@ -25,14 +25,14 @@ impl Vm {
         let stretch = Stretch { began: elapsed_time(), memory: self.ledger.state() };
         let state = scene.state();
         state.account.resume(stretch.began);
-        let timed = !state.budget.cpu.is_zero();
+        let (timed, label) = (!state.budget.cpu.is_zero(), state.label);
         let limits = state.account.limits(&state.budget, &self.budget, stretch.memory.0);
         self.host.enter(&mut scene, phase);
         // What prepares a worker may take its time: nobody is served yet.
         let watch = self.watch(&limits.next).filter(|_| !matches!(phase, Phase::Init | Phase::InitWorker));
         let spent = timed.then(own_cpu_time);
         if let Some(watch) = watch {
-            watch.begin(&limits);
+            watch.begin(&limits, label);
             self.ceiling.set(ceiling(&limits.next));
         }
         let outcome = run(self);
@@ -45,7 +45,7 @@ impl Vm {
             Outcome::Failed(thread) => {
                 // An error may be an object with code that makes a text of it.
                 if let Some(watch) = watch {
-                    watch.begin(&limits);
+                    watch.begin(&limits, label);
                 }
                 // SAFETY: the thread has just failed.
                 let mut error = unsafe { self.describe(thread.state, thread.number()) };
@@ -82,7 +82,8 @@ impl Vm {
         if *budget == Budget::NONE {
             return None;
         }
-        self.watch.get_or_init(|| Watch::new(self.main, self.host.block.ending.as_ptr())).as_ref()
+        let watch = || Watch::new(self.main, self.host.block.ending.as_ptr(), self.onlooker.take());
+        self.watch.get_or_init(watch).as_ref()
     }
 
     /// Resumes a thread within the memory that the run may have.
@@ -101,8 +102,11 @@ impl Vm {
     /// Gives memory back that a run which was cut off has left.
     #[cold]
     fn clean_up(&self) {
+        let watch = self.watch.get().and_then(Option::as_ref);
+        watch.inspect(|watch| watch.begin_chore());
         self.sweep();
         self.collect_all();
+        watch.inspect(|watch| _ = watch.end());
         self.rest.tell_let_go();
     }
 }

@@ -23,6 +23,7 @@ mod node;
 mod pipes;
 mod places;
 mod request_sockets;
+mod rescue;
 mod retries;
 mod roster;
 mod subrequests;
