@@ -181,9 +181,9 @@ fn what_a_simulation_cannot_show_of_a_policy_is_said() {
     assert!(!said("orders").contains("note:"), "{}", said("orders"));
     let short = "note: billing has at most 3 instances, where the busiest second needs 43";
     assert!(said("billing").contains(short), "{}", said("billing"));
-    let few = simulate(folder.path(), "--trace day.csv --policy tidegate.yaml#billing --peak 250");
+    let few = simulate(folder.path(), "--trace day.csv --policy tidegate.yaml#billing --peak 200");
     let few = String::from_utf8(few.stderr).unwrap();
-    assert!(!few.contains("note:"), "three do for 250 requests/s: {few}");
+    assert!(!few.contains("note:"), "three do for 200 requests/s: {few}");
     let text = std::fs::read_to_string(folder.path().join("tidegate.yaml")).unwrap();
     let threshold = "triggers: [{ threshold: { any: [{ metric: latencyP95, above: 250ms }, \
                      { metric: luaDicts, above: 90% }, { metric: memory, above: 1GiB }] } }, ";
