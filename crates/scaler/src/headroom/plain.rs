@@ -38,6 +38,18 @@ pub(super) struct Plain {
     changes: Vec<f32>,
     /// All work.
     work: f64,
+    #[serde(skip)]
+    seen: Seen,
+}
+
+/// What the loops of each hold went by last, in bits: while that stays, so do they. It follows from the windows and is no memory.
+#[derive(Debug, Clone, Copy, Default)]
+struct Seen([Option<(u32, u32)>; HOLDS.len()]);
+
+impl PartialEq for Seen {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
 }
 
 /// What one loop was judged to cost, and how often it changed the count.
@@ -60,6 +72,7 @@ impl Default for Plain {
             short: column(),
             changes: column(),
             work: 0.0,
+            seen: Seen::default(),
         }
     }
 }
@@ -94,6 +107,10 @@ impl Plain {
         for (which, hold) in HOLDS.into_iter().enumerate() {
             let held = self.highest[which].largest(passed, hold, level);
             let ready = self.lowest[which].smallest(passed, start_up, held);
+            let seen = Some((held.to_bits(), ready.to_bits()));
+            if std::mem::replace(&mut self.seen.0[which], seen) == seen {
+                continue;
+            }
             for (index, target) in (which * TARGETS.len()..).zip(TARGETS) {
                 let kept = whole(held / target);
                 if kept.to_bits() != self.kept[index].to_bits() && !new {
