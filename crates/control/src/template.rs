@@ -4,7 +4,9 @@ use std::{num::NonZeroU32, process, sync::Arc, time::Duration};
 
 use tidegate_core::{
     FleetId, InstanceId, Snapshot,
-    snapshot::{Driver, Exec, Fleet, Limits, LuaSettings, ReadyCheck, Run, Script, Timeouts, Worker},
+    snapshot::{
+        Driver, ErrorLog, Exec, Fleet, Limits, LuaSettings, ReadyCheck, Run, Script, Timeouts, Worker,
+    },
 };
 
 use crate::instance::{InstanceSpec, protocol::Consume};
@@ -52,6 +54,7 @@ pub(crate) struct App {
     lua: LuaSettings,
     timeouts: Timeouts,
     limits: Limits,
+    error_log: ErrorLog,
     consume: Option<Consume>,
 }
 
@@ -65,6 +68,7 @@ impl App {
             lua: self.lua.clone(),
             timeouts: self.timeouts.clone(),
             limits: self.limits.clone(),
+            error_log: self.error_log.clone(),
             consume: self.consume.clone(),
             parent: process::id(),
             grace,
@@ -81,6 +85,7 @@ impl Template {
                 lua: snapshot.lua.clone(),
                 timeouts: snapshot.timeouts.clone(),
                 limits: snapshot.limits.clone(),
+                error_log: ErrorLog { file: None, ..snapshot.error_log.clone() },
                 consume,
             })
         };

@@ -119,7 +119,8 @@ impl StateFiles {
 }
 
 /// How the node says what happens to it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct ErrorLog {
     pub format: ErrorLogFormat,
     /// The least urgent that is written; `None`: what the environment says.
@@ -128,7 +129,8 @@ pub struct ErrorLog {
     pub file: Option<PathBuf>,
 }
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum ErrorLogFormat {
     /// One JSON object a line.
     #[default]
@@ -138,7 +140,8 @@ pub enum ErrorLogFormat {
 }
 
 /// The levels of nginx, from the most talkative.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum ErrorLevel {
     Debug,
     Info,

@@ -15,6 +15,7 @@ use tidegate_control::instance::{
     protocol::{Order, Part, STATUS_EVERY},
     receive, report,
 };
+use tidegate_core::snapshot::ErrorLog;
 use tidegate_lua::flame;
 
 use self::app::{App, Meter};
@@ -56,6 +57,8 @@ impl Instance {
 fn serve() -> anyhow::Result<()> {
     let (spec, orders) = receive()?;
     bind_to_parent(spec.parent)?;
+    // Always as fields: the parent makes lines of them.
+    logging::configure(&ErrorLog { level: spec.error_log.level, ..ErrorLog::default() })?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     // Before anything is announced: from then on the parent may ask for an end.
     let mut terminate = runtime

@@ -9,6 +9,7 @@
 
 mod keeper;
 mod life;
+mod logged;
 mod output;
 mod port;
 

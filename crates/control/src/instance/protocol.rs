@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tidegate_core::{
     FleetId, InstanceId,
     flame::{Recording, Wish},
-    snapshot::{Limits, LuaSettings, Script, Source, Timeouts, WorkerSettings},
+    snapshot::{ErrorLog, Limits, LuaSettings, Script, Source, Timeouts, WorkerSettings},
 };
 
 /// Longest line with an [`InstanceSpec`], in bytes; the script is in it.
@@ -36,6 +36,9 @@ pub struct InstanceSpec {
     pub lua: LuaSettings,
     pub timeouts: Timeouts,
     pub limits: Limits,
+    /// Which lines to write, and how; the parent puts them where they belong.
+    #[serde(default)]
+    pub error_log: ErrorLog,
     /// Where the messages come from that the app is executed for, instead of requests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub consume: Option<Consume>,
@@ -232,6 +235,7 @@ mod tests {
             lua: LuaSettings::default(),
             timeouts: Timeouts::default(),
             limits: Limits::default(),
+            error_log: ErrorLog::default(),
             consume: None,
             parent: 1,
             grace: Duration::from_millis(1_500),

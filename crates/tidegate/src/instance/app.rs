@@ -16,9 +16,7 @@ use std::{
 use tidegate_control::{InstanceSpec, instance::protocol::Status};
 use tidegate_core::{
     Roster, RouteId, Snapshot, Telemetry,
-    snapshot::{
-        Admin, Answers, ErrorLog, Hooks, Limits, Listener, LuaSettings, Route, Script, Timeouts, Workers,
-    },
+    snapshot::{Admin, Answers, Hooks, Limits, Listener, LuaSettings, Route, Script, Timeouts, Workers},
     telemetry::WorkerSeries,
 };
 use tidegate_proxy::Node;
@@ -147,7 +145,7 @@ fn snapshot(spec: &InstanceSpec, token: &str) -> anyhow::Result<Snapshot> {
         workers: Workers::Auto,
         state: None,
         access_log: None,
-        error_log: ErrorLog::default(),
+        error_log: spec.error_log.clone(),
         answers: Answers::default(),
         // The gateway decides when a connection has been unused for long enough; if the instance did,
         // a request could meet the closing connection half-way.

@@ -100,3 +100,73 @@ routes: [{ return: {} }]";
     assert_eq!(tidegate.wait_exit(PATIENCE).code(), Some(3));
     assert!(tidegate.stderr().contains("cannot open the error log"), "{}", tidegate.stderr());
 }
+
+/// An app that logs and fails, in an instance of this kind.
+fn with_instance(driver: &str, error_log: &str) -> Tidegate {
+    let config = format!(
+        "listeners: [{{ address: \"{{listen}}\" }}]
+admin: {{ address: \"{{admin}}\" }}
+errorLog: {error_log}
+fleets: {{ app: {{ run: {{ lua: app.lua }}, driver: {driver}, scale: {{ min: 1, max: 1 }} }} }}
+upstreams: {{ app: {{ fleet: app }} }}
+routes: [{{ name: app, upstream: app }}]"
+    );
+    let app = "ngx.log(ngx.NOTICE, 'noticed') ngx.log(ngx.DEBUG, 'not shown')\nlocal nothing = nil\nreturn nothing.field";
+    let tidegate = Tidegate::setup(TIDEGATE).file("app.lua", app).start(&config);
+    assert_eq!(http::get(tidegate.addr(), "/x").status, 500);
+    tidegate
+}
+
+#[test]
+fn instances_log_as_the_node_does() {
+    for driver in ["process", "thread"] {
+        let tidegate = with_instance(driver, "{ format: nginx, level: info }");
+        let place =
+            "[lua] app.lua:1: noticed, client: 127.0.0.1, server: localhost, request: \"GET /x HTTP/1.1\"";
+        let line = |part: &str| {
+            let mut found = String::new();
+            eventually(PATIENCE, part, || {
+                let log = tidegate.stderr();
+                log.lines().find(|line| line.contains(part)).unwrap_or_default().clone_into(&mut found);
+                !found.is_empty()
+            });
+            found
+        };
+        let noticed = line(place);
+        assert!(
+            noticed.contains("[notice] ") && noticed.contains('#') && noticed.contains(": *"),
+            "{noticed}"
+        );
+        assert_eq!(noticed.contains(", fleet: app, instance: app-1"), driver == "process", "{noticed}");
+        let failed = line("app.lua:3: attempt to index local 'nothing'");
+        let is_error =
+            failed.contains("[error] ") && failed.contains("lua entry thread aborted: runtime error: ");
+        assert!(is_error, "{failed}");
+        assert!(!tidegate.stderr().contains("not shown"), "{}", tidegate.stderr());
+    }
+}
+
+#[test]
+fn what_an_instance_logs_keeps_its_level_and_fields() {
+    let tidegate = with_instance("process", "{}");
+    let mut line = String::new();
+    eventually(PATIENCE, "the error is in the log", || {
+        let log = tidegate.stderr();
+        log.lines()
+            .find(|line| line.contains("attempt to index local"))
+            .unwrap_or_default()
+            .clone_into(&mut line);
+        !line.is_empty()
+    });
+    let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(line["level"], "ERROR", "{line}");
+    let message = line["message"].as_str().unwrap();
+    assert!(message.ends_with("app.lua:3: attempt to index local 'nothing' (a nil value)"), "{line}");
+    assert_eq!(
+        (&line["fleet"], &line["instance"], &line["client"]),
+        (&"app".into(), &"app-1".into(), &"127.0.0.1".into())
+    );
+    assert_eq!(line["source"], "3 | return nothing.field", "{line}");
+    assert!(line["traceback"].as_str().unwrap().starts_with("stack traceback:\n"), "{line}");
+    assert!(line.get("severity").is_none() && line.get("about").is_none(), "{line}");
+}

@@ -22,7 +22,7 @@ use tokio::{
     time::{Instant, sleep_until, timeout, timeout_at},
 };
 
-use super::{Process, output::Said, signal_group};
+use super::{Process, logged::Logged, output::Said, signal_group};
 use crate::{
     departure::Departure,
     driver::{Duties, END_PATIENCE, ready},
@@ -31,6 +31,7 @@ use crate::{
         protocol::{self, Order},
     },
     recorders::Recorder,
+    template::Program,
 };
 
 /// How long an instance may keep an order waiting that it does not read.
@@ -160,7 +161,9 @@ impl Life {
     }
 
     fn hear(&mut self, said: Vec<Said>) {
-        let Duties { fleet, id, .. } = &self.duties;
+        let Duties { fleet, id, template, .. } = &self.duties;
+        // A command's lines are its own.
+        let is_lua = matches!(template.program, Program::Lua(_));
         for said in said {
             match said {
                 Said::Report(InstanceReport::Listening { address }) => {
@@ -175,7 +178,13 @@ impl Life {
                 }
                 Said::Out(line) => tracing::info!(%fleet, instance = %id, "{line}"),
                 Said::Error(line) => {
-                    tracing::info!(%fleet, instance = %id, "{line}");
+                    let line = if let Some(logged) = Logged::parse(&line).filter(|_| is_lua) {
+                        logged.pass_on(fleet, id);
+                        logged.message
+                    } else {
+                        tracing::info!(%fleet, instance = %id, "{line}");
+                        line
+                    };
                     if !line.trim().is_empty() {
                         self.last_words = Some(line);
                     }

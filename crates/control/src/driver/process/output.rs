@@ -14,7 +14,7 @@ use crate::instance::{
 const CHUNK_BYTES: usize = 8 << 10;
 
 /// Longest line that is passed on to the log; the rest of a longer one is dropped.
-const LOG_LINE_BYTES: usize = 4 << 10;
+const LOG_LINE_BYTES: usize = 16 << 10;
 
 /// Both streams of a child. Reading is safe to abandon at any time.
 #[derive(Debug)]
