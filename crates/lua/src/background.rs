@@ -1,4 +1,4 @@
-//! A thread that gives way to the others of its process.
+//! Threads that give way to others.
 //!
 //! A low priority alone is not enough: on current kernels a thread that runs keeps its processor for a slice of some
 //! milliseconds before one that wakes up gets it, whatever their priorities. So such a thread also asks for the shortest slice
@@ -17,24 +17,79 @@ const SLICE_NS: u64 = 100_000;
 
 /// From now on this thread, and threads that it starts, take what others leave.
 pub fn give_way() -> io::Result<()> {
-    let attributes = libc::sched_attr {
+    let attributes = libc::sched_attr { sched_nice: NICENESS, sched_runtime: SLICE_NS, ..usual() };
+    set(0, &attributes)
+}
+
+/// A thread of this process that goes on for longer than it should: until this is dropped it lets others have the
+/// processor sooner. Its priority stays as it is, for a thread that is not privileged could not raise that again.
+pub(crate) struct Hurried {
+    thread: libc::pid_t,
+    before: libc::sched_attr,
+}
+
+impl Hurried {
+    /// `None`: that is refused, or not known to the kernel.
+    pub(crate) fn new(thread: libc::pid_t) -> Option<Self> {
+        let before = of(thread).ok()?;
+        let is_usual = before.sched_policy == libc::SCHED_OTHER.unsigned_abs();
+        let attributes = libc::sched_attr { sched_runtime: SLICE_NS, ..before };
+        (is_usual && set(thread, &attributes).is_ok()).then_some(Self { thread, before })
+    }
+}
+
+impl Drop for Hurried {
+    fn drop(&mut self) {
+        let _ = set(self.thread, &self.before); // What was allowed before is allowed again.
+    }
+}
+
+const fn usual() -> libc::sched_attr {
+    libc::sched_attr {
         size: size_of::<libc::sched_attr>() as u32,
         sched_policy: libc::SCHED_OTHER.unsigned_abs(),
         sched_flags: 0,
-        sched_nice: NICENESS,
+        sched_nice: 0,
         sched_priority: 0,
-        sched_runtime: SLICE_NS,
+        sched_runtime: 0,
         sched_deadline: 0,
         sched_period: 0,
-    };
-    // SAFETY: it reads as many bytes as the structure says it has; 0 is the thread that calls.
-    let outcome = unsafe { libc::syscall(libc::SYS_sched_setattr, 0, &raw const attributes, 0) };
+    }
+}
+
+/// 0 is the thread that calls.
+fn set(thread: libc::pid_t, attributes: &libc::sched_attr) -> io::Result<()> {
+    // SAFETY: it reads as many bytes as the structure says it has.
+    let outcome = unsafe { libc::syscall(libc::SYS_sched_setattr, thread, &raw const *attributes, 0) };
     if outcome == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+fn of(thread: libc::pid_t) -> io::Result<libc::sched_attr> {
+    let mut attributes = usual();
+    let size = attributes.size;
+    // SAFETY: it writes to as many bytes as it is told there are.
+    let outcome = unsafe { libc::syscall(libc::SYS_sched_getattr, thread, &raw mut attributes, size, 0) };
+    if outcome == 0 { Ok(attributes) } else { Err(io::Error::last_os_error()) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_is_hurried_is_as_before_when_it_is_over() {
+        // SAFETY: it has no precondition.
+        let thread = unsafe { libc::gettid() };
+        let before = of(thread).unwrap();
+        let hurried = Hurried::new(thread).expect("it is a usual thread");
+        let meanwhile = of(thread).unwrap();
+        drop(hurried);
+        let after = of(thread).unwrap();
+        assert_eq!((meanwhile.sched_nice, meanwhile.sched_policy), (before.sched_nice, before.sched_policy));
+        assert_eq!((after.sched_nice, after.sched_runtime), (before.sched_nice, before.sched_runtime));
+        // Kernels before 6.12 say nothing of slices.
+        assert!(before.sched_runtime == 0 || meanwhile.sched_runtime == SLICE_NS);
+    }
 
     #[test]
     fn it_is_the_threads_own_priority_and_that_of_threads_it_starts() {

@@ -24,7 +24,11 @@ use std::{
 
 use mlua::ffi;
 
-use crate::{flame::Label, flame::probe, usage::Limits};
+use crate::{
+    background::Hurried,
+    flame::{Label, probe},
+    usage::Limits,
+};
 
 /// Urgent data on a socket: nobody uses it, and who gets it unasked ignores it.
 pub(crate) const SIGNAL: c_int = libc::SIGURG;
@@ -106,7 +110,7 @@ impl Watch {
         });
         let stop: Arc<Stop> = Arc::default();
         // SAFETY: it has no precondition. The thread it names lives for as long as the VM, which joins the watchdog.
-        let thread = unsafe { libc::pthread_self() };
+        let thread = unsafe { (libc::pthread_self(), libc::gettid()) };
         let (shared, stopped) = (Arc::clone(&watched), Arc::clone(&stop));
         let watchdog = std::thread::Builder::new()
             .name("lua-watchdog".into())
@@ -211,20 +215,26 @@ fn has_stopped(stop: &Stop, within: Duration) -> bool {
     *stopped || *stop.1.wait_timeout(stopped, within).unwrap_or_else(PoisonError::into_inner).0
 }
 
-fn watch(watched: &Watched, thread: libc::pthread_t, stop: &Stop, mut onlooker: Option<Box<dyn Onlooker>>) {
+fn watch(
+    watched: &Watched,
+    (thread, number): (libc::pthread_t, libc::pid_t),
+    stop: &Stop,
+    mut onlooker: Option<Box<dyn Onlooker>>,
+) {
     let (mut seen, mut since) = (0, Duration::ZERO);
-    let (mut close_looks, mut is_held) = (0, false);
+    // While a run holds up the thread, that is hurried if it can be.
+    let (mut close_looks, mut held) = (0, None);
     loop {
         let usual = Duration::from_nanos(watched.pause_ns.load(Relaxed));
         let pause = if close_looks > 0 { usual.min(LOOK_CLOSELY) } else { usual };
-        if !is_held && has_stopped(stop, pause) {
+        if held.is_none() && has_stopped(stop, pause) {
             return;
         }
         let run = watched.run.load(Relaxed);
         if run != seen || run.is_multiple_of(2) {
-            if let Some(onlooker) = onlooker.as_mut().filter(|_| is_held) {
+            if let Some(onlooker) = onlooker.as_mut().filter(|_| held.is_some()) {
                 onlooker.look_away();
-                is_held = false;
+                held = None;
             }
             let goes_on = run != seen && onlooker.is_some();
             close_looks = if goes_on { CLOSE_LOOKS } else { close_looks.saturating_sub(1) };
@@ -244,8 +254,10 @@ fn watch(watched: &Watched, thread: libc::pthread_t, stop: &Stop, mut onlooker: 
             unsafe { libc::pthread_kill(thread, SIGNAL) };
         }
         if let Some(onlooker) = &mut onlooker {
-            is_held = is_held || used >= LOOK_CLOSELY / 2;
-            if is_held {
+            if held.is_none() && used >= LONG {
+                held = Some(Hurried::new(number));
+            }
+            if held.is_some() {
                 onlooker.look(is_long.then(|| Label::of(watched.label.load(Relaxed))), pause);
                 if has_stopped(stop, Duration::ZERO) {
                     return;
