@@ -3,7 +3,8 @@
 //! Either so many may wait for each instance, which is the arithmetic of Kubernetes' HPA for external
 //! metrics, or everything is to be worked off within a time. For the latter the arrivals are inferred:
 //! what the instances work off while a backlog is there, plus what it grows by. So a rate that was
-//! given too high or too low is put right by the growth that it leads to. Where no rate is given, that of an
+//! given too high or too low is put right by the growth that it leads to. What waits at a time is to be gone when the time that
+//! was given is over, and not a little less of it each second: that is kept as a pledge until it is done. Where no rate is given, that of an
 //! event source is learned from what instances finish while enough waits.
 //!
 //! The activation threshold is apart from the scaling one: up to it nothing is asked for, and what is
@@ -27,6 +28,11 @@ const TOLERANCE: f64 = 0.1;
 const GROWTH: Duration = Duration::from_secs(30);
 const READINGS: usize = 32;
 
+/// What is late is worked off within this share of the time that was given, and no faster than so many times what was planned:
+/// some of it is in hand already, and more instances do not help it.
+const RUSH: f64 = 0.1;
+const FASTEST: f64 = 2.0;
+
 /// How much a new reading counts when what an instance finishes is learned: a start looks slower than what follows,
 /// so more is believed sooner than less.
 const FASTER: f64 = 0.5;
@@ -41,6 +47,21 @@ pub(crate) struct Growth {
     /// What an instance finishes in a second while more waits than it can take.
     #[serde(skip_serializing_if = "Option::is_none")]
     rate: Option<f64>,
+    /// What is to be worked off until when.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pledge: Option<Pledge>,
+}
+
+/// A backlog that is to be gone at a time, whatever comes meanwhile.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Pledge {
+    /// In lived time.
+    until: Duration,
+    /// How much of it still waits.
+    left: f64,
+    /// What had to be worked off in a second when it was given.
+    rate: f64,
 }
 
 pub(crate) fn name(backlog: &Backlog) -> String {
@@ -62,11 +83,11 @@ impl Growth {
     }
 
     /// What the backlog asks for while it is not known.
-    fn unknown(&self, backlog: &Backlog, sight: &Sight<'_>, words: Words) -> Opinion {
+    fn unknown(&mut self, backlog: &Backlog, sight: &Sight<'_>, words: Words) -> Opinion {
         let name = || label(&backlog.signal);
-        let last = self.readings.back().filter(|_| backlog.fallback == Fallback::LastValue);
-        if let Some(&(_, waiting, ready)) = last {
-            let worked = Worked { ready: f64::from(ready), growth: 0.0 };
+        let last = self.readings.back().filter(|_| backlog.fallback == Fallback::LastValue).copied();
+        if let Some((_, waiting, ready)) = last {
+            let worked = Worked { ready: f64::from(ready), growth: 0.0, seconds: 0.0 };
             let Opinion { wanted, because } = self.known(backlog, waiting, &worked, sight, words);
             let wanted = if let Wanted::Count(count) = wanted { Wanted::Blind(count) } else { wanted };
             return Opinion {
@@ -87,7 +108,7 @@ impl Growth {
     }
 
     fn known(
-        &self,
+        &mut self,
         backlog: &Backlog,
         waiting: f64,
         worked: &Worked,
@@ -95,6 +116,7 @@ impl Growth {
         words: Words,
     ) -> Opinion {
         if waiting <= backlog.activation {
+            self.pledge = None;
             return Opinion {
                 wanted: Wanted::Count(0),
                 because: words.say(|| match backlog.activation {
@@ -115,7 +137,12 @@ impl Growth {
                 let learned = || Some(sight.safe / sight.work?);
                 let learned = || if is_of_requests(&backlog.signal) { learned() } else { self.rate };
                 match rate.or_else(learned).filter(|&rate| rate > 0.0) {
-                    Some(rate) => drain(within, rate, waiting, worked, sight, words),
+                    Some(rate) => {
+                        let served =
+                            sight.metrics.served_rate.unwrap_or(f64::from(sight.instances.ready) * rate);
+                        let besides = self.pledged(within, waiting, served * worked.seconds, sight.now);
+                        drain(within, (rate, besides), waiting, worked, sight, words)
+                    }
                     // Somebody has to work for it to be known.
                     None if backlog.signal.source().is_some() => Opinion {
                         wanted: Wanted::Count(sight.instances.ready.max(1)),
@@ -130,6 +157,25 @@ impl Growth {
                         Opinion::missing(words, || "what an instance works off is not known yet".to_owned())
                     }
                 }
+            }
+        }
+    }
+
+    /// How much has to be worked off in a second, besides what arrives, and in how many seconds what is pledged is due; `None`
+    /// where all that waits is. So much was `served` since this was last asked.
+    fn pledged(&mut self, within: Duration, waiting: f64, served: f64, now: Duration) -> (f64, Option<f64>) {
+        let seconds = within.as_secs_f64().max(1.0);
+        let fresh = waiting / seconds;
+        let kept = self.pledge.as_mut().map(|pledge| {
+            pledge.left = (pledge.left - served).clamp(0.0, waiting);
+            let due = pledge.until.saturating_sub(now).as_secs_f64();
+            ((pledge.left / due.max(seconds * RUSH)).min(pledge.rate * FASTEST), due)
+        });
+        match kept {
+            Some((kept, due)) if kept > fresh => (kept, Some(due)),
+            _ => {
+                self.pledge = Some(Pledge { until: now.saturating_add(within), left: waiting, rate: fresh });
+                (fresh, None)
             }
         }
     }
@@ -161,10 +207,12 @@ impl Growth {
         self.readings.push_back((now, waiting, sight.instances.ready));
         let (since, before, _) = self.readings[0];
         let seconds = now.saturating_sub(since).as_secs_f64();
+        let before_this = self.readings.iter().rev().nth(1).map_or(now, |&(at, ..)| at);
         let ready: f64 = self.readings.iter().map(|&(.., ready)| f64::from(ready)).sum();
         Worked {
             ready: ready / self.readings.len() as f64,
             growth: if seconds > 0.0 { (waiting - before) / seconds } else { 0.0 },
+            seconds: now.saturating_sub(before_this).as_secs_f64(),
         }
     }
 }
@@ -175,27 +223,32 @@ struct Worked {
     ready: f64,
     /// What it grew by, per second.
     growth: f64,
+    /// Since the reading before.
+    seconds: f64,
 }
 
 /// As many as keep up with what arrives and work off what waits besides.
 fn drain(
     within: Duration,
-    rate: f64,
+    (rate, (besides, due)): (f64, (f64, Option<f64>)),
     waiting: f64,
     worked: &Worked,
     sight: &Sight<'_>,
     words: Words,
 ) -> Opinion {
     let arrives = (worked.ready * rate + worked.growth).max(0.0);
-    let besides = waiting / within.as_secs_f64().max(1.0);
     let needed = (arrives + besides) / rate;
     Opinion {
         wanted: Wanted::Count(ceil(needed).max(1)),
         because: words.say(|| {
             let (waiting, arrives, rate) = (number(waiting), number(arrives), number(rate));
             let (within, present) = (span(within), instances(sight.instances.ready));
+            let left = due.map_or_else(String::new, |due| match due.round() {
+                0.0 => ", which are over,".to_owned(),
+                due => format!(", of which {} are left,", span(Duration::from_secs_f64(due))),
+            });
             format!(
-                "{waiting} wait and about {arrives}/s arrive; to work them off within {within} takes {} at {rate}/s \
+                "{waiting} wait and about {arrives}/s arrive; to work them off within {within}{left} takes {} at {rate}/s \
                  each, {present} can",
                 needs(needed)
             )
