@@ -41,7 +41,7 @@ struct Args {
     #[arg(long, default_value_t = 86_400)]
     length: u64,
     /// So much faster than it was.
-    #[arg(long, default_value_t = 120)]
+    #[arg(long, default_value_t = 24)]
     speed: u64,
     /// Its highest rate, per second.
     #[arg(long, default_value_t = 300)]
