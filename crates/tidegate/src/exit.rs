@@ -5,6 +5,8 @@ use std::{
     process::ExitCode,
 };
 
+use crate::script::place;
+
 /// Why a command did not do what it was asked to.
 #[derive(Debug)]
 pub(crate) enum Failure {
@@ -38,8 +40,22 @@ pub(crate) fn code(outcome: Result<(), Failure>) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     // With standard error closed there is nobody left to tell.
-    let _ = writeln!(io::stderr().lock(), "tidegate: {error:#}");
+    let _ = writeln!(io::stderr().lock(), "tidegate: {}", told(&error));
     ExitCode::from(code)
+}
+
+/// What went wrong; of `lua.init` all that helps to mend it.
+fn told(error: &anyhow::Error) -> String {
+    let init = error.chain().find_map(|cause| match cause.downcast_ref() {
+        Some(tidegate_lua::Error::Init(error)) => Some(error),
+        _ => None,
+    });
+    match init {
+        Some(error) => {
+            format!("lua.init fails: {}\n{}", place::with_file(error.message()), error.traceback())
+        }
+        None => format!("{error:#}"),
+    }
 }
 
 /// Whether nobody reads on what is printed, as behind `| head`. What could not be sent elsewhere says where.

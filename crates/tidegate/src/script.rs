@@ -6,7 +6,7 @@
 //! a program can end it.
 
 mod dict;
-mod place;
+pub(crate) mod place;
 mod run;
 mod timers;
 

@@ -6,8 +6,22 @@ use super::Source;
 
 /// The message, and below it the line of the source that it names first, if there is one to be found.
 pub(super) fn with_source(message: &str, source: &Source) -> String {
-    let shown =
-        tidegate_lua::place(message).and_then(|(chunk, line)| Some((line, text_of(chunk, line, source)?)));
+    with_line(message, |chunk| {
+        let own = source.name.trim_start_matches(['@', '=']) == chunk;
+        if own { Some(source.text.clone()) } else { fs::read(chunk).ok() }
+    })
+}
+
+/// The same for what is in files.
+pub(crate) fn with_file(message: &str) -> String {
+    with_line(message, |chunk| fs::read(chunk).ok())
+}
+
+fn with_line(message: &str, text: impl Fn(&str) -> Option<Vec<u8>>) -> String {
+    let shown = tidegate_lua::place(message).and_then(|(chunk, line)| {
+        let text = text(chunk)?;
+        Some((line, String::from_utf8_lossy(&text).lines().nth(line.checked_sub(1)?)?.to_owned()))
+    });
     match shown {
         Some((line, text)) => {
             let number = line.to_string();
@@ -16,12 +30,6 @@ pub(super) fn with_source(message: &str, source: &Source) -> String {
         }
         None => message.to_owned(),
     }
-}
-
-fn text_of(chunk: &str, line: usize, source: &Source) -> Option<String> {
-    let own = source.name.trim_start_matches(['@', '=']) == chunk;
-    let text = if own { source.text.clone() } else { fs::read(chunk).ok()? };
-    String::from_utf8_lossy(&text).lines().nth(line.checked_sub(1)?).map(str::to_owned)
 }
 
 #[cfg(test)]

@@ -127,6 +127,25 @@ fn the_log_shows_the_line_that_failed() {
 }
 
 #[test]
+fn an_init_that_fails_is_shown_with_its_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("tidegate.yaml");
+    let address = tidegate_testkit::unused_address();
+    let config = format!(
+        "listeners: [{{ address: \"{address}\" }}]\nlua:\n  init: |\n    local nothing = nil\n    nothing.x = 1\nroutes: [{{ return: {{ status: 204 }} }}]\n"
+    );
+    std::fs::write(&file, config).unwrap();
+    let output = std::process::Command::new(TIDEGATE).arg("up").arg(&file).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        said.contains("lua.init fails: ") && said.contains(":5: attempt to index local 'nothing'"),
+        "{said}"
+    );
+    assert!(said.contains(" 5 |     nothing.x = 1\n") && said.contains("stack traceback:\n"), "{said}");
+}
+
+#[test]
 fn files_that_no_code_came_from_are_not_shown() {
     let config = "listeners: [{ address: \"{listen}\" }]
 admin: { address: \"{admin}\" }

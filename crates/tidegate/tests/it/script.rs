@@ -44,6 +44,13 @@ fn print_says_what_it_is_given_and_in_order_with_errors() {
 }
 
 #[test]
+fn a_script_ends_when_nobody_reads_what_it_says() {
+    let pipeline = "\"$0\" lua -e 'while true do print(\"y\") end' | head -n 1; echo ${PIPESTATUS[0]}";
+    let output = Command::new("timeout").args(["60", "bash", "-c", pipeline, TIDEGATE]).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "y\n141\n");
+}
+
+#[test]
 fn a_script_may_take_its_time() {
     // Longer than any budget of a gateway's by default, as the processor counts.
     let code = "local n, began = 0, os.clock() repeat n = n + 1 until os.clock() - began > 1.2 print('done')";
