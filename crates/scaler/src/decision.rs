@@ -1,5 +1,7 @@
 //! What the scaler decided, and why.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use crate::supply::Mix;
@@ -46,7 +48,7 @@ pub struct Recommendation {
 #[serde(rename_all = "camelCase")]
 pub struct Adjustment {
     /// `bounds`, `stabilization`, `pace`, `missing metric`, `schedule`, `activity`, `budget`.
-    pub rule: String,
+    pub rule: Cow<'static, str>,
     pub from: u32,
     pub to: u32,
     pub because: String,

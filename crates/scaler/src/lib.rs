@@ -27,6 +27,7 @@ pub mod supply;
 
 mod capacity;
 mod clock;
+mod fading;
 mod startup;
 mod work;
 

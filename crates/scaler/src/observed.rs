@@ -3,7 +3,7 @@
 //! Missing is not zero: a metric that could not be read is `None`, and the scaler never shrinks a
 //! fleet on account of what it does not know.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{borrow::Cow, collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use tidegate_core::{
@@ -188,8 +188,11 @@ impl Metrics {
     }
 
     /// The readings that can be true: what is not a number, endless or below zero is missing.
-    pub(crate) fn credible(&self) -> Self {
-        Self {
+    pub(crate) fn credible(&self) -> Cow<'_, Self> {
+        if self.is_credible() {
+            return Cow::Borrowed(self);
+        }
+        Cow::Owned(Self {
             arrival_rate: sound(self.arrival_rate),
             served_rate: sound(self.served_rate),
             worked: self.worked.filter(Worked::is_sound),
@@ -212,7 +215,36 @@ impl Metrics {
             lua_dicts: sound(self.lua_dicts),
             routes: of_some(&self.routes, |route| Some(route.credible())),
             sources: of_some(&self.sources, |&value| sound(Some(value))),
-        }
+        })
+    }
+
+    /// Whether every reading can be true, as nearly always.
+    fn is_credible(&self) -> bool {
+        let readings = [
+            self.arrival_rate,
+            self.served_rate,
+            self.concurrency,
+            self.queued,
+            self.latency_p50,
+            self.latency_p90,
+            self.latency_p95,
+            self.latency_p99,
+            self.latency_p999,
+            self.error_rate,
+            self.cpu,
+            self.memory,
+            self.network,
+            self.lua_memory,
+            self.lua_coroutines,
+            self.lua_collecting,
+            self.lua_allocation,
+            self.lua_dicts,
+        ];
+        readings.iter().all(|reading| reading.is_none() || sound(*reading).is_some())
+            && self.utilization.is_none_or(|share| (0.0..=1.0).contains(&share))
+            && self.worked.as_ref().is_none_or(Worked::is_sound)
+            && self.routes.is_empty()
+            && self.sources.values().all(|&value| sound(Some(value)).is_some())
     }
 }
 

@@ -362,11 +362,11 @@ impl Scaler {
             // Every memory was suited to its trigger where the policy was taken.
             _ => Some(Opinion::missing(words, String::new)),
         };
-        let first: Vec<_> = triggers.map(opinion).collect();
-        if first.iter().all(Option::is_some) {
-            return first.into_iter().flatten().collect();
+        if !self.policy.triggers.iter().any(|trigger| matches!(trigger, Trigger::Formula(_))) {
+            return triggers.filter_map(opinion).collect();
         }
         // Formulas see what the others say.
+        let first: Vec<_> = triggers.map(opinion).collect();
         let others: Vec<_> = self.policy.triggers.iter().zip(first).collect();
         let ask = |(trigger, opinion): &(&Trigger, Option<Opinion>)| match (trigger, opinion) {
             (Trigger::Formula(formula), _) => formula::opinion(formula, sight, &others, words),
@@ -486,10 +486,10 @@ struct Course {
 }
 
 impl Course {
-    fn adjust(&mut self, rule: &str, to: u32, because: impl FnOnce() -> String) {
+    fn adjust(&mut self, rule: &'static str, to: u32, because: impl FnOnce() -> String) {
         if to != self.count {
             let because = self.words.say(because);
-            self.adjustments.push(Adjustment { rule: rule.to_owned(), from: self.count, to, because });
+            self.adjustments.push(Adjustment { rule: rule.into(), from: self.count, to, because });
             self.count = to;
         }
     }

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::observed::Worked;
+use crate::{fading::Fading, observed::Worked};
 
 /// After this long, a reading weighs 37 % of a new one.
 const MEMORY: Duration = Duration::from_mins(1);
@@ -34,6 +34,8 @@ const HINT: f64 = 20.0;
 pub(crate) struct Work {
     busy_seconds: f64,
     requests: f64,
+    #[serde(skip)]
+    fading: Fading,
 }
 
 impl Work {
@@ -41,10 +43,11 @@ impl Work {
     pub(crate) fn learn(&mut self, passed: Duration, utilization: Option<f64>, worked: Worked) {
         let saturated = utilization.is_some_and(|share| share >= SATURATED);
         let memory = if saturated { SATURATED_MEMORY } else { MEMORY };
-        let kept = (-passed.as_secs_f64() / memory.as_secs_f64()).exp();
+        let kept = self.fading.kept(passed.as_secs_f64(), memory.as_secs_f64());
         let next = Self {
             busy_seconds: self.busy_seconds * kept + worked.busy_seconds,
             requests: self.requests * kept + worked.requests,
+            fading: self.fading,
         };
         // An absurd reading must not spoil the sums for good.
         if next.busy_seconds.is_finite() && next.requests.is_finite() {

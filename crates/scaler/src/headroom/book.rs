@@ -6,6 +6,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::fading::Fading;
+
 use super::{
     course::{CAUTIOUS as CAUTIOUS_COURSE, COURSES, Course, WITH_STANDBY, change},
     larger, packed, smaller,
@@ -72,6 +74,17 @@ pub(super) fn whole(needed: f32) -> f32 {
     (if below < needed { below + 1.0 } else { below }).max(1.0)
 }
 
+/// The least of many numbers, four by four as processors do it. What is not a number is passed over.
+fn least(numbers: &[f32]) -> f32 {
+    let (quads, rest) = numbers.as_chunks::<4>();
+    let mut lanes = [f32::INFINITY; 4];
+    for &[one, two, three, four] in quads {
+        let [a, b, c, d] = lanes;
+        lanes = [smaller(one, a), smaller(two, b), smaller(three, c), smaller(four, d)];
+    }
+    lanes.iter().chain(rest).fold(f32::INFINITY, |least, &number| smaller(number, least))
+}
+
 /// All loops, a column for each figure, as they are charged together.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -87,6 +100,8 @@ pub(super) struct Book {
     waiting: Vec<f32>,
     /// All work, fading like the charges.
     work: f64,
+    #[serde(skip)]
+    fading: Fading,
     #[serde(skip)]
     counts: Counts,
 }
@@ -106,7 +121,14 @@ impl PartialEq for Counts {
 impl Default for Book {
     fn default() -> Self {
         let column = || vec![0.0; LOOPS];
-        Self { cost: column(), short: column(), waiting: column(), work: 0.0, counts: Counts::default() }
+        Self {
+            cost: column(),
+            short: column(),
+            waiting: column(),
+            work: 0.0,
+            fading: Fading::default(),
+            counts: Counts::default(),
+        }
     }
 }
 
@@ -117,7 +139,7 @@ impl Book {
         if self.counts.columns.0.len() != LOOPS {
             self.counts.columns = (0..LOOPS).map(|index| recipe(index).counts(parts)).unzip();
         }
-        let fading = (-passed / MEMORY).exp();
+        let fading = self.fading.kept(passed, MEMORY);
         self.work = self.work * fading + work;
         let (kept, work, patient, passed) = (fading as f32, work as f32, patient as f32, passed as f32);
         let (paid, ready) = &self.counts.columns;
@@ -138,17 +160,28 @@ impl Book {
         if paid.len() != LOOPS {
             return;
         }
-        for (course, _) in changed.iter().enumerate().filter(|(_, changed)| **changed) {
-            let plain = course * MARGINS.len()..(course + 1) * MARGINS.len();
-            let place = WITH_STANDBY.iter().position(|&other| other == course);
-            let first = place.map_or(LOOPS, |place| PLAIN + place * WITH_EACH);
-            let with_standby = first..(first + WITH_EACH).min(LOOPS);
-            for index in plain.chain(with_standby) {
-                let (kept, now_ready) = recipe(index).counts(parts);
-                if kept.to_bits() != paid[index].to_bits() {
-                    self.cost[index] += change(kept);
+        let cost = &mut self.cost;
+        let mut set = |index: usize, kept: f32, now_ready: f32| {
+            let (kept, now_ready) = (whole(kept), whole(now_ready));
+            if kept.to_bits() != paid[index].to_bits() {
+                cost[index] += change(kept);
+            }
+            (paid[index], ready[index]) = (kept, now_ready);
+        };
+        let (least, least_ready) = parts.awaited;
+        for (number, _) in changed.iter().enumerate().filter(|(_, changed)| **changed) {
+            let Course { level, ready, .. } = parts.courses[number];
+            for (index, margin) in (number * MARGINS.len()..).zip(MARGINS) {
+                set(index, larger(margin * level, least), larger(margin * ready, least_ready));
+            }
+            let Some(place) = WITH_STANDBY.iter().position(|&other| other == number) else { continue };
+            for (row, margin) in FEW_MARGINS.into_iter().enumerate() {
+                let first = PLAIN + place * WITH_EACH + row * SHARES.len();
+                for which in 0..SHARES.len() {
+                    let (standing, ready_standing) = parts.standby.count(which);
+                    let (kept, ready_kept) = (larger(standing, least), larger(ready_standing, least_ready));
+                    set(first + which, larger(margin * level, kept), larger(margin * ready, ready_kept));
                 }
-                (paid[index], ready[index]) = (kept, now_ready);
             }
         }
     }
@@ -162,14 +195,11 @@ impl Book {
         for (of_loop, figures) in scores.iter_mut().zip(self.cost.iter().zip(&self.short)) {
             *of_loop = score(figures);
         }
-        let mut best = followed;
-        let mut least = scores[followed] * advantage;
-        for (index, &score) in (0..).zip(&scores) {
-            if score < least {
-                (least, best) = (score, index);
-            }
+        let least = least(&scores);
+        if least < scores[followed] * advantage {
+            return scores.iter().position(|score| score.to_bits() == least.to_bits()).unwrap_or(followed);
         }
-        best
+        followed
     }
 
     /// Instance-seconds that the loops ask for a unit of work that `followed` leaves undone and another does not: the
@@ -183,11 +213,7 @@ impl Book {
             let each = larger(other - cost, 0.0) / (short - left);
             *ask = if *left < notably { each } else { f32::INFINITY };
         }
-        let mut least = most as f32;
-        for ask in &asks {
-            least = smaller(least, *ask);
-        }
-        least.into()
+        smaller(least(&asks), most as f32).into()
     }
 
     /// The share of work that a loop left undone of late.

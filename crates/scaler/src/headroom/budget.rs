@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::fading::Fading;
+
 /// So many times the objective is allowed while nothing of the budget was spent, and once it was spent too fast.
 const MOST_ALLOWED: f64 = 2.0;
 const LEAST_ALLOWED: f64 = 0.2;
@@ -23,11 +25,13 @@ pub(super) struct Budget {
     work: f64,
     short: f64,
     waiting: f64,
+    #[serde(skip)]
+    fading: Fading,
 }
 
 impl Budget {
     pub(super) fn charge(&mut self, passed: f64, work: f64, ready: u32, patient: f64) {
-        let kept = (-passed / MEMORY).exp();
+        let kept = self.fading.kept(passed, MEMORY);
         let late = serve(&mut self.waiting, work, f64::from(ready) * passed, patient);
         (self.work, self.short) = (self.work * kept + work, self.short * kept + late);
     }
@@ -68,7 +72,7 @@ mod tests {
 
     #[test]
     fn a_budget_that_is_nearly_spent_is_saved() {
-        let allowed = |short: f64| Budget { work: 1_000.0, short, waiting: 0.0 }.allowed(0.001) / 0.001;
+        let allowed = |short: f64| Budget { work: 1_000.0, short, ..Budget::default() }.allowed(0.001) / 0.001;
         close(allowed(0.0), MOST_ALLOWED);
         close(allowed(0.85), 1.0);
         close(allowed(0.95), 0.5);
@@ -77,7 +81,7 @@ mod tests {
 
     #[test]
     fn the_more_was_left_undone_the_less_does_more_of_it_matter() {
-        let price = |short: f64| Budget { work: 1_000.0, short, waiting: 0.0 }.price(0.001);
+        let price = |short: f64| Budget { work: 1_000.0, short, ..Budget::default() }.price(0.001);
         for (short, expected) in [(0.0, 1_000.0), (1.5, 1_000.0), (2.5, 500.0), (4.5, 250.0), (90.0, 100.0)] {
             close(price(short), expected);
         }

@@ -108,7 +108,8 @@ impl Habit {
 
     /// Instances that stand by at `now`, those that have to be started by then included, and that are ready.
     pub(super) fn awaited(&self, now: f64, start_up: f64) -> (f32, f32) {
-        let (at, left) = ((now / MINUTE) as usize, MINUTE - now % MINUTE);
+        let (at, past) = minute(now);
+        let left = MINUTE - past;
         let later = if start_up < left { 0 } else { ((start_up - left) / MINUTE) as usize + 1 };
         let ready = self.awaited[at % MINUTES];
         let ahead = (1..=later.min(MINUTES - 1)).map(|later| self.awaited[(at + later) % MINUTES]);
@@ -144,6 +145,14 @@ impl Habit {
         let pays = likely * self.undone[at] * second.price as f32 > ADVANTAGE * cost;
         self.awaited[at] = if pays { size } else { 0.0 };
     }
+}
+
+/// The number of the minute, and the seconds of it that are past. As the remainder, which processors are slow at.
+fn minute(now: f64) -> (usize, f64) {
+    let minute = (now / MINUTE) as usize;
+    let past = now - minute as f64 * MINUTE;
+    // Just below a minute the quotient may have been rounded up.
+    (minute, if past < 0.0 { past + MINUTE } else { past })
 }
 
 #[cfg(test)]
@@ -186,6 +195,13 @@ mod tests {
         assert_eq!(of(570), (20.0, 0.0), "started ahead");
         assert_eq!((of(600), of(659)), ((20.0, 20.0), (20.0, 20.0)));
         assert_eq!(of(660), (0.0, 0.0));
+    }
+
+    #[test]
+    fn seconds_past_the_minute_are_the_remainder() {
+        for now in [0.0, 0.1, 59.999_999, 60.0, 60.0_f64.next_down(), 1e9 + 0.7, 6e9_f64.next_down()] {
+            assert_eq!(minute(now).1.to_bits(), (now % MINUTE).to_bits(), "{now}");
+        }
     }
 
     #[test]

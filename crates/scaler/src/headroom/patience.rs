@@ -10,6 +10,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::fading::Fading;
+
 use super::{
     course::change,
     plain::{Judged, MEMORY, Plain},
@@ -41,6 +43,8 @@ pub(super) struct Patience {
     spared: f32,
     /// How many times the worth of a change these may be.
     times: f32,
+    #[serde(skip)]
+    fading: Fading,
 }
 
 impl Patience {
@@ -49,7 +53,7 @@ impl Patience {
         if !self.plain.is_whole() {
             *self = Self::default();
         }
-        let fading = (-passed / MEMORY).exp();
+        let fading = self.fading.kept(passed, MEMORY);
         (self.cost, self.changes) =
             (self.cost * fading + f64::from(self.kept) * passed, self.changes * fading);
         self.plain.charge(passed, work, patient);

@@ -6,6 +6,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::fading::Fading;
+
 use super::{book::whole, larger, packed, window::Window};
 
 /// For how long the highest level is kept, in seconds, and how busy instances may be.
@@ -38,6 +40,8 @@ pub(super) struct Plain {
     changes: Vec<f32>,
     /// All work.
     work: f64,
+    #[serde(skip)]
+    fading: Fading,
     #[serde(skip)]
     seen: Seen,
 }
@@ -72,6 +76,7 @@ impl Default for Plain {
             short: column(),
             changes: column(),
             work: 0.0,
+            fading: Fading::default(),
             seen: Seen::default(),
         }
     }
@@ -81,7 +86,7 @@ impl Plain {
     /// Charges every loop for `passed` seconds in which `work` instance-seconds arrived; of what waits, no
     /// more than `patient` has not waited too long.
     pub(super) fn charge(&mut self, passed: f64, work: f64, patient: f64) {
-        let fading = (-passed / MEMORY).exp();
+        let fading = self.fading.kept(passed, MEMORY);
         self.work = self.work * fading + work;
         let (fading, work, patient, passed) = (fading as f32, work as f32, patient as f32, passed as f32);
         for ((cost, changes), kept) in self.cost.iter_mut().zip(&mut self.changes).zip(&self.kept) {

@@ -57,14 +57,18 @@ impl Window {
         if self.left <= 0.0 {
             self.left = (self.left + span / (PARTS - 1) as f32).max(0.0);
             self.at = (self.at + 1) % PARTS;
-            self.parts[self.at] = value;
-            self.held = Held(None);
+            let dropped = std::mem::replace(&mut self.parts[self.at], value);
+            // What is dropped matters only where it was the extreme, and the newest is less.
+            self.held.0 = self.held.0.filter(|&held| {
+                extreme(held, value).to_bits() == value.to_bits() || dropped.to_bits() != held.to_bits()
+            });
         }
         let at = self.at % PARTS;
         self.parts[at] = extreme(self.parts[at], value);
         // Where steps are longer than parts, there is a part for each step and some are older than the span.
         if passed * (PARTS - 1) as f32 > span {
             let young = ((span / passed).ceil() as usize + 1).min(PARTS);
+            self.held = Held(None);
             let parts = (0..young).map(|back| self.parts[(at + PARTS - back) % PARTS]);
             return parts.fold(value, extreme);
         }

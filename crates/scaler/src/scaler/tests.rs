@@ -272,7 +272,7 @@ fn an_empty_fleet_does_not_wait_to_grow() {
     let mut scaler = Scaler::new(Policy { min: 0, scale_out: slow, ..policy(vec![utilization(0.8)]) });
     scaler.step(at(0), &arriving(0.0));
     let decision = scaler.step(at(1), &waiting());
-    assert_eq!((decision.desired, decision.adjustments.last().unwrap().rule.as_str()), (1, "activity"));
+    assert_eq!((decision.desired, &*decision.adjustments.last().unwrap().rule), (1, "activity"));
 }
 
 #[test]
