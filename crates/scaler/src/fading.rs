@@ -40,7 +40,9 @@ mod tests {
     #[test]
     fn what_is_kept_is_the_exponential_whatever_was_asked_before() {
         let mut fading = Fading::default();
-        for (passed, memory) in [(0.0_f64, 60.0), (1.0, 60.0), (1.0, 60.0), (1.0, 10.0), (2.0, 60.0), (0.0, 1.0)] {
+        for (passed, memory) in
+            [(0.0_f64, 60.0), (1.0, 60.0), (1.0, 60.0), (1.0, 10.0), (2.0, 60.0), (0.0, 1.0)]
+        {
             let expected = f64::exp(-passed / memory);
             assert_eq!(fading.kept(passed, memory).to_bits(), expected.to_bits());
         }

@@ -164,9 +164,9 @@ impl Rivalry {
         let passed = gap.min(LONGEST_GAP);
         let patient = self.judge(headroom, passed, demand, sight.settled);
         let starting = start_up.unwrap_or(UNKNOWN_START_UP).as_secs_f64();
-        self.look(passed, demand, starting);
+        let level = self.look(passed, demand, starting);
         if starting > headroom.wait.as_secs_f64() {
-            self.expect((now, passed), (demand * passed, patient), starting);
+            self.expect((now, passed), (demand * passed, patient), (level, starting));
         }
         self.choose(headroom, passed, start_up);
         let ordered = self.count(self.awaited);
@@ -198,8 +198,8 @@ impl Rivalry {
         patient
     }
 
-    /// Lets every loop see the newest demand.
-    fn look(&mut self, passed: f64, demand: f64, start_up: f64) {
+    /// Lets every loop see the newest demand. Returns its level.
+    fn look(&mut self, passed: f64, demand: f64, start_up: f64) -> f64 {
         self.outlook.observe(passed, demand);
         let level = self.outlook.level();
         self.patience.look(level, passed, start_up);
@@ -210,21 +210,27 @@ impl Rivalry {
             (self.courses, self.book) = (Course::all(&self.outlook), Book::default());
             (self.judged, self.followed) = (0.0, book::CAUTIOUS);
         }
-        let mut changed = Course::follow(&mut self.courses, &self.outlook, passed, start_up);
+        let mut changed = Course::follow(&mut self.courses, (&self.outlook, level), passed, start_up);
         if self.standby.observe(passed, demand) {
             for course in course::WITH_STANDBY {
                 changed[course] = true;
             }
         }
         self.recount(&changed);
+        level
     }
 
     /// Lets capacity stand by where a burst is to be expected.
-    fn expect(&mut self, (now, passed): (Duration, f64), (work, patient): (f64, f64), start_up: f64) {
+    fn expect(
+        &mut self,
+        (now, passed): (Duration, f64),
+        (work, patient): (f64, f64),
+        (level, start_up): (f64, f64),
+    ) {
         if !self.habit.is_whole() {
             self.habit = Habit::default();
         }
-        let (now, level, price) = (now.as_secs_f64(), self.outlook.level(), self.asked);
+        let (now, price) = (now.as_secs_f64(), self.asked);
         let alone = book::recipe(self.followed).counts(self.parts((0.0, 0.0)));
         self.habit.observe(Second { now, passed, work, patient, level, alone, price, start_up });
         let awaited = self.habit.awaited(now, start_up);

@@ -220,31 +220,29 @@ impl Metrics {
 
     /// Whether every reading can be true, as nearly always.
     fn is_credible(&self) -> bool {
-        let readings = [
-            self.arrival_rate,
-            self.served_rate,
-            self.concurrency,
-            self.queued,
-            self.latency_p50,
-            self.latency_p90,
-            self.latency_p95,
-            self.latency_p99,
-            self.latency_p999,
-            self.error_rate,
-            self.cpu,
-            self.memory,
-            self.network,
-            self.lua_memory,
-            self.lua_coroutines,
-            self.lua_collecting,
-            self.lua_allocation,
-            self.lua_dicts,
-        ];
-        readings.iter().all(|reading| reading.is_none() || sound(*reading).is_some())
+        let sound = |reading: &Option<f64>| reading.is_none_or(|value| (0.0..f64::INFINITY).contains(&value));
+        sound(&self.arrival_rate)
+            && sound(&self.served_rate)
+            && sound(&self.concurrency)
+            && sound(&self.queued)
+            && sound(&self.latency_p50)
+            && sound(&self.latency_p90)
+            && sound(&self.latency_p95)
+            && sound(&self.latency_p99)
+            && sound(&self.latency_p999)
+            && sound(&self.error_rate)
+            && sound(&self.cpu)
+            && sound(&self.memory)
+            && sound(&self.network)
+            && sound(&self.lua_memory)
+            && sound(&self.lua_coroutines)
+            && sound(&self.lua_collecting)
+            && sound(&self.lua_allocation)
+            && sound(&self.lua_dicts)
             && self.utilization.is_none_or(|share| (0.0..=1.0).contains(&share))
             && self.worked.as_ref().is_none_or(Worked::is_sound)
             && self.routes.is_empty()
-            && self.sources.values().all(|&value| sound(Some(value)).is_some())
+            && self.sources.values().all(|&value| sound(&Some(value)))
     }
 }
 

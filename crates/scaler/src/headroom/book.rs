@@ -67,11 +67,38 @@ impl Recipe {
 }
 
 /// Whole instances, one at least. Less than a thousandth is rounding, not demand.
+#[inline]
 pub(super) fn whole(needed: f32) -> f32 {
     let needed = needed - 1e-3;
-    // Rounding up by hand: the target's instruction for it may not be assumed, and the library's function is slow.
-    let below = needed as u32 as f32;
-    (if below < needed { below + 1.0 } else { below }).max(1.0)
+    // Rounding up by hand: the target's instruction for it may not be assumed, and the library's function is slow. Next
+    // to this number there are no fractions, so what is added is rounded to the nearest whole one.
+    let near = needed + WHOLE_FROM - WHOLE_FROM;
+    let up = if near < needed { near + 1.0 } else { near };
+    larger(if needed < WHOLE_FROM { up } else { needed }, 1.0)
+}
+
+/// From here on there are no fractions: two to the power of 23.
+const WHOLE_FROM: f32 = 8_388_608.0;
+
+/// The margin of each loop with standby, of one course.
+const EACH_MARGIN: [f32; WITH_EACH] = {
+    let mut margins = [0.0; WITH_EACH];
+    let mut at = 0;
+    while at < WITH_EACH {
+        margins[at] = FEW_MARGINS[at / SHARES.len()];
+        at += 1;
+    }
+    margins
+};
+
+/// What each loop with standby keeps at least and has ready, of one course.
+fn standing(parts: Parts<'_>) -> ([f32; WITH_EACH], [f32; WITH_EACH]) {
+    let (mut kept, mut ready) = ([0.0; WITH_EACH], [0.0; WITH_EACH]);
+    for (at, (kept, ready)) in kept.iter_mut().zip(&mut ready).enumerate() {
+        let (standing, standing_ready) = parts.standby.count(at % SHARES.len());
+        (*kept, *ready) = (larger(standing, parts.awaited.0), larger(standing_ready, parts.awaited.1));
+    }
+    (kept, ready)
 }
 
 /// The least of many numbers, four by four as processors do it. What is not a number is passed over.
@@ -156,33 +183,45 @@ impl Book {
 
     /// Counts anew where a course changed, or what stands by did, and charges the loops that changed for it.
     pub(super) fn recount(&mut self, parts: Parts<'_>, changed: &[bool; COURSES]) {
-        let (paid, ready) = &mut self.counts.columns;
-        if paid.len() != LOOPS {
+        if self.counts.columns.0.len() != LOOPS {
             return;
         }
-        let cost = &mut self.cost;
-        let mut set = |index: usize, kept: f32, now_ready: f32| {
-            let (kept, now_ready) = (whole(kept), whole(now_ready));
-            if kept.to_bits() != paid[index].to_bits() {
-                cost[index] += change(kept);
-            }
-            (paid[index], ready[index]) = (kept, now_ready);
-        };
         let (least, least_ready) = parts.awaited;
-        for (number, _) in changed.iter().enumerate().filter(|(_, changed)| **changed) {
-            let Course { level, ready, .. } = parts.courses[number];
-            for (index, margin) in (number * MARGINS.len()..).zip(MARGINS) {
-                set(index, larger(margin * level, least), larger(margin * ready, least_ready));
+        let standing = WITH_STANDBY.iter().any(|&course| changed[course]).then(|| standing(parts));
+        for (number, course) in parts.courses.iter().enumerate().filter(|&(number, _)| changed[number]) {
+            let first = number * MARGINS.len();
+            self.recount_rows(
+                first,
+                course,
+                &MARGINS,
+                (&[least; MARGINS.len()], &[least_ready; MARGINS.len()]),
+            );
+            let place = WITH_STANDBY.iter().position(|&other| other == number);
+            if let Some((place, (kept, ready))) = place.zip(standing.as_ref()) {
+                self.recount_rows(PLAIN + place * WITH_EACH, course, &EACH_MARGIN, (kept, ready));
             }
-            let Some(place) = WITH_STANDBY.iter().position(|&other| other == number) else { continue };
-            for (row, margin) in FEW_MARGINS.into_iter().enumerate() {
-                let first = PLAIN + place * WITH_EACH + row * SHARES.len();
-                for which in 0..SHARES.len() {
-                    let (standing, ready_standing) = parts.standby.count(which);
-                    let (kept, ready_kept) = (larger(standing, least), larger(ready_standing, least_ready));
-                    set(first + which, larger(margin * level, kept), larger(margin * ready, ready_kept));
-                }
-            }
+        }
+    }
+
+    /// Counts `N` loops of a course anew, from number `first` on: of each its margin and the fewest it keeps and has ready.
+    /// Without branches and as arrays, so that processors do several at once.
+    #[inline]
+    fn recount_rows<const N: usize>(
+        &mut self,
+        first: usize,
+        course: &Course,
+        margins: &[f32; N],
+        (kept, ready): (&[f32; N], &[f32; N]),
+    ) {
+        let rows = first..first + N;
+        let (paid, now_ready) = &mut self.counts.columns;
+        let (paid, now_ready) = (&mut paid[rows.clone()], &mut now_ready[rows.clone()]);
+        let costs = &mut self.cost[rows];
+        for at in 0..N {
+            let keeps = whole(larger(margins[at] * course.level, kept[at]));
+            costs[at] += if keeps.to_bits() == paid[at].to_bits() { 0.0 } else { change(keeps) };
+            paid[at] = keeps;
+            now_ready[at] = whole(larger(margins[at] * course.ready, ready[at]));
         }
     }
 
@@ -229,5 +268,71 @@ impl Book {
     /// Whether the columns are as long as there are loops: they come from a journal.
     pub(super) fn is_whole(&self) -> bool {
         [&self.cost, &self.short, &self.waiting].iter().all(|column| column.len() == LOOPS)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::headroom::outlook::Outlook;
+
+    proptest! {
+        #[test]
+        fn whole_is_rounded_up(needed in prop_oneof![0.0..10.0_f32, 0.0..1e4_f32, 0.0..1e9_f32]) {
+            prop_assert_eq!(whole(needed).to_bits(), (needed - 1e-3).ceil().max(1.0).to_bits());
+        }
+
+        #[test]
+        fn what_is_counted_anew_is_what_the_recipes_say(
+            demands in prop::collection::vec(0.0..50.0_f64, 61..150),
+            awaited in (0.0..20.0_f32, 0.0..20.0_f32),
+        ) {
+            let (mut outlook, mut standby, mut book) = (Outlook::default(), Standby::default(), Book::default());
+            outlook.observe(1.0, demands[0]);
+            let mut courses = Course::all(&outlook);
+            for &demand in &demands {
+                let parts = Parts { courses: &courses, standby: &standby, awaited };
+                book.charge(parts, 1.0, demand, 0.0);
+                outlook.observe(1.0, demand);
+                let mut changed = Course::follow(&mut courses, (&outlook, outlook.level()), 1.0, 5.0);
+                if standby.observe(1.0, demand) {
+                    for course in WITH_STANDBY {
+                        changed[course] = true;
+                    }
+                }
+                let parts = Parts { courses: &courses, standby: &standby, awaited };
+                book.recount(parts, &changed);
+                let counts = (0..LOOPS).map(|index| recipe(index).counts(parts));
+                prop_assert!(counts.unzip::<_, _, Vec<_>, Vec<_>>() == book.counts.columns);
+            }
+        }
+
+        #[test]
+        fn the_best_and_what_is_asked_are_what_one_after_the_other_finds(
+            figures in prop::collection::vec((1.0..1e4_f32, 0.0..100.0_f32), LOOPS),
+            followed in 0..LOOPS,
+        ) {
+            let (cost, short) = figures.iter().copied().unzip();
+            let book = Book { cost, short, work: 1e4, ..Book::default() };
+            let (mut best, mut least) = (followed, f32::INFINITY);
+            let score = |index: usize| book.cost[index] + 50.0 * larger(book.short[index] - 10.0, 0.0);
+            for index in 0..LOOPS {
+                if score(index) < score(followed) * 0.99 && score(index) < least {
+                    (best, least) = (index, score(index));
+                }
+            }
+            prop_assert_eq!(book.best(0.001, 50.0, followed, 0.99), best);
+            let mut asked = 1_000.0_f32;
+            for index in 0..LOOPS {
+                let notably = book.short[followed] - NOTABLE * book.short[followed].max(1.0);
+                if book.short[index] < notably {
+                    let dearer = (book.cost[index] - book.cost[followed]).max(0.0);
+                    asked = asked.min(dearer / (book.short[followed] - book.short[index]));
+                }
+            }
+            prop_assert_eq!(book.asked(followed, 1_000.0).to_bits(), f64::from(asked).to_bits());
+        }
     }
 }

@@ -72,7 +72,8 @@ mod tests {
 
     #[test]
     fn a_budget_that_is_nearly_spent_is_saved() {
-        let allowed = |short: f64| Budget { work: 1_000.0, short, ..Budget::default() }.allowed(0.001) / 0.001;
+        let allowed =
+            |short: f64| Budget { work: 1_000.0, short, ..Budget::default() }.allowed(0.001) / 0.001;
         close(allowed(0.0), MOST_ALLOWED);
         close(allowed(0.85), 1.0);
         close(allowed(0.95), 0.5);

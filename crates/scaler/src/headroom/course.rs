@@ -75,15 +75,15 @@ impl Course {
         vec![Self::new(outlook.level() as f32); COURSES]
     }
 
-    /// Lets each see the newest demand; true for those that changed.
+    /// Lets each see the newest demand, whose level is `level`; true for those that changed.
     pub(super) fn follow(
         courses: &mut [Self],
-        outlook: &Outlook,
+        (outlook, level): (&Outlook, f64),
         passed: f64,
         start_up: f64,
     ) -> [bool; COURSES] {
-        let mut expected = [outlook.level() as f32; FOLLOWS];
-        for (expected, rising) in expected[1..].iter_mut().zip(outlook.rising(start_up)) {
+        let mut expected = [level as f32; FOLLOWS];
+        for (expected, rising) in expected[1..].iter_mut().zip(outlook.rising(level, start_up)) {
             *expected = rising as f32;
         }
         // Early by x costs x²/2 over the growth, and saves a change for each x: the least of both together.
@@ -131,7 +131,7 @@ mod tests {
             if courses.is_empty() {
                 courses = Course::all(&outlook);
             }
-            Course::follow(&mut courses, &outlook, 1.0, 5.0);
+            Course::follow(&mut courses, (&outlook, outlook.level()), 1.0, 5.0);
             courses[1].level
         };
         demand.into_iter().map(level).collect()
@@ -157,7 +157,7 @@ mod tests {
             if courses.is_empty() {
                 courses = Course::all(&outlook);
             }
-            Course::follow(&mut courses, &outlook, 1.0, 30.0);
+            Course::follow(&mut courses, (&outlook, outlook.level()), 1.0, 30.0);
             for (fell, course) in fell.iter_mut().zip(&courses) {
                 *fell = if course.level > 10.0 { second } else { *fell };
             }

@@ -86,12 +86,12 @@ impl Outlook {
         sum as f64 / PARTS
     }
 
-    /// Where demand will be `ahead` seconds from now if it goes on rising as in each of the trends.
+    /// Where demand, now at `level`, will be `ahead` seconds from now if it goes on rising as in each of the trends.
     /// Never below the level, and not absurdly far above it.
-    pub(super) fn rising(&self, ahead: f64) -> [f64; TRENDS.len()] {
+    pub(super) fn rising(&self, level: f64, ahead: f64) -> [f64; TRENDS.len()] {
         // The level is the mean of some readings and lies half of them back.
         let lag = LEVEL as f64 / 2.0 * self.pace;
-        let (level, mut rising) = (self.level(), [0.0; TRENDS.len()]);
+        let mut rising = [0.0; TRENDS.len()];
         for (which, rising) in rising.iter_mut().enumerate() {
             *rising = (level + self.slope(which).max(0.0) * (ahead + lag)).min(STEEPEST * level + 1.0);
         }
@@ -139,7 +139,7 @@ mod tests {
     fn a_ramp_is_expected_to_go_on() {
         let outlook = outlook(|second| 10.0 + f64::from(second));
         assert!((outlook.level() - 97.0).abs() < 1e-9);
-        for rising in outlook.rising(30.0) {
+        for rising in outlook.rising(outlook.level(), 30.0) {
             assert!((rising - 129.5).abs() < 1e-6, "{rising}");
         }
         assert!((outlook.growth() - 1.0).abs() < 1e-6, "{}", outlook.growth());
@@ -149,14 +149,14 @@ mod tests {
     fn a_burst_is_not_expected_to_rise_without_end() {
         let outlook = outlook(|second| if second < 87 { 0.0 } else { 10.0 });
         assert!((outlook.level() - 6.0).abs() < 1e-9);
-        assert!(outlook.rising(120.0).into_iter().all(|rising| rising <= 19.0 + 1e-9));
-        assert!((outlook.rising(120.0)[0] - 19.0).abs() < 1e-6);
+        assert!(outlook.rising(outlook.level(), 120.0).into_iter().all(|rising| rising <= 19.0 + 1e-9));
+        assert!((outlook.rising(outlook.level(), 120.0)[0] - 19.0).abs() < 1e-6);
     }
 
     #[test]
     fn falling_demand_is_not_expected_to_fall_on() {
         let outlook = outlook(|second| 100.0 - f64::from(second));
-        assert!((outlook.rising(30.0)[1] - outlook.level()).abs() < 1e-9);
+        assert!((outlook.rising(outlook.level(), 30.0)[1] - outlook.level()).abs() < 1e-9);
         assert!(outlook.growth() <= 0.0);
     }
 
@@ -196,7 +196,7 @@ mod tests {
         for _ in 0..100 {
             outlook.observe(0.0, 3.0);
         }
-        assert!((outlook.rising(30.0)[1] - 3.0).abs() < 1e-9);
+        assert!((outlook.rising(outlook.level(), 30.0)[1] - 3.0).abs() < 1e-9);
         assert!(outlook.latest.len() <= MOST);
     }
 }

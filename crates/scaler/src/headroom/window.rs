@@ -53,6 +53,22 @@ impl Window {
 
     #[inline]
     fn hold(&mut self, passed: f32, span: f32, value: f32, extreme: impl Fn(f32, f32) -> f32) -> f32 {
+        let (left, at) = (self.left - passed, self.at % PARTS);
+        if let Held(Some(held)) = self.held
+            && left > 0.0
+            && passed * (PARTS - 1) as f32 <= span
+        {
+            self.left = left;
+            self.parts[at] = extreme(self.parts[at], value);
+            let held = extreme(held, value);
+            self.held = Held(Some(held));
+            return held;
+        }
+        self.hold_longer(passed, span, value, extreme)
+    }
+
+    /// The same where a part begins, or much is to be looked at anew.
+    fn hold_longer(&mut self, passed: f32, span: f32, value: f32, extreme: impl Fn(f32, f32) -> f32) -> f32 {
         self.left -= passed;
         if self.left <= 0.0 {
             self.left = (self.left + span / (PARTS - 1) as f32).max(0.0);
