@@ -74,22 +74,23 @@ fn read_whole<'a>(
 
 /// Parses one scenario, as [`parse`] does a configuration.
 pub fn parse_scenario(file: &str, text: &str) -> (Option<Scenario>, Vec<Diagnostic>) {
-    parse_other(file, text, resolve::scenario::scenario)
+    parse_other(file, text, ("scenario", "about"), resolve::scenario::scenario)
 }
 
 /// Parses bands for simulated runs, as [`parse`] does a configuration.
 pub fn parse_bands(file: &str, text: &str) -> (Option<Vec<RunBands>>, Vec<Diagnostic>) {
-    parse_other(file, text, resolve::bands::bands)
+    parse_other(file, text, ("file of bands", "runs"), resolve::bands::bands)
 }
 
 fn parse_other<R: Decode, T>(
     file: &str,
     text: &str,
+    document: (&str, &str),
     resolve: fn(&R, &mut Report<'_>) -> Option<T>,
 ) -> (Option<T>, Vec<Diagnostic>) {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut report = Report::new(file, text);
-    let raw = yaml::read(text, &mut report).and_then(|root| R::decode(&root, &mut report));
+    let raw = yaml::read_other(text, document, &mut report).and_then(|root| R::decode(&root, &mut report));
     let value = raw.and_then(|raw| resolve(&raw, &mut report)).filter(|_| !report.has_errors());
     (value, report.finish())
 }

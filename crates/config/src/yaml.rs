@@ -30,16 +30,21 @@ const MAX_DEPTH: usize = 32;
 /// Most nodes once aliases are expanded, with every 64 bytes of text counting as one more.
 const MAX_WEIGHT: usize = 250_000;
 
-/// Reads one document. `None`: there is no tree, and `report` says why.
+/// Reads a configuration. `None`: there is no tree, and `report` says why.
 pub(crate) fn read(text: &str, report: &mut Report<'_>) -> Option<Node> {
+    read_other(text, ("configuration", "listeners"), report)
+}
+
+/// Reads something else: `what` it is, and the key that it may `begin` with.
+pub(crate) fn read_other(text: &str, (what, begin): (&str, &str), report: &mut Report<'_>) -> Option<Node> {
     if text.len() > MAX_BYTES {
-        let message = format!("the configuration has {} bytes", text.len());
+        let message = format!("the {what} has {} bytes", text.len());
         report.error(Place::START, message, "4 MiB are the most; move inline Lua to files");
         return None;
     }
     match Reader::default().read(text, report) {
         Ok(root) => root.or_else(|| {
-            report.error(Place::START, "the configuration is empty", "start with `listeners:`");
+            report.error(Place::START, format!("the {what} is empty"), format!("start with `{begin}:`"));
             None
         }),
         Err(Fatal { place, message, help }) => {

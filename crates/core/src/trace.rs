@@ -30,11 +30,11 @@ pub struct Trace {
 /// Why a text is no trace. Lines count from 1.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum Error {
-    #[error("line 1: a trace begins with the columns timestamp_seconds,requests_per_second, not {0:?}")]
+    #[error("line 1: a trace begins with the columns timestamp_seconds,requests_per_second, not {}", quoted(.0))]
     Header(String),
-    #[error("line {line}: expected timestamp_seconds,requests_per_second, found {text:?}")]
+    #[error("line {line}: expected timestamp_seconds,requests_per_second, found {}", quoted(.text))]
     Columns { line: usize, text: String },
-    #[error("line {line}: {text:?} is no number")]
+    #[error("line {line}: {} is no number", quoted(.text))]
     Number { line: usize, text: String },
     #[error("line {line}: a rate is finite and not negative, not {rate}")]
     Rate { line: usize, rate: f64 },
@@ -42,6 +42,12 @@ pub enum Error {
     Order { line: usize, timestamp: f64 },
     #[error("line {line}: the step must stay {step} s, expected a row at {expected}, found {timestamp}")]
     Step { line: usize, step: f64, expected: f64, timestamp: f64 },
+    #[error(
+        "line {line}: a row at {expected} is missing before {timestamp}; fill gaps, each step of {step} s needs a row"
+    )]
+    Gap { line: usize, step: f64, expected: f64, timestamp: f64 },
+    #[error("line {line}: {timestamp} is in milliseconds, timestamps are in seconds")]
+    Millis { line: usize, timestamp: f64 },
     #[error("line {line}: the trace is longer than {most} steps")]
     Long { line: usize, most: usize },
     #[error("a trace needs at least two rows to show its step, found {0}")]
@@ -142,6 +148,7 @@ fn is_rate(rate: f64) -> bool {
 #[derive(Default)]
 struct Rows {
     first: f64,
+    last: f64,
     step: Option<f64>,
     rates: Vec<f64>,
 }
@@ -152,7 +159,7 @@ impl Rows {
         let (Some(timestamp), Some(rate)) = (columns.next(), columns.next()) else {
             return Err(Error::Columns { line, text: text.to_owned() });
         };
-        let timestamp = number(line, timestamp)?;
+        let timestamp = seconds(line, timestamp)?;
         let rate = number(line, rate)?;
         if !is_rate(rate) {
             return Err(Error::Rate { line, rate });
@@ -164,19 +171,25 @@ impl Rows {
 
     fn place(&mut self, line: usize, timestamp: f64) -> Result<(), Error> {
         if self.rates.is_empty() && timestamp.is_finite() {
-            self.first = timestamp;
+            (self.first, self.last) = (timestamp, timestamp);
             return Ok(());
         }
         let passed = timestamp - self.first;
-        if !passed.is_finite() || passed <= 0.0 {
+        if !passed.is_finite() || timestamp <= self.last {
             return Err(Error::Order { line, timestamp });
         }
+        self.last = timestamp;
         let step = *self.step.get_or_insert(passed);
         let expected = step * self.rates.len() as f64;
-        if (passed - expected).abs() > step * STEP_TOLERANCE {
-            return Err(Error::Step { line, step, expected: self.first + expected, timestamp });
+        let off = passed - expected;
+        let expected = self.first + expected;
+        if off >= step * (1.0 - STEP_TOLERANCE) {
+            Err(Error::Gap { line, step, expected, timestamp })
+        } else if off.abs() > step * STEP_TOLERANCE {
+            Err(Error::Step { line, step, expected, timestamp })
+        } else {
+            Ok(())
         }
-        Ok(())
     }
 
     fn finish(self) -> Result<Trace, Error> {
@@ -185,6 +198,29 @@ impl Rows {
         let span = Duration::try_from_secs_f64(step).map_err(|_| Error::Length(step))?;
         Trace::new(span, self.rates).ok_or(Error::Length(step))
     }
+}
+
+/// In quotes, and no more than the beginning of it: a file that is no trace may have lines of any length.
+fn quoted(text: &str) -> String {
+    const LONGEST: usize = 60;
+    if text.is_empty() {
+        return "nothing".to_owned();
+    }
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{:?}…", &text[..end]),
+        None => format!("{text:?}"),
+    }
+}
+
+/// Of a timestamp.
+fn seconds(line: usize, text: &str) -> Result<f64, Error> {
+    // In milliseconds since 1970 the years 1973 to 5138, in seconds those after.
+    const MILLIS: std::ops::Range<f64> = 1e11..1e14;
+    let timestamp = number(line, text)?;
+    if MILLIS.contains(&timestamp) {
+        return Err(Error::Millis { line, timestamp });
+    }
+    Ok(timestamp)
 }
 
 fn number(line: usize, text: &str) -> Result<f64, Error> {
@@ -219,8 +255,19 @@ mod tests {
             ("0,1\n60\n", "line 3: expected timestamp_seconds,requests_per_second, found \"60\""),
             ("0,-1\n60,1\n", "line 2: a rate is finite and not negative, not -1"),
             ("0,1\n60,inf\n", "line 3: a rate is finite and not negative, not inf"),
-            ("0,1\n60,1\n60,1\n", "line 4: the step must stay 60 s, expected a row at 120, found 60"),
-            ("0,1\n60,1\n180,1\n", "line 4: the step must stay 60 s, expected a row at 120, found 180"),
+            ("0,1\n60,1\n60,1\n", "line 4: a timestamp is finite and later than the one before, not 60"),
+            ("0,1\n60,1\n30,1\n", "line 4: a timestamp is finite and later than the one before, not 30"),
+            ("0,1\n60,1\n150,1\n", "line 4: the step must stay 60 s, expected a row at 120, found 150"),
+            (
+                "0,1\n60,1\n180,1\n",
+                "line 4: a row at 120 is missing before 180; fill gaps, each step of 60 s needs a row",
+            ),
+            ("0,1\n60,NaN\n", "line 3: a rate is finite and not negative, not NaN"),
+            ("0,1\n60,\n", "line 3: nothing is no number"),
+            (
+                "1767225600000,1\n1767225660000,1\n",
+                "line 2: 1767225600000 is in milliseconds, timestamps are in seconds",
+            ),
             ("0,1\n0,1\n", "line 3: a timestamp is finite and later than the one before, not 0"),
             ("NaN,1\n0,1\n", "line 2: a timestamp is finite and later than the one before, not NaN"),
             ("0,1\n", "a trace needs at least two rows to show its step, found 1"),
@@ -232,7 +279,10 @@ mod tests {
         }
         let error = Trace::parse("0,1\n1,1\n").unwrap_err().to_string();
         assert!(error.ends_with("not \"0,1\""), "{error}");
-        assert!(Trace::parse("").is_err());
+        let error = Trace::parse("").unwrap_err().to_string();
+        assert!(error.ends_with("not nothing"), "{error}");
+        let error = Trace::parse(&"ä".repeat(1_000_000)).unwrap_err().to_string();
+        assert!(error.ends_with(&format!("not \"{}\"…", "ä".repeat(60))), "{error}");
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod cost;
 mod demo;
 mod exit;
 mod explain;
+mod file;
 mod flame;
 mod forecast;
 mod gateway;

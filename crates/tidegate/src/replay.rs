@@ -144,6 +144,7 @@ impl Replay {
             break;
         }
         if fleets.is_empty() {
+            warn(&reader);
             return Err(Failure::Input(unknown(self, &others)));
         }
         let fleets = fleets.into_values().map(|(_, fleet)| fleet).collect();
@@ -194,11 +195,37 @@ fn unknown(replay: &Replay, others: &[FleetId]) -> anyhow::Error {
     let names: Vec<&str> = others.iter().map(FleetId::as_str).collect();
     let there =
         if names.is_empty() { "it is empty".to_owned() } else { format!("there are: {}", names.join(", ")) };
-    let wanted = replay.fleet.as_deref().unwrap_or_default();
-    anyhow!("{} has no fleet {wanted:?}; {there}", replay.name())
+    match replay.fleet.as_deref() {
+        Some(wanted) => anyhow!("{} has no fleet {wanted:?}; {there}", replay.name()),
+        None if others.is_empty() => anyhow!("{} has no decisions", replay.name()),
+        None => anyhow!("{}; {there}", replay.name()),
+    }
 }
 
 /// Says what could not be read, beside the output.
 fn warn(reader: &Reader) {
     offline::warn(reader);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_finds_nothing_is_told_what_there_is() {
+        let of = |fleet: Option<&str>, others: &[&str]| {
+            let replay = Replay {
+                journal: "j".into(),
+                fleet: fleet.map(str::to_owned),
+                policy: None,
+                format: Format::Text,
+            };
+            let others: Vec<_> = others.iter().map(|name| FleetId::new(name).unwrap()).collect();
+            unknown(&replay, &others).to_string()
+        };
+        assert_eq!(of(None, &[]), "the journal j has no decisions");
+        assert_eq!(of(None, &["a", "b"]), "the journal j; there are: a, b");
+        assert_eq!(of(Some("c"), &["a"]), "the journal j has no fleet \"c\"; there are: a");
+        assert_eq!(of(Some("c"), &[]), "the journal j has no fleet \"c\"; it is empty");
+    }
 }

@@ -158,7 +158,7 @@ impl Simulate {
                     ran: true,
                 })
             };
-            let cases = self.buffer.iter().map(case).collect::<Result<Vec<_>, Failure>>()?;
+            let cases = distinct(&self.buffer).iter().map(case).collect::<Result<Vec<_>, Failure>>()?;
             return self.replay(&subject, &cases, bands.as_ref());
         }
         let demands = self.demands()?;
@@ -228,7 +228,7 @@ impl Simulate {
             let demand = self.part.demand(path, self.seed.unwrap_or(SEED))?;
             Ok((path.display().to_string(), demand))
         };
-        self.traces.iter().map(demand).collect()
+        distinct(&self.traces).iter().map(demand).collect()
     }
 
     fn conditions(&self) -> impl Iterator<Item = Conditions> {
@@ -236,16 +236,18 @@ impl Simulate {
             start_up: start_up.seconds() as u32,
             buffer: buffer.seconds() as u32,
         };
-        self.start_up
-            .iter()
-            .flat_map(move |&start_up| self.buffer.iter().map(move |&buffer| under(start_up, buffer)))
+        // What is named twice is run once.
+        let (start_ups, buffers) = (distinct(&self.start_up), distinct(&self.buffer));
+        start_ups
+            .into_iter()
+            .flat_map(move |start_up| buffers.clone().into_iter().map(move |buffer| under(start_up, buffer)))
     }
 
     fn contenders(&self, name: &str, case: &Case<'_>) -> Vec<Contender> {
         let (name, policy) = (name.to_owned(), Box::new(case.policy.clone()));
         let own =
             if case.ran { Contender::Veteran { name, policy } } else { Contender::Policy { name, policy } };
-        let baselines = self.vs.iter().map(|baseline| match baseline {
+        let baselines = distinct(&self.vs).into_iter().map(|baseline| match baseline {
             Baseline::Hpa => Contender::Hpa,
             Baseline::Loop => Contender::Loop,
         });
@@ -265,6 +267,12 @@ impl Simulate {
             }
         }
     }
+}
+
+/// Each once, in the order of its first place.
+fn distinct<T: Clone + PartialEq>(all: &[T]) -> Vec<T> {
+    let new = |(at, one): (usize, &T)| (!all[..at].contains(one)).then(|| one.clone());
+    all.iter().enumerate().filter_map(new).collect()
 }
 
 /// `plot.svg`, or `plot-1.svg`, `plot-2.svg` where there are several.

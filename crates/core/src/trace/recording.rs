@@ -8,7 +8,7 @@
 
 use std::time::Duration;
 
-use super::{Error, HEADER, is_rate, number};
+use super::{Error, HEADER, is_rate, number, seconds};
 
 /// Most steps of a recording, gaps included: 23 days of seconds, 3.8 years of minutes.
 pub(super) const MOST: usize = 2_000_000;
@@ -61,7 +61,7 @@ fn row(line: usize, text: &str) -> Result<Row, Error> {
     let (Some(timestamp), Some(rate)) = (columns.next(), columns.next()) else {
         return Err(Error::Columns { line, text: text.to_owned() });
     };
-    let timestamp = number(line, timestamp)?;
+    let timestamp = seconds(line, timestamp)?;
     let rate = if rate.is_empty() { None } else { Some(number(line, rate)?).filter(|rate| !rate.is_nan()) };
     match rate {
         Some(rate) if !is_rate(rate) => Err(Error::Rate { line, rate }),
@@ -83,7 +83,8 @@ fn usual_step(rows: &[Row]) -> Result<f64, Error> {
     if steps.is_empty() {
         return Err(Error::Rows(rows.len()));
     }
-    let middle = steps.len() / 2;
+    // Of two the smaller one: the other has a gap in it.
+    let middle = (steps.len() - 1) / 2;
     let median = *steps.select_nth_unstable_by(middle, f64::total_cmp).1;
     let near = steps.iter().filter(|&&step| (step - median).abs() <= TOLERANCE * median);
     let (sum, count) = near.fold((0.0, 0_u32), |(sum, count), step| (sum + step, count + 1));
@@ -132,6 +133,8 @@ mod tests {
     fn a_recording_may_begin_with_a_gap_and_jitter() {
         let recording = parse("0,1\n600,2\n661,3\n719,4\n780,5\n840,6\n").unwrap();
         assert_eq!((recording.step(), recording.values().len()), (Duration::from_mins(1), 15));
+        let recording = parse("0,1\n60,2\n600,3\n").unwrap();
+        assert_eq!((recording.step(), recording.values().len()), (Duration::from_mins(1), 11));
     }
 
     #[test]
@@ -144,8 +147,9 @@ mod tests {
             ("0,1\n60,1\n30,1\n", "line 4: a timestamp is finite and later than the one before, not 30"),
             ("0,1\n60,1\n120,1\n210,1\n270,1\n", "line 5: the step must stay 60 s, expected a row at 180"),
             ("0,1\n", "a trace needs at least two rows"),
-            ("0,1\n1,1\n2,1\n1e12,1\n", "line 5: the trace is longer than 2000000 steps"),
+            ("0,1\n1,1\n2,1\n1e10,1\n", "line 5: the trace is longer than 2000000 steps"),
             ("0,1\n1e300,1\n", "a step of 1"),
+            ("0,1\n1767225600000,1\n", "line 3: 1767225600000 is in milliseconds"),
         ];
         for (rows, expected) in cases {
             let error = parse(rows).unwrap_err();

@@ -4,6 +4,7 @@
 //! and hours are those of the real fleet.
 
 use std::{
+    fs,
     io::{self, Write},
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -137,6 +138,9 @@ fn read(state: &Path, fleet: &FleetId, span: u64) -> Result<Recorded, Failure> {
     let name = || format!("the state directory {}", state.display());
     let now = jiff::Timestamp::now().as_second();
     let now = Timestamp::from_secs(u64::try_from(now).unwrap_or_default());
+    fs::metadata(state.join("demand"))
+        .with_context(|| format!("{} has no recorded demand", name()))
+        .map_err(Failure::Environment)?;
     let read = History::new(state).read(fleet, now, span).with_context(name).map_err(Failure::Environment)?;
     let Some(demand) = read else {
         return Err(Failure::Input(anyhow!("{} has no demand of {fleet} in that time", name())));

@@ -1,7 +1,6 @@
 //! What a simulation reads: traces, and whose policy is run.
 
 use std::{
-    fs,
     io::{self, Write},
     path::{Path, PathBuf},
     str::FromStr,
@@ -17,7 +16,7 @@ use tidegate_core::{
 };
 use tidegate_sim::{live::blind_spots, report::OBJECTIVE};
 
-use crate::{cli::Format, exit::Failure};
+use crate::{cli::Format, exit::Failure, file};
 
 /// Most instances of the policy without a file: more than the peak of a trace can ask for.
 const MOST: u32 = 1_000;
@@ -34,13 +33,7 @@ type Parse<T> = fn(&str, &str) -> (Option<T>, Vec<Diagnostic>);
 /// What was read with the diagnostics, each of which is printed; or how that failed.
 pub(super) fn parsed<T>(path: &Path, format: Format, parse: Parse<T>) -> Result<T, Failure> {
     let name = path.display().to_string();
-    let failed = || format!("cannot read {name}");
-    let length = fs::metadata(path).with_context(failed).map_err(Failure::Environment)?.len();
-    if length > LARGEST {
-        return Err(Failure::Input(anyhow!("{name} has {length} bytes; at most {LARGEST} are read")));
-    }
-    let bytes = fs::read(path).with_context(failed).map_err(Failure::Environment)?;
-    let (value, diagnostics) = parse(&name, &String::from_utf8_lossy(&bytes));
+    let (value, diagnostics) = parse(&name, &file::read(path, LARGEST)?);
     let Some(value) = value else {
         refuse(&name, &diagnostics, format).map_err(Failure::environment)?;
         return Err(Failure::Reported(1));
@@ -54,17 +47,22 @@ pub(super) fn parsed<T>(path: &Path, format: Format, parse: Parse<T>) -> Result<
 /// Reads one trace.
 pub(super) fn trace(path: &Path) -> Result<Trace, Failure> {
     let name = path.display();
-    let bytes =
-        fs::read(path).with_context(|| format!("cannot read {name}")).map_err(Failure::Environment)?;
-    // Whatever is no text is no number either, and is named with its line.
-    let text = String::from_utf8_lossy(&bytes);
+    let text = file::read(path, file::LARGEST_TRACE)?;
     let trace = Trace::parse(&text).with_context(|| format!("{name} is no trace")).map_err(Failure::Input)?;
-    let bounds = Duration::from_secs(1)..=LONGEST;
-    if bounds.contains(&trace.duration()) {
+    if is_playable(trace.duration()) {
         return Ok(trace);
     }
     let length = trace.duration();
-    Err(Failure::Input(anyhow!("{name} is {length:?} long; a simulation takes a second to 366 days")))
+    let length = match length.as_secs() / 86_400 {
+        0 => format!("{length:?}"),
+        days => format!("{days} days"),
+    };
+    Err(Failure::Input(anyhow!("{name} is {length} long; a simulation takes a second to 366 days")))
+}
+
+/// Whether so much demand can be held second by second.
+pub(super) fn is_playable(length: Duration) -> bool {
+    (Duration::from_secs(1)..=LONGEST).contains(&length)
 }
 
 /// Where the policy comes from, as the command line says it.

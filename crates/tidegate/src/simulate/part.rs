@@ -47,11 +47,10 @@ impl Part {
 
     fn of(&self, trace: &Trace, file: &Path) -> Result<Trace, Failure> {
         let part = trace.slice(self.start.unwrap_or_default(), self.length.unwrap_or(Duration::MAX));
-        let faster = part.and_then(|part| part.sped_up(self.speed));
-        let long_enough = |part: &Trace| part.duration() >= Duration::from_secs(1);
-        let part = faster.filter(long_enough).ok_or_else(|| {
+        let paced = part.and_then(|part| part.sped_up(self.speed));
+        let part = paced.filter(|part| input::is_playable(part.duration())).ok_or_else(|| {
             Failure::Input(anyhow!(
-                "{} has less than a second from --start on for --length at --speed",
+                "{} has less than a second or more than 366 days from --start on for --length at --speed",
                 file.display()
             ))
         })?;

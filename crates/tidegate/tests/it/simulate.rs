@@ -226,7 +226,7 @@ fn a_malformed_trace_is_named_with_its_line() {
         (format!("{head}0,1\n60,many\n"), "bad.csv is no trace: line 3: \"many\" is no number"),
         ("time,load\n0,1\n".to_owned(), "bad.csv is no trace: line 1: "),
         (format!("{head}0,1\n0.1,1\n"), "bad.csv is 200ms long"),
-        (format!("{head}0,1\n1000000000,1\n"), "bad.csv is 2000000000s long"),
+        (format!("{head}0,1\n1000000000,1\n"), "bad.csv is 23148 days long"),
     ];
     for (text, expected) in cases {
         write(&folder, "bad.csv", &text);
@@ -234,6 +234,70 @@ fn a_malformed_trace_is_named_with_its_line() {
         assert_eq!(code, Some(1), "{said}");
         assert!(said.starts_with(&format!("tidegate: {expected}")), "{said}");
     }
+}
+
+#[test]
+fn what_has_no_end_or_no_rows_is_refused_with_a_reason() {
+    let folder = folder();
+    let head = "timestamp_seconds,requests_per_second\n";
+    write(&folder, "slow.csv", &format!("{head}0,1\n86400,1\n"));
+    write(&folder, "gap.csv", &format!("{head}0,1\n60,1\n6000,1\n"));
+    write(&folder, "millis.csv", &format!("{head}1767225600000,1\n1767225660000,1\n"));
+    write(&folder, "nothing", "");
+    let cases = [
+        ("--trace /dev/zero --check /dev/zero", 1, "/dev/zero is larger than 1 MiB, the most that is read"),
+        ("--scenario /dev/zero", 1, "/dev/zero is larger than 1 MiB, the most that is read"),
+        ("--trace slow.csv --speed 0.001x", 1, "slow.csv has less than a second or more than 366 days"),
+        ("--trace gap.csv", 1, "line 4: a row at 120 is missing before 6000; fill gaps"),
+        ("--trace millis.csv", 1, "line 2: 1767225600000 is in milliseconds"),
+        ("--trace nothing", 1, "line 1: a trace begins with the columns timestamp_seconds"),
+        ("--trace .", 3, "cannot read .: "),
+        ("--trace day.csv --check nothing", 1, "the file of bands is empty\n   = help: start with `runs:`"),
+        ("--trace day.csv --check absent", 3, "cannot read absent: "),
+        ("--scenario nothing", 1, "the scenario is empty\n   = help: start with `about:`"),
+        ("--from-history 1h --fleet orders --state absent", 3, "absent has no recorded demand: "),
+    ];
+    for (line, expected, why) in cases {
+        let (code, said) = refusal(folder.path(), line);
+        assert_eq!(code, Some(expected), "{line}: {said}");
+        assert!(said.contains(why), "{line}: {said}");
+    }
+}
+
+#[test]
+fn odd_demand_is_played_and_figures_stay_finite() {
+    let folder = folder();
+    let head = "timestamp_seconds,requests_per_second\n";
+    write(&folder, "idle.csv", &format!("{head}0,0\n60,0\n"));
+    write(&folder, "brief.csv", &format!("{head}0,1\n1,9\n"));
+    let cases = [
+        "--trace idle.csv --vs hpa,loop",
+        // Instances that start long after the end.
+        "--trace brief.csv --vs hpa,loop --start-up 1h --buffer 1h",
+        // As much as there may be, for instances that can do nothing.
+        "--trace day.csv --speed 60x --vs hpa,loop --peak 10000000 --capacity 0.0001",
+        "--trace day.csv --speed 60x --vs hpa,loop --peak 0.0001 --capacity 10000000",
+    ];
+    for line in cases {
+        for run in runs(folder.path(), line) {
+            for figure in
+                ["costOverFloor", "violatedRequests", "actionsPerDay", "thetaU", "thetaO", "upsilon"]
+            {
+                assert!(number(&run, figure).is_finite(), "{line}: {figure} of {run}");
+            }
+            assert!((0.0..=1.0).contains(&number(&run, "violatedRequests")), "{line}: {run}");
+        }
+    }
+}
+
+#[test]
+fn what_is_named_twice_is_run_once() {
+    let folder = folder();
+    let twice = runs(
+        folder.path(),
+        "--trace day.csv --trace day.csv --start-up 5s,5s --buffer 0s,0s --vs hpa,hpa --seed 1",
+    );
+    assert_eq!(twice, runs(folder.path(), "--trace day.csv --start-up 5s --vs hpa"));
 }
 
 #[test]
