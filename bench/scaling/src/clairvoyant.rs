@@ -24,11 +24,14 @@ const PASSES: usize = 12;
 /// Of two prices each changes the other, so both are sought again, within so many times of what they were.
 const NEAR: f64 = 8.0;
 const PASSES_AGAIN: usize = 6;
+const PASSES_OF_WEEKS: usize = 5;
 /// Instance-seconds that a violated request and a change may cost at least and at most.
 const REQUEST: (f64, f64) = (1e-3, 100.0);
 const CHANGE: (f64, f64) = (1.0, 1e5);
-/// Plans with the same number of instances that are kept apart.
+/// Plans with the same number of instances that are kept apart; and in demand of more than so many seconds, three weeks.
 const LONGEST: usize = 24;
+const LONGEST_OF_WEEKS: usize = 6;
+const WEEKS: usize = 21 * 86_400;
 
 /// What a plan may do.
 #[derive(Debug, Clone, Copy)]
@@ -58,6 +61,18 @@ pub(crate) fn bound(demand: &Demand, conditions: Conditions, limits: Limits) -> 
         bound = bound.max(plan.priced - prices.request * limits.violated - prices.change * changes);
         plan
     };
+    if conditions.buffer > 0 && demand.seconds() > WEEKS {
+        // Long demand is gone through as seldom as can be: the price is near that of who may let nobody wait.
+        let at_once = Conditions { buffer: 0, ..conditions };
+        let exceeds = |request| {
+            let prices = Prices { request, ..prices };
+            Search::cheapest(demand, at_once, limits.first, prices).violated > limits.violated
+        };
+        let price = sought(REQUEST, PASSES, exceeds);
+        let request = |request| ask(Prices { request, ..prices }).violated > limits.violated;
+        sought((price / NEAR, price * NEAR), PASSES_OF_WEEKS, request);
+        return bound;
+    }
     let request = |request| ask(Prices { request, ..prices }).violated > limits.violated;
     prices.request = sought(REQUEST, PASSES, request);
     if limits.changes.is_some() {
@@ -124,6 +139,8 @@ fn useful(arrivals: &[u32], patient: &[u32], change: f64) -> Vec<u32> {
 struct Search {
     start_up: u32,
     prices: Prices,
+    /// Plans that are kept apart.
+    longest: usize,
     /// By ready instances, less one.
     fronts: Vec<Front>,
     /// Those of the second before.
@@ -142,6 +159,7 @@ impl Search {
         let mut search = Self {
             start_up: conditions.start_up,
             prices,
+            longest: if arrivals.len() > WEEKS { LONGEST_OF_WEEKS } else { LONGEST },
             fronts: vec![Front::default(); most],
             before: vec![Front::default(); most],
             carried: Front::default(),
@@ -203,7 +221,7 @@ impl Search {
                 let violated = plan.violated + violated;
                 self.spare.push(Plan { queue, priced, violated, ..*plan }, request);
             }
-            self.spare.shorten(LONGEST);
+            self.spare.shorten(self.longest);
             std::mem::swap(front, &mut self.spare);
         }
     }

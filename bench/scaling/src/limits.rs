@@ -30,8 +30,8 @@ pub(crate) type Limits = BTreeMap<(&'static str, u32, u32), Limit>;
 pub(crate) struct Question<'a> {
     pub(crate) known: &'a Known,
     pub(crate) conditions: Conditions,
-    /// Whether the default policy missed a goal.
-    pub(crate) misses: bool,
+    /// Whether what habits are worth is of interest.
+    pub(crate) habits: bool,
     /// Share of requests that the default policy violated.
     pub(crate) violated: f64,
     pub(crate) floor_instance_hours: f64,
@@ -82,7 +82,7 @@ impl Limit {
             least / 3_600.0 / question.floor_instance_hours
         };
         let calm = question.actions_per_day.filter(|_| demand.seconds() <= LONGEST);
-        let worth = habits.filter(|_| question.misses).map(|habits| habits.worth(question.known, conditions));
+        let worth = habits.filter(|_| question.habits).map(|habits| habits.worth(question.known, conditions));
         let cheapest =
             |outcomes: fn(&Worth) -> &[Outcome]| hindsight::cheapest(outcomes(worth.as_ref()?), share);
         Self {
