@@ -110,8 +110,8 @@ impl Handle {
         self.0.journal().range(fleet)
     }
 
-    /// The demand of a fleet over the `span` seconds before `until`, as far as it was recorded: a minute ago
-    /// is the last that is known. `None`: nothing was, or nothing is recorded at all. Reads a file.
+    /// The demand of a fleet over the `span` seconds before `until`, as far as it was recorded: what was
+    /// ten seconds ago is the last that is surely known. `None`: nothing was, or nothing is recorded at all. Reads a file.
     pub fn demand(&self, fleet: &FleetId, until: Timestamp, span: u64) -> io::Result<Option<Recorded>> {
         let Some(state) = &self.0.state else { return Ok(None) };
         History::new(state).read(fleet, until, span)

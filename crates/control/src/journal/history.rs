@@ -2,7 +2,7 @@
 //!
 //! Each fleet has two files that are rings: the place of a reading follows from its time, and it
 //! is written with that time, so what is older than the ring or was never written is told from what is
-//! there. The files have a fixed size, a crash loses a minute at most, and nothing has to be tidied up.
+//! there. The files have a fixed size, a crash loses ten seconds at most, and nothing has to be tidied up.
 //!
 //! Invariant: what is read was recorded at that time, or is not there.
 
@@ -23,8 +23,10 @@ pub const RINGS: [Ring; 2] = [Ring { step: 1, slots: 86_400 }, Ring { step: 60, 
 /// Bytes of a reading: its time in steps since 1970, then requests per second.
 const SLOT: usize = 8;
 
-/// Readings that are gathered before they are written: a minute.
+/// Readings that are gathered to be written together: a minute. What there is of it is written every ten seconds, for those who
+/// ask meanwhile.
 const GATHERED: u64 = 60;
+const WRITTEN_EVERY: usize = 10;
 
 /// How often, and how long, a fleet's demand is recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,6 +102,11 @@ impl History {
                 None => self.gathered.entry(fleet.clone()).or_insert_with(empty),
             };
             minute.seconds[index] = Some(*rate as f32);
+            if (index + 1).is_multiple_of(WRITTEN_EVERY)
+                && let Some(minute) = self.gathered.get(fleet)
+            {
+                outcome = outcome.and(self.write(fleet, minute));
+            }
         }
         outcome
     }

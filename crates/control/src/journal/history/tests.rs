@@ -36,6 +36,25 @@ fn seconds_come_back_as_they_were_and_gaps_are_gaps() {
 }
 
 #[test]
+fn what_was_ten_seconds_ago_is_known_while_its_minute_goes_on() {
+    let (_directory, mut history) = history();
+    let rate = |second: u64| (second - NOON) as f64;
+    for second in NOON..NOON + 100 {
+        let at = Timestamp::from_secs(second);
+        history.append(&[Demand { fleet: fleet(), at, rate: rate(second) }]).unwrap();
+        let read = history.read(&fleet(), at, 3_600).unwrap();
+        let known = read.map_or(0, |read| {
+            let expected = (NOON..).map(|second| Some(rate(second) as f32)).take(read.rates.len());
+            assert!(read.rates.iter().copied().eq(expected), "{read:?}");
+            read.rates.len() as u64
+        });
+        assert!(second - NOON < 10 + known, "{known} known at {second}");
+    }
+    let minutes = history.read(&fleet(), Timestamp::from_secs(NOON + 99), 7 * 86_400).unwrap().unwrap();
+    assert_eq!(minutes.rates, [Some(29.5), Some(79.5)]);
+}
+
+#[test]
 fn beyond_a_day_there_are_minutes() {
     let (_directory, mut history) = history();
     record(&mut history, NOON..NOON + 180, |second| if second < NOON + 60 { 1.0 } else { 3.0 });
