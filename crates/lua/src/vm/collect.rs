@@ -26,6 +26,11 @@ const STEP_BYTES: u64 = 8 << 10;
 /// Growth within one stretch from which on LuaJIT collects by itself.
 const HEADROOM: usize = 1 << 20;
 
+/// Collections in a row, and what each has to free for the next: so many bytes, and that part of what there was.
+const COLLECTIONS: u32 = 24;
+const WORTH_BYTES: usize = 1 << 20;
+pub(super) const WORTH_PART: usize = 5;
+
 /// Of collecting, since it was last told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Collection {
@@ -92,22 +97,50 @@ impl Vm {
         }
         let collects = collector.under_way.get();
         if collects {
-            self.host.is_collecting.set(true);
-            let began = elapsed_time();
-            let grown = c_int::try_from(used.saturating_sub(before) >> 10).unwrap_or(c_int::MAX);
-            // SAFETY: the main thread is idle, as no run goes on.
-            let is_over = unsafe { ffi::lua_gc(self.main, ffi::LUA_GCSTEP, grown) } == 1;
-            collector.under_way.set(!is_over);
-            self.host.is_collecting.set(false);
-            if is_over {
-                self.set_due(self.ledger.state().0);
-            }
-            self.tell(Some(elapsed_time().saturating_sub(began)));
+            self.step(c_int::try_from(used.saturating_sub(before) >> 10).unwrap_or(c_int::MAX));
         } else if collector.told.get() != ended {
             self.tell(None);
         }
         self.put_off();
         collects
+    }
+
+    /// Collects again and again as long as that frees much of what is there. LuaJIT only halves its buffer for strings each
+    /// time, however large it is, so a script that made a string of 256 MiB would else leave 128. No run may go on.
+    pub(super) fn collect_garbage(&self) {
+        for _ in 0..COLLECTIONS {
+            let before = self.ledger.state().0;
+            self.collect_all();
+            let freed = before.saturating_sub(self.ledger.state().0);
+            if freed < WORTH_BYTES || freed < before / WORTH_PART {
+                break;
+            }
+        }
+    }
+
+    /// Collects about so many KiB's worth, in a collection that may be under way; says whether that has come to its end. No
+    /// run may go on.
+    pub(super) fn collect_some(&self, kib: c_int) -> bool {
+        if self.host.block.collector_stopped.get() != 0 {
+            return false; // The script wants it so.
+        }
+        let is_over = self.step(kib);
+        self.put_off();
+        is_over
+    }
+
+    fn step(&self, kib: c_int) -> bool {
+        self.host.is_collecting.set(true);
+        let began = elapsed_time();
+        // SAFETY: the main thread is idle, as no run goes on.
+        let is_over = unsafe { ffi::lua_gc(self.main, ffi::LUA_GCSTEP, kib) } == 1;
+        self.collector.under_way.set(!is_over);
+        self.host.is_collecting.set(false);
+        if is_over {
+            self.set_due(self.ledger.state().0);
+        }
+        self.tell(Some(elapsed_time().saturating_sub(began)));
+        is_over
     }
 
     /// Collects all that there is. No run may go on.

@@ -16,7 +16,7 @@ use std::{cell::Cell, ffi::c_int};
 
 use mlua::ffi;
 
-use super::Vm;
+use super::{Vm, collect::WORTH_PART};
 
 /// Who allocates no more than that between two looks has nothing to do.
 const QUIET_BYTES: u64 = 64 << 10;
@@ -24,8 +24,10 @@ const QUIET_BYTES: u64 = 64 << 10;
 /// Growth since the last collection that makes one worth its time.
 const WORTH_BYTES: usize = 1 << 20;
 
-/// A heap beyond that is not collected here: it would take so long that whoever comes next would notice.
+/// A heap beyond that is collected part by part, one each time it is looked at: all of it would take so long that whoever
+/// comes next would notice. Of a part so much is looked at, in KiB, or a few times as much.
 const LARGE_BYTES: usize = 64 << 20;
+const PART_KIB: c_int = 4 << 10;
 
 /// Percent of what was in use after a collection at which the next one begins.
 const USUAL_PAUSE: c_int = 200;
@@ -48,6 +50,8 @@ pub(super) struct Rest {
     allocated: Cell<u64>,
     /// In use after the last collection.
     settled: Cell<usize>,
+    /// In use when a collection was begun that goes on part by part.
+    begun: Cell<Option<usize>>,
     /// Much may have been let go since the last look.
     let_go: Cell<bool>,
 }
@@ -89,21 +93,39 @@ impl Vm {
         }
         let (used, allocated) = self.ledger.state();
         let is_quiet = allocated - self.rest.allocated.replace(allocated) < QUIET_BYTES;
-        if is_quiet
-            && !self.running.get()
-            && used < LARGE_BYTES
-            && used > self.rest.settled.get() + WORTH_BYTES
-        {
-            self.sweep();
-            self.collect_all();
-            self.rest.settled.set(self.ledger.state().0);
-            self.rest.tell_let_go();
+        if is_quiet && !self.running.get() && used > self.rest.settled.get() + WORTH_BYTES {
+            self.tidy_up(used);
         }
         if self.rest.let_go.take() {
             return give_back();
         }
         // SAFETY: any thread may call it at any time; it touches nothing that is in use.
         unsafe { libmimalloc_sys::mi_collect(false) };
+    }
+}
+
+impl Vm {
+    /// Nothing goes on: collects what there is, if that is not too much at once.
+    fn tidy_up(&self, used: usize) {
+        let rest = &self.rest;
+        self.sweep();
+        if used < LARGE_BYTES {
+            rest.begun.take();
+            self.collect_garbage();
+            rest.settled.set(self.ledger.state().0);
+            return rest.tell_let_go();
+        }
+        let begun = rest.begun.get().unwrap_or(used);
+        rest.begun.set(Some(begun));
+        if self.collect_some(PART_KIB) {
+            rest.begun.take();
+            let left = self.ledger.state().0;
+            // What freed much may do so again.
+            if left > begun - begun / WORTH_PART {
+                rest.settled.set(left);
+            }
+            rest.tell_let_go();
+        }
     }
 }
 

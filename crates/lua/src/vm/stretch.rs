@@ -105,7 +105,7 @@ impl Vm {
         let watch = self.watch.get().and_then(Option::as_ref);
         watch.inspect(|watch| watch.begin_chore());
         self.sweep();
-        self.collect_all();
+        self.collect_garbage();
         watch.inspect(|watch| _ = watch.end());
         self.rest.tell_let_go();
     }

@@ -78,6 +78,17 @@ fn a_run_that_fills_the_memory_is_ended_and_the_memory_comes_back() {
     }
 }
 
+#[test]
+fn what_was_put_together_for_a_huge_string_goes_with_the_run_that_wanted_it() {
+    let host = host(Duration::ZERO, 512 << 20);
+    host.say("collectgarbage() ngx.say('on')");
+    let before = host.vm.memory_bytes();
+    let source = "local s = 'x' while true do s = s:rep(2) end";
+    host.run(Phase::Access, source, &mut Request::get("/")).unwrap_err();
+    let after = host.vm.memory_bytes();
+    assert!(after < before + (2 << 20), "{before} bytes grew to {after}");
+}
+
 /// Of one request, beside no bound for runs.
 fn request(millis: u64, memory_bytes: u64) -> Request {
     let mut request = Request::get("/");

@@ -395,6 +395,27 @@ fn a_vm_with_nothing_to_do_gives_back_what_a_burst_left() {
     assert!(after < before + (1 << 20), "{before} bytes grew to {after}");
 }
 
+#[test]
+fn a_large_heap_with_nothing_to_do_is_collected_part_by_part() {
+    let host = Host::new();
+    host.vm.tend();
+    let before = host.vm.memory_bytes();
+    host.say("local kept = {} for i = 1, 2e6 do kept[i] = { i } end ngx.say(('x'):rep(5e7):len())");
+    host.vm.tend();
+    let busy = host.vm.memory_bytes();
+    assert!(busy > before + (100 << 20), "{before} {busy}");
+    host.vm.tend();
+    assert!(host.vm.memory_bytes() > before + (4 << 20), "not all at once");
+    (0..200).for_each(|_| host.vm.tend());
+    let after = host.vm.memory_bytes();
+    assert!(after < before + (2 << 20), "{before} bytes grew to {after}");
+    // What is in use stays, and is not looked at again and again.
+    host.say("package.loaded.kept = {} for i = 1, 2e6 do package.loaded.kept[i] = { i } end ngx.say('on')");
+    (0..200).for_each(|_| host.vm.tend());
+    let cycles = || host.say("ngx.say(collectgarbage('count') > 1e5)");
+    assert_eq!(cycles(), "true\n");
+}
+
 /// How often LuaJIT threw its code away while scripts with a loop were loaded and run, each kept for as long as `keep` says.
 fn flushes(keep: usize) -> String {
     let host = Host::new();
