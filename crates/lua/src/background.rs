@@ -1,8 +1,9 @@
 //! Threads that give way to others.
 //!
 //! A low priority alone is not enough: on current kernels a thread that runs keeps its processor for a slice of some
-//! milliseconds before one that wakes up gets it, whatever their priorities. So such a thread also asks for the shortest slice
-//! there is; kernels before 6.12 ignore that.
+//! milliseconds before one that wakes up gets it, whatever their priorities. But who wakes up and wants a shorter slice than
+//! who runs gets it at once. So such a thread asks for the longest slice there is, and a thread that has to act soon, for a short
+//! time, for the shortest; kernels before 6.12 ignore both.
 //!
 //! Not `SCHED_IDLE`: a thread that is not privileged does not get out of that again, and it gets next to nothing where
 //! there is not enough processor for all.
@@ -12,33 +13,39 @@ use std::io;
 /// The lowest priority, as `nice` counts it.
 const NICENESS: i32 = 19;
 
-/// What it runs for at a time, in nanoseconds, where somebody else wants to: the least that the kernel takes.
-const SLICE_NS: u64 = 100_000;
+/// What a thread runs for at a time, in nanoseconds: the least and the most that the kernel takes.
+const SHORTEST_NS: u64 = 100_000;
+const LONGEST_NS: u64 = 100_000_000;
 
 /// From now on this thread, and threads that it starts, take what others leave.
 pub fn give_way() -> io::Result<()> {
-    let attributes = libc::sched_attr { sched_nice: NICENESS, sched_runtime: SLICE_NS, ..usual() };
+    let attributes = libc::sched_attr { sched_nice: NICENESS, sched_runtime: LONGEST_NS, ..usual() };
     set(0, &attributes)
 }
 
+/// From now on this thread, which never runs for long, gets the processor as soon as it wakes up, at its priority.
+pub(crate) fn come_first() -> io::Result<()> {
+    set(0, &libc::sched_attr { sched_runtime: SHORTEST_NS, ..of(0)? })
+}
+
 /// A thread of this process that goes on for longer than it should: until this is dropped it lets others have the
-/// processor sooner. Its priority stays as it is, for a thread that is not privileged could not raise that again.
-pub(crate) struct Hurried {
+/// processor as they wake up. Its priority stays as it is, for a thread that is not privileged could not raise that again.
+pub(crate) struct Yielding {
     thread: libc::pid_t,
     before: libc::sched_attr,
 }
 
-impl Hurried {
+impl Yielding {
     /// `None`: that is refused, or not known to the kernel.
     pub(crate) fn new(thread: libc::pid_t) -> Option<Self> {
         let before = of(thread).ok()?;
         let is_usual = before.sched_policy == libc::SCHED_OTHER.unsigned_abs();
-        let attributes = libc::sched_attr { sched_runtime: SLICE_NS, ..before };
+        let attributes = libc::sched_attr { sched_runtime: LONGEST_NS, ..before };
         (is_usual && set(thread, &attributes).is_ok()).then_some(Self { thread, before })
     }
 }
 
-impl Drop for Hurried {
+impl Drop for Yielding {
     fn drop(&mut self) {
         let _ = set(self.thread, &self.before); // What was allowed before is allowed again.
     }
@@ -77,18 +84,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_is_hurried_is_as_before_when_it_is_over() {
+    fn who_yields_is_as_before_when_it_is_over() {
         // SAFETY: it has no precondition.
         let thread = unsafe { libc::gettid() };
         let before = of(thread).unwrap();
-        let hurried = Hurried::new(thread).expect("it is a usual thread");
+        let yielding = Yielding::new(thread).expect("it is a usual thread");
         let meanwhile = of(thread).unwrap();
-        drop(hurried);
+        drop(yielding);
         let after = of(thread).unwrap();
         assert_eq!((meanwhile.sched_nice, meanwhile.sched_policy), (before.sched_nice, before.sched_policy));
         assert_eq!((after.sched_nice, after.sched_runtime), (before.sched_nice, before.sched_runtime));
         // Kernels before 6.12 say nothing of slices.
-        assert!(before.sched_runtime == 0 || meanwhile.sched_runtime == SLICE_NS);
+        assert!(before.sched_runtime == 0 || meanwhile.sched_runtime == LONGEST_NS);
+    }
+
+    #[test]
+    fn who_comes_first_has_the_priority_that_it_had() {
+        let (before, after) = std::thread::spawn(|| {
+            let before = of(0).unwrap();
+            come_first().expect("it is a usual thread");
+            (before, of(0).unwrap())
+        })
+        .join()
+        .unwrap();
+        assert_eq!((after.sched_nice, after.sched_policy), (before.sched_nice, before.sched_policy));
+        assert!(before.sched_runtime == 0 || after.sched_runtime == SHORTEST_NS);
     }
 
     #[test]

@@ -25,7 +25,7 @@ use std::{
 use mlua::ffi;
 
 use crate::{
-    background::Hurried,
+    background::{self, Yielding},
     flame::{Label, probe},
     usage::Limits,
 };
@@ -41,8 +41,15 @@ const LOOK_EVERY: (Duration, Duration) = (Duration::from_millis(2), Duration::fr
 
 /// Time between two looks where somebody is told of runs that hold up their thread, while there are any runs; and for how
 /// many looks that goes on after the last.
-const LOOK_CLOSELY: Duration = Duration::from_millis(5);
-const CLOSE_LOOKS: u32 = 200;
+const LOOK_CLOSELY: Duration = Duration::from_millis(2);
+const CLOSE_LOOKS: u32 = 500;
+
+/// A run that uses so much is found to hold up its thread: one that goes on from one close look to the next.
+const HELD: Duration = Duration::from_micros(1_500);
+
+/// Time between the end of one such run and the next, in which only runs that are long are found to hold up their thread:
+/// where each takes some milliseconds it would cost more to help those out who wait than to have them wait.
+const HELD_APART: Duration = Duration::from_millis(100);
 
 /// A run that uses so much without a wait is long: others notice. One that is no longer than the time between two
 /// looks may not be found out.
@@ -221,9 +228,11 @@ fn watch(
     stop: &Stop,
     mut onlooker: Option<Box<dyn Onlooker>>,
 ) {
+    // Refused, it comes when it comes.
+    let _ = background::come_first();
     let (mut seen, mut since) = (0, Duration::ZERO);
-    // While a run holds up the thread, that is hurried if it can be.
-    let (mut close_looks, mut held) = (0, None);
+    // While a run holds up the thread, that lets others have the processor if it can.
+    let (mut close_looks, mut held, mut released) = (0, None, None);
     loop {
         let usual = Duration::from_nanos(watched.pause_ns.load(Relaxed));
         let pause = if close_looks > 0 { usual.min(LOOK_CLOSELY) } else { usual };
@@ -234,7 +243,7 @@ fn watch(
         if run != seen || run.is_multiple_of(2) {
             if let Some(onlooker) = onlooker.as_mut().filter(|_| held.is_some()) {
                 onlooker.look_away();
-                held = None;
+                (held, released) = (None, Some(elapsed_time()));
             }
             let goes_on = run != seen && onlooker.is_some();
             close_looks = if goes_on { CLOSE_LOOKS } else { close_looks.saturating_sub(1) };
@@ -254,8 +263,8 @@ fn watch(
             unsafe { libc::pthread_kill(thread, SIGNAL) };
         }
         if let Some(onlooker) = &mut onlooker {
-            if held.is_none() && used >= LONG {
-                held = Some(Hurried::new(number));
+            if held.is_none() && used >= held_from(released) {
+                held = Some(Yielding::new(number));
             }
             if held.is_some() {
                 onlooker.look(is_long.then(|| Label::of(watched.label.load(Relaxed))), pause);
@@ -265,6 +274,12 @@ fn watch(
             }
         }
     }
+}
+
+/// What a run uses that holds up its thread, where the last that did ended then.
+fn held_from(released: Option<Duration>) -> Duration {
+    let is_soon = released.is_some_and(|at| elapsed_time().saturating_sub(at) < HELD_APART);
+    if is_soon { LONG } else { HELD }
 }
 
 /// Time that passes; from when on is not said. Only what runs take is measured by it: scripts see the worker's clock.

@@ -11,7 +11,7 @@ use std::{
 use crate::Timestamp;
 
 /// How long the first time is remembered, and for how long at most, however many there were.
-const TERMS: (Duration, Duration) = (Duration::from_secs(10), Duration::from_mins(10));
+const TERMS: (Duration, Duration) = (Duration::from_secs(30), Duration::from_mins(10));
 
 /// What follows this soon belongs to the same time.
 const APART: Duration = Duration::from_secs(1);
@@ -88,22 +88,22 @@ mod tests {
 
     #[test]
     fn it_lasts_longer_each_time_up_to_a_bound() {
-        assert_eq!(term(&[100]), 10);
-        assert_eq!(term(&[100, 104]), 20);
-        assert_eq!(term(&[100, 104, 108]), 40);
+        assert_eq!(term(&[100]), 30);
+        assert_eq!(term(&[100, 104]), 60);
+        assert_eq!(term(&[100, 104, 108]), 120);
         assert_eq!(term(&(0..20).map(|turn| 100 + 4 * turn).collect::<Vec<_>>()), 600);
     }
 
     #[test]
     fn many_at_once_are_one() {
-        assert_eq!(term(&[100, 100, 100]), 10);
-        assert_eq!(term(&[100, 100, 104, 104]), 20);
+        assert_eq!(term(&[100, 100, 100]), 30);
+        assert_eq!(term(&[100, 100, 104, 104]), 60);
     }
 
     #[test]
     fn it_is_remembered_beyond_its_term_but_not_for_ever() {
-        assert_eq!(term(&[100, 400]), 20);
-        assert_eq!(term(&[100, 800]), 10);
+        assert_eq!(term(&[100, 400]), 60);
+        assert_eq!(term(&[100, 800]), 30);
     }
 
     #[test]
@@ -120,6 +120,6 @@ mod tests {
         slowness.release();
         assert!(!slowness.is_on(now));
         slowness.tell(now);
-        assert!(slowness.is_on(Timestamp::from_secs(109)) && !slowness.is_on(Timestamp::from_secs(110)));
+        assert!(slowness.is_on(Timestamp::from_secs(129)) && !slowness.is_on(Timestamp::from_secs(130)));
     }
 }
