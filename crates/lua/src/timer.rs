@@ -11,6 +11,8 @@ use std::{
     time::Duration,
 };
 
+use crate::flame::Label;
+
 /// A function that is to be called later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timer {
@@ -18,6 +20,8 @@ pub struct Timer {
     pub delay: Duration,
     /// Whether it is called again and again, until the worker ends.
     pub repeats: bool,
+    /// Of the route whose script has set it.
+    pub label: Label,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -52,7 +56,7 @@ impl Timers {
     }
 
     /// Hands a new timer to the driver; `None` when there are too many, or nobody who would wait for them.
-    pub(crate) fn arm(&self, delay: Duration, repeats: bool) -> Option<TimerId> {
+    pub(crate) fn arm(&self, delay: Duration, repeats: bool, label: Label) -> Option<TimerId> {
         let sink = self.sink.borrow().clone()?;
         let pending = self.pending.get();
         if pending >= self.pending_limit {
@@ -62,7 +66,7 @@ impl Timers {
         let id = TimerId(self.last.get() % (i32::MAX as u32) + 1);
         self.last.set(id.0);
         self.pending.set(pending + 1);
-        sink(Timer { id, delay, repeats });
+        sink(Timer { id, delay, repeats, label });
         Some(id)
     }
 }

@@ -13,7 +13,7 @@ use std::{
 };
 
 use tidegate_core::snapshot::Script;
-use tidegate_lua::{Error, Level, Line, Phase, RequestState, Step, Timer, Vm};
+use tidegate_lua::{Error, Level, Line, Phase, RequestState, Step, Timer, Vm, flame::Label};
 use tokio::{sync::Notify, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -61,7 +61,7 @@ async fn run(worker: &Worker, phase: Phase, script: &Script) {
     let folder = worker.present_site().map(|site| site.snapshot.lua.prefix.clone()).unwrap_or_default();
     let tally = worker.tally_alone(phase, script.label(&folder));
     let start = |vm: &Vm, state: &mut RequestState| vm.start_alone(&handler, phase, state);
-    let outcome = lua::run_alone(worker, &worker.vm, &tally, start).await;
+    let outcome = lua::run_alone(worker, &worker.vm, &tally, Label::default(), start).await;
     if let Err(error) = outcome {
         let excerpt = Excerpt::of(&error, worker.present_site().as_deref());
         worker.log.failure_alone(phase, &error, &excerpt);
@@ -190,7 +190,7 @@ async fn expire(worker: Rc<Worker>, vm: Rc<Vm>, timer: Timer, premature: bool, l
         return;
     };
     let start = |vm: &Vm, state: &mut RequestState| vm.start_timer(&running, premature, last, state);
-    if let Err(error) = lua::run_alone(&worker, &vm, &worker.timer_tally, start).await {
+    if let Err(error) = lua::run_alone(&worker, &vm, &worker.timer_tally, timer.label, start).await {
         let excerpt = Excerpt::of(&error, worker.present_site().as_deref());
         worker.log.failure_alone(Phase::Timer, &error, &excerpt);
     }

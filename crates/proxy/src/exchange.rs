@@ -84,6 +84,8 @@ pub(crate) struct Exchange {
     /// What the route's regular expression captured, from `$1`.
     captures: Vec<Vec<u8>>,
     pub(crate) route: Option<RouteId>,
+    /// Where the client's own request came in, if Lua has sent it on since, or asked for this one within it.
+    pub(crate) entry: Option<RouteId>,
     pub(crate) started: Instant,
     pub(crate) arrived: Timestamp,
     pub(crate) upstream: Attempt,
@@ -167,6 +169,7 @@ impl Exchange {
             depth: 0,
             captures: Vec::new(),
             route: None,
+            entry: None,
             started,
             arrived: Timestamp::default(),
             upstream: Attempt::default(),
@@ -202,6 +205,7 @@ impl Exchange {
         self.commitment = Commitment::Open;
         self.lua = RequestState::default();
         self.route = None;
+        self.entry = None;
         self.started = started;
         self.arrived = arrived;
         self.upstream = Attempt::default();
@@ -231,6 +235,7 @@ impl Exchange {
             body_memory: self.body_memory,
             is_internal: true,
             site: self.site.clone(),
+            entry: self.entry.as_ref().or(self.route.as_ref()).cloned(),
             depth: self.depth + 1,
             arrived: self.arrived,
             count: self.count,

@@ -12,6 +12,7 @@ use std::{
 use tidegate_core::telemetry::Tally;
 use tidegate_lua::{
     Level, Line, Op, Order, Phase, Reply, RequestState, ScriptError, Step, Task, Ticket, Verdict, Vm,
+    flame::Label,
 };
 use tokio::task::{AbortHandle, JoinSet};
 
@@ -52,7 +53,7 @@ pub(crate) async fn run(
     let mut step = vm.start(&plugin.handler, phase, exchange);
     let mut waits = None;
     loop {
-        plugin.charge(worker, route, &mut exchange.lua);
+        plugin.charge(worker, route, exchange);
         match step {
             Step::Done(verdict) => return Ok(verdict),
             Step::Failed(error) => {
@@ -188,14 +189,16 @@ pub(crate) async fn run_detached(
     run(worker, route, plugin, phase, exchange, refuse).await
 }
 
-/// Runs Lua for no request to its end.
+/// Runs Lua for no request to its end; `label` is that of the route whose script wanted it so, if one did.
 pub(crate) async fn run_alone(
     worker: &Worker,
     vm: &Vm,
     tally: &Tally,
+    label: Label,
     start: impl FnOnce(&Vm, &mut RequestState) -> Step,
 ) -> Result<Verdict, ScriptError> {
     let mut state = RequestState::default();
+    state.label = label;
     worker.set_lua_clock(vm, Instant::now());
     let mut step = start(vm, &mut state);
     let mut waits = Waits::default();

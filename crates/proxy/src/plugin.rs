@@ -8,7 +8,7 @@ use std::{
 use tidegate_core::telemetry::Tally;
 use tidegate_lua::{Handler, RequestState, Usage};
 
-use crate::{site::Route, worker::Worker};
+use crate::{exchange::Exchange, site::Route, worker::Worker};
 
 /// A script that ran for so long may have kept the thread from counting for how long it is busy.
 const HELD_FOR_LONG: Duration = Duration::from_millis(10);
@@ -21,13 +21,16 @@ pub(crate) struct Plugin {
 }
 
 impl Plugin {
-    /// Counts what its Lua took since this was done last, and tells others where it held them up.
-    pub(crate) fn charge(&self, worker: &Worker, route: &Route, state: &mut RequestState) {
-        let Usage { taken, is_long } = state.take_usage();
+    /// Counts what its Lua took since this was done last, and tells others where it held them up: at its route, and where
+    /// the client's request came in, for that is what is known of a request before it is begun.
+    pub(crate) fn charge(&self, worker: &Worker, route: &Route, exchange: &mut Exchange) {
+        let Usage { taken, is_long } = exchange.lua.take_usage();
         self.tally.add(worker.index, &taken);
         route.series.shard(worker.index).lua(&taken);
         if is_long {
-            route.series.slowness.tell(worker.timestamp(Instant::now()));
+            let now = worker.timestamp(Instant::now());
+            route.series.slowness.tell(now);
+            exchange.entry.iter().for_each(|entry| worker.telemetry.route(entry).slowness.tell(now));
         }
         if taken.cpu >= HELD_FOR_LONG {
             worker.held_until(Instant::now());
@@ -35,7 +38,11 @@ impl Plugin {
     }
 }
 
-/// What Lua took for no request.
+/// What Lua took for no request. What a timer holds up, the route does whose script has set it.
 pub(crate) fn charge_alone(tally: &Tally, worker: &Worker, state: &mut RequestState) {
-    tally.add(worker.index, &state.take_usage().taken);
+    let Usage { taken, is_long } = state.take_usage();
+    tally.add(worker.index, &taken);
+    if is_long && let Some(route) = worker.berths.route(state.label) {
+        route.slowness.tell(worker.timestamp(Instant::now()));
+    }
 }

@@ -50,6 +50,9 @@ impl Connection {
                 Ok(None) => return (route, Ok(())),
                 Err(error) => return (route, self.report(site, route, error).await),
             };
+            if self.exchange.entry.is_none() {
+                self.exchange.entry = Some(route.name.clone());
+            }
             match self.follow(site, &jump) {
                 Ok((next, at)) => (route, entry) = (next, at),
                 Err(status) => return (route, self.fail(site, route, status).await),

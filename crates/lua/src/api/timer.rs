@@ -34,7 +34,8 @@ extern "C" fn timer_arm(host: HostPtr, seconds: f64, repeats: i32) -> i32 {
         return EXITING;
     }
     let delay = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
-    host.timers.arm(delay, repeats != 0).map_or(MISSING, |id| id.0.cast_signed())
+    let label = host.with_state(|state| state.label).unwrap_or_default();
+    host.timers.arm(delay, repeats != 0, label).map_or(MISSING, |id| id.0.cast_signed())
 }
 
 fn count(count: usize) -> i32 {

@@ -124,3 +124,60 @@ fn where_no_lane_can_start_workers_serve_slow_routes() {
     assert_eq!(client.read().unwrap().text(), "0 2 hi");
     assert_eq!([other.read().unwrap().text(), other.read().unwrap().text()], ["0 1 nil", "0"]);
 }
+
+#[test]
+fn who_gets_to_a_slow_route_by_another_is_served_beside_the_others_too() {
+    let running = Running::with_workers(
+        1,
+        "
+lua: { budget: { cpu: 20ms } }
+routes:
+  - name: hog
+    match: { path: /hog }
+    internal: true
+    lua: { content: 'if ngx.var.arg_hog then while true do end end ngx.print(ngx.worker.id())' }
+  - name: goes
+    match: { path: /goes }
+    lua: { content: 'ngx.exec([[/hog]], ngx.var.args)' }
+  - name: asks
+    match: { path: /asks }
+    lua: { content: 'ngx.print(ngx.location.capture([[/hog?]] .. (ngx.var.args or [[]])).body)' }
+  - name: goes_and_asks
+    match: { path: /both }
+    lua: { content: 'ngx.exec([[/asks]], ngx.var.args)' }
+  - { name: fine, match: { path: /* }, lua: { content: ngx.print(ngx.worker.id()) } }",
+    );
+    let mut client = Client::connect(running.addr()).unwrap();
+    for path in ["/goes", "/asks", "/both"] {
+        assert_eq!(client.get(path).unwrap().text(), "0");
+        client.get(&format!("{path}?hog=1")).unwrap();
+        eventually(Duration::from_secs(20), "it is served by the lane", || {
+            client.get(&format!("{path}?hog=1")).unwrap();
+            client.get(path).unwrap().text() == "1"
+        });
+        assert_eq!(client.get("/").unwrap().text(), "0");
+    }
+}
+
+#[test]
+fn a_route_is_slow_whose_timers_are() {
+    let running = Running::with_workers(
+        1,
+        "
+lua: { budget: { cpu: 20ms } }
+routes:
+  - name: sets
+    match: { path: /sets }
+    lua:
+      content: |
+        ngx.timer.at(0, function() ngx.timer.at(0, function() while true do end end) end)
+        ngx.print(ngx.worker.id())
+  - { name: fine, match: { path: /* }, lua: { content: ngx.print(ngx.worker.id()) } }",
+    );
+    let mut client = Client::connect(running.addr()).unwrap();
+    assert_eq!(client.get("/sets").unwrap().text(), "0");
+    eventually(Duration::from_secs(20), "it is served by the lane", || {
+        client.get("/sets").unwrap().text() == "1"
+    });
+    assert_eq!(client.get("/").unwrap().text(), "0");
+}
