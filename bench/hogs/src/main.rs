@@ -3,7 +3,8 @@
 //! A gateway with a worker for each core serves three routes under a steady open-loop load, measured by `tidegate load`:
 //! for a while alone, then while one hog after another is asked for, then alone again. A hog is asked for as soon as
 //! the one before has been answered and a pause is over; how often that was is part of the result. Compared are the
-//! 99th percentiles of all three, and memory from before to after.
+//! 99th percentiles of all three, and memory from before to after. By how much the two phases alone differ says what a
+//! difference is worth on that machine.
 
 use std::{
     io::Read as _,
@@ -55,6 +56,9 @@ const NEIGHBOURS: [&str; 3] = ["hello", "counter", "match"];
 const HOGS: [&str; 4] = ["loop", "rep", "coroutines", "timers"];
 const PHASES: [&str; 3] = ["before", "during", "after"];
 
+/// What the gateway has to give back memory when nobody asks for anything any more.
+const SETTLE: Duration = Duration::from_secs(5);
+
 /// Measures what runaway scripts of one route do to the others.
 #[derive(Debug, Parser)]
 struct Args {
@@ -101,7 +105,8 @@ fn run(args: &Args) -> Result<()> {
         "{:#}",
         json!({
             "p99MsBefore": median("before"), "p99MsDuring": median("during"), "p99MsAfter": median("after"),
-            "changePercent": median("changePercent"), "rounds": rounds,
+            "changePercent": median("changePercent"), "noisePercent": median("noisePercent"),
+            "rounds": rounds,
         })
     );
     Ok(())
@@ -135,11 +140,14 @@ fn round(args: &Args, binary: &std::path::Path) -> Result<Value> {
             figures["memoryPeakBytes"] = resident()?.into();
         }
     }
-    let (before, during) = (figures["before"].as_f64(), figures["during"].as_f64());
-    let (before, during) = before.zip(during).context("no latency was reported")?;
+    let p99 = |name: &str| figures[name].as_f64().with_context(|| format!("no latency {name}"));
+    let (before, during, after) = (p99("before")?, p99("during")?, p99("after")?);
     figures["changePercent"] = ((during / before - 1.0) * 100.0).into();
+    figures["noisePercent"] = ((after / before - 1.0) * 100.0).abs().into();
     figures["memoryBeforeBytes"] = memory_before.into();
     figures["memoryAfterBytes"] = resident()?.into();
+    thread::sleep(SETTLE);
+    figures["memorySettledBytes"] = resident()?.into();
     eprintln!("{figures}");
     Ok(figures)
 }
