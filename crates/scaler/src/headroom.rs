@@ -175,7 +175,13 @@ impl Rivalry {
         let because = || {
             let (rate, work, busy) = (number(rate), number(work * 1e3), number(demand));
             let (reason, besides) = (self.reason(), self.besides(wanted, count));
-            format!("{rate} requests/s of {work}ms work keep {busy} busy, {reason}{besides}")
+            // In instances that may not be busy all the time, demand is larger than what they do.
+            let safe = if sight.safe < 1.0 {
+                format!(" {} of the time", percent(sight.safe))
+            } else {
+                String::new()
+            };
+            format!("{rate} requests/s of {work}ms work keep {busy} busy{safe}, {reason}{besides}")
         };
         Opinion { wanted: Wanted::Count(count as u32), because: words.say(because) }
     }

@@ -119,6 +119,15 @@ fn unknown_work_is_met_by_the_usual_target() {
 }
 
 #[test]
+fn what_is_busy_part_of_the_time_only_is_told_so() {
+    let metrics = Metrics { arrival_rate: Some(850.0), ..Metrics::default() };
+    let sight = target::Sight { safe: 0.85, ..sight(&metrics, WORK) };
+    let opinion = Rivalry::default().opinion(&OBJECTIVE, &sight, (Duration::ZERO, None), Words::Spoken);
+    let begin = "850 requests/s of 10ms work keep 10 busy 85% of the time, on the way to 10";
+    assert!(opinion.because.starts_with(begin), "{}", opinion.because);
+}
+
+#[test]
 fn unknown_or_absurd_arrivals_are_no_demand() {
     for arrival_rate in [None, Some(1e300)] {
         let metrics = Metrics { arrival_rate, ..Metrics::default() };
