@@ -9,20 +9,56 @@
 
 use std::{ffi::c_void, slice};
 
+use mlua::{Lua, Table, ffi};
+
 use crate::host::Host;
 
 /// A function that the prelude can call.
 pub(crate) struct Export {
     pub(crate) name: &'static str,
-    pub(crate) address: *const c_void,
+    pub(crate) address: Address,
     /// Type of a pointer to the function, in C.
     pub(crate) signature: String,
 }
 
+/// Where a function is.
+#[derive(Clone, Copy)]
+pub(crate) struct Address(pub(crate) *const c_void);
+
+// SAFETY: functions are where they are for as long as the process lives, for all threads, and nobody writes there.
+unsafe impl Send for Address {}
+// SAFETY: the same.
+unsafe impl Sync for Address {}
+
 impl Export {
     pub(crate) fn new(name: &'static str, function: impl Function + Copy) -> Self {
-        Self { name, address: function.address(), signature: function.signature() }
+        Self { name, address: Address(function.address()), signature: function.signature() }
     }
+}
+
+/// The functions as the prelude takes them: in turn the name of one, its type in C, and its address.
+pub(crate) fn list(lua: &Lua, exports: &[Export]) -> mlua::Result<Table> {
+    let list = lua.create_table_with_capacity(exports.len() * 3, 0)?;
+    // SAFETY: the closure runs protected, with the table on the stack and room for a value more, and leaves nothing there.
+    unsafe {
+        lua.exec_raw::<()>(&list, |state| {
+            let mut length = 0;
+            let mut add = || {
+                length += 1;
+                ffi::lua_rawseti_(state, 1, length);
+            };
+            for Export { name, address, signature } in exports {
+                for text in [*name, signature.as_str()] {
+                    ffi::lua_pushlstring(state, text.as_ptr().cast(), text.len());
+                    add();
+                }
+                ffi::lua_pushlightuserdata(state, address.0.cast_mut());
+                add();
+            }
+            ffi::lua_settop(state, 0);
+        })?;
+    }
+    Ok(list)
 }
 
 /// The host that a call belongs to, as the prelude passes it.

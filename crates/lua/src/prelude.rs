@@ -6,13 +6,13 @@
 use std::{
     collections::BTreeMap,
     process,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
 use mlua::{Function, LightUserData, Lua, Table, Value, chunk::ChunkMode};
 use tidegate_core::snapshot::LuaSettings;
 
-use crate::{Phase, WorkerIdentity, api, host, json, regex, symbols};
+use crate::{Phase, WorkerIdentity, abi::{self, Export}, api, host, json, regex, symbols};
 
 const PARTS: &[(&str, &str)] = &[
     ("constants", include_str!("prelude/constants.lua")),
@@ -55,6 +55,8 @@ const PARTS: &[(&str, &str)] = &[
     ("fields", include_str!("prelude/fields.lua")),
 ];
 
+static EXPORTS: OnceLock<Vec<Export>> = OnceLock::new();
+
 /// What the host uses of the prelude.
 pub(crate) struct Prelude {
     /// `(source, chunk name, what for, whether it is sandboxed)` to a function, or nil and why not.
@@ -83,17 +85,10 @@ pub(crate) fn load(
     worker: WorkerIdentity,
 ) -> mlua::Result<Prelude> {
     let kit = lua.create_table()?;
-    let exports = lua.create_table()?;
-    for export in api::exports() {
-        let entry = lua.create_table()?;
-        entry.set("signature", export.signature)?;
-        entry.set("address", LightUserData(export.address.cast_mut()))?;
-        exports.set(export.name, entry)?;
-    }
     chunk(lua, "base", include_str!("prelude/base.lua"))?.call::<()>((
         &kit,
         [host::DECLARATIONS, host::CORE_TYPES, symbols::DECLARATIONS, regex::DECLARATIONS].concat(),
-        exports,
+        abi::list(lua, EXPORTS.get_or_init(api::exports))?,
         host,
         Value::NULL,
         phases(lua)?,
@@ -102,19 +97,13 @@ pub(crate) fn load(
     kit.set("json", json::open(lua)?)?;
     kit.set("lists_env", settings.env.is_some())?;
     kit.set("regex_cache", settings.regex_cache_entries)?;
+    let prefix = prefix(&settings.prefix);
     let pid = enroll(worker.id);
     let pids =
         lua.create_function(|_, ()| Ok(PIDS.lock().unwrap_or_else(PoisonError::into_inner).clone()))?;
     kit.set("process_id", process::id())?;
     for &(name, source) in PARTS {
-        chunk(lua, name, source)?.call::<()>((
-            &kit,
-            worker.id,
-            worker.count,
-            pid,
-            prefix(&settings.prefix),
-            &pids,
-        ))?;
+        chunk(lua, name, source)?.call::<()>((&kit, worker.id, worker.count, pid, &*prefix, &pids))?;
     }
     Ok(Prelude {
         load: kit.get("load")?,

@@ -123,6 +123,7 @@ impl Vm {
         // SAFETY: scripts of the configuration are trusted with all of LuaJIT, its FFI included.
         let lua = unsafe { Lua::unsafe_new_with(StdLib::ALL, options) };
         let start = |error: mlua::Error| Error::Start(error.to_string());
+        rest::pause(&lua).map_err(start)?;
         configure(&lua, settings).map_err(start)?;
         let address = LightUserData(Rc::as_ptr(&host).cast_mut().cast::<c_void>());
         if settings.regex_match_limit > 0 {
@@ -174,6 +175,7 @@ impl Vm {
         let jobs = Jobs::new(settings, &dicts, worker, &vm.host.log);
         let set = vm.host.jobs.set(jobs);
         debug_assert!(set.is_ok(), "the pools are made once");
+        vm.wake();
         Ok(vm)
     }
 

@@ -13,9 +13,15 @@ local gmatch, upper = string.gmatch, string.upper
 
 ffi.cdef(declarations)
 
-local C = {}
-for name, export in pairs(exports) do
-    C[name] = ffi.cast(export.signature, export.address)
+local C, types = {}, {}
+for index = 1, #exports, 3 do
+    local signature = exports[index + 1]
+    local ctype = types[signature]
+    if not ctype then
+        ctype = ffi.typeof(signature)
+        types[signature] = ctype
+    end
+    C[exports[index]] = ffi.cast(ctype, exports[index + 2])
 end
 
 kit.C = C

@@ -6,12 +6,17 @@ local ngx, C = kit.ngx, kit.C
 local host, stringify, given = kit.host, kit.stringify, kit.given
 local digest_md5, digest_sha1, digest_hmac_sha1 = C.digest_md5, C.digest_sha1, C.digest_hmac_sha1
 local digest_crc32, base64_encode, base64_decode = C.digest_crc32, C.base64_encode, C.base64_decode
-local error, gsub, type = error, string.gsub, type
+local error, format, gsub, rawset, setmetatable, type = error, string.format, string.gsub, rawset, setmetatable, type
+local code = string.byte
 
-local HEX = {}
-for byte = 0, 255 do
-    HEX[string.char(byte)] = string.format("%02x", byte)
-end
+-- Each byte in hexadecimal, from the first time that it is looked for.
+local HEX = setmetatable({}, {
+    __index = function(all, byte)
+        local text = format("%02x", code(byte))
+        rawset(all, byte, text)
+        return text
+    end,
+})
 
 function ngx.md5_bin(text)
     text = stringify(text)

@@ -14,7 +14,7 @@
 
 use std::{cell::Cell, ffi::c_int};
 
-use mlua::ffi;
+use mlua::{Lua, ffi};
 
 use super::{Vm, collect::WORTH_PART};
 
@@ -38,9 +38,24 @@ const SMALL_BYTES: usize = 12 << 20;
 
 /// What `luaJIT_setmode` is asked: to throw away all machine code.
 const FLUSH_ALL: c_int = 0x200;
+/// And to compile nothing, or what is worth it.
+const COMPILER_OFF: c_int = 0;
+const COMPILER_ON: c_int = 0x100;
 
 unsafe extern "C" {
     fn luaJIT_setmode(state: *mut ffi::lua_State, index: c_int, mode: c_int) -> c_int;
+}
+
+/// While a VM is made, nothing is collected and nothing compiled: all that is made stays in use, and what goes round then
+/// never does again.
+pub(super) fn pause(lua: &Lua) -> mlua::Result<()> {
+    // SAFETY: the closure runs protected, in a state in which nothing runs yet, and leaves the stack as it is.
+    unsafe {
+        lua.exec_raw::<()>((), |state| {
+            ffi::lua_gc(state, ffi::LUA_GCSTOP, 0);
+            luaJIT_setmode(state, 0, COMPILER_OFF);
+        })
+    }
 }
 
 /// What was found at the last look.
@@ -64,6 +79,15 @@ impl Rest {
 }
 
 impl Vm {
+    /// The end of [`pause`].
+    pub(super) fn wake(&self) {
+        // SAFETY: the main thread is idle. Memory has to double before anything is collected, as at any time.
+        unsafe {
+            luaJIT_setmode(self.main, 0, COMPILER_ON);
+            ffi::lua_gc(self.main, ffi::LUA_GCRESTART, -1);
+        }
+    }
+
     /// Whether what requests may hold is bounded, so that garbage must not be left lying about.
     pub fn set_thrifty(&self, is_thrifty: bool) {
         self.rest.is_thrifty.set(is_thrifty);
