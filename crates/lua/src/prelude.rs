@@ -12,7 +12,11 @@ use std::{
 use mlua::{Function, LightUserData, Lua, Table, Value, chunk::ChunkMode};
 use tidegate_core::snapshot::LuaSettings;
 
-use crate::{Phase, WorkerIdentity, abi::{self, Export}, api, host, json, regex, symbols};
+use crate::{
+    Phase, WorkerIdentity,
+    abi::{self, Export},
+    api, host, json, regex, symbols,
+};
 
 const PARTS: &[(&str, &str)] = &[
     ("constants", include_str!("prelude/constants.lua")),

@@ -5,7 +5,8 @@
 //! what the instances work off while a backlog is there, plus what it grows by. So a rate that was
 //! given too high or too low is put right by the growth that it leads to. What waits at a time is to be gone when the time that
 //! was given is over, and not a little less of it each second: that is kept as a pledge until it is done. Where no rate is given, that of an
-//! event source is learned from what instances finish while enough waits.
+//! event source is learned from what instances finish while enough waits. Instances that are to be started have less
+//! time for it than those that are there, by their start-up time, so there are more of them.
 //!
 //! The activation threshold is apart from the scaling one: up to it nothing is asked for, and what is
 //! beyond it is scaled for whole.
@@ -32,6 +33,10 @@ const READINGS: usize = 32;
 /// some of it is in hand already, and more instances do not help it.
 const RUSH: f64 = 0.1;
 const FASTEST: f64 = 2.0;
+
+/// What is still to be started has no less than this share of the time that was given: where instances take longer to start than
+/// that, any number of them would be late.
+const LEAST_SHARE: f64 = 0.25;
 
 /// How much a new reading counts when what an instance finishes is learned: a start looks slower than what follows,
 /// so more is believed sooner than less.
@@ -140,8 +145,10 @@ impl Growth {
                     Some(rate) => {
                         let served =
                             sight.metrics.served_rate.unwrap_or(f64::from(sight.instances.ready) * rate);
-                        let besides = self.pledged(within, waiting, served * worked.seconds, sight.now);
-                        drain(within, (rate, besides), waiting, worked, sight, words)
+                        let stretch = Starts::of(sight, within).stretch(within.as_secs_f64());
+                        let served = served * worked.seconds;
+                        let due = self.pledged(within, waiting, (served, stretch), sight.now);
+                        drain(within, (rate, due), waiting, worked, sight, words)
                     }
                     // Somebody has to work for it to be known.
                     None if backlog.signal.source().is_some() => Opinion {
@@ -161,21 +168,29 @@ impl Growth {
         }
     }
 
-    /// How much has to be worked off in a second, besides what arrives, and in how many seconds what is pledged is due; `None`
-    /// where all that waits is. So much was `served` since this was last asked.
-    fn pledged(&mut self, within: Duration, waiting: f64, served: f64, now: Duration) -> (f64, Option<f64>) {
+    /// How much has to be worked off besides what arrives. So much was `served` since this was last asked, by so many times as
+    /// many instances as it would take if they were there at once.
+    fn pledged(
+        &mut self,
+        within: Duration,
+        waiting: f64,
+        (served, stretch): (f64, f64),
+        now: Duration,
+    ) -> Quota {
         let seconds = within.as_secs_f64().max(1.0);
         let fresh = waiting / seconds;
         let kept = self.pledge.as_mut().map(|pledge| {
             pledge.left = (pledge.left - served).clamp(0.0, waiting);
             let due = pledge.until.saturating_sub(now).as_secs_f64();
-            ((pledge.left / due.max(seconds * RUSH)).min(pledge.rate * FASTEST), due)
+            let most = pledge.rate * FASTEST * stretch;
+            let time = due.max(seconds * RUSH / stretch);
+            Quota { besides: (pledge.left / time).min(most), most, time, due: Some(due) }
         });
         match kept {
-            Some((kept, due)) if kept > fresh => (kept, Some(due)),
+            Some(kept) if kept.besides > fresh => kept,
             _ => {
                 self.pledge = Some(Pledge { until: now.saturating_add(within), left: waiting, rate: fresh });
-                (fresh, None)
+                Quota { besides: fresh, most: fresh * FASTEST * stretch, time: seconds, due: None }
             }
         }
     }
@@ -217,6 +232,17 @@ impl Growth {
     }
 }
 
+/// What has to be worked off besides what arrives.
+struct Quota {
+    /// In a second, and at most.
+    besides: f64,
+    most: f64,
+    /// The seconds that are left for it, or that are taken for it where none are.
+    time: f64,
+    /// In how many seconds what is pledged is due; `None`: all that waits is.
+    due: Option<f64>,
+}
+
 /// What happened to a backlog of late.
 struct Worked {
     /// Instances that worked on it, on average.
@@ -227,17 +253,67 @@ struct Worked {
     seconds: f64,
 }
 
+/// Instances that are not ready yet, and when they will be.
+struct Starts {
+    /// The least that they have to work in, in seconds.
+    least: f64,
+    /// A slow one, in seconds.
+    start_up: f64,
+    ready: f64,
+    /// Those that are on their way, and in how many seconds they are expected.
+    coming: f64,
+    expected: f64,
+}
+
+impl Starts {
+    fn of(sight: &Sight<'_>, within: Duration) -> Self {
+        let start_up = sight.start_up.unwrap_or_default();
+        let expected = start_up.saturating_sub(sight.now.saturating_sub(sight.changed));
+        Self {
+            least: within.as_secs_f64() * LEAST_SHARE,
+            start_up: start_up.as_secs_f64(),
+            ready: f64::from(sight.instances.ready),
+            coming: f64::from(sight.desired.saturating_sub(sight.instances.ready)),
+            expected: expected.as_secs_f64(),
+        }
+    }
+
+    /// Of `time`, what is left after a wait.
+    fn left(&self, time: f64, wait: f64) -> f64 {
+        (time - wait).max(self.least.min(time))
+    }
+
+    /// How many times as many it takes to be done in `time` if all of them are still to be started.
+    fn stretch(&self, time: f64) -> f64 {
+        time / self.left(time, self.start_up)
+    }
+
+    /// How many there have to be for as much to be done in `time` as `needed` would do that are there now.
+    fn needed(&self, needed: f64, time: f64) -> f64 {
+        let lacking = (needed - self.ready) * time;
+        if lacking <= 0.0 || self.start_up <= 0.0 {
+            return needed;
+        }
+        let comes = self.left(time, self.expected);
+        if lacking <= self.coming * comes {
+            return self.ready + lacking / comes;
+        }
+        self.ready + self.coming + (lacking - self.coming * comes) / self.left(time, self.start_up)
+    }
+}
+
 /// As many as keep up with what arrives and work off what waits besides.
 fn drain(
     within: Duration,
-    (rate, (besides, due)): (f64, (f64, Option<f64>)),
+    (rate, Quota { besides, most, time, due }): (f64, Quota),
     waiting: f64,
     worked: &Worked,
     sight: &Sight<'_>,
     words: Words,
 ) -> Opinion {
     let arrives = (worked.ready * rate + worked.growth).max(0.0);
-    let needed = (arrives + besides) / rate;
+    let at_once = (arrives + besides) / rate;
+    let needed = Starts::of(sight, within).needed(at_once, time).min((arrives + most) / rate);
     Opinion {
         wanted: Wanted::Count(ceil(needed).max(1)),
         because: words.say(|| {
@@ -247,9 +323,13 @@ fn drain(
                 0.0 => ", which are over,".to_owned(),
                 due => format!(", of which {} are left,", span(Duration::from_secs_f64(due))),
             });
+            let start_up = match sight.start_up {
+                Some(start_up) if needed > at_once => format!(", where new ones start within {}", span(start_up)),
+                _ => String::new(),
+            };
             format!(
                 "{waiting} wait and about {arrives}/s arrive; to work them off within {within}{left} takes {} at {rate}/s \
-                 each, {present} can",
+                 each, {present} can{start_up}",
                 needs(needed)
             )
         }),

@@ -72,6 +72,73 @@ fn seconds(said: f64, rate: f64, arrivals: f64, first: f64) -> Vec<(u32, f64)> {
     (1..=600).map(step).collect()
 }
 
+/// A backlog of 10,000 that is to be gone in 60 s, where an instance works off 10 a second and is there `start_up` after it was asked
+/// for, `ready` of them from the beginning. Of each second: the count that is asked for, and what waits.
+fn starting(start_up: usize, ready: u32, arrivals: f64) -> Vec<(u32, f64)> {
+    let drain = backlog(Pressure::Drain { within: Duration::from_mins(1), rate: Some(10.0) }, 0.0);
+    let (mut growth, mut waits) = (Growth::default(), 10_000.0);
+    let mut asked = vec![ready];
+    let mut changed = 0;
+    let step = |second: usize| {
+        // Whoever is not wanted any more goes at once.
+        let present = asked[second.saturating_sub(start_up)].min(asked[second]);
+        let present = if second < start_up { present.min(ready) } else { present };
+        let served = (f64::from(present) * 10.0).min(waits);
+        waits += arrivals - served;
+        let metrics = Metrics { served_rate: Some(served), ..waiting(waits) };
+        let sight = Sight {
+            now: Duration::from_secs(second as u64),
+            changed: Duration::from_secs(changed as u64),
+            desired: asked[second],
+            start_up: Some(Duration::from_secs(start_up as u64)),
+            ..Sight::of(&metrics, present)
+        };
+        let Wanted::Count(wanted) = growth.opinion(&drain, &sight, Words::Unspoken).wanted else { panic!() };
+        changed = if wanted == asked[second] { changed } else { second };
+        asked.push(wanted);
+        (wanted, waits)
+    };
+    (0..300).map(step).collect()
+}
+
+#[test]
+fn what_still_has_to_start_has_less_time_and_is_more() {
+    for (start_up, ready, least, most) in [(5, 0, 18, 20), (30, 0, 33, 36), (45, 0, 66, 72), (30, 10, 23, 26)]
+    {
+        let course = starting(start_up, ready, 0.0);
+        // From one reading nobody can tell what arrives, and as much as instances do is taken for it.
+        let asked = course[1..].iter().map(|(count, _)| *count).max().unwrap();
+        assert!((least..=most).contains(&asked), "{start_up}: {asked} of {least} to {most}");
+        assert!(course[62].1 < 300.0, "{start_up}: {} wait", course[62].1);
+        let until = course.iter().position(|&(_, waits)| waits < 1_000.0).unwrap();
+        let early = course[1..until].iter().map(|(count, _)| *count).min().unwrap();
+        assert!(early >= least, "{start_up}: {early}, none goes before it is done");
+    }
+}
+
+#[test]
+fn where_starts_take_longer_than_a_backlog_may_there_is_an_end_to_their_number() {
+    for start_up in [60, 90] {
+        let most = starting(start_up, 0, 0.0).iter().map(|(count, _)| *count).max().unwrap();
+        assert!((66..=140).contains(&most), "{start_up}: {most}");
+    }
+    let busy = starting(30, 0, 100.0);
+    assert!(busy[75].1 < 6_000.0, "what came in the last minute may wait: {}", busy[75].1);
+}
+
+#[test]
+fn whoever_reads_why_learns_of_the_start_up() {
+    let drain = backlog(Pressure::Drain { within: Duration::from_mins(1), rate: Some(10.0) }, 0.0);
+    let metrics = waiting(600.0);
+    let sight = Sight { start_up: Some(Duration::from_secs(30)), ..Sight::of(&metrics, 0) };
+    let opinion = Growth::default().opinion(&drain, &sight, Words::Spoken);
+    assert_eq!(
+        opinion.because,
+        "600 wait and about 0/s arrive; to work them off within 1m takes 2 instances at 10/s each, 0 instances can, \
+         where new ones start within 30s"
+    );
+}
+
 /// The same at the end of each minute.
 fn run(said: f64, rate: f64, arrivals: f64, first: f64) -> Vec<(u32, u32)> {
     let minutes = seconds(said, rate, arrivals, first);
