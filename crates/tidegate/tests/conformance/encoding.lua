@@ -126,17 +126,26 @@ for _, name in ipairs { "md5", "sha1", "sha224", "sha256", "sha384", "sha512" } 
     local digest = require("resty." .. name):new()
     ngx.say(pcall(digest.update, digest, nil))
 end
---> falsengx.resty.md5:25: attempt to get length of local 'text' (a nil value)
---> falsengx.resty.sha1:25: attempt to get length of local 'text' (a nil value)
---> falsengx.resty.sha224:25: attempt to get length of local 'text' (a nil value)
---> falsengx.resty.sha256:25: attempt to get length of local 'text' (a nil value)
---> falsengx.resty.sha384:25: attempt to get length of local 'text' (a nil value)
---> falsengx.resty.sha512:25: attempt to get length of local 'text' (a nil value)
+--> falsebad argument #1 to 'update' (string expected, got nil)
+--> falsebad argument #1 to 'update' (string expected, got nil)
+--> falsebad argument #1 to 'update' (string expected, got nil)
+--> falsebad argument #1 to 'update' (string expected, got nil)
+--> falsebad argument #1 to 'update' (string expected, got nil)
+--> falsebad argument #1 to 'update' (string expected, got nil)
 --~ resty.md5.new resty.sha1.new resty.sha224.new resty.sha256.new resty.sha384.new resty.sha512.new : takes nothing
---~ resty.md5.final resty.sha1.final resty.sha224.final resty.sha256.final resty.sha384.final : takes nothing
---~ resty.sha512.final : takes nothing
---~ resty.md5.reset resty.sha1.reset resty.sha224.reset resty.sha256.reset resty.sha384.reset : takes nothing
---~ resty.sha512.reset : takes nothing
+--! resty.md5.final resty.sha1.final resty.sha224.final resty.sha256.final resty.sha384.final resty.sha512.final
+--& resty.md5.reset resty.sha1.reset resty.sha224.reset resty.sha256.reset resty.sha384.reset resty.sha512.reset
+for _, name in ipairs { "md5", "sha1", "sha224", "sha256", "sha384", "sha512" } do
+    local digest = require("resty." .. name)
+    ngx.say(select(2, pcall(digest.final, {})), ", ", select(2, pcall(digest.reset)), ", ",
+        select(2, pcall(digest.update, { _ctx = 1 }, "a")), ", ", select(2, pcall(digest.update, digest:new(), "a", 2)))
+end
+--> not a digest, not a digest, not a digest, bad argument #2 to 'update' (more than there is)
+--> not a digest, not a digest, not a digest, bad argument #2 to 'update' (more than there is)
+--> not a digest, not a digest, not a digest, bad argument #2 to 'update' (more than there is)
+--> not a digest, not a digest, not a digest, bad argument #2 to 'update' (more than there is)
+--> not a digest, not a digest, not a digest, bad argument #2 to 'update' (more than there is)
+--> not a digest, not a digest, not a digest, bad argument #2 to 'update' (more than there is)
 
 --# resty.hmac.new resty.hmac.update resty.hmac.final resty.hmac.reset
 local hmac = require "resty.hmac"
@@ -162,7 +171,19 @@ ngx.say(#bytes(16), #bytes(16, true), bytes(16) ~= bytes(16))
 --> 1616true
 --! resty.random.bytes
 require("resty.random").bytes("many")
---> ngx.resty.random:11: bad argument #2 to 'new' (cannot convert 'string' to 'int')
+--> case:1: bad argument #1 to 'bytes' (number of bytes expected, got many)
+--! resty.random.bytes
+local bytes = require("resty.random").bytes
+for _, length in ipairs { -1, -1 / 0, 0 / 0, 2 ^ 32 + 5, 1 / 0 } do
+    ngx.say((pcall(bytes, length)))
+end
+ngx.say(#bytes(0.5), #bytes "2")
+--> false
+--> false
+--> false
+--> false
+--> false
+--> 02
 
 --# resty.aes.new resty.aes.cipher resty.aes.encrypt resty.aes.decrypt
 local aes = require "resty.aes"
