@@ -37,6 +37,8 @@ pub enum Subject {
     All,
     /// Of a route in the workers, and of the fleet that it leads to.
     Route { route: RouteId, fleet: Option<FleetId> },
+    /// Of a fleet's instances, whoever calls them.
+    Fleet { fleet: FleetId },
 }
 
 impl Subject {
@@ -45,13 +47,14 @@ impl Subject {
         match (self, fleet) {
             (Self::All, _) | (Self::Route { .. }, None) => true,
             (Self::Route { fleet, .. }, Some(of)) => fleet.as_ref() == Some(of),
+            (Self::Fleet { fleet }, of) => Some(fleet) == of,
         }
     }
 
     /// The route that all of a worker's is to be of.
     pub fn route(&self) -> Option<&RouteId> {
         match self {
-            Self::All => None,
+            Self::All | Self::Fleet { .. } => None,
             Self::Route { route, .. } => Some(route),
         }
     }

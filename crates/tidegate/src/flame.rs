@@ -13,7 +13,7 @@ use clap::ValueEnum;
 use inferno::flamegraph::{self, Options};
 use serde_json::Value;
 use tidegate_core::{
-    RouteId,
+    FleetId, RouteId,
     flame::{Recording, Times},
 };
 
@@ -22,6 +22,7 @@ use crate::{api, exit::Failure};
 const EXAMPLES: &str = "Examples:
   tidegate flame > flame.svg
   tidegate flame --seconds 30 --route orders --output orders.svg
+  tidegate flame --fleet app --output app.svg
   tidegate flame --format folded > stacks.txt";
 
 /// Draw a flame graph of the Lua that a running node executes, as SVG
@@ -39,6 +40,9 @@ pub(crate) struct Flame {
     /// Only the Lua of this route, and of the fleet that it leads to
     #[arg(long, value_name = "NAME", value_parser = RouteId::new)]
     route: Option<RouteId>,
+    /// Only the Lua of this fleet's instances
+    #[arg(long, value_name = "NAME", conflicts_with = "route", value_parser = FleetId::new)]
+    fleet: Option<FleetId>,
     /// The gateway's admin address
     #[arg(long, default_value = "127.0.0.1:9000", value_name = "ADDRESS")]
     admin: SocketAddr,
@@ -65,8 +69,12 @@ impl Flame {
                 "a picture is nothing for a terminal; name a file with --output, or choose --format folded"
             )));
         }
-        let route = self.route.as_ref().map_or_else(String::new, |route| format!("&route={route}"));
-        let path = format!("/api/v1/flame?seconds={}{route}", self.seconds);
+        let of = match (&self.route, &self.fleet) {
+            (Some(route), _) => format!("&route={route}"),
+            (None, Some(fleet)) => format!("&fleet={fleet}"),
+            (None, None) => String::new(),
+        };
+        let path = format!("/api/v1/flame?seconds={}{of}", self.seconds);
         let told = api::get_in(self.admin, &path, Duration::from_secs(self.seconds.into()))?;
         let recording: Recording = serde_json::from_value(told.clone())
             .context("the gateway's answer is not understood; is it of another version?")
@@ -89,8 +97,7 @@ impl Flame {
             Form::Json => Ok(format!("{told}\n").into_bytes()),
             Form::Folded => Ok(recording.folded().map(|line| line + "\n").collect::<String>().into_bytes()),
             Form::Svg => {
-                let of = self.route.as_ref().map_or_else(String::new, |route| format!(" of route {route}"));
-                let title = format!("Lua{of}, {} s", self.seconds);
+                let title = format!("Lua{}, {} s", self.of(), self.seconds);
                 draw(title, recording).context("the flame graph cannot be drawn")
             }
         }
@@ -106,11 +113,23 @@ impl Flame {
     }
 
     fn nothing_seen(&self, recording: &Recording) -> anyhow::Error {
-        let of = self.route.as_ref().map_or_else(String::new, |route| format!(" of route {route}"));
+        if recording.vms == 0 && self.fleet.is_some() {
+            return anyhow!("no Lua VM{} could be looked at", self.of());
+        }
         if recording.vms == 0 {
             return anyhow!("no Lua VM could be looked at; the workers were too busy, try again");
         }
+        let of = self.of();
         anyhow!("no Lua{of} was executed in these {} s; it has to be under load meanwhile", self.seconds)
+    }
+
+    /// Whose Lua it is about.
+    fn of(&self) -> String {
+        match (&self.route, &self.fleet) {
+            (Some(route), _) => format!(" of route {route}"),
+            (None, Some(fleet)) => format!(" of fleet {fleet}"),
+            (None, None) => String::new(),
+        }
     }
 }
 

@@ -24,6 +24,7 @@ const UNSAID: u32 = 10;
 pub(crate) struct Which {
     seconds: Option<u32>,
     route: Option<String>,
+    fleet: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -39,8 +40,8 @@ pub(crate) async fn record(
     Given(state): Given<State>,
     which: Result<Query<Which>, QueryRejection>,
 ) -> Result<Json<Recorded>, Error> {
-    let Query(Which { seconds, route }) = which.map_err(|rejection| {
-        let help = "`seconds` is a whole number, `route` the name of a route";
+    let Query(Which { seconds, route, fleet }) = which.map_err(|rejection| {
+        let help = "`seconds` is a whole number, `route` the name of a route, `fleet` that of a fleet";
         Error::bad_request(rejection.body_text(), help)
     })?;
     let seconds = seconds.unwrap_or(UNSAID);
@@ -48,7 +49,15 @@ pub(crate) async fn record(
         let help = format!("record for {} to {} seconds", SECONDS.start(), SECONDS.end());
         return Err(Error::bad_request(format!("seconds is {seconds}"), help));
     }
-    let subject = route.map_or(Ok(Subject::All), |route| subject(&state, &route))?;
+    let subject = match (route, fleet) {
+        (None, None) => Subject::All,
+        (Some(route), None) => of_route(&state, &route)?,
+        (None, Some(fleet)) => of_fleet(&state, &fleet)?,
+        (Some(_), Some(_)) => {
+            let help = "a route is looked at together with the fleet that it leads to; ask for one of them";
+            return Err(Error::bad_request("there are both route and fleet", help));
+        }
+    };
     let wish = Wish { seconds, subject };
     let recorder = Recorder::claim()
         .map_err(|busy| Error::unavailable(busy.to_string(), "try again when that is done"))?;
@@ -63,7 +72,7 @@ pub(crate) async fn record(
     };
     let Told { recording: elsewhere, mut missing } = told;
     recording.merge(&elsewhere);
-    if let Subject::Route { fleet: Some(name), .. } = &wish.subject {
+    if let Subject::Route { fleet: Some(name), .. } | Subject::Fleet { fleet: name } = &wish.subject {
         missing.extend(nobody(&state, name));
     }
     Ok(Json(Recorded { seconds, recording, missing }))
@@ -83,7 +92,7 @@ fn nobody(state: &State, name: &FleetId) -> Option<Missing> {
     Some(Missing { of: format!("fleet {name}"), reason: reason.to_owned() })
 }
 
-fn subject(state: &State, name: &str) -> Result<Subject, Error> {
+fn of_route(state: &State, name: &str) -> Result<Subject, Error> {
     let known = state.telemetry.routes();
     let Some(route) = known.iter().map(|(route, _)| route).find(|route| route.as_str() == name) else {
         let names: Vec<&str> = known.iter().map(|(route, _)| route.as_str()).collect();
@@ -94,4 +103,14 @@ fn subject(state: &State, name: &str) -> Result<Subject, Error> {
     let view = state.view();
     let fleet = view.fleets.iter().find(|fleet| leads_there(&fleet.routes));
     Ok(Subject::Route { route: route.clone(), fleet: fleet.map(|fleet| fleet.name.clone()) })
+}
+
+fn of_fleet(state: &State, name: &str) -> Result<Subject, Error> {
+    let view = state.view();
+    let Some(fleet) = view.fleets.iter().find(|fleet| fleet.name.as_str() == name) else {
+        let names: Vec<&str> = view.fleets.iter().map(|fleet| fleet.name.as_str()).collect();
+        let help = format!("there are: {}", names.join(", "));
+        return Err(Error::not_found(format!("there is no fleet {name:?}"), help));
+    };
+    Ok(Subject::Fleet { fleet: fleet.name.clone() })
 }

@@ -111,6 +111,13 @@ fn functions_and_routes_are_seen_by_their_time() {
         "{folded}"
     );
 
+    let output = flame(&tidegate, &["--seconds", "2", "--fleet", "app", "--format", "folded"]);
+    let folded = text(&output.stdout);
+    assert!(
+        !folded.is_empty() && folded.lines().all(|line| line.starts_with("fleet app;content;")),
+        "{folded}"
+    );
+
     let output = flame(&tidegate, &["--seconds", "1"]);
     let svg = text(&output.stdout);
     assert!(
@@ -130,6 +137,7 @@ fn what_cannot_be_seen_is_said() {
     };
     check(&["--seconds", "1", "--route", "idle"], 3, &["no Lua of route idle was executed in these 1 s"]);
     check(&["--route", "nope"], 1, &["there is no route \"nope\"", "there are: ", "burn"]);
+    check(&["--fleet", "nope"], 1, &["there is no fleet \"nope\"", "there are: app"]);
     check(&["--seconds", "61"], 2, &["61 is not in 1..=60"]);
     let seen = AtomicBool::new(false);
     thread::scope(|scope| {
