@@ -116,8 +116,14 @@ enum Turn {
 impl Control {
     /// Reads the configuration. Nothing is started yet.
     pub fn load(options: Options) -> Result<Self, LoadError> {
+        Self::load_telling(options, |_| ())
+    }
+
+    /// The same; `tell` is given the configuration before anything is done by it, or logged.
+    pub fn load_telling(options: Options, tell: impl FnOnce(&Snapshot)) -> Result<Self, LoadError> {
         let owner = owner(&options.config);
         let (loader, snapshot) = Loader::load(options.config).map_err(LoadError::Config)?;
+        tell(&snapshot);
         let (writer, state, recovered) = keep(options.state_dir, &snapshot)?;
         recovered.say();
         let Recovered { fleets: recalls, journal } = recovered;

@@ -9,7 +9,10 @@ use std::{env, net::SocketAddr, path::PathBuf, sync::Arc, thread};
 
 use anyhow::{Context, anyhow};
 use tidegate_control::{ConfigSource, Control, Handle, LoadError, Options};
-use tidegate_core::{Telemetry, snapshot::Workers};
+use tidegate_core::{
+    Telemetry,
+    snapshot::{Snapshot, Workers},
+};
 use tidegate_proxy::{Node, StartError};
 use tokio::{
     runtime::{Builder, Runtime},
@@ -48,14 +51,17 @@ impl Gateway {
         let sources = tidegate_sources::Poller::start().map_err(Failure::environment)?;
         let (threads, sources) = (Arc::new(Threads), Arc::new(sources));
         let options = Options { config, program, threads, sources, state_dir };
-        let mut control = Control::load(options).map_err(load_failure)?;
+        let mut logs = Ok(());
+        let configure = |snapshot: &Snapshot| {
+            logs = logging::configure(&snapshot.error_log)
+                .with_context(|| format!("cannot open the error log {:?}", snapshot.error_log.file));
+        };
+        let mut control = Control::load_telling(options, configure).map_err(load_failure)?;
+        logs.map_err(Failure::Environment)?;
         if let Some(target) = hpa {
             control = control.following_hpa(target);
         }
         let snapshot = Arc::clone(&control.snapshots().borrow());
-        logging::configure(&snapshot.error_log)
-            .with_context(|| format!("cannot open the error log {:?}", snapshot.error_log.file))
-            .map_err(Failure::Environment)?;
         let (workers, most) = worker_count(snapshot.workers);
         let telemetry = Telemetry::with_room(workers, most);
         let runtime = Builder::new_current_thread().enable_all().build().map_err(Failure::environment)?;
