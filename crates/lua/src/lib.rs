@@ -82,6 +82,7 @@ pub use crate::{
     symbols::Statistics,
     task::{Handler, RequestState, Task},
     timer::{RunningTimer, Timer, TimerId},
+    uri::escaped_path,
     usage::Usage,
     vm::{Collection, Module, Purpose, Trust, Vm, give_back},
 };

@@ -1,5 +1,12 @@
 //! Percent-encoding and query strings, as nginx and OpenResty read them.
 
+/// The path as it stands in a URI.
+pub fn escaped_path(path: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(path.len());
+    escape(path, Escape::Uri, &mut out);
+    out
+}
+
 /// Appends `%XX`.
 pub(crate) fn push_escaped(out: &mut Vec<u8>, byte: u8) {
     const DIGITS: &[u8; 16] = b"0123456789ABCDEF";

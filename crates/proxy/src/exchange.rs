@@ -371,9 +371,13 @@ impl tidegate_lua::Exchange for Exchange {
         if self.headers_sent {
             return Err(InvalidHeader::Sent);
         }
-        if name.eq_ignore_ascii_case(b"content-length") && values.is_empty() {
-            self.whole = None;
-            self.length_is_hidden = true;
+        if name.eq_ignore_ascii_case(b"content-length") {
+            if values.is_empty() {
+                self.whole = None;
+                self.length_is_hidden = true;
+            } else if !values.iter().all(|value| value.iter().all(u8::is_ascii_digit)) {
+                return Err(InvalidHeader::Value);
+            }
         } else if name.eq_ignore_ascii_case(b"content-type") {
             self.is_typed = true;
         }

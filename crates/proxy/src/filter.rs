@@ -18,6 +18,8 @@ pub(crate) async fn pass(
         return Ok(());
     }
     exchange.lua.arguments.last = last;
+    // A filter that fails is not asked again.
+    exchange.body_ended = true;
     lua::run_detached(worker, route, filter, Phase::BodyFilter, exchange).await?;
     exchange.body_ended = last || exchange.lua.arguments.last;
     Ok(())

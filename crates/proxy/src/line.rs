@@ -19,6 +19,7 @@ use crate::{
         request::Request,
     },
     peer::Peer,
+    plugin::Plugin,
     request_body::{Body, Intake},
     site::{Route, Site},
     wait::{Fault, Limit, poll_read},
@@ -452,9 +453,15 @@ impl Line {
         if exchange.depth > 0 {
             return self.send_status(exchange, route, code).await;
         }
-        let report = answer::report(exchange, code, message, &site.snapshot.answers);
+        let mut report = answer::report(exchange, code, message, &site.snapshot.answers);
+        answer::filter_head(&self.worker, route, exchange).await?;
+        if answer::has_body(exchange)
+            && let Some((route, filter)) = route.and_then(|route| Some((route, route.body_filter.as_ref()?)))
+        {
+            report = self.filter_report(exchange, route, filter, report).await?;
+        }
         let length = Length::Known(report.len() as u64);
-        answer::begin(&self.worker, route, exchange, length, &mut self.output).await?;
+        answer::write_head(&self.worker, exchange, length, &mut self.output);
         if answer::has_body(exchange) {
             self.output.extend_from_slice(&report);
             exchange.bytes_out = report.len() as u64;
@@ -462,6 +469,25 @@ impl Line {
         self.flush(&site.snapshot.timeouts).await?;
         self.discard_body(exchange, &site.snapshot.timeouts).await;
         Ok(())
+    }
+
+    /// Lets the body filter at a report, which stays as it is if the filter has seen an end already or fails.
+    async fn filter_report(
+        &self,
+        exchange: &mut Exchange,
+        route: &Route,
+        filter: &Plugin,
+        report: Vec<u8>,
+    ) -> Result<Vec<u8>, Error> {
+        if exchange.body_ended {
+            return Ok(report);
+        }
+        report.clone_into(&mut exchange.lua.arguments.piece);
+        match filter::pass(&self.worker, route, filter, exchange, true).await {
+            Ok(()) => Ok(std::mem::take(&mut exchange.lua.arguments.piece)),
+            Err(Error::Lua) => Ok(report),
+            Err(error) => Err(error),
+        }
     }
 
     /// What a report is to Lua: a status and no body.

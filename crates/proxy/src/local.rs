@@ -16,7 +16,7 @@ use std::{
 use tidegate_core::snapshot::{FixedAnswer, Piece, StaticFiles, Template};
 use tidegate_lua::Exchange as _;
 
-use crate::{exchange::Exchange, worker};
+use crate::{exchange::Exchange, script_log::ScriptLog, worker};
 
 /// Largest file that is served, in bytes.
 const FILE_LIMIT: u64 = 256 << 20;
@@ -67,19 +67,23 @@ struct Part {
 }
 
 /// Puts the file that the request names into the answer; `Err` is the status to answer instead.
-pub(crate) async fn file(exchange: &mut Exchange, files: &StaticFiles) -> Result<(), u16> {
+pub(crate) async fn file(exchange: &mut Exchange, files: &StaticFiles, log: &ScriptLog) -> Result<(), u16> {
     if !matches!(exchange.request.method(), b"GET" | b"HEAD" | b"POST") {
         return Err(405);
     }
     let path = locate(&files.root, exchange.request.path(), &files.index).ok_or(404_u16)?;
     let range = exchange.request.fields.get(b"range").and_then(byte_range);
     let kind = content_type(&path);
-    let read = tokio::task::spawn_blocking(move || read(&path, range)).await;
+    let read = tokio::task::spawn_blocking(move || read(&path, range).map_err(|error| (error, path))).await;
     let part = match read {
         Ok(Ok(part)) => part,
-        Ok(Err(error)) => {
+        Ok(Err((error, path))) => {
+            if error.kind() == io::ErrorKind::IsADirectory {
+                return Err(redirect_into(exchange));
+            }
+            log.unopened(exchange, &path, &error);
             return Err(match error.kind() {
-                io::ErrorKind::PermissionDenied | io::ErrorKind::IsADirectory => 403,
+                io::ErrorKind::PermissionDenied => 403,
                 io::ErrorKind::InvalidInput => 416,
                 io::ErrorKind::FileTooLarge => 500,
                 _ => 404,
@@ -89,6 +93,22 @@ pub(crate) async fn file(exchange: &mut Exchange, files: &StaticFiles) -> Result
     };
     answer(exchange, part, kind);
     Ok(())
+}
+
+/// Sends whoever asks for a folder to its own name, which ends in a slash.
+fn redirect_into(exchange: &mut Exchange) -> u16 {
+    let path = exchange.request.path();
+    if path.ends_with(b"/") {
+        return 403;
+    }
+    let mut place = tidegate_lua::escaped_path(path);
+    place.push(b'/');
+    if let Some(query) = exchange.request.query() {
+        place.push(b'?');
+        place.extend_from_slice(query);
+    }
+    exchange.response.fields.push(b"Location", &place);
+    301
 }
 
 fn answer(exchange: &mut Exchange, part: Part, kind: &str) {

@@ -231,8 +231,14 @@ impl Connection {
                 local::fixed(&mut self.exchange, fixed);
                 self.line.finish_lua(&mut self.exchange, site, route).await
             }
-            LocalAnswer::Files(files) => match local::file(&mut self.exchange, files).await {
+            LocalAnswer::Files(files) => match local::file(&mut self.exchange, files, &self.line.worker.log)
+                .await
+            {
                 Ok(()) => self.line.finish_lua(&mut self.exchange, site, route).await,
+                Err(status) if !answer::is_told(status, &site.snapshot.answers) => {
+                    self.exchange.response.status = status;
+                    self.line.finish_lua(&mut self.exchange, site, route).await
+                }
                 Err(status) => self.line.send_report(&mut self.exchange, site, Some(route), status, "").await,
             },
         }

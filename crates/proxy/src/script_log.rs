@@ -6,6 +6,8 @@
 
 use std::{
     fmt::Write as _,
+    io,
+    path::Path,
     process,
     sync::{
         Arc,
@@ -68,6 +70,22 @@ impl ScriptLog {
         if !self.shape_failure(phase, None, error, excerpt) {
             let (source, traceback) = (excerpt.source(), error.traceback());
             tracing::error!(phase = phase.name(), source, traceback, "lua: {error}");
+        }
+    }
+
+    /// A file that was asked for could not be opened, which nginx's log tells and other logs tell by the status.
+    pub(crate) fn unopened(&self, exchange: &exchange::Exchange, path: &Path, error: &io::Error) {
+        if let Some(number) = error.raw_os_error() {
+            let reason = error.to_string();
+            let reason = reason.split(" (os error").next().unwrap_or(&reason);
+            let text = &format!("open() \"{}\" failed ({number}: {reason})", path.display());
+            self.shape(&Line {
+                level: Level::Error,
+                text,
+                at: wall_clock(),
+                phase: None,
+                exchange: Some(exchange),
+            });
         }
     }
 

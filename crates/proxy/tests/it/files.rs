@@ -45,6 +45,18 @@ fn a_part_of_a_file_can_be_asked_for() {
 }
 
 #[test]
+fn a_folder_has_a_slash_at_its_end() {
+    let (folder, running) = files();
+    fs::create_dir(folder.path().join("html/a folder")).unwrap();
+    fs::write(folder.path().join("html/a folder/index.html"), "<b>").unwrap();
+    let mut client = Client::connect(running.addr()).unwrap();
+    let answer = client.get("/a%20folder?b=c").unwrap();
+    assert_eq!((answer.status, answer.text()), (301, ""));
+    assert_eq!(answer.header("Location"), Some("/a%20folder/?b=c"));
+    assert_eq!(client.get("/a%20folder/").unwrap().text(), "<b>");
+}
+
+#[test]
 fn what_is_no_file_below_the_root_is_not_found() {
     let (_folder, running) = files();
     assert_eq!(http::get(running.addr(), "/b.txt").status, 404);

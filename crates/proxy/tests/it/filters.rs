@@ -178,3 +178,14 @@ fn the_type_of_an_answer_is_known_once_it_has_begun_and_can_be_none() {
     assert_eq!(http::get(running.addr(), "/a").text(), "xtext/plain");
     assert_eq!(http::get(running.addr(), "/b").header("Content-Type"), None);
 }
+
+#[test]
+fn a_filter_sees_pages_of_errors_and_is_not_asked_again_when_it_fails() {
+    let page = filtered_lua("ngx.exit(502)", "ngx.arg[1] = #ngx.arg[1] > 0 and 'a page' or nil");
+    let answer = http::get(page.addr(), "/");
+    assert_eq!((answer.status, answer.text(), answer.header("Content-Length")), (502, "a page", Some("6")));
+    let broken = filtered_lua("error('no')", "error('neither')");
+    let answer = http::get(broken.addr(), "/");
+    assert_eq!(answer.status, 500);
+    assert!(answer.text().contains("\"status\":500"), "{}", answer.text());
+}

@@ -42,6 +42,36 @@ fn a_line_of_a_script_tells_level_place_and_request() {
 }
 
 #[test]
+fn what_is_said_before_anything_runs_has_the_same_shape() {
+    let setup = Tidegate::setup(TIDEGATE).file("state", "a file where a folder should be");
+    let tidegate = setup.start(
+        "listeners: [{ address: \"{listen}\" }]
+admin: { address: \"{admin}\" }
+state: { path: state }
+errorLog: { format: nginx, level: warn }
+routes: [{ match: { path: /* }, return: { status: 204 } }]
+",
+    );
+    let log = tidegate.log();
+    let line = log.lines().find(|line| line.contains("no journal is kept")).expect("a warning");
+    assert!(line.contains(&format!(" [warn] {0}#{0}: ", tidegate.pid())), "{log}");
+}
+
+#[test]
+fn a_file_that_is_not_there_is_told_as_nginx_does() {
+    let config = "listeners: [{ address: \"{listen}\" }]
+admin: { address: \"{admin}\" }
+errorLog: { format: nginx, level: error }
+routes: [{ match: { path: /* }, static: { root: \"{dir}\" } }]
+";
+    let tidegate = Tidegate::start(TIDEGATE, config);
+    assert_eq!(http::get(tidegate.addr(), "/nothing").status, 404);
+    let line = "/nothing\" failed (2: No such file or directory), client: 127.0.0.1, server: localhost, request: \"GET /nothing";
+    eventually(PATIENCE, "the line", || tidegate.log().contains(line));
+    assert!(tidegate.log().contains(" open() \""), "{}", tidegate.log());
+}
+
+#[test]
 fn an_error_of_a_script_is_told_as_openresty_does() {
     let tidegate = start("{ format: nginx, level: info }");
     http::get(tidegate.addr(), "/fail");
