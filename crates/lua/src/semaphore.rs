@@ -18,6 +18,8 @@ pub(crate) struct Semaphore(Rc<Inner>);
 struct Inner {
     free: Cell<f64>,
     waiting: RefCell<VecDeque<Rc<Place>>>,
+    /// Who has a unit and has not gone on yet.
+    served: Cell<usize>,
 }
 
 /// Of one who waits.
@@ -44,9 +46,10 @@ impl Semaphore {
         self.0.grant();
     }
 
+    /// Takes a unit, unless others have come before who have yet to go on.
     pub(crate) fn try_take(&self) -> bool {
         let free = self.0.free.get();
-        let available = free >= 1.0 && self.0.waiting.borrow().is_empty();
+        let available = free >= 1.0 && self.0.served.get() == 0 && self.0.waiting.borrow().is_empty();
         if available {
             self.0.free.set(free - 1.0);
         }
@@ -57,6 +60,7 @@ impl Semaphore {
     pub(crate) fn take(&self) -> Taking {
         let place = Rc::new(Place::default());
         self.0.waiting.borrow_mut().push_back(Rc::clone(&place));
+        self.0.grant();
         Taking { semaphore: Rc::clone(&self.0), place, over: false }
     }
 }
@@ -67,10 +71,15 @@ impl Inner {
             let Some(place) = self.waiting.borrow_mut().pop_front() else { return };
             self.free.set(self.free.get() - 1.0);
             place.granted.set(true);
+            self.served.set(self.served.get() + 1);
             if let Some(waker) = place.waker.take() {
                 waker.wake();
             }
         }
+    }
+
+    fn go_on(&self) {
+        self.served.set(self.served.get() - 1);
     }
 }
 
@@ -87,6 +96,7 @@ impl Future for Taking {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         if self.place.granted.get() {
             self.over = true;
+            self.semaphore.go_on();
             return Poll::Ready(());
         }
         self.place.waker.replace(Some(cx.waker().clone()));
@@ -100,6 +110,7 @@ impl Drop for Taking {
             return;
         }
         if self.place.granted.get() {
+            self.semaphore.go_on();
             self.semaphore.free.set(self.semaphore.free.get() + 1.0);
             self.semaphore.grant();
         } else {
@@ -129,8 +140,11 @@ mod tests {
         assert!(!semaphore.try_take(), "it has been granted");
         assert!(!is_ready(second.as_mut()) && is_ready(first.as_mut()));
         semaphore.post(3.0);
-        assert!(is_ready(second.as_mut()));
-        assert_eq!(semaphore.count().to_string(), "2");
+        assert!(!semaphore.try_take(), "who came before goes on first");
+        let mut third = pin!(semaphore.take());
+        assert!(is_ready(second.as_mut()) && is_ready(third.as_mut()));
+        assert_eq!(semaphore.count().to_string(), "1");
+        assert!(semaphore.try_take() && !semaphore.try_take());
     }
 
     #[test]

@@ -441,6 +441,22 @@ pub enum Trust {
     Sandbox,
 }
 
+/// Adds the places where distributions put libraries, which LuaJIT does not look at by itself.
+fn add_packaged(package: &Table) -> mlua::Result<()> {
+    let modules = format!("/usr/lib/{}-linux-gnu/lua/5.1/?.so;/usr/lib/lua/5.1/?.so", std::env::consts::ARCH);
+    for (name, known, packaged) in [
+        ("path", "/usr/local/share/lua/5.1/?.lua", "/usr/share/lua/5.1/?.lua;/usr/share/lua/5.1/?/init.lua"),
+        ("cpath", "/usr/local/lib/lua/5.1/?.so", modules.as_str()),
+    ] {
+        let places: String = package.get(name)?;
+        // Otherwise the environment says what is looked at, and that is not to be added to.
+        if places.contains(known) {
+            package.set(name, format!("{places};{packaged}"))?;
+        }
+    }
+    Ok(())
+}
+
 fn configure(lua: &Lua, settings: &LuaSettings) -> mlua::Result<()> {
     let globals = lua.globals();
     globals
@@ -449,6 +465,7 @@ fn configure(lua: &Lua, settings: &LuaSettings) -> mlua::Result<()> {
         .get::<mlua::Function>("start")?
         .call::<()>(mlua::Variadic::from_iter(JIT_OPTIONS))?;
     let package = globals.get::<Table>("package")?;
+    add_packaged(&package)?;
     for (name, path) in [("path", &settings.package_path), ("cpath", &settings.package_cpath)] {
         if !path.is_empty() {
             let default: String = package.get(name)?;

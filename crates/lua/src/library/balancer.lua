@@ -7,11 +7,12 @@ local set_peer, add_tries, failure = C.balancer_set_peer, C.balancer_add_tries, 
 local set_spans, keep_alive, recreate = C.balancer_set_timeouts, C.balancer_keep_alive, C.balancer_recreate
 local MISSING, NO_REQUEST = kit.MISSING, kit.NO_REQUEST
 local OK, REDUCED = 0, 3
+local band = require("bit").band
 local error, floor, huge, tonumber, type = error, math.floor, math.huge, tonumber, type
 
-local DISABLED = "API disabled in the current context"
+-- Where no upstream has been chosen for the request yet.
+local BEFORE = kit.phases("set server_rewrite rewrite access precontent content timer init_worker")
 local REASONS = {
-    [MISSING] = DISABLED,
     [1] = "no host allowed",
     [2] = "invalid port",
     [4] = "no current peer set",
@@ -26,6 +27,9 @@ local function answer(code)
     end
     if code == NO_REQUEST then
         error("no request found", 3)
+    end
+    if code == MISSING then
+        return nil, band(kit.block.phase, BEFORE) ~= 0 and "no upstream found" or "API disabled in the current context"
     end
     return nil, REASONS[code]
 end

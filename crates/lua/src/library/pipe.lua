@@ -17,6 +17,7 @@ local LONGEST = 2 ^ 32 - 1
 local band = require("bit").band
 local ffi = require "ffi"
 local concat, error, find, floor, ipairs = table.concat, error, string.find, math.floor, ipairs
+local match = string.match
 local tonumber, tostring, type = tonumber, tostring, type
 
 local function reason()
@@ -67,8 +68,14 @@ function methods.pid(process)
     return pid(host, number_of(process))
 end
 
+-- Processes whose end has been told, by their numbers, where all is to be as in OpenResty: their streams are closed then.
+local ended = kit.strict and {}
+
 local function read(number, which, kind, size)
     may_wait()
+    if ended and ended[number] then
+        return nil, "closed"
+    end
     local code = pipe_read(host, number, which, kind, size)
     while code == WAIT do
         local ok, why = wait()
@@ -172,11 +179,14 @@ function methods.wait(process)
     elseif code ~= OK then
         return nil, reason()
     end
-    local ended = status(host, number)
-    if ended < 0 then
-        return false, "signal", -ended
+    local outcome = status(host, number)
+    if ended then
+        ended[number] = true
     end
-    return ended == 0, "exit", ended
+    if outcome < 0 then
+        return false, "signal", -outcome
+    end
+    return outcome == 0, "exit", outcome
 end
 
 function methods.kill(process, signal)
@@ -228,6 +238,17 @@ local function check_environment(entries)
     return entries
 end
 
+-- In OpenResty the process that is to become the program is there before anybody knows that it cannot: it fails.
+local function spawn_failure(program, why)
+    local text, number = match(why, ": (.-) %(os error (%d+)%)$")
+    if not ended or not text then
+        return MISSING
+    end
+    kit.log(ngx.EMERG, "lua pipe child execvp() failed while executing " .. program .. " (" .. number .. ": " .. text .. ")")
+    local fails = list({ "/bin/sh", "-c", "exit 1" }, "args")
+    return (spawn(host, fails, #fails, "", 0, 0))
+end
+
 local module = { version = "0.1.31" }
 local none = {}
 
@@ -249,10 +270,18 @@ function module.spawn(arguments, options)
         error("bad buffer_size option", 2)
     end
     local environment = list(check_environment(options.environ or none), "environ")
+    local program = tostring(arguments[1])
     arguments = list(arguments, "args")
     local number = spawn(host, arguments, #arguments, environment, #environment, options.merge_stderr and 1 or 0)
     if number == MISSING then
-        return nil, reason()
+        local why = reason()
+        number = spawn_failure(program, why)
+        if number == MISSING then
+            return nil, why
+        end
+    end
+    if ended then
+        ended[number] = nil
     end
     local process = new_handle(number)
     limit(number, INPUT, options.write_timeout or 10000, "write_timeout")

@@ -96,6 +96,15 @@ function kit.disabled_text(phase)
     return "API disabled in the context of " .. contexts[phase]
 end
 
+-- The same, as those functions say it that OpenResty has by FFI.
+function kit.current_text()
+    local phase = block.phase
+    if phase == 0 or phase == kit.INIT then
+        return "no request found"
+    end
+    return "API disabled in the current context"
+end
+
 -- Raises why a function cannot be used in the phase that runs. To be called, or called last, by that function.
 local function disabled(phase)
     if phase == 0 or phase == kit.INIT then

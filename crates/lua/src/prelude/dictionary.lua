@@ -1,12 +1,14 @@
 -- ngx.shared.DICT.
 --
--- A dictionary is a table with its number in the host.
+-- A dictionary is a table with its number in the host, where no table has anything by itself; what it has at 1, where
+-- OpenResty's has a pointer, is only to look like that.
 
 local kit = ...
 local C = kit.C
 
 local block, host, limit, MISSING = kit.block, kit.host, kit.limit, kit.MISSING
 local given, ffi_string = kit.given, require("ffi").string
+local new_table = require "table.new"
 local error, select, setmetatable, tonumber, tostring, type = error, select, setmetatable, tonumber, tostring, type
 
 local NO_DICTIONARY = -10
@@ -24,11 +26,13 @@ local metatable = methods
 
 -- The dictionary of that number, as scripts see it.
 function kit.dictionary(number)
-    return setmetatable({ number }, metatable)
+    local dictionary = new_table(1, 0)
+    dictionary[0], dictionary[1] = number, kit.null
+    return setmetatable(dictionary, metatable)
 end
 
 local function number_of(dictionary)
-    local number = type(dictionary) == "table" and dictionary[1]
+    local number = type(dictionary) == "table" and dictionary[0]
     if type(number) ~= "number" then
         error('bad "zone" argument', 3)
     end
@@ -185,7 +189,8 @@ function methods.incr(dictionary, key, by, init, init_ttl)
         return nil, wrong
     end
     if type(by) ~= "number" then
-        by = tonumber(by) or error('bad "value" argument: number expected, got ' .. type(by), 2)
+        by = tonumber(by)
+            or error('bad "value" argument: number expected, got ' .. type(by) .. " (cannot convert 'nil' to 'double')", 2)
     end
     if init == nil or init == false then
         if init_ttl ~= nil then

@@ -21,7 +21,14 @@ local UNLIMITED = 2 ^ 31
 local function check(mask)
     local phase = block.phase
     if band(phase, mask) == 0 then
-        error(phase == 0 and "no request found" or kit.disabled_text(phase), 3)
+        error(kit.disabled_text(phase), 3)
+    end
+end
+
+-- The same, for functions that OpenResty has by FFI.
+local function check_current(mask)
+    if band(block.phase, mask) == 0 then
+        error(kit.current_text(), 3)
     end
 end
 
@@ -33,7 +40,7 @@ end
 kit.method_names = methods
 
 function req.set_method(method)
-    check(CHANGES)
+    check_current(CHANGES)
     if type(method) ~= "number" then
         error("bad method number", 2)
     end
@@ -46,7 +53,7 @@ end
 
 function req.get_method()
     if request_method(host) == NO_REQUEST then
-        error("no request found", 2)
+        error(kit.current_text(), 2)
     end
     return given()
 end
@@ -84,7 +91,7 @@ kit.limit = limit
 -- Header names are in lower case with hyphens; any case and underscores find them too.
 kit.headers_metatable = {
     __index = function(headers, name)
-        if type(name) ~= "string" then
+        if type(name) ~= "string" and type(name) ~= "number" then
             return nil
         end
         name = lower(name)
@@ -102,7 +109,7 @@ local request_headers = C.request_headers
 function req.get_headers(max, raw)
     local count = request_headers(host, limit(max), raw and 1 or 0)
     if count == NO_REQUEST then
-        error("no request found", 2)
+        error(kit.current_text(), 2)
     end
     local more = block.flags
     local list = block.pairs
@@ -140,10 +147,12 @@ local function stage(values)
 end
 kit.stage = stage
 
--- Raises why the host did not take a request header.
-local function refuse(code)
+-- Raises why the host did not take a request header. One without a name is left out.
+local function refuse(code, name)
     if code == NO_REQUEST then
-        error("no request found", 3)
+        error(kit.current_text(), 3)
+    elseif code == -1 and name == "" then
+        return
     end
     error(code == -1 and "invalid header name" or "invalid header value", 3)
 end
@@ -159,7 +168,7 @@ local function header_name(name)
 end
 
 function req.set_header(name, value)
-    check(CHANGES)
+    check_current(CHANGES)
     name = header_name(name)
     local code
     if type(value) == "string" then
@@ -178,12 +187,12 @@ function req.set_header(name, value)
         code = request_header_set(host, name, #name, value, #value)
     end
     if code ~= 0 then
-        refuse(code)
+        refuse(code, name)
     end
 end
 
 function kit.add_request_header(name, value)
-    check(CHANGES)
+    check_current(CHANGES)
     name = header_name(name)
     if value == nil then
         error("bad 'value' argument: string or table expected, got nil", 2)
@@ -196,17 +205,17 @@ function kit.add_request_header(name, value)
         local text = tostring(values[index])
         local code = request_header_add(host, name, #name, text, #text)
         if code ~= 0 then
-            refuse(code)
+            refuse(code, name)
         end
     end
 end
 
 function req.clear_header(name)
-    check(CHANGES)
+    check_current(CHANGES)
     name = header_name(name)
     local code = request_header_clear(host, name, #name)
     if code ~= 0 then
-        refuse(code)
+        refuse(code, name)
     end
 end
 
@@ -215,7 +224,7 @@ local request_arguments = C.request_arguments
 function req.get_uri_args(max, into)
     local count = request_arguments(host, limit(max))
     if count == NO_REQUEST then
-        error("no request found", 2)
+        error(kit.current_text(), 2)
     end
     local truncated, list = block.flags ~= 0, block.pairs
     if into then
@@ -230,7 +239,7 @@ function req.get_uri_args(max, into)
 end
 
 local request_path_set, request_args_set = C.request_path_set, C.request_args_set
-local flow_jump, wait = C.flow_jump, kit.wait
+local flow_jump, thread_captures, wait = C.flow_jump, C.thread_captures, kit.wait
 local JUMPS = kit.phases("server_rewrite rewrite")
 
 local function expect_boolean(value, number)
@@ -265,6 +274,9 @@ function req.set_uri(...)
         if jump then
             check(JUMPS)
         end
+    end
+    if jump and thread_captures(host) == 1 then
+        error("attempt to abort with pending subrequests", 2)
     end
     request_path_set(host, uri, #uri)
     if jump then
@@ -314,11 +326,13 @@ function req.raw_header(without_line)
 end
 
 function req.is_internal()
-    check(LOOKS)
+    if band(block.phase, LOOKS) == 0 then
+        error(kit.current_text())
+    end
     return request_is_internal(host) == 1
 end
 
 function kit.getters.is_subrequest()
-    check(LOOKS)
+    check_current(LOOKS)
     return request_is_sub(host) == 1
 end

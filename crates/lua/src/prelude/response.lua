@@ -6,6 +6,7 @@ local ngx, C = kit.ngx, kit.C
 local block, host, NO_REQUEST = kit.block, kit.host, kit.NO_REQUEST
 local collect, limit, stage, headers_metatable = kit.collect, kit.limit, kit.stage, kit.headers_metatable
 local ffi_string = require("ffi").string
+local band = require("bit").band
 local ipairs = ipairs
 local error, setmetatable, tonumber, tostring, type = error, setmetatable, tonumber, tostring, type
 
@@ -26,7 +27,7 @@ local function get(_, name)
         return nil
     end
     if count == NO_REQUEST then
-        error("no request found", 2)
+        error(kit.current_text(), 2)
     end
     local list = block.pairs
     local values = {}
@@ -42,7 +43,7 @@ local function refuse(code)
         return
     end
     if code == NO_REQUEST then
-        error("no request found", 3)
+        error(kit.current_text(), 3)
     end
     error(code == -1 and "invalid header name" or "invalid header value", 3)
 end
@@ -79,7 +80,7 @@ local response_headers = C.response_headers
 function ngx.resp.get_headers(max, raw)
     local count = response_headers(host, limit(max), raw and 1 or 0)
     if count == NO_REQUEST then
-        error("no request found", 2)
+        error(kit.current_text(), 2)
     end
     local more = block.flags
     local headers = collect(block.pairs, count, {})
@@ -98,7 +99,7 @@ local response_status, response_status_set = C.response_status, C.response_statu
 function kit.getters.status()
     local status = response_status(host)
     if status == NO_REQUEST then
-        error("no request found", 2)
+        error(kit.current_text(), 2)
     end
     return status
 end
@@ -112,7 +113,7 @@ function kit.setters.status(status)
     if code == SENT then
         kit.log(ngx.ERR, "attempt to set ngx.status after sending out response headers")
     elseif code == NO_REQUEST then
-        error("no request found", 2)
+        error(kit.current_text(), 2)
     end
 end
 
@@ -121,7 +122,7 @@ local response_headers_sent = C.response_headers_sent
 function kit.getters.headers_sent()
     local sent = response_headers_sent(host)
     if sent == NO_REQUEST then
-        error("no request found", 2)
+        error(kit.current_text(), 2)
     end
     return sent == 1
 end
@@ -154,7 +155,7 @@ local function set_status(status, reason)
     if code == SENT then
         kit.log(ngx.ERR, "attempt to set ngx.status after sending out response headers")
     elseif code == NO_REQUEST then
-        error("no request found", 2)
+        error(kit.current_text(), 2)
     end
 end
 
@@ -162,7 +163,9 @@ local CHANGES = kit.phases("set server_rewrite rewrite access precontent content
 
 -- Conditions of the request that files are answered by: the answer is made whatever they say.
 local function bypass_if_checks()
-    kit.check(CHANGES)
+    if band(block.phase, CHANGES) == 0 then
+        error(kit.current_text(), 2)
+    end
     for _, name in ipairs({ "If-Modified-Since", "If-None-Match", "If-Match", "If-Unmodified-Since", "If-Range" }) do
         ngx.req.clear_header(name)
     end

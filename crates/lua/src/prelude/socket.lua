@@ -260,6 +260,9 @@ function methods.bind(socket, ...)
         return nil, "bad address"
     end
     socket[BIND_ADDRESS] = address
+    if kit.ngx.DEBUG <= kit.block.log_level then
+        kit.log(kit.ngx.DEBUG, "lua tcp socket bind ip: " .. address)
+    end
     return true
 end
 

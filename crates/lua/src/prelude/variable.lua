@@ -21,7 +21,7 @@ local function get(_, name)
         return given()
     end
     if code == NO_REQUEST then
-        error("no request found", 2)
+        error(kit.current_text(), 2)
     end
     return nil
 end
@@ -46,7 +46,7 @@ local function set(_, name, value)
         return
     end
     if code == NO_REQUEST then
-        error("no request found", 2)
+        error(kit.current_text(), 2)
     end
     -- Names that only begin like one that is known are none of their own.
     if match(name, "^arg_") or match(name, "^cookie_") or variable_get(host, name, #name) == MISSING then
@@ -64,7 +64,7 @@ local req = kit.ngx.req
 local function of_request(name)
     local code = variable_get(host, name, #name)
     if code == NO_REQUEST then
-        error("no request found", 3)
+        error(kit.current_text(), 3)
     end
     return code == 0 and given() or nil
 end

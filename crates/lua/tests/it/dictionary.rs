@@ -106,7 +106,10 @@ fn incr_counts_from_what_is_there_or_from_init() {
     assert_eq!(run("d:set('a', 'x') ngx.print(d:incr('a', 1))"), "nilnot a number");
     assert_eq!(run("d:set('a', true) ngx.print(d:incr('a', 1, 0))"), "nilnot a number");
     assert_eq!(run("ngx.print(d:incr('a', '2', '3'))"), "5nilfalse");
-    assert_eq!(failure("d:incr('a', {})"), r#"test.lua:2: bad "value" argument: number expected, got table"#);
+    assert_eq!(
+        failure("d:incr('a', {})"),
+        r#"test.lua:2: bad "value" argument: number expected, got table (cannot convert 'nil' to 'double')"#
+    );
     assert_eq!(failure("d:incr('a', 1, {})"), "test.lua:2: bad init arg: number expected, got table");
     assert_eq!(failure("d:incr('a', 1, 0, {})"), "test.lua:2: bad init_ttl arg: number expected, got table");
     assert_eq!(failure("d:incr('a', 1, 0, -1)"), r#"test.lua:2: bad "init_ttl" argument"#);

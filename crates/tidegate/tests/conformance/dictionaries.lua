@@ -30,6 +30,12 @@ ngx.say(pcall(dogs.set, dogs, "a", 1, -1)) ngx.say(pcall(dogs.set, dogs, "a", 1,
 --> falsebad "flags" argument
 --> falsebad "zone" argument
 --! dictionary:set
+ngx.say(pcall(ngx.shared.dogs.set, { 1 }, "a", 1)) ngx.say(pcall(ngx.shared.dogs.set, { ngx.null }, "a", 1))
+ngx.say(pcall(ngx.encode_args, { a = ngx.shared.dogs }))
+--> falsebad "zone" argument
+--> falsebad "zone" argument
+--> falseattempt to use userdata as query arg value
+--! dictionary:set
 local small = ngx.shared.small
 small:flush_all() small:flush_expired()
 ngx.say(small:set("big", ("x"):rep(20000)))
@@ -129,7 +135,7 @@ ngx.say(pcall(dogs.incr, dogs, "a", 1, 1, -1))
 dogs:delete("text")
 --> nilnot a number
 --> nilempty key
---> falsebad "value" argument: number expected, got string
+--> falsebad "value" argument: number expected, got string (cannot convert 'nil' to 'double')
 --> falsebad init arg: number expected, got string
 --> falsemust provide "init" when providing "init_ttl"
 --> falsebad "init_ttl" argument

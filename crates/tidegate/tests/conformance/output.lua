@@ -68,7 +68,7 @@ ngx.say(before, ok, ngx.headers_sent)
 --! ngx.send_headers ngx.headers_sent
 --@ timer
 return select(2, pcall(ngx.send_headers)), select(2, pcall(function() return ngx.headers_sent end))
---> API disabled in the context of ngx.timer case:1: no request found
+--> API disabled in the context of ngx.timer case:1: API disabled in the current context
 
 --# ngx.status
 ngx.status = 404
@@ -86,7 +86,7 @@ ngx.status = 404
 --! ngx.status
 --@ timer
 return ngx.status
---> case:1: no request found
+--> case:1: API disabled in the current context
 
 --# ngx.header
 ngx.header["X-A"] = { "1", "2" }
@@ -102,9 +102,12 @@ ngx.header["X-A"] = "a\r\nSet-Cookie: b"
 ngx.say(ngx.header["X-A"])
 --> a%0D%0ASet-Cookie: b
 --! ngx.header
+ngx.header.content_length = "much"
+--> case:1: invalid header value
+--! ngx.header
 --@ timer
 ngx.header["X-A"] = 1
---> case:1: no request found
+--> case:1: API disabled in the current context
 
 --# ngx.resp.get_headers
 ngx.header["X-A"], ngx.header["X-B"] = { "1", "2" }, "3"
@@ -116,7 +119,7 @@ ngx.say(select(2, ngx.resp.get_headers(1)))
 --! ngx.resp.get_headers
 --@ timer
 ngx.resp.get_headers()
---> case:1: no request found
+--> case:1: API disabled in the current context
 
 --# ngx.resp.add_header
 local resp = require "ngx.resp"
@@ -144,7 +147,7 @@ ngx.say(require("ngx.resp").bypass_if_checks())
 --! ngx.resp.bypass_if_checks
 --@ timer
 require("ngx.resp").bypass_if_checks()
---> case:1: API disabled in the context of ngx.timer
+--> case:1: API disabled in the current context
 
 --# ngx.exit
 --@ phase access

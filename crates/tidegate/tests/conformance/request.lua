@@ -15,7 +15,7 @@ ngx.req.set_method(3)
 --! ngx.req.get_method
 --@ timer
 ngx.req.get_method()
---> case:1: no request found
+--> case:1: API disabled in the current context
 
 --# ngx.req.get_headers ngx.req.set_header ngx.req.clear_header ngx.req.add_header
 --@ header X-One: 1
@@ -32,10 +32,16 @@ ngx.say(select(2, ngx.req.get_headers(1)), " ", tostring(rawget(ngx.req.get_head
 --! ngx.req.get_headers
 --@ timer
 ngx.req.get_headers()
---> case:1: no request found
+--> case:1: API disabled in the current context
 --! ngx.req.set_header
 ngx.req.set_header(nil, "a")
 --> case:1: bad 'name' argument: string expected, got nil
+--# ngx.req.set_header ngx.req.add_header ngx.req.get_headers
+ngx.req.set_header("", "left out")
+ngx.req.add_header(5, 6)
+ngx.req.add_header(5, 7)
+ngx.say(table.concat(ngx.req.get_headers()[5], "|"), " ", tostring(ngx.req.get_headers()[""]), " ", tostring(ngx.req.get_headers()[{}]))
+--> 6|7 nil nil
 --! ngx.req.clear_header
 ngx.req.clear_header()
 --> case:1: bad 'name' argument: string expected, got nil
@@ -68,7 +74,7 @@ ngx.req.set_uri_args({ a = print })
 --! ngx.req.get_uri_args
 --@ timer
 ngx.req.get_uri_args()
---> case:1: no request found
+--> case:1: API disabled in the current context
 
 --# ngx.req.set_uri
 ngx.req.set_uri("/other path", false)
@@ -78,6 +84,14 @@ ngx.say(ngx.var.uri)
 --@ phase rewrite
 ngx.req.set_uri("/peer/jumped", true)
 --> GET /peer/jumped  
+--! ngx.req.set_uri
+--@ phase rewrite
+local waits = ngx.thread.spawn(ngx.location.capture, "/peer")
+local ok, why = pcall(ngx.req.set_uri, "/peer/jumped", true)
+ngx.thread.wait(waits)
+ngx.say(ok, " ", why)
+ngx.exit(200)
+--> false attempt to abort with pending subrequests
 --! ngx.req.set_uri
 ngx.req.set_uri("")
 --> case:1: attempt to use zero-length uri
@@ -104,11 +118,11 @@ ngx.say(ngx.req.raw_header():match("^GET /case/%d+ HTTP/1.1\r\n") ~= nil, " ", n
 --@ timer
 local told = {}
 for _, name in ipairs { "http_version", "start_time", "raw_header", "is_internal" } do
-    told[#told + 1] = select(2, pcall(ngx.req[name]))
+    told[#told + 1] = select(2, pcall(ngx.req[name])):gsub("^ngx%S+ ", "")
 end
 told[#told + 1] = select(2, pcall(function() return ngx.is_subrequest end))
 return table.concat(told, "; ")
---> no request found; no request found; API disabled in the context of ngx.timer; API disabled in the context of ngx.timer; case:5: API disabled in the context of ngx.timer
+--> API disabled in the current context; API disabled in the current context; API disabled in the context of ngx.timer; API disabled in the current context; case:5: API disabled in the current context
 
 --# ngx.req.read_body ngx.req.get_body_data ngx.req.get_body_file
 --@ request POST
@@ -160,7 +174,7 @@ ngx.req.discard_body(1)
 ngx.req.read_body()
 ngx.req.set_body_data("new")
 --@ route {"upstream": "echo"}
---> POST /case/189 new
+--> POST /case new
 --# ngx.req.set_body_file
 --@ request POST
 --@ body old
@@ -294,7 +308,7 @@ assert(balancer.enable_keepalive(10, 5))
 assert(balancer.set_upstream_tls(false))
 ngx.req.set_header("X-Late", "1")
 assert(balancer.recreate_request())
---> GET /case/211 
+--> GET /case 
 --! ngx.balancer.set_current_peer ngx.balancer.set_more_tries ngx.balancer.set_timeouts ngx.balancer.enable_keepalive
 --& ngx.balancer.get_last_failure ngx.balancer.recreate_request ngx.balancer.set_upstream_tls
 --& ngx.balancer.bind_to_local_addr
@@ -310,14 +324,14 @@ ngx.say(balancer.bind_to_local_addr("127.0.0.1"))
 for name, argument in pairs { set_current_peer = 1, set_more_tries = -1, set_timeouts = -1, enable_keepalive = -1 } do
     ngx.log(ngx.INFO, name, ": ", select(2, pcall(balancer[name], argument)))
 end
---> nilAPI disabled in the current context
---> nilAPI disabled in the current context
---> nilAPI disabled in the current context
---> nilAPI disabled in the current context
---> nilnilAPI disabled in the current context
---> nilAPI disabled in the current context
---> nilAPI disabled in the current context
---> nilAPI disabled in the current context
+--> nilno upstream found
+--> nilno upstream found
+--> nilno upstream found
+--> nilno upstream found
+--> nilnilno upstream found
+--> nilno upstream found
+--> nilno upstream found
+--> nilno upstream found
 --log set_current_peer: bad argument #1 to 'set_current_peer' (string expected, got number)
 --log set_more_tries: bad argument #1 to 'set_more_tries' (expected >= 0)
 --log set_timeouts: bad connect timeout

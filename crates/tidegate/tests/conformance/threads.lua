@@ -127,6 +127,16 @@ ngx.say(one:count())
 --> -1true 1
 --> truetrue
 --> 1
+--# semaphore:wait semaphore:post
+local one = require("ngx.semaphore").new()
+local waits = ngx.thread.spawn(function() return one:wait(10) end)
+one:post(2)
+ngx.say(one:wait(0), " ", one:count())
+ngx.say(ngx.thread.wait(waits))
+ngx.say(one:wait(0), " ", one:count())
+--> nil 1
+--> truetrue
+--> true 0
 --! ngx.semaphore.new
 require("ngx.semaphore").new(-1)
 --> case:1: no negative number

@@ -70,7 +70,7 @@ ngx.say(process.type(), " ", process.get_master_pid() ~= ngx.worker.pid())
 local process = require "ngx.process"
 ngx.say(process.enable_privileged_agent())
 ngx.say(process.signal_graceful_exit())
---> nilthere is no privileged agent: workers are threads of one process
+--> nilAPI disabled in the current context
 --> nila worker does not end by itself: send SIGTERM to the process
 --! ngx.process.enable_privileged_agent ngx.process.signal_graceful_exit
 local process = require "ngx.process"

@@ -48,8 +48,13 @@ impl Scene {
             ("TEST_NGINX_RESOLVER", "127.0.0.1".into()),
             ("TEST_NGINX_MEMCACHED_PORT", environment("TEST_NGINX_MEMCACHED_PORT", "11211")),
             ("TEST_NGINX_REDIS_PORT", environment("TEST_NGINX_REDIS_PORT", "6379")),
+            ("TEST_NGINX_MYSQL_HOST", environment("TEST_NGINX_MYSQL_HOST", "127.0.0.1")),
+            ("TEST_NGINX_MYSQL_PORT", environment("TEST_NGINX_MYSQL_PORT", "3306")),
+            ("TEST_NGINX_MYSQL_PATH", environment("TEST_NGINX_MYSQL_PATH", "/run/mysqld/mysqld.sock")),
             ("TEST_NGINX_LUA_PACKAGE_PATH", "./lib/?.lua;;".into()),
             ("TEST_NGINX_USE_HTTP3", String::new()),
+            // What a test of `os.getenv` sets by itself.
+            ("TEST_NGINX_BAR", "world".into()),
         ];
         Ok(Self { folder, root: root.to_owned(), port, fixed, ports: RefCell::default() })
     }

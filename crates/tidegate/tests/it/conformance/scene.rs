@@ -41,8 +41,8 @@ pub(super) struct Scene {
 impl Scene {
     pub(super) fn start(suite: &Suite) -> Self {
         let upstream = Upstream::start(|request| {
-            let body =
-                format!("{} {} {}", request.method, request.target, String::from_utf8_lossy(&request.body));
+            let target = unnumbered(&request.target);
+            let body = format!("{} {target} {}", request.method, String::from_utf8_lossy(&request.body));
             Answer::status(200, &[("X-Upstream", "yes")], body)
         });
         let tls = Tls::start();
@@ -100,6 +100,14 @@ impl Scene {
     pub(super) fn called(&self) -> BTreeSet<String> {
         self.get("/called").text().lines().map(str::to_owned).collect()
     }
+}
+
+/// What a case is asked for, without the number that it happens to have.
+fn unnumbered(target: &str) -> String {
+    target.strip_prefix("/case/").map_or_else(
+        || target.to_owned(),
+        |rest| format!("/case{}", rest.trim_start_matches(|digit: char| digit.is_ascii_digit())),
+    )
 }
 
 /// The list, as the recorder reads it.
