@@ -443,7 +443,8 @@ pub enum Trust {
 
 /// Adds the places where distributions put libraries, which LuaJIT does not look at by itself.
 fn add_packaged(package: &Table) -> mlua::Result<()> {
-    let modules = format!("/usr/lib/{}-linux-gnu/lua/5.1/?.so;/usr/lib/lua/5.1/?.so", std::env::consts::ARCH);
+    let machine = if cfg!(target_arch = "aarch64") { "aarch64" } else { "x86_64" };
+    let modules = format!("/usr/lib/{machine}-linux-gnu/lua/5.1/?.so;/usr/lib/lua/5.1/?.so");
     for (name, known, packaged) in [
         ("path", "/usr/local/share/lua/5.1/?.lua", "/usr/share/lua/5.1/?.lua;/usr/share/lua/5.1/?/init.lua"),
         ("cpath", "/usr/local/lib/lua/5.1/?.so", modules.as_str()),
