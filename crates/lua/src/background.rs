@@ -28,6 +28,11 @@ pub(crate) fn come_first() -> io::Result<()> {
     set(0, &libc::sched_attr { sched_runtime: SHORTEST_NS, ..of(0)? })
 }
 
+/// From now on this thread lets others of its priority have the processor as they wake up.
+pub(crate) fn come_last() -> io::Result<()> {
+    set(0, &libc::sched_attr { sched_runtime: LONGEST_NS, ..of(0)? })
+}
+
 /// A thread of this process that goes on for longer than it should: until this is dropped it lets others have the
 /// processor as they wake up. Its priority stays as it is, for a thread that is not privileged could not raise that again.
 pub(crate) struct Yielding {

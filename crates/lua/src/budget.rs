@@ -47,8 +47,8 @@ const CLOSE_LOOKS: u32 = 500;
 /// A run that uses so much is found to hold up its thread: one that goes on from one close look to the next.
 const HELD: Duration = Duration::from_micros(1_500);
 
-/// Time between the end of one such run and the next, in which only runs that are long are found to hold up their thread:
-/// where each takes some milliseconds it would cost more to help those out who wait than to have them wait.
+/// A run that held up its thread for less than that has only runs which are long found to do so for as long after it: where
+/// each takes some milliseconds it would cost more to help those out who wait than to have them wait.
 const HELD_APART: Duration = Duration::from_millis(100);
 
 /// A run that uses so much without a wait is long: others notice. One that is no longer than the time between two
@@ -241,9 +241,10 @@ fn watch(
         }
         let run = watched.run.load(Relaxed);
         if run != seen || run.is_multiple_of(2) {
-            if let Some(onlooker) = onlooker.as_mut().filter(|_| held.is_some()) {
+            if let (Some(onlooker), Some((_, from))) = (&mut onlooker, held.take()) {
                 onlooker.look_away();
-                (held, released) = (None, Some(elapsed_time()));
+                let now = elapsed_time();
+                released = (now.saturating_sub(from) < HELD_APART).then_some(now);
             }
             let goes_on = run != seen && onlooker.is_some();
             close_looks = if goes_on { CLOSE_LOOKS } else { close_looks.saturating_sub(1) };
@@ -264,7 +265,7 @@ fn watch(
         }
         if let Some(onlooker) = &mut onlooker {
             if held.is_none() && used >= held_from(released) {
-                held = Some(Yielding::new(number));
+                held = Some((Yielding::new(number), elapsed_time()));
             }
             if held.is_some() {
                 onlooker.look(is_long.then(|| Label::of(watched.label.load(Relaxed))), pause);
@@ -276,7 +277,7 @@ fn watch(
     }
 }
 
-/// What a run uses that holds up its thread, where the last that did ended then.
+/// What a run uses that holds up its thread, where the last that did so for a short time ended then.
 fn held_from(released: Option<Duration>) -> Duration {
     let is_soon = released.is_some_and(|at| elapsed_time().saturating_sub(at) < HELD_APART);
     if is_soon { LONG } else { HELD }

@@ -12,11 +12,16 @@
 //! reaches its limit, tens of megabytes, so it is thrown away when so many have gone that most of it must be theirs. What is
 //! still in use is soon compiled again.
 
-use std::{cell::Cell, ffi::c_int};
+use std::{
+    cell::Cell,
+    ffi::c_int,
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
+};
 
 use mlua::{Lua, ffi};
 
 use super::{Vm, collect::WORTH_PART};
+use crate::background;
 
 /// Who allocates no more than that between two looks has nothing to do.
 const QUIET_BYTES: u64 = 64 << 10;
@@ -153,9 +158,25 @@ impl Vm {
     }
 }
 
-/// Gives back all memory that the process does not use. The allocator waits a second before it does, lest what is soon
-/// used again has to be had again, so where much is let go at once, and again and again, as with configurations, it is asked to.
+/// Gives back all memory that this thread and the process do not use. The allocator waits a second before it does, lest what
+/// is soon used again has to be had again, so where much is let go at once, and again and again, as with configurations, it is
+/// asked to. For hundreds of megabytes the system takes tens of milliseconds, in which this thread could serve nobody, so
+/// another does that part.
 pub fn give_back() {
+    static IS_ASKED: AtomicBool = AtomicBool::new(false);
     // SAFETY: any thread may call it at any time; it touches nothing that is in use.
-    unsafe { libmimalloc_sys::mi_collect(true) };
+    unsafe { libmimalloc_sys::mi_collect(false) };
+    if IS_ASKED.swap(true, Relaxed) {
+        return; // Who has been asked has not begun yet.
+    }
+    let purge = || {
+        let _ = background::come_last(); // Refused, it takes its turn as others do.
+        IS_ASKED.store(false, Relaxed);
+        // SAFETY: as above.
+        unsafe { libmimalloc_sys::mi_collect(true) };
+    };
+    if std::thread::Builder::new().name("give-back".into()).spawn(purge).is_err() {
+        // It is given back when it is time.
+        IS_ASKED.store(false, Relaxed);
+    }
 }

@@ -5,7 +5,7 @@ use std::ffi::c_int;
 use mlua::ffi;
 use tidegate_core::snapshot::Budget;
 
-use super::{Vm, run::Outcome};
+use super::{Vm, rest::give_back, run::Outcome};
 use crate::{
     Phase, Step,
     budget::{Ended, Watch, elapsed_time, own_cpu_time},
@@ -106,8 +106,8 @@ impl Vm {
         watch.inspect(|watch| watch.begin_chore());
         self.sweep();
         self.collect_garbage();
+        give_back();
         watch.inspect(|watch| _ = watch.end());
-        self.rest.tell_let_go();
     }
 }
 
