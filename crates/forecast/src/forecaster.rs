@@ -29,6 +29,16 @@ const ADVANTAGE: f64 = 0.98;
 /// How little a model is believed that loses more than the best: one that loses 5 % more counts a third
 /// of it, one that loses a quarter more a hundredth.
 const SHARPNESS: f64 = 20.0;
+/// How much a model is believed before anything speaks for or against it: the simpler the more. While little was judged, the
+/// least loss so far is mostly luck.
+const fn beforehand(kind: Kind) -> f64 {
+    match kind {
+        Kind::Level => 1.0,
+        Kind::LastValue => 0.5,
+        _ => 0.2,
+    }
+}
+
 /// Who counts less than this is not asked.
 const LEAST_WEIGHT: f64 = 0.01;
 
@@ -182,7 +192,9 @@ impl Forecaster {
         for (index, candidate) in self.candidates.iter().enumerate() {
             let Some((loss, quantiles)) = candidate.loss().zip(candidate.quantiles()) else { continue };
             let is_best = Some(index) == self.chosen || loss <= best;
-            let weight = if is_best { 1.0 } else { (best / loss).powf(SHARPNESS * candidate.evidence()) };
+            let evidence = candidate.evidence();
+            let close = if is_best { 1.0 } else { (best / loss).powf(SHARPNESS * evidence) };
+            let weight = close * beforehand(candidate.kind).powf(1.0 - evidence);
             if weight < LEAST_WEIGHT {
                 continue;
             }

@@ -44,8 +44,10 @@ fn check(name: &str, horizons: &[Duration]) {
         let test = Backtest { values, horizon, season: day, warm_up };
         let choice = test.run(&seasons, &Kind::ALL);
         let accuracy = test.accuracy(&choice).unwrap();
+        // A truth has to come before there is a residual, and of some horizons before one knows how wrong one is.
+        let silent = warm_up.max(5 * horizon);
         assert!(
-            accuracy.forecasts + 1 >= values.len() - warm_up,
+            accuracy.forecasts + 1 >= values.len() - silent,
             "{name}: it speaks after the warm-up: {accuracy:?}"
         );
         assert!((0.86..=0.94).contains(&accuracy.coverage), "{name}, {horizon} steps ahead: {accuracy:?}");
@@ -83,6 +85,6 @@ fn twitter() {
 /// Eight hours each: an hour ahead there are five hours to be judged in, which tell one story or two.
 #[test]
 fn functions() {
-    check("azure_functions_http_sum_60s.csv", &HORIZONS[..3]);
-    check("azure_functions_500_total_60s.csv", &HORIZONS[..3]);
+    check("azure_functions_http_sum_60s.csv", &HORIZONS);
+    check("azure_functions_500_total_60s.csv", &HORIZONS);
 }
