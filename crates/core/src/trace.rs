@@ -30,17 +30,28 @@ pub struct Trace {
 /// Why a text is no trace. Lines count from 1.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum Error {
-    #[error("line 1: a trace begins with the columns timestamp_seconds,requests_per_second, not {}", quoted(.0))]
+    #[error("line 1: a trace begins with the columns timestamp_seconds,requests_per_second, {}", instead(.0))]
     Header(String),
     #[error("line {line}: expected timestamp_seconds,requests_per_second, found {}", quoted(.text))]
     Columns { line: usize, text: String },
     #[error("line {line}: {} is no number", quoted(.text))]
     Number { line: usize, text: String },
+    #[error(
+        "line {line}: {} is no number; timestamps are seconds, since 1970 or since the beginning of the recording",
+        quoted(.text)
+    )]
+    Timestamp { line: usize, text: String },
     #[error("line {line}: a rate is finite and not negative, not {rate}")]
     Rate { line: usize, rate: f64 },
     #[error("line {line}: a timestamp is finite and later than the one before, not {timestamp}")]
     Order { line: usize, timestamp: f64 },
-    #[error("line {line}: the step must stay {step} s, expected a row at {expected}, found {timestamp}")]
+    #[error("line {line}: there is a row for {timestamp} already")]
+    Twice { line: usize, timestamp: f64 },
+    #[error(
+        "line {line}: the step must stay {} s, expected a row at {}, found {timestamp}",
+        short(*.step),
+        short(*.expected)
+    )]
     Step { line: usize, step: f64, expected: f64, timestamp: f64 },
     #[error(
         "line {line}: a row at {expected} is missing before {timestamp}; fill gaps, each step of {step} s needs a row"
@@ -175,6 +186,9 @@ impl Rows {
             return Ok(());
         }
         let passed = timestamp - self.first;
+        if timestamp.to_bits() == self.last.to_bits() {
+            return Err(Error::Twice { line, timestamp });
+        }
         if !passed.is_finite() || timestamp <= self.last {
             return Err(Error::Order { line, timestamp });
         }
@@ -212,11 +226,22 @@ fn quoted(text: &str) -> String {
     }
 }
 
+/// What is there instead of the columns.
+fn instead(text: &str) -> String {
+    let semicolons = text.split(';').map(str::trim).take(2).eq(HEADER);
+    if semicolons { "with commas, not semicolons".to_owned() } else { format!("not {}", quoted(text)) }
+}
+
+/// Without the digits that binary fractions leave.
+fn short(number: f64) -> f64 {
+    if number.abs() < 1e12 { (number * 1e3).round() / 1e3 } else { number }
+}
+
 /// Of a timestamp.
 fn seconds(line: usize, text: &str) -> Result<f64, Error> {
     // In milliseconds since 1970 the years 1973 to 5138, in seconds those after.
     const MILLIS: std::ops::Range<f64> = 1e11..1e14;
-    let timestamp = number(line, text)?;
+    let timestamp = text.parse().map_err(|_| Error::Timestamp { line, text: text.to_owned() })?;
     if MILLIS.contains(&timestamp) {
         return Err(Error::Millis { line, timestamp });
     }
@@ -255,7 +280,7 @@ mod tests {
             ("0,1\n60\n", "line 3: expected timestamp_seconds,requests_per_second, found \"60\""),
             ("0,-1\n60,1\n", "line 2: a rate is finite and not negative, not -1"),
             ("0,1\n60,inf\n", "line 3: a rate is finite and not negative, not inf"),
-            ("0,1\n60,1\n60,1\n", "line 4: a timestamp is finite and later than the one before, not 60"),
+            ("0,1\n60,1\n60,1\n", "line 4: there is a row for 60 already"),
             ("0,1\n60,1\n30,1\n", "line 4: a timestamp is finite and later than the one before, not 30"),
             ("0,1\n60,1\n150,1\n", "line 4: the step must stay 60 s, expected a row at 120, found 150"),
             (
@@ -268,7 +293,7 @@ mod tests {
                 "1767225600000,1\n1767225660000,1\n",
                 "line 2: 1767225600000 is in milliseconds, timestamps are in seconds",
             ),
-            ("0,1\n0,1\n", "line 3: a timestamp is finite and later than the one before, not 0"),
+            ("0,1\n0,1\n", "line 3: there is a row for 0 already"),
             ("NaN,1\n0,1\n", "line 2: a timestamp is finite and later than the one before, not NaN"),
             ("0,1\n", "a trace needs at least two rows to show its step, found 1"),
             ("0,1\n1e300,1\n", "a step of 1"),
@@ -283,6 +308,12 @@ mod tests {
         assert!(error.ends_with("not nothing"), "{error}");
         let error = Trace::parse(&"ä".repeat(1_000_000)).unwrap_err().to_string();
         assert!(error.ends_with(&format!("not \"{}\"…", "ä".repeat(60))), "{error}");
+    }
+
+    #[test]
+    fn semicolons_are_named() {
+        let error = Trace::parse("timestamp_seconds;requests_per_second\n0;1\n").unwrap_err().to_string();
+        assert!(error.ends_with("with commas, not semicolons"), "{error}");
     }
 
     #[test]

@@ -75,6 +75,9 @@ fn usual_step(rows: &[Row]) -> Result<f64, Error> {
     let mut steps = Vec::with_capacity(rows.len());
     for pair in rows.windows(2) {
         let step = pair[1].timestamp - pair[0].timestamp;
+        if pair[1].timestamp.to_bits() == pair[0].timestamp.to_bits() {
+            return Err(Error::Twice { line: pair[1].line, timestamp: pair[1].timestamp });
+        }
         if !step.is_finite() || step <= 0.0 {
             return Err(Error::Order { line: pair[1].line, timestamp: pair[1].timestamp });
         }
@@ -88,7 +91,15 @@ fn usual_step(rows: &[Row]) -> Result<f64, Error> {
     let median = *steps.select_nth_unstable_by(middle, f64::total_cmp).1;
     let near = steps.iter().filter(|&&step| (step - median).abs() <= TOLERANCE * median);
     let (sum, count) = near.fold((0.0, 0_u32), |(sum, count), step| (sum + step, count + 1));
-    Ok(sum / f64::from(count))
+    Ok(whole(sum / f64::from(count), rows.len()))
+}
+
+/// Whole seconds, where `step` is nearly that: so that rows that came a little late or early do not make a day of 289 steps.
+fn whole(step: f64, rows: usize) -> f64 {
+    let seconds = step.round();
+    // Not so much that rows would drift off the grid.
+    let same = (step - seconds).abs() * rows as f64 <= TOLERANCE / 2.0 * step;
+    if same { seconds } else { step }
 }
 
 fn place(rows: &[Row], step: f64) -> Result<Vec<Option<f64>>, Error> {
@@ -138,12 +149,25 @@ mod tests {
     }
 
     #[test]
+    fn rows_that_come_a_little_late_or_early_are_steps_of_whole_seconds() {
+        let late = |row: u32| f64::from(row * 7 % 5) - 2.0;
+        let rows: Vec<_> =
+            (0..600).map(|row| format!("{},{row}", f64::from(row) * 300.0 + late(row))).collect();
+        let recording = parse(&rows.join("\n")).unwrap();
+        assert_eq!((recording.step(), recording.values().len()), (Duration::from_mins(5), 600));
+        let rows: Vec<_> = (0..600).map(|row| format!("{},{row}", f64::from(row) * 300.5)).collect();
+        assert_eq!(parse(&rows.join("\n")).unwrap().step(), Duration::from_millis(300_500));
+    }
+
+    #[test]
     fn a_mistake_names_its_line() {
         let cases = [
             ("0,1\n60,x\n", "line 3: \"x\" is no number"),
             ("0,1\n60\n", "line 3: expected timestamp_seconds,requests_per_second"),
             ("0,1\n60,-1\n", "line 3: a rate is finite and not negative, not -1"),
             ("0,1\n60,inf\n", "line 3: a rate is finite and not negative, not inf"),
+            ("0,1\n60,1\n60,1\n", "line 4: there is a row for 60 already"),
+            ("2026-05-01,1\n", "line 2: \"2026-05-01\" is no number; timestamps are seconds"),
             ("0,1\n60,1\n30,1\n", "line 4: a timestamp is finite and later than the one before, not 30"),
             ("0,1\n60,1\n120,1\n210,1\n270,1\n", "line 5: the step must stay 60 s, expected a row at 180"),
             ("0,1\n", "a trace needs at least two rows"),

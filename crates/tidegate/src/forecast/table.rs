@@ -46,7 +46,11 @@ fn head(text: &mut String, file: &Recorded) {
     let about = format!("{}: {length} in steps of {}", file.file, span(file.step_seconds));
     let missing = (file.missing > 0).then(|| {
         let longest = span(file.longest_gap_seconds);
-        format!("{} steps missing in {}, the longest {longest}", file.missing, times(file.gaps, "gap"))
+        format!(
+            "{} missing in {}, the longest {longest}",
+            times(file.missing, "step"),
+            times(file.gaps, "gap")
+        )
     });
     let outliers = (file.outliers > 0).then(|| times(file.outliers, "outlier"));
     let about = [about].into_iter().chain(missing).chain(outliers).collect::<Vec<_>>().join("; ");
@@ -87,7 +91,13 @@ fn table(text: &mut String, horizons: &[Ahead]) {
         row(text, &model.model, &cells(model));
     }
     if horizon.models.is_empty() {
-        line(text, "    nothing was forecast: too little is known for that");
+        line(
+            text,
+            &format!(
+                "    nothing was forecast: how wrong a forecast is is known after some {} of values",
+                span(5.0 * horizon.forecast_seconds)
+            ),
+        );
     }
     if let Some(worse) = horizon.worse_than_best {
         let than = match percent(worse.abs()) {
@@ -133,7 +143,7 @@ fn percent(share: f64) -> String {
 }
 
 /// Four digits that matter.
-fn number(value: f64) -> String {
+pub(super) fn number(value: f64) -> String {
     let digits = if value > 0.0 { (3.0 - value.log10().floor()).clamp(0.0, 6.0) as usize } else { 0 };
     format!("{value:.digits$}")
 }

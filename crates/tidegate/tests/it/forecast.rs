@@ -22,8 +22,10 @@ fn folder() -> TempDir {
         writeln!(rows, "{},{rate}", step * 600).unwrap();
     }
     std::fs::write(folder.path().join("wave.csv"), rows).unwrap();
-    std::fs::write(folder.path().join("broken.csv"), "timestamp_seconds,requests_per_second\n0,1\n60,x\n")
-        .unwrap();
+    let header = "timestamp_seconds,requests_per_second\n";
+    std::fs::write(folder.path().join("broken.csv"), format!("{header}0,1\n60,x\n")).unwrap();
+    std::fs::write(folder.path().join("dates.csv"), format!("{header}2026-05-01T08:00:00Z,1\n")).unwrap();
+    std::fs::write(folder.path().join("empty.csv"), "").unwrap();
     folder
 }
 
@@ -95,10 +97,10 @@ fn a_picture_shows_demand_its_interval_and_the_errors() {
     assert!(output.status.success(), "{output:?}");
     let svg = std::fs::read_to_string(folder.path().join("out.svg")).unwrap();
     for part in [
-        "wave.csv, requests/s, forecast 10m ahead</text>",
+        "wave.csv, requests/s, forecast 10m ahead; cut off at 411.9, the peak is 90000</text>",
         "class=\"band fill blue\" d=\"M",
         ">rolling choice</text>",
-        ">augurs (MSTL, ETS)</text>",
+        ">augurs</text>",
         ">Truths within the interval of 90%</text>",
     ] {
         assert!(svg.contains(part), "{part:?} in {svg}");
@@ -113,6 +115,8 @@ fn mistakes_are_named_with_their_place() {
     let folder = folder();
     let cases = [
         ("broken.csv", 1, "broken.csv is no recording: line 3: \"x\" is no number"),
+        ("empty.csv", 1, "timestamp_seconds,requests_per_second, not nothing"),
+        ("dates.csv", 1, "\"2026-05-01T08:00:00Z\" is no number; timestamps are seconds"),
         ("absent.csv", 3, "cannot read absent.csv"),
         ("wave.csv --horizons 5", 2, "write a time in whole numbers as 30s, 5m, 1h30m or 1d"),
         ("wave.csv --referee 0 --plot absent/out.svg", 3, "cannot write absent/out.svg"),
