@@ -28,6 +28,7 @@ pub mod supply;
 mod capacity;
 mod clock;
 mod fading;
+mod service;
 mod startup;
 mod work;
 

@@ -30,6 +30,7 @@ use crate::{
     opinion::{Opinion, Wanted},
     pace::History,
     schedule,
+    service::Service,
     sight::Sight,
     stabilize::{Holds, Stabilizer},
     startup::StartUps,
@@ -61,6 +62,8 @@ pub struct State {
     ready: Option<u32>,
     start_ups: StartUps,
     work: Work,
+    #[serde(default, skip_serializing_if = "Service::is_unknown")]
+    service: Service,
     #[serde(default)]
     capacity: Capacity,
     /// Of what the instances run.
@@ -110,6 +113,7 @@ impl State {
             ready: None,
             start_ups: StartUps::default(),
             work: Work::default(),
+            service: Service::default(),
             capacity: Capacity::default(),
             generation: 0,
             memories: Vec::new(),
@@ -243,6 +247,7 @@ impl Scaler {
             now: self.state.clock.lived(),
             start_up: self.start_up(),
             work: self.state.work.per_request(),
+            service: self.state.service.of_late(),
             safe: self.state.capacity.safe(self.policy.slo.latency_p99),
         };
         let opinions = self.opinions(&sight, words);
@@ -319,6 +324,7 @@ impl Scaler {
             self.state.generation = observed.generation;
             self.state.start_ups.doubt();
             self.state.work.doubt();
+            self.state.service.doubt();
             self.state.capacity.doubt();
         }
         self.state.start_ups.learn(&observed.started);
@@ -326,6 +332,7 @@ impl Scaler {
             self.state.work.learn(passed, metrics.utilization, worked);
         }
         let now = self.state.clock.lived();
+        self.state.service.learn((now, passed), observed.instances.ready, metrics);
         let queues = metrics.queued.is_some_and(|queued| queued > 0.0);
         if let Some(utilization) = if queues { Some(1.0) } else { metrics.utilization } {
             self.state.capacity.note(now, passed, utilization);

@@ -25,6 +25,8 @@ pub(crate) struct Sight<'a> {
     pub(crate) start_up: Option<Duration>,
     /// Busy seconds per request, where learned.
     pub(crate) work: Option<f64>,
+    /// Seconds that a request is with an instance, where that is known from before and the fleet comes from zero.
+    pub(crate) service: Option<f64>,
     /// The share of time that instances may be busy while answers stay quick, above 0 and up to 1.
     pub(crate) safe: f64,
 }
@@ -44,6 +46,7 @@ impl<'a> Sight<'a> {
             now: Duration::ZERO,
             start_up: None,
             work: None,
+            service: None,
             safe: 1.0,
         }
     }

@@ -5,6 +5,8 @@
 //! ready: instances that still start will take their share, so the same capacity is never ordered
 //! twice.
 //!
+//! Requests in flight that wait for the first instance are no demand that stays, see [`crate::service`].
+//!
 //! Utilization is the odd one out, because it cannot show more than 100 %. Saturated instances
 //! mean that demand is larger than they show; how much larger is told, in this order, by the
 //! arrivals and the learned work per request, by the requests that queue, or by nothing: then the
@@ -38,7 +40,7 @@ pub(crate) fn name(target: &Target) -> String {
 pub(crate) fn opinion(target: &Target, sight: &Sight<'_>, words: Words) -> Opinion {
     match target.metric {
         TargetMetric::Utilization => utilization(target, sight, words),
-        TargetMetric::Concurrency => total(target, sight, "requests in flight", words),
+        TargetMetric::Concurrency => concurrency(target, sight, words),
         TargetMetric::ArrivalRate => total(target, sight, "requests/s", words),
         TargetMetric::Cpu => total(target, sight, "cores in use", words),
         TargetMetric::Memory => total(target, sight, "bytes resident", words),
@@ -63,6 +65,33 @@ fn total(target: &Target, sight: &Sight<'_>, unit: &str, words: Words) -> Opinio
             _ => (format!("{} {unit}", number(total)), number(target.value)),
         };
         format!("{all} are {} at {each} each", needs(needed))
+    };
+    within_tolerance(target.tolerance, sight, needed, demand, words)
+}
+
+/// Requests in flight, of which those that wait for the first instance, or did until a moment ago, are a backlog: they are to be
+/// worked off, and do not stay as many. How many do is Little's law.
+fn concurrency(target: &Target, sight: &Sight<'_>, words: Words) -> Opinion {
+    const UNIT: &str = "requests in flight";
+    let in_flight = sight.metrics.read(&target.signal()).filter(|_| target.route.is_none());
+    let (Some(in_flight), Some(rate), Some(service)) = (in_flight, sight.metrics.arrival_rate, sight.service)
+    else {
+        return total(target, sight, UNIT, words);
+    };
+    let lasting = rate * service;
+    if in_flight <= lasting {
+        return total(target, sight, UNIT, words);
+    }
+    let besides = (in_flight - lasting) * (service / CATCH_UP_SECONDS).min(1.0);
+    let needed = (lasting + besides) / target.value;
+    let demand = || {
+        let (rate, service, waited) = (number(rate), number(service * 1e3), number(in_flight - lasting));
+        let (lasting, value) = (number(lasting), number(target.value));
+        format!(
+            "{rate} requests/s that take {service}ms each are {lasting} in flight, and {waited} waited for an instance: {} at \
+             {value} each",
+            needs(needed)
+        )
     };
     within_tolerance(target.tolerance, sight, needed, demand, words)
 }

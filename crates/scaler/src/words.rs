@@ -26,7 +26,7 @@ impl Words {
 /// `250ms`, `1.5s`, `30s`, `5m`, `2h`.
 pub(crate) fn span(time: Duration) -> String {
     let (seconds, millis) = (time.as_secs_f64(), time.as_millis());
-    if millis < 1_000 {
+    if seconds < 0.9995 {
         format!("{}ms", number(seconds * 1e3))
     } else if millis % 3_600_000 == 0 {
         format!("{}h", millis / 3_600_000)
@@ -134,6 +134,7 @@ mod tests {
     fn spans_have_the_unit_that_fits() {
         let millis = [0, 9, 250, 1_000, 1_500, 30_000, 60_000, 90_000, 300_000, 5_430_000, 7_200_000];
         let texts = millis.map(|millis| span(Duration::from_millis(millis)));
+        assert_eq!(span(Duration::from_micros(999_700)), "1s");
         assert_eq!(texts, ["0ms", "9ms", "250ms", "1s", "1.5s", "30s", "1m", "90s", "5m", "90.5m", "2h"]);
     }
 

@@ -484,3 +484,61 @@ proptest! {
         }
     }
 }
+
+/// A fleet whose instances serve all that they have at once, each request for `service` seconds, with 60 requests/s for a minute, then
+/// none for one, and so on. Starts take five seconds. The most instances of each busy minute, and what was held at most.
+fn bursts(service: f64, minutes: usize) -> Vec<(u32, f64)> {
+    let target = Target { metric: TargetMetric::Concurrency, route: None, value: 5.0, tolerance: 0.1 };
+    let idle = Duration::from_secs(20);
+    let policy = Policy { min: 0, max: 100, idle, ..policy(vec![Trigger::Target(target)]) };
+    let mut scaler = Scaler::new(policy);
+    let (mut asked, mut held, mut serving) = (vec![0_u32; 5], 0.0_f64, 0.0_f64);
+    let mut busiest = Vec::new();
+    for minute in 0..minutes {
+        let rate: f64 = if minute % 2 == 0 { 60.0 } else { 0.0 };
+        let (mut most, mut waited) = (0, 0.0_f64);
+        for second in 0..60 {
+            // Whoever was asked for five seconds ago and is wanted still.
+            let ready = asked[asked.len() - 5..].iter().copied().min().unwrap();
+            held += rate;
+            if ready > 0 {
+                serving += std::mem::take(&mut held);
+            }
+            let served = (serving / service).min(serving);
+            let metrics = Metrics {
+                arrival_rate: Some(rate),
+                served_rate: Some(served),
+                concurrency: Some(if service < 1.0 && ready > 0 {
+                    serving * service
+                } else {
+                    serving + held
+                }),
+                queued: Some(held),
+                ..Metrics::default()
+            };
+            serving -= served;
+            let desired = *asked.last().unwrap();
+            let instances =
+                Instances { ready, starting: desired.saturating_sub(ready), ..Instances::default() };
+            let now = at((minute * 60 + second) as u64);
+            asked.push(scaler.step(now, &Observed { metrics, instances, ..Observed::default() }).desired);
+            most = most.max(asked[asked.len() - 1]);
+            waited = waited.max(held);
+        }
+        if rate > 0.0 {
+            busiest.push((most, waited));
+        }
+    }
+    busiest
+}
+
+#[test]
+fn what_waited_for_the_first_instance_orders_no_more_than_it_needs() {
+    let quick = bursts(0.05, 5);
+    assert!(quick[0].0 > 30, "of the first nobody knows how long it takes: {quick:?}");
+    assert!(quick[1..].iter().all(|&(most, _)| (1..=2).contains(&most)), "{quick:?}");
+    assert!(quick.iter().all(|&(_, held)| held <= 360.0), "and nobody waits longer: {quick:?}");
+    // What takes long is worked on at once.
+    let slow = bursts(10.0, 5);
+    assert!(slow[1..].iter().all(|&(most, _)| most > 30), "{slow:?}");
+}

@@ -128,3 +128,32 @@ fn rounding_orders_no_instance() {
     let exact = Target { metric: TargetMetric::ArrivalRate, route: None, value: 0.1, tolerance: 0.0 };
     assert_eq!(ask(&exact, &metrics, 1, 1, None).0, Wanted::Count(3));
 }
+
+#[test]
+fn what_waited_for_the_first_instance_is_a_backlog() {
+    let concurrency = target(TargetMetric::Concurrency, 5.0);
+    let ask = |in_flight: f64, service: Option<f64>| {
+        let metrics =
+            Metrics { concurrency: Some(in_flight), arrival_rate: Some(60.0), ..Metrics::default() };
+        let sight = Sight { service, desired: 1, ..Sight::of(&metrics, 0) };
+        let opinion = opinion(&concurrency, &sight, Words::Spoken);
+        (opinion.wanted, opinion.because)
+    };
+    assert_eq!(ask(180.0, None).0, Wanted::Count(36), "who knows how long they will take");
+    assert_eq!(
+        ask(180.0, Some(0.05)),
+        (
+            Wanted::Count(1),
+            "60 requests/s that take 50ms each are 3 in flight, and 177 waited for an instance: 0.78 instances at 5 each"
+                .to_owned()
+        )
+    );
+    assert_eq!(
+        ask(180.0, Some(1.0)).0,
+        Wanted::Count(15),
+        "72 of them at a time are worked off in ten seconds"
+    );
+    assert_eq!(ask(180.0, Some(2.0)).0, Wanted::Count(27));
+    assert_eq!(ask(900.0, Some(20.0)).0, Wanted::Count(180), "never more than are in flight");
+    assert_eq!(ask(2.0, Some(0.05)).1, "2 requests in flight are 0.4 instances at 5 each");
+}
