@@ -24,6 +24,7 @@
 mod instance;
 mod places;
 mod pools;
+mod relief;
 mod trouble;
 
 use std::{

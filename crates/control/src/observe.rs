@@ -102,6 +102,11 @@ impl Observer {
         self.traffic.waiting()
     }
 
+    /// Whoever is refused from now on may find an instance in `wait`.
+    pub(crate) fn expect(&self, wait: Duration) {
+        self.traffic.expect(wait);
+    }
+
     /// Whether anything waits in a source that the policies look at.
     pub(crate) fn has_backlog(&self, waiting: &BTreeMap<SourceId, f64>) -> bool {
         self.sources.iter().any(|source| waiting.get(source).is_some_and(|&count| count > 0.0))

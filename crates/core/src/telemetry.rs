@@ -21,11 +21,13 @@ use crate::{
 };
 
 mod plugins;
+mod retry;
 mod slowness;
 
 use self::plugins::{LuaCounters, Plugins};
 pub use self::{
     plugins::{LuaTotals, PluginId, Tally},
+    retry::RetryAfter,
     slowness::Slowness,
 };
 
@@ -218,11 +220,14 @@ pub struct Series {
     shards: Box<[Shard]>,
     /// Whether requests to it are expected to hold up others.
     pub slowness: Slowness,
+    /// What whoever is refused for want of an instance is told.
+    pub retry_after: RetryAfter,
 }
 
 impl Series {
     fn new(shards: usize) -> Self {
-        Self { shards: (0..shards).map(|_| Shard::default()).collect(), slowness: Slowness::default() }
+        let shards = (0..shards).map(|_| Shard::default()).collect();
+        Self { shards, slowness: Slowness::default(), retry_after: RetryAfter::default() }
     }
 
     /// The shard that worker number `worker` alone writes to.

@@ -179,7 +179,7 @@ pub(crate) fn report(exchange: &mut Exchange, code: u16, message: &str, answers:
     };
     response.fields.push(b"Content-Type", kind);
     if code == 503 {
-        response.fields.push(b"Retry-After", b"1");
+        response.fields.push(b"Retry-After", exchange.retry_after.to_string().as_bytes());
     }
     if answers.errors == ErrorPages::Html {
         // Statuses without a phrase have no page either.

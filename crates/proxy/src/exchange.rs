@@ -70,6 +70,8 @@ pub(crate) struct Exchange {
     pub(crate) headers_sent: bool,
     /// What went wrong in Lua, where the answer may say so.
     pub(crate) mishap: Option<Mishap>,
+    /// Seconds after which there may be an instance that takes the request, where none did.
+    pub(crate) retry_after: u32,
     pub(crate) commitment: Commitment,
     pub(crate) lua: RequestState,
     /// What the configuration defines for this request, in lower case, with its present value.
@@ -160,6 +162,7 @@ impl Exchange {
             body_ended: false,
             headers_sent: false,
             mishap: None,
+            retry_after: 1,
             commitment: Commitment::Open,
             lua: RequestState::default(),
             variables: Vec::new(),
@@ -202,6 +205,7 @@ impl Exchange {
         self.unset.clear();
         self.headers_sent = false;
         self.mishap = None;
+        self.retry_after = 1;
         self.commitment = Commitment::Open;
         self.lua = RequestState::default();
         self.route = None;

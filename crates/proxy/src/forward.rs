@@ -83,6 +83,7 @@ pub(crate) async fn forward(
         Err(Error::NoInstance | Error::QueueFull) => {
             shard.shed();
             route.series.shard(worker.index).shed();
+            connection.exchange.retry_after = upstream.series.retry_after.seconds();
             503
         }
         // The client's own doing is no failure of the upstream.

@@ -237,6 +237,8 @@ impl Member {
         self.see_supply(now.time, &mut observed);
         let checkpoint = self.journaling.next(fleets, gaps).then(|| Box::new(self.panel.checkpoint()));
         let verdict = self.panel.step(now.time, &observed);
+        let start_up = self.panel.acting().start_up();
+        self.observer.expect(self.fleet.relief(start_up, &observed.metrics, now.instant));
         if self.mode == Mode::Act {
             let shares = verdict.acting.mix.as_ref().map_or(&[][..], |mix| &mix.shares);
             self.fleet.want(verdict.acting.desired, shares);

@@ -2,6 +2,7 @@ use std::net::SocketAddr;
 
 use proptest::prelude::*;
 use tidegate_core::{roster::InFlight, snapshot::ReadyCheck};
+use tidegate_scaler::observed::Metrics;
 
 use super::*;
 use crate::template::Program;
@@ -486,4 +487,39 @@ fn every_instance_has_as_many_places_as_its_own_template_says() {
     play.fleet.configure(template("first"));
     assert_eq!(limits(&play)[..3], [None; 3]);
     assert!(play.fleet.turns().is_none());
+}
+
+#[test]
+fn whoever_is_refused_is_told_when_an_instance_is_expected() {
+    let second = Duration::from_secs(1);
+    let nobody = Metrics::default();
+    let mut play = Play::new(0);
+    let told =
+        |play: &Play, start_up, metrics: &Metrics| play.fleet.relief(start_up, metrics, play.now.instant);
+    assert_eq!(told(&play, Some(8 * second), &nobody), 8 * second, "it will be started");
+    play.fleet.want(1, &[]);
+    play.settle();
+    play.pass(3 * second);
+    assert_eq!(told(&play, Some(8 * second), &nobody), 5 * second);
+    assert_eq!(told(&play, None, &nobody), 3 * second, "as long again as it has taken");
+    play.pass(7 * second);
+    assert_eq!(told(&play, Some(8 * second), &nobody), Duration::ZERO, "at any moment");
+    let id = play.fleet.instances()[0].id.clone();
+    play.fleet.exited(&id, "broken".to_owned(), play.now);
+    let until = told(&play, Some(8 * second), &nobody);
+    assert!(until >= 8 * second && until <= 9 * second, "after the pause it starts again: {until:?}");
+}
+
+#[test]
+fn whoever_is_refused_by_a_busy_fleet_is_told_when_the_queue_is_worked_off() {
+    let mut play = Play::new(1);
+    play.settle();
+    let id = play.fleet.instances()[0].id.clone();
+    play.fleet.ready(&id, ([127, 0, 0, 1], 80).into(), play.now.instant);
+    let told = |queued: f64, served: f64| {
+        let metrics = Metrics { queued: Some(queued), served_rate: Some(served), ..Metrics::default() };
+        play.fleet.relief(Some(Duration::from_secs(9)), &metrics, play.now.instant)
+    };
+    assert_eq!(told(300.0, 20.0), Duration::from_secs(15));
+    assert_eq!([told(0.0, 20.0), told(0.0, 0.0), told(5.0, 0.0)], [Duration::ZERO; 3], "nothing is known");
 }

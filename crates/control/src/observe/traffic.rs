@@ -160,6 +160,15 @@ impl Traffic {
         self.entrances.iter().map(waiting).sum()
     }
 
+    /// Whoever is refused from now on may find an instance in `wait`.
+    pub(super) fn expect(&self, wait: Duration) {
+        for (entrance, one) in &self.entrances {
+            if matches!(entrance, Entrance::Upstream(_)) {
+                one.series.retry_after.expect(wait);
+            }
+        }
+    }
+
     /// How many requests instances answered between the last two readings.
     pub(super) const fn finished(&self) -> Option<u64> {
         self.finished

@@ -1,7 +1,8 @@
 //! Fleets: instances come and go while requests are served.
 
-use std::{io::Write as _, sync::Arc, thread};
+use std::{io::Write as _, sync::Arc, thread, time::Duration};
 
+use tidegate_core::UpstreamId;
 use tidegate_testkit::{
     Answer, Upstream, eventually,
     http::{self, Client},
@@ -39,6 +40,15 @@ fn a_request_is_not_held_for_ever_and_the_queue_has_an_end() {
         assert_eq!((answer.status, answer.header("Retry-After")), (503, Some("1")));
     }
     assert_eq!(running.upstream("up").shed, 5);
+}
+
+#[test]
+fn who_is_refused_is_told_when_there_may_be_an_instance() {
+    let running = Running::start(&format!("{FLEET}timeouts: {{ queue: 50ms }}"));
+    let series = running.telemetry.upstream(&UpstreamId::new("up").unwrap());
+    series.retry_after.expect(Duration::from_millis(7_200));
+    let refused = http::get(running.addr(), "/");
+    assert_eq!((refused.status, refused.header("Retry-After")), (503, Some("8")));
 }
 
 #[test]
