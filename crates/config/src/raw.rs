@@ -83,8 +83,57 @@ record! {
     Listener {
         /// IP address and port; `0.0.0.0` and `[::]` are all addresses of the machine.
         address: SocketAddr = required("0.0.0.0:8000"),
+        /// Clients speak TLS, and get one of these certificates: the one for the host that they ask for, or else the first. A
+        /// single mapping is a list of one. Files are read anew when they have changed.
+        tls: Certificates = optional,
+        /// What Lua does before there is a request.
+        lua: ListenerLua = default("{}"),
     }
-    later: ["tls"]
+}
+
+record! {
+    /// A certificate of a server, and its key.
+    Certificate {
+        /// File in PEM, relative to the folder of the configuration: the certificate, then those that vouch for it.
+        certificate: text::File = required("tls/example.com.pem"),
+        /// File of its private key in PEM, not encrypted. Nobody else should be able to read it.
+        key: text::File = required("tls/example.com.key"),
+    }
+}
+
+record! {
+    /// What Lua does before there is a request.
+    ListenerLua {
+        /// Between what a client says first and the TLS handshake: it may choose the certificate (`ngx.ssl`), wait, and turn
+        /// clients away. With it, `tls` may be an empty list.
+        ssl_certificate: lua::Chunk = optional,
+    }
+}
+
+/// Certificates, or a single one.
+#[derive(Debug)]
+pub(crate) struct Certificates(pub(crate) List<Certificate>);
+
+impl Decode for Certificates {
+    fn decode(node: &Node, report: &mut Report<'_>) -> Option<Self> {
+        match &node.kind {
+            Kind::Map(_) => {
+                let value = Certificate::decode(node, report);
+                Some(Self(List(vec![Located { value, place: node.place }])))
+            }
+            Kind::List(_) => List::decode(node, report).map(Self),
+            Kind::Scalar(_) => {
+                let message = format!("expected certificates with their keys, found {}", node.describe());
+                report.error(node.visible(), message, "write `[{ certificate: FILE, key: FILE }]`");
+                None
+            }
+        }
+    }
+
+    fn schema(generator: &mut SchemaGenerator) -> Schema {
+        let (one, list) = (Certificate::schema(generator), List::<Certificate>::schema(generator));
+        json_schema!({ "anyOf": [list, one] })
+    }
 }
 
 record! {
@@ -110,6 +159,8 @@ pub(crate) type Patience = Span<0, { 24 * HOUR }>;
 record! {
     /// The longest that each wait may take.
     Timeouts {
+        /// Until a client that is to speak TLS does so, scripts that choose its certificate included.
+        handshake: Timeout = default("10s"),
         /// From the first byte of a request until its head is complete.
         header: Timeout = default("10s"),
         /// Between two parts of a request body.

@@ -26,6 +26,7 @@ use crate::{
 
 pub(crate) mod bands;
 mod fleet;
+mod listener;
 mod lua;
 mod regexes;
 mod route;
@@ -135,9 +136,10 @@ impl Resolver<'_, '_> {
         }
         let mut seen = HashMap::new();
         listeners.resolve(|listener, _| {
+            let tls = self.server_tls(listener);
             let Located { value: address, place } = *listener.address.given()?;
             self.distinct(address, place, &mut seen);
-            Some(snapshot::Listener { address })
+            Some(snapshot::Listener { address, tls: tls? })
         })
     }
 
@@ -223,6 +225,7 @@ impl Resolver<'_, '_> {
 
 fn timeouts(raw: &raw::Timeouts) -> Option<Timeouts> {
     Some(Timeouts {
+        handshake: raw.handshake.value()?.0,
         header: raw.header.value()?.0,
         body_idle: raw.body_idle.value()?.0,
         send: raw.send.value()?.0,

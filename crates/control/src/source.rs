@@ -4,6 +4,7 @@
 //! configuration itself and for every script that it names, and has stayed so for two looks in a row:
 //! what an editor is still writing is left alone.
 
+mod certificates;
 mod modules;
 mod scripts;
 
@@ -20,6 +21,7 @@ use tidegate_core::Snapshot;
 
 pub(crate) use self::scripts::Broken;
 use self::scripts::Verdict;
+use crate::clock::Moment;
 
 /// Where to read the configuration.
 #[derive(Debug, Clone)]
@@ -111,6 +113,9 @@ fn parse(name: &str, text: &str, read: &dyn Fn(&Path) -> io::Result<String>) -> 
     let (snapshot, mut diagnostics) = tidegate_config::parse_despite_scripts(name, text, read);
     let Verdict { found, broken, is_fatal } = snapshot.as_ref().map(scripts::check).unwrap_or_default();
     diagnostics.extend(found);
+    let now = Moment::now().time.as_micros() / 1_000_000;
+    diagnostics
+        .extend(snapshot.iter().flat_map(|snapshot| certificates::check(snapshot, now.cast_signed(), read)));
     Loaded { snapshot: snapshot.filter(|_| !is_fatal), diagnostics, broken }
 }
 

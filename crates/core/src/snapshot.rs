@@ -65,6 +65,24 @@ pub struct Snapshot {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listener {
     pub address: SocketAddr,
+    /// `None`: clients speak plain HTTP.
+    pub tls: Option<ServerTls>,
+}
+
+/// How a listener speaks TLS. Files are named and not held, as keys are secrets.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ServerTls {
+    /// The first is for clients that ask for none of the names. Empty only where a script gives certificates.
+    pub certificates: Vec<CertificateFiles>,
+    /// Runs once a client has said what it wants, and may give it another certificate.
+    pub ssl_certificate: Option<Script>,
+}
+
+/// A certificate with those that vouch for it, and its key, in PEM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateFiles {
+    pub certificate: PathBuf,
+    pub key: PathBuf,
 }
 
 /// Where the Admin API, metrics and health pages are served.
@@ -199,6 +217,8 @@ pub enum ErrorPages {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Timeouts {
+    /// Until a client that is to speak TLS does so, scripts that choose its certificate included. Default 10 s.
+    pub handshake: Duration,
     /// From the first byte of a request until its head is complete. Default 10 s.
     pub header: Duration,
     /// Between two parts of a request body. Default 30 s.
@@ -226,6 +246,7 @@ pub struct Timeouts {
 impl Default for Timeouts {
     fn default() -> Self {
         Self {
+            handshake: Duration::from_secs(10),
             header: Duration::from_secs(10),
             body_idle: Duration::from_secs(30),
             send: Duration::from_secs(30),

@@ -377,6 +377,13 @@ pub struct WorkerSeries {
     pub is_held: AtomicBool,
     pub connections_accepted: AtomicU64,
     pub connections_closed: AtomicU64,
+    /// TLS handshakes that have come to an end, those that failed among them and those that a ticket made short, and
+    /// connections that spoke TLS from then on.
+    pub tls_handshakes: AtomicU64,
+    pub tls_failed: AtomicU64,
+    pub tls_resumed: AtomicU64,
+    pub tls_opened: AtomicU64,
+    pub tls_closed: AtomicU64,
     /// Requests whose framing or head was refused before a route was looked for.
     pub bad_requests: AtomicU64,
     /// Requests that no route matched.
@@ -417,6 +424,12 @@ impl WorkerSeries {
             gauge.store(0, Relaxed);
         }
         self.works.store(false, Relaxed);
+    }
+
+    /// Connections that are open now and speak TLS.
+    pub fn tls_connections(&self) -> u64 {
+        let closed = self.tls_closed.load(Relaxed);
+        self.tls_opened.load(Relaxed).saturating_sub(closed)
     }
 
     /// Time that went into collecting Lua's garbage, as far as it is told apart.

@@ -14,10 +14,10 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{connection, deadline::TICK, worker::Worker};
 
-/// Accepts from `listener` until told to stop, or until it is somebody else's.
+/// Accepts from `listener`, which has this number, until told to stop, or until it is somebody else's.
 pub(crate) async fn accept(
     worker: Rc<Worker>,
-    listener: TcpListener,
+    (number, listener): (usize, TcpListener),
     connections: TaskTracker,
     stop: CancellationToken,
     taken: CancellationToken,
@@ -27,7 +27,7 @@ pub(crate) async fn accept(
             let worker = Rc::clone(&worker);
             connections.spawn_local(async move {
                 let _open = Open::new(worker.series());
-                connection::serve(Rc::clone(&worker), stream, client).await;
+                connection::serve(Rc::clone(&worker), stream, number, client).await;
             });
             true
         }

@@ -18,6 +18,8 @@ use tidegate_core::telemetry::Series;
 use tidegate_lua::flame::Label;
 use tokio::net::TcpStream;
 
+use crate::peer::Client;
+
 /// The berths of one thread, and what it serves them by.
 #[derive(Debug, Default)]
 pub(crate) struct Berths {
@@ -38,7 +40,7 @@ pub(crate) struct Berth {
 #[derive(Debug, Default)]
 struct Inside {
     /// `None` while it is served, and when somebody else has taken it.
-    stream: Option<TcpStream>,
+    client: Option<Client>,
     /// How many requests it has carried.
     count: u64,
     waker: Option<Waker>,
@@ -58,8 +60,8 @@ impl Berths {
     /// Shows all that wait, by their keys.
     pub(crate) fn each(&self, mut look: impl FnMut(usize, &TcpStream)) {
         for (key, berth) in &*self.all() {
-            if let Some(stream) = &berth.inside().stream {
-                look(key, stream);
+            if let Some(client) = &berth.inside().client {
+                look(key, client.stream());
             }
         }
     }
@@ -82,20 +84,20 @@ impl Berths {
 impl Berth {
     /// Shows the connection, if it still waits.
     pub(crate) fn look(&self, look: impl FnOnce(&TcpStream)) {
-        if let Some(stream) = &self.inside().stream {
-            look(stream);
+        if let Some(client) = &self.inside().client {
+            look(client.stream());
         }
     }
 
-    /// Takes the connection away from its thread, if it still waits: the socket, and how many requests that has carried. Its
+    /// Takes the connection away from its thread, if it still waits, with how many requests that has carried. Its
     /// task learns of it when it is woken.
-    pub(crate) fn take_away(&self) -> Option<(TcpStream, u64)> {
+    pub(crate) fn take_away(&self) -> Option<(Client, u64)> {
         let mut inside = self.inside();
-        let stream = inside.stream.take()?;
+        let client = inside.client.take()?;
         if let Some(waker) = inside.waker.take() {
             waker.wake();
         }
-        Some((stream, inside.count))
+        Some((client, inside.count))
     }
 
     fn inside(&self) -> MutexGuard<'_, Inside> {
@@ -113,9 +115,9 @@ pub(crate) struct Mooring {
 
 impl Mooring {
     /// The connection waits from now on; `waker` is called if somebody takes it away.
-    pub(crate) fn put(&self, stream: TcpStream, count: u64, waker: &Waker) {
+    pub(crate) fn put(&self, client: Client, count: u64, waker: &Waker) {
         let mut inside = self.berth.inside();
-        inside.stream = Some(stream);
+        inside.client = Some(client);
         inside.count = count;
         if !inside.waker.as_ref().is_some_and(|known| known.will_wake(waker)) {
             inside.waker = Some(waker.clone());
@@ -123,8 +125,8 @@ impl Mooring {
     }
 
     /// It waits no more. `None`: somebody has taken it away.
-    pub(crate) fn take(&self) -> Option<TcpStream> {
-        self.berth.inside().stream.take()
+    pub(crate) fn take(&self) -> Option<Client> {
+        self.berth.inside().client.take()
     }
 }
 

@@ -1,6 +1,11 @@
 //! One client connection: reads requests one after the other and sees to their answers.
 
-use std::{net::SocketAddr, rc::Rc, sync::atomic::Ordering::Relaxed, time::Instant};
+use std::{
+    net::SocketAddr,
+    rc::Rc,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Instant,
+};
 
 use tidegate_lua::Phase;
 use tidegate_traffic::router;
@@ -9,11 +14,13 @@ use tokio::net::TcpStream;
 use crate::{
     exchange::Exchange,
     fresh,
+    handshake::{self, Arrival},
     http::request::Refusal,
-    lane::{Crossing, Permit},
+    lane::{Crossing, Layer, Permit},
     line::Line,
     lua,
-    peer::Peer,
+    peer::{Client, Peer},
+    secure::Secure,
     site::{Route, Site},
     wait::Fault,
     worker::Worker,
@@ -25,31 +32,73 @@ pub(crate) struct Connection {
     pub(crate) exchange: Exchange,
 }
 
-/// Serves a client until it, or the node, has had enough.
-pub(crate) async fn serve(worker: Rc<Worker>, stream: TcpStream, client: SocketAddr) {
+/// Serves a client that came to the listener of this number, until it, or the node, has had enough.
+pub(crate) async fn serve(worker: Rc<Worker>, stream: TcpStream, listener: usize, client: SocketAddr) {
     // A local address that cannot be read belongs to a connection that is gone already.
     let (Ok(local), Ok(())) = (stream.local_addr(), stream.set_nodelay(true)) else { return };
-    let connection = Connection {
-        line: Line::new(Rc::clone(&worker), Peer::Client(stream)),
-        exchange: Exchange::new(client, local, worker),
-    };
-    connection.serve().await;
+    let exchange = Exchange::new(client, local, Rc::clone(&worker));
+    if worker.tls(listener).is_some() {
+        Box::pin(receive(worker, stream, listener, exchange)).await;
+    } else {
+        let line = Line::new(worker, Peer::Client(Client::Plain(stream)));
+        Connection { line, exchange }.serve().await;
+    }
+}
+
+/// The same for a client that is to speak TLS.
+async fn receive(worker: Rc<Worker>, stream: TcpStream, listener: usize, mut exchange: Exchange) {
+    match handshake::shake(&worker, stream, listener, exchange.client).await {
+        Arrival::Secure(secure) => {
+            let _open = OpenTls::new(Rc::clone(&worker));
+            exchange.secure = Some(Arc::clone(&secure.session));
+            let line = Line::new(worker, Peer::Client(Client::Secure(secure)));
+            Connection { line, exchange }.serve().await;
+        }
+        Arrival::Plain(stream, received) => {
+            let mut line = Line::new(worker, Peer::Client(Client::Plain(stream)));
+            line.give_back(&received);
+            Connection { line, exchange }.turn_away().await;
+        }
+        Arrival::Nobody => {}
+    }
+}
+
+/// Counts a connection over which TLS is spoken for as long as it is open here.
+struct OpenTls(Rc<Worker>);
+
+impl OpenTls {
+    fn new(worker: Rc<Worker>) -> Self {
+        worker.series().tls_opened.fetch_add(1, Relaxed);
+        Self(worker)
+    }
+}
+
+impl Drop for OpenTls {
+    fn drop(&mut self) {
+        self.0.series().tls_closed.fetch_add(1, Relaxed);
+    }
 }
 
 /// Goes on with a client that another thread has served.
 pub(crate) async fn take_over(worker: Rc<Worker>, crossing: Crossing) {
-    let Crossing { stream, client, number, count, received } = crossing;
+    let Crossing { stream, layer, client, number, count, received } = crossing;
     // Fails only where the connection is gone.
     let Ok(stream) = TcpStream::from_std(stream) else { return };
     let Ok(local) = stream.local_addr() else { return };
-    let mut line = Line::new(Rc::clone(&worker), Peer::Client(stream));
-    if !received.is_empty() {
-        let mut input = worker.buffers.take();
-        input.extend(&received);
-        line.input = Some(input);
-    }
-    let mut exchange = Exchange::new(client, local, worker);
+    let mut exchange = Exchange::new(client, local, Rc::clone(&worker));
     (exchange.number, exchange.count) = (number, count);
+    let (connection, _open) = match layer {
+        Layer::Fresh(listener) if worker.tls(listener).is_some() => {
+            return Box::pin(receive(worker, stream, listener, exchange)).await;
+        }
+        Layer::Fresh(_) | Layer::Plain => (Client::Plain(stream), None),
+        Layer::Secure(session) => {
+            exchange.secure = Some(Arc::clone(&session));
+            (Client::Secure(Secure::new(stream, session)), Some(OpenTls::new(Rc::clone(&worker))))
+        }
+    };
+    let mut line = Line::new(worker, Peer::Client(connection));
+    line.give_back(&received);
     Connection { line, exchange }.serve().await;
 }
 
@@ -92,6 +141,23 @@ impl Connection {
                 },
                 Next::End => return,
             }
+        }
+        self.line.linger().await;
+    }
+}
+
+impl Connection {
+    /// Answers a client that speaks plain HTTP where it should speak TLS.
+    async fn turn_away(mut self) {
+        let site = self.line.worker.site();
+        match self.read_request(&site).await {
+            Next::Request => {
+                let reason = "The plain HTTP request was sent to HTTPS port";
+                self.exchange.request.keep_alive = false;
+                self.refuse(&site, Refusal { status: 400, reason }).await;
+            }
+            Next::Refused(refusal) => self.refuse(&site, refusal).await,
+            Next::Idle | Next::End => return,
         }
         self.line.linger().await;
     }
@@ -188,10 +254,10 @@ impl Connection {
 
     fn go(self, permit: Permit, received: Vec<u8>, count: u64) {
         let Self { line, exchange } = self;
-        let Peer::Client(stream) = line.stream else { return };
-        let Ok(stream) = stream.into_std() else { return };
-        let (client, number) = (exchange.client, exchange.number);
-        permit.send(Crossing { stream, client, number, count, received });
+        let Peer::Client(client) = line.stream else { return };
+        if let Some(crossing) = Crossing::of(client, exchange.client, (exchange.number, count)) {
+            permit.send(Crossing { received, ..crossing });
+        }
     }
 
     /// Serves a request by code that is loaded for it alone.

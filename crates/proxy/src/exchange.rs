@@ -1,8 +1,9 @@
 //! One request and its answer, as the data plane keeps them and as Lua sees them.
 
+mod tls;
 mod variables;
 
-use std::{borrow::Cow, net::SocketAddr, os::unix::ffi::OsStrExt as _, rc::Rc, time::Instant};
+use std::{borrow::Cow, net::SocketAddr, os::unix::ffi::OsStrExt as _, rc::Rc, sync::Arc, time::Instant};
 
 use tidegate_core::{RouteId, Timestamp, snapshot::AnswerFraming};
 use tidegate_lua::{AnswerEnd, BodyState, Capturing, InvalidHeader, RequestState, Subrequest};
@@ -14,6 +15,7 @@ use crate::{
     request_body::{Body, Spool},
     request_id::RequestId,
     script_log,
+    secure::Session,
     site::{Route, Site},
     subrequest,
     worker::Worker,
@@ -34,6 +36,8 @@ pub(crate) struct Exchange {
     pub(crate) local: SocketAddr,
     /// The connection's number in this process.
     pub(crate) number: u64,
+    /// What is spoken over it, if that is TLS.
+    pub(crate) secure: Option<Arc<Session>>,
     id: RequestId,
     /// The request body, once Lua has read it.
     pub(crate) body: Option<Body>,
@@ -143,6 +147,7 @@ impl Exchange {
             client_text: String::new(),
             local,
             number: 0,
+            secure: None,
             id: RequestId::default(),
             body: None,
             is_discarded: false,
@@ -236,6 +241,7 @@ impl Exchange {
             client_text: self.client_text.clone(),
             id: self.id.settled(),
             number: self.number,
+            secure: self.secure.clone(),
             body_memory: self.body_memory,
             is_internal: true,
             site: self.site.clone(),

@@ -37,6 +37,7 @@ use crate::{
         request::Request,
     },
     line::Line,
+    peer::Source,
     place::{enter, pick},
     receive::{Received, Receiver},
     relay::{self, Relay},
@@ -298,7 +299,7 @@ async fn exchange_on(
 
 /// Sends a body that comes from the client; `uploaded` tells whether all of it.
 async fn upload_body(
-    relay: Relay<'_, '_, WriteHalf<'_>>,
+    relay: Relay<'_, Source<'_>, WriteHalf<'_>>,
     uploaded: &Cell<bool>,
     progress: impl Fn(),
 ) -> Result<(), Error> {
@@ -416,7 +417,7 @@ fn prepare_again(connection: &mut Connection, site: &Site, head: usize) -> Resul
 }
 
 fn write_request(exchange: &mut Exchange, trusted: bool, output: &mut Vec<u8>) {
-    let Exchange { request, client_text, body, .. } = exchange;
+    let Exchange { request, client_text, body, secure, .. } = exchange;
     if request.fields.contains(Kind::Connection) {
         request.fields.remove_nominated();
     }
@@ -434,7 +435,8 @@ fn write_request(exchange: &mut Exchange, trusted: bool, output: &mut Vec<u8>) {
             _ => write_field(name, value, output),
         }
     }
-    write_forwarded(request, client_text, trusted, output);
+    let scheme = if secure.is_some() { "https" } else { "http" };
+    write_forwarded(request, client_text, scheme, trusted, output);
     write_via(request, via, output);
     match (body, request.framing) {
         // Nobody has a body to a request without one.
@@ -455,7 +457,7 @@ fn write_request(exchange: &mut Exchange, trusted: bool, output: &mut Vec<u8>) {
 }
 
 /// Who asks, and for what: added to what trusted proxies said, in place of what others claim.
-fn write_forwarded(request: &Request, client: &str, trusted: bool, output: &mut Vec<u8>) {
+fn write_forwarded(request: &Request, client: &str, scheme: &str, trusted: bool, output: &mut Vec<u8>) {
     output.extend_from_slice(b"X-Forwarded-For: ");
     if trusted {
         for earlier in request.fields.all(Kind::ForwardedFor) {
@@ -466,7 +468,7 @@ fn write_forwarded(request: &Request, client: &str, trusted: bool, output: &mut 
     output.extend_from_slice(client.as_bytes());
     output.extend_from_slice(b"\r\n");
     if !(trusted && request.fields.contains(Kind::ForwardedProto)) {
-        output.extend_from_slice(b"X-Forwarded-Proto: http\r\n");
+        write_field(b"X-Forwarded-Proto", scheme.as_bytes(), output);
     }
     let told = trusted && request.fields.contains(Kind::ForwardedHost);
     if !told && !request.host().is_empty() {

@@ -37,7 +37,9 @@ use crate::{
     crew::{Duty, Sharing},
     node::Shared,
     parting::Colleague,
+    peer::Client,
     seat::{self, Place, Seat},
+    secure::Session,
 };
 
 /// Connections that may be on their way to one thread.
@@ -57,12 +59,37 @@ const QUIET_LOOKS: u32 = 10;
 #[derive(Debug)]
 pub(crate) struct Crossing {
     pub(crate) stream: TcpStream,
+    pub(crate) layer: Layer,
     pub(crate) client: SocketAddr,
     /// Its number in this process, and how many requests it has carried before this one.
     pub(crate) number: u64,
     pub(crate) count: u64,
     /// What has been received and not been served.
     pub(crate) received: Vec<u8>,
+}
+
+/// What is spoken over a connection.
+#[derive(Debug)]
+pub(crate) enum Layer {
+    /// Nothing has been yet: it has just come to the listener of this number.
+    Fresh(usize),
+    Plain,
+    Secure(Arc<Session>),
+}
+
+impl Crossing {
+    /// With nothing that has been received. `None`: the connection is gone.
+    pub(crate) fn of(client: Client, address: SocketAddr, (number, count): (u64, u64)) -> Option<Self> {
+        let (stream, layer) = match client {
+            Client::Plain(stream) => (stream, Layer::Plain),
+            Client::Secure(secure) => {
+                let (stream, session) = secure.into_parts();
+                (stream, Layer::Secure(session))
+            }
+        };
+        let stream = stream.into_std().ok()?;
+        Some(Self { stream, layer, client: address, number, count, received: Vec::new() })
+    }
 }
 
 /// The right to put one connection into another thread's inbox.

@@ -18,7 +18,7 @@ use crate::{
         fields::Kind,
         request::Request,
     },
-    peer::Peer,
+    peer::{Client, Peer},
     plugin::Plugin,
     request_body::{Body, Intake},
     site::{Route, Site},
@@ -101,6 +101,15 @@ impl Line {
         }
     }
 
+    /// Puts in front of everything what has been received elsewhere.
+    pub(crate) fn give_back(&mut self, received: &[u8]) {
+        if !received.is_empty() {
+            let mut input = self.worker.buffers.take();
+            input.extend(received);
+            self.input = Some(input);
+        }
+    }
+
     /// Reads under a deadline that has been armed before; 0 is the end.
     pub(crate) async fn read_armed(&mut self) -> Result<usize, Fault> {
         let Self { stream, input, worker, front, .. } = self;
@@ -126,7 +135,7 @@ impl Line {
         poll_fn(|cx| {
             if std::mem::take(&mut waits) {
                 match mooring.as_ref().and_then(Mooring::take) {
-                    Some(stream) => *peer = Peer::Client(stream),
+                    Some(client) => *peer = Peer::Client(client),
                     None => return Poll::Ready(None),
                 }
             }
@@ -137,9 +146,9 @@ impl Line {
             if front.poll(cx).is_ready() {
                 return Poll::Ready(Some(Err(Fault::Timeout)));
             }
-            if let Some(stream) = peer.take_client() {
+            if let Some(connection) = peer.take_client() {
                 let mooring = mooring.get_or_insert_with(|| worker.berths.book(client, number));
-                mooring.put(stream, count, cx.waker());
+                mooring.put(connection, count, cx.waker());
                 waits = true;
             }
             Poll::Pending
@@ -246,8 +255,11 @@ impl Line {
         if !raw {
             self.send_continue(&site.snapshot.timeouts).await?;
         }
-        let Peer::Client(stream) = &self.stream else { return Ok(Reply::Failed("no client".into())) };
-        let handle = stream.as_fd().try_clone_to_owned();
+        let Peer::Client(client) = &self.stream else { return Ok(Reply::Failed("no client".into())) };
+        if let Client::Secure(_) = client {
+            return Ok(Reply::Failed("the client speaks TLS".into()));
+        }
+        let handle = client.stream().as_fd().try_clone_to_owned();
         let Ok(handle) = handle else { return Ok(Reply::Failed("no memory".into())) };
         let (mut received, mut left) = (Vec::new(), None);
         if raw {

@@ -22,7 +22,11 @@ use tidegate_core::{Roster, Snapshot, Telemetry, UpstreamId, roster::Load};
 use tidegate_lua::Dicts;
 use tokio::sync::watch;
 
-use crate::{access_log, crew::Crew};
+use crate::{
+    access_log,
+    certificates::{self, Listeners, Tickets},
+    crew::Crew,
+};
 
 /// Connections that wait to be accepted, for each socket. The kernel may allow fewer.
 const BACKLOG: i32 = 4_096;
@@ -39,6 +43,8 @@ pub enum StartError {
     Worker(#[from] io::Error),
     #[error("lua")]
     Lua(#[from] tidegate_lua::Error),
+    #[error("tls")]
+    Tls(#[from] certificates::Error),
     #[error("there is no seat for another worker")]
     Full,
 }
@@ -62,11 +68,30 @@ pub struct Node {
 pub(crate) struct Shared {
     pub(crate) telemetry: Arc<Telemetry>,
     dicts: Mutex<(u64, Arc<Dicts>)>,
+    tls: Mutex<Tls>,
     /// Load of static endpoints; those of fleets bring their own.
     loads: Mutex<HashMap<(UpstreamId, SocketAddr), Arc<Load>>>,
 }
 
+/// How the listeners of one configuration speak TLS.
+#[derive(Debug, Default)]
+struct Tls {
+    generation: u64,
+    listeners: Arc<Listeners>,
+    tickets: Tickets,
+}
+
 impl Shared {
+    /// How the listeners of `snapshot` speak TLS: the same for every worker that asks.
+    pub(crate) fn listeners(&self, snapshot: &Snapshot) -> Result<Arc<Listeners>, certificates::Error> {
+        let mut tls = self.tls.lock().unwrap_or_else(PoisonError::into_inner);
+        if tls.generation < snapshot.generation {
+            tls.listeners = Arc::new(tls.tickets.listeners(snapshot)?);
+            tls.generation = snapshot.generation;
+        }
+        Ok(Arc::clone(&tls.listeners))
+    }
+
     /// The shared dictionaries of `snapshot`: the same ones for every worker that asks.
     pub(crate) fn dicts(&self, snapshot: &Snapshot) -> Arc<Dicts> {
         let mut current = self.dicts.lock().unwrap_or_else(PoisonError::into_inner);
@@ -108,7 +133,8 @@ impl Node {
             log.open(settings);
         }
         let dicts = Mutex::new((snapshot.generation, Dicts::new(&snapshot.lua.shared_dicts)));
-        let shared = Arc::new(Shared { telemetry, dicts, loads: Mutex::default() });
+        let (loads, tls) = (Mutex::default(), Mutex::default());
+        let shared = Arc::new(Shared { telemetry, dicts, tls, loads });
         shared.show_dicts();
         let crew = Crew::new(shared, sockets, log, snapshots.clone(), roster.clone());
         let node = Self { addresses, crew, log_writer };

@@ -7,17 +7,26 @@ use std::{
 };
 
 use tokio::{
-    io::{AsyncWrite, AsyncWriteExt as _, ReadBuf},
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf},
     net::{
         TcpStream,
         tcp::{ReadHalf, WriteHalf},
     },
 };
 
+use crate::secure::Secure;
+
 #[derive(Debug)]
 pub(crate) enum Peer {
-    Client(TcpStream),
+    Client(Client),
     Lua(Capture),
+}
+
+/// A client's connection.
+#[derive(Debug)]
+pub(crate) enum Client {
+    Plain(TcpStream),
+    Secure(Secure),
 }
 
 /// The body of an answer that is kept.
@@ -46,11 +55,31 @@ impl Capture {
     }
 }
 
+impl Client {
+    /// Its socket.
+    pub(crate) fn stream(&self) -> &TcpStream {
+        match self {
+            Self::Plain(stream) => stream,
+            Self::Secure(secure) => secure.stream(),
+        }
+    }
+
+    pub(crate) fn split(&mut self) -> (Source<'_>, Sink<'_>) {
+        match self {
+            Self::Plain(stream) => {
+                let (source, sink) = stream.split();
+                (Source::Plain(source), Sink::Plain(sink))
+            }
+            Self::Secure(secure) => (Source::Secure(secure), Sink::Secure(secure)),
+        }
+    }
+}
+
 impl Peer {
     /// Takes the client's connection out, which leaves nobody here.
-    pub(crate) fn take_client(&mut self) -> Option<TcpStream> {
+    pub(crate) fn take_client(&mut self) -> Option<Client> {
         match std::mem::replace(self, Self::Lua(Capture::new(0))) {
-            Self::Client(stream) => Some(stream),
+            Self::Client(client) => Some(client),
             lua @ Self::Lua(_) => {
                 *self = lua;
                 None
@@ -59,11 +88,11 @@ impl Peer {
     }
 
     /// Where requests come from, if from anywhere, and where answers go.
-    pub(crate) fn split(&mut self) -> (Option<ReadHalf<'_>>, Sink<'_>) {
+    pub(crate) fn split(&mut self) -> (Option<Source<'_>>, Sink<'_>) {
         match self {
-            Self::Client(stream) => {
-                let (source, sink) = stream.split();
-                (Some(source), Sink::Client(sink))
+            Self::Client(client) => {
+                let (source, sink) = client.split();
+                (Some(source), sink)
             }
             Self::Lua(capture) => (None, Sink::Lua(capture)),
         }
@@ -72,7 +101,11 @@ impl Peer {
     /// Ready once the client has closed its connection. What it sent before, and has not been read, hides that. Lua
     /// that is gone takes its subrequest with it.
     pub(crate) fn poll_gone(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let Self::Client(stream) = self else { return Poll::Pending };
+        let stream = match self {
+            Self::Client(Client::Plain(stream)) => stream,
+            Self::Client(Client::Secure(secure)) => return secure.poll_gone(cx),
+            Self::Lua(_) => return Poll::Pending,
+        };
         match stream.poll_peek(cx, &mut ReadBuf::new(&mut [0])) {
             Poll::Ready(Ok(0) | Err(_)) => Poll::Ready(()),
             // The queue is left in time for all that.
@@ -82,8 +115,29 @@ impl Peer {
 
     pub(crate) async fn shutdown(&mut self) -> io::Result<()> {
         match self {
-            Self::Client(stream) => stream.shutdown().await,
+            Self::Client(Client::Plain(stream)) => stream.shutdown().await,
+            Self::Client(Client::Secure(secure)) => secure.end(),
             Self::Lua(_) => Ok(()),
+        }
+    }
+}
+
+/// Where requests come from.
+#[derive(Debug)]
+pub(crate) enum Source<'a> {
+    Plain(ReadHalf<'a>),
+    Secure(&'a Secure),
+}
+
+impl AsyncRead for Source<'_> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        space: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match &mut *self {
+            Self::Plain(source) => Pin::new(source).poll_read(cx, space),
+            Self::Secure(secure) => secure.poll_read(cx, space),
         }
     }
 }
@@ -91,14 +145,16 @@ impl Peer {
 /// Where answers go.
 #[derive(Debug)]
 pub(crate) enum Sink<'a> {
-    Client(WriteHalf<'a>),
+    Plain(WriteHalf<'a>),
+    Secure(&'a Secure),
     Lua(&'a mut Capture),
 }
 
 impl AsyncWrite for Sink<'_> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match &mut *self {
-            Self::Client(sink) => Pin::new(sink).poll_write(cx, bytes),
+            Self::Plain(sink) => Pin::new(sink).poll_write(cx, bytes),
+            Self::Secure(secure) => secure.poll_write(cx, bytes),
             Self::Lua(capture) => Poll::Ready(capture.write(bytes)),
         }
     }
@@ -109,7 +165,8 @@ impl AsyncWrite for Sink<'_> {
         pieces: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         match &mut *self {
-            Self::Client(sink) => Pin::new(sink).poll_write_vectored(cx, pieces),
+            Self::Plain(sink) => Pin::new(sink).poll_write_vectored(cx, pieces),
+            Self::Secure(secure) => secure.poll_write_vectored(cx, pieces),
             Self::Lua(capture) => {
                 let piece = pieces.iter().find(|piece| !piece.is_empty()).map_or(&[][..], |piece| piece);
                 Poll::Ready(capture.write(piece))
@@ -117,13 +174,17 @@ impl AsyncWrite for Sink<'_> {
         }
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &*self {
+            Self::Plain(_) | Self::Lua(_) => Poll::Ready(Ok(())),
+            Self::Secure(secure) => secure.poll_flush(cx),
+        }
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut *self {
-            Self::Client(sink) => Pin::new(sink).poll_shutdown(cx),
+            Self::Plain(sink) => Pin::new(sink).poll_shutdown(cx),
+            Self::Secure(secure) => secure.poll_shutdown(cx),
             Self::Lua(_) => Poll::Ready(Ok(())),
         }
     }

@@ -5,7 +5,7 @@
 
 use std::rc::Rc;
 
-use tokio::{io::AsyncWrite, net::tcp::ReadHalf};
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::{
     buffer::{Buffers, Lease},
@@ -17,11 +17,11 @@ use crate::{
 pub(crate) const DIRECT: usize = 8 << 10;
 
 /// A body on its way.
-pub(crate) struct Relay<'a, 'r, W> {
+pub(crate) struct Relay<'a, R, W> {
     pub(crate) reader: &'a mut Reader,
     /// Bytes from the source that have not been looked at; also what is left behind the body.
     pub(crate) input: &'a mut Option<Lease>,
-    pub(crate) source: &'a mut ReadHalf<'r>,
+    pub(crate) source: &'a mut R,
     pub(crate) source_limit: Limit<'a>,
     pub(crate) writer: Writer,
     /// Bytes for the sink; may have a head in it already.
@@ -39,7 +39,7 @@ pub(crate) enum Fault {
     Body(body::Error),
 }
 
-impl<W: AsyncWrite + Unpin> Relay<'_, '_, W> {
+impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Relay<'_, R, W> {
     /// Moves everything up to the end of the body; calls `progress` after every write.
     pub(crate) async fn run(self, progress: impl Fn()) -> Result<(), Fault> {
         let Self { reader, input, source, source_limit, writer, output, sink, sink_limit, pool } = self;

@@ -32,7 +32,7 @@ use tokio::sync::watch;
 use crate::{
     berth::Berths,
     crew::Sharing,
-    lane::{Crossing, Door, Permit},
+    lane::{Crossing, Door, Layer, Permit},
     parting::Colleague,
     script_log,
     seat::{Seat, Standing},
@@ -155,11 +155,11 @@ impl Rescuer {
     }
 
     /// Passes on connections that wait to be accepted. `None`: nobody can take them.
-    fn accept(&mut self, (seat, number): (usize, usize), is_long: bool) -> Option<()> {
+    fn accept(&mut self, (seat, listener): (usize, usize), is_long: bool) -> Option<()> {
         let sockets = self.sockets.upgrade()?;
         for _ in 0..AT_ONCE {
             let permit = self.find_refuge(is_long)?;
-            let (stream, client) = match sockets[seat][number].accept() {
+            let (stream, client) = match sockets[seat][listener].accept() {
                 Ok(accepted) => accepted,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(_) => return None, // Out of descriptors, most likely.
@@ -167,7 +167,8 @@ impl Rescuer {
             // Fails only where the connection is gone.
             if stream.set_nonblocking(true).and_then(|()| stream.set_nodelay(true)).is_ok() {
                 let number = script_log::next_connection();
-                permit.send(Crossing { stream, client, number, count: 0, received: Vec::new() });
+                let layer = Layer::Fresh(listener);
+                permit.send(Crossing { stream, layer, client, number, count: 0, received: Vec::new() });
             }
         }
         Some(())
@@ -184,12 +185,10 @@ impl Rescuer {
             });
             return None;
         };
-        if let Some((stream, count)) = berth.take_away() {
-            let _ = epoll::delete(events, &stream);
-            // Fails only where the connection is gone.
-            if let Ok(stream) = stream.into_std() {
-                let (client, number) = (berth.client, berth.number);
-                permit.send(Crossing { stream, client, number, count, received: Vec::new() });
+        if let Some((client, count)) = berth.take_away() {
+            let _ = epoll::delete(events, client.stream());
+            if let Some(crossing) = Crossing::of(client, berth.client, (berth.number, count)) {
+                permit.send(crossing);
             }
         }
         Some(())

@@ -27,6 +27,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     access_log::AccessLog,
     admission::{self, Open},
+    certificates::Listeners,
     chores, connection,
     crew::{Duty, Sharing},
     deadline::{Deadlines, TICK},
@@ -128,6 +129,7 @@ struct Prepared {
     vm: Rc<Vm>,
     deadlines: Rc<Deadlines>,
     site: Site,
+    listeners: Arc<Listeners>,
 }
 
 impl Prepared {
@@ -139,7 +141,8 @@ impl Prepared {
         let deadlines = Rc::new(Deadlines::default());
         let ground = Ground { worker: index, telemetry: &shared.telemetry, vm: &vm, deadlines: &deadlines };
         let site = Site::new(&snapshot, &ground, None)?;
-        Ok(Self { snapshot, log, vm, deadlines, site })
+        let listeners = shared.listeners(&snapshot)?;
+        Ok(Self { snapshot, log, vm, deadlines, site, listeners })
     }
 }
 
@@ -197,7 +200,7 @@ impl Shift {
             }
         };
         let roster = Arc::clone(&seat.roster.borrow_and_update());
-        let Prepared { snapshot, log, vm, deadlines, site } = prepared;
+        let Prepared { snapshot, log, vm, deadlines, site, listeners } = prepared;
         let (shared, access_log) = (Arc::clone(&seat.shared), seat.access_log.another());
         let worker = Worker::new(seat.index, shared, vm, log, Rc::clone(&deadlines), access_log, side);
         let rescuer = Rescuer::new(&seat, &place, Arc::clone(&worker.berths));
@@ -225,6 +228,7 @@ impl Shift {
             inbox: Some(inbox),
             place,
         };
+        shift.worker.set_listeners(listeners);
         shift.serve(site);
         chores::keep_timers(&shift.worker, &shift.worker.vm);
         if let Some(script) = &snapshot.lua.init_worker {
@@ -255,7 +259,7 @@ impl Shift {
             let listeners = listeners.iter().map(|one| TcpListener::from_std(one.try_clone()?));
             let listeners = listeners.collect::<io::Result<Vec<_>>>()?;
             let taken = CancellationToken::new();
-            for listener in listeners {
+            for listener in listeners.into_iter().enumerate() {
                 let (worker, connections) = (Rc::clone(&self.worker), self.connections.clone());
                 let accepting =
                     admission::accept(worker, listener, connections, self.stop.clone(), taken.clone());
@@ -423,8 +427,15 @@ impl Shift {
             vm: &worker.vm,
             deadlines: &worker.deadlines,
         };
+        let listeners = match self.shared.listeners(&snapshot) {
+            Ok(listeners) => listeners,
+            Err(error) => {
+                return tracing::error!(error = error.told(), generation, "configuration is not served: tls");
+            }
+        };
         match Site::new(&snapshot, &ground, Some(&worker.site())) {
             Ok(site) => {
+                worker.set_listeners(listeners);
                 self.serve(site);
                 self.let_go = true;
             }

@@ -3,15 +3,13 @@
 use std::{future::poll_fn, io, pin::Pin, rc::Rc, task::Poll};
 
 use tokio::{
-    io::AsyncWrite,
-    net::{
-        TcpStream,
-        tcp::{ReadHalf, WriteHalf},
-    },
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
 };
 
 use crate::{
     buffer::{Buffers, Lease},
+    peer::Client,
     wait::{Fault, Limit, poll_read},
 };
 
@@ -26,7 +24,7 @@ pub(crate) struct Carried {
 ///
 /// `from_client` and `from_upstream` are bytes that have already been read.
 pub(crate) async fn run(
-    client: &mut TcpStream,
+    client: &mut Client,
     upstream: &mut TcpStream,
     from_client: Option<Lease>,
     from_upstream: Option<Lease>,
@@ -62,17 +60,17 @@ pub(crate) async fn run(
     Carried { up: up.carried, down: down.carried }
 }
 
-struct Direction<'a> {
-    source: ReadHalf<'a>,
-    sink: WriteHalf<'a>,
+struct Direction<R, W> {
+    source: R,
+    sink: W,
     buffer: Option<Lease>,
     source_ended: bool,
     sink_ended: bool,
     carried: u64,
 }
 
-impl<'a> Direction<'a> {
-    const fn new(source: ReadHalf<'a>, sink: WriteHalf<'a>, buffer: Option<Lease>) -> Self {
+impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Direction<R, W> {
+    const fn new(source: R, sink: W, buffer: Option<Lease>) -> Self {
         Self { source, sink, buffer, source_ended: false, sink_ended: false, carried: 0 }
     }
 
@@ -85,6 +83,7 @@ impl<'a> Direction<'a> {
                 self.carried += count as u64;
             }
             self.buffer = None;
+            std::task::ready!(Pin::new(&mut self.sink).poll_flush(cx))?;
             if self.source_ended {
                 if !self.sink_ended {
                     std::task::ready!(Pin::new(&mut self.sink).poll_shutdown(cx))?;

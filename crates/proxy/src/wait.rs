@@ -11,10 +11,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::tcp::ReadHalf,
-};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::{
     buffer::{Buffer, Buffers, Lease},
@@ -60,7 +57,7 @@ impl Limit<'_> {
         .await
     }
 
-    /// Writes all of `bytes`; the span counts anew whenever some were taken.
+    /// Writes all of `bytes`, and sees them leave; the span counts anew whenever some were taken.
     pub(crate) async fn write<W: AsyncWrite + Unpin>(
         &self,
         io: &mut W,
@@ -73,7 +70,7 @@ impl Limit<'_> {
             }
             bytes = &bytes[count..];
         }
-        Ok(())
+        Ok(self.bound(|cx| Pin::new(&mut *io).poll_flush(cx)).await??)
     }
 
     /// Writes all of each piece, one behind the other, in as few calls as that takes.
@@ -96,14 +93,14 @@ impl Limit<'_> {
         }
         match pieces.into_iter().find(|piece| !piece.is_empty()) {
             Some(piece) => self.write(io, piece).await,
-            None => Ok(()),
+            None => Ok(self.bound(|cx| Pin::new(&mut *io).poll_flush(cx)).await??),
         }
     }
 
     /// Reads some bytes; 0 is the end.
-    pub(crate) async fn read(
+    pub(crate) async fn read<R: AsyncRead + Unpin>(
         &self,
-        io: &mut ReadHalf<'_>,
+        io: &mut R,
         slot: &mut Option<Lease>,
         pool: &std::rc::Rc<Buffers>,
     ) -> Result<usize, Fault> {
@@ -114,8 +111,8 @@ impl Limit<'_> {
 /// Reads into the buffer in `slot`; one that was taken for it goes back if there is nothing to read yet.
 ///
 /// The buffer must have room: callers stop reading before it is full.
-pub(crate) fn poll_read(
-    io: &mut ReadHalf<'_>,
+pub(crate) fn poll_read<R: AsyncRead + Unpin>(
+    io: &mut R,
     cx: &mut Context<'_>,
     slot: &mut Option<Lease>,
     pool: &std::rc::Rc<Buffers>,

@@ -10,6 +10,7 @@ use std::{
     time::{Instant, SystemTime},
 };
 
+use rustls::ServerConfig;
 use tidegate_core::{
     Roster, Snapshot, Telemetry, Timestamp,
     telemetry::{PluginId, Tally, WorkerSeries},
@@ -21,6 +22,7 @@ use crate::{
     access_log::AccessLog,
     berth::Berths,
     buffer::Buffers,
+    certificates::Listeners,
     chores::{self, Keeper},
     deadline::{Deadlines, TICK},
     lane::Side,
@@ -60,6 +62,8 @@ pub(crate) struct Worker {
     /// What the functions of timers take.
     pub(crate) timer_tally: Arc<Tally>,
     site: RefCell<Option<Rc<Site>>>,
+    /// How its listeners speak TLS.
+    listeners: RefCell<Arc<Listeners>>,
     /// When it was last counted for how long this thread was busy.
     counted: Cell<Instant>,
     started: Instant,
@@ -98,6 +102,7 @@ impl Worker {
             keeper: OnceCell::new(),
             timer_tally,
             site: RefCell::default(),
+            listeners: RefCell::default(),
             counted: Cell::new(Instant::now()),
             started: Instant::now(),
             started_at: wall_clock(),
@@ -114,6 +119,15 @@ impl Worker {
     pub(crate) fn site(&self) -> Rc<Site> {
         let site = self.site.borrow();
         Rc::clone(site.as_ref().expect("a site is set before the first connection is accepted"))
+    }
+
+    /// How TLS is spoken with clients of the listener of this number, if it is.
+    pub(crate) fn tls(&self, listener: usize) -> Option<Arc<ServerConfig>> {
+        self.listeners.borrow().get(listener).cloned().flatten()
+    }
+
+    pub(crate) fn set_listeners(&self, listeners: Arc<Listeners>) {
+        self.listeners.replace(listeners);
     }
 
     /// What is served, once something is.

@@ -1,7 +1,7 @@
 //! A small, blocking, strict HTTP/1.1 client that sends exactly the bytes it is given.
 
 use std::{
-    io::{self, Write as _},
+    io::{self, Read, Write},
     net::{SocketAddr, TcpStream},
     time::{Duration, Instant},
 };
@@ -80,8 +80,8 @@ pub fn status_of(bytes: &[u8]) -> u16 {
 
 /// One connection that stays open between requests.
 #[derive(Debug)]
-pub struct Client {
-    reader: Reader,
+pub struct Client<S = TcpStream> {
+    reader: Reader<S>,
     host: String,
 }
 
@@ -91,7 +91,24 @@ impl Client {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
-        Ok(Self { reader: Reader::new(stream), host: addr.to_string() })
+        Ok(Self::over(stream, &addr.to_string()))
+    }
+
+    /// The socket, for half-closing, buffer sizes and the like.
+    pub fn stream(&self) -> &TcpStream {
+        &self.reader.stream
+    }
+}
+
+impl<S: Read + Write> Client<S> {
+    /// Over a connection that stands already.
+    pub fn over(stream: S, host: &str) -> Self {
+        Self { reader: Reader::new(stream), host: host.to_owned() }
+    }
+
+    /// What it speaks over.
+    pub fn inner(&mut self) -> &mut S {
+        &mut self.reader.stream
     }
 
     /// Asks and reads the final answer; interim ones (1xx) are passed over.
@@ -162,11 +179,6 @@ impl Client {
             Ok(at_end) => at_end,
             Err(error) => error.kind() == io::ErrorKind::ConnectionReset,
         }
-    }
-
-    /// The socket, for half-closing, buffer sizes and the like.
-    pub fn stream(&self) -> &TcpStream {
-        &self.reader.stream
     }
 
     fn response(&mut self, with_body: bool) -> io::Result<Response> {

@@ -2,7 +2,7 @@
 //! that a test cannot pass on an answer that another client would refuse.
 
 use std::{
-    io::{self, Read as _},
+    io::{self, Read},
     net::TcpStream,
 };
 
@@ -71,15 +71,15 @@ pub(crate) fn malformed(what: &str, found: &str) -> io::Error {
 
 /// A connection with what was read ahead of it, and a copy of what was taken.
 #[derive(Debug)]
-pub(crate) struct Reader {
-    pub(crate) stream: TcpStream,
+pub(crate) struct Reader<S = TcpStream> {
+    pub(crate) stream: S,
     ahead: Vec<u8>,
     /// Every byte taken since the last [`Reader::take_raw`].
     raw: Vec<u8>,
 }
 
-impl Reader {
-    pub(crate) fn new(stream: TcpStream) -> Self {
+impl<S: Read> Reader<S> {
+    pub(crate) fn new(stream: S) -> Self {
         Self { stream, ahead: Vec::new(), raw: Vec::new() }
     }
 

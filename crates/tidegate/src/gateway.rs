@@ -74,7 +74,7 @@ impl Gateway {
             .map_err(Failure::Environment)?;
         let node = Node::start(&control.snapshots(), &control.roster(), Arc::clone(&telemetry)).map_err(
             |error| match error {
-                StartError::Lua(_) => Failure::input(error),
+                StartError::Lua(_) | StartError::Tls(_) => Failure::input(error),
                 StartError::Listen { .. } | StartError::Worker(_) | StartError::Full => {
                     Failure::environment(error)
                 }

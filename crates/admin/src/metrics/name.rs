@@ -76,6 +76,12 @@ metrics! {
         "Requests of a route that were refused because too many wait, more important ones among them, or they waited too long.";
     WorkerConnections = Gauge "tidegate_worker_connections" "Client connections that are open.";
     WorkerAccepted = Counter "tidegate_worker_connections_accepted_total" "Client connections that were accepted, or taken over from another worker.";
+    WorkerTlsConnections = Gauge "tidegate_worker_tls_connections" "Client connections over which TLS is spoken.";
+    WorkerTlsHandshakes = Counter "tidegate_worker_tls_handshakes_total" "TLS handshakes with clients that ended, well or not.";
+    WorkerTlsFailed = Counter "tidegate_worker_tls_failed_handshakes_total"
+        "TLS handshakes that failed: the client left, took too long, or could not be agreed with.";
+    WorkerTlsResumed = Counter "tidegate_worker_tls_resumed_handshakes_total"
+        "TLS handshakes that were short because the client had been here before.";
     WorkerBadRequests = Counter "tidegate_worker_bad_requests_total"
         "Requests refused for their framing or head.";
     WorkerUnrouted = Counter "tidegate_worker_unrouted_requests_total" "Requests that no route matched.";

@@ -132,6 +132,10 @@ fn workers(text: &mut Text, telemetry: &Telemetry) {
     };
     each(Metric::WorkerConnections, &|worker| worker.connections().into());
     each(Metric::WorkerAccepted, &|worker| read(&worker.connections_accepted).into());
+    each(Metric::WorkerTlsConnections, &|worker| worker.tls_connections().into());
+    each(Metric::WorkerTlsHandshakes, &|worker| read(&worker.tls_handshakes).into());
+    each(Metric::WorkerTlsFailed, &|worker| read(&worker.tls_failed).into());
+    each(Metric::WorkerTlsResumed, &|worker| read(&worker.tls_resumed).into());
     each(Metric::WorkerBadRequests, &|worker| read(&worker.bad_requests).into());
     each(Metric::WorkerUnrouted, &|worker| read(&worker.unrouted_requests).into());
     each(Metric::WorkerBusy, &|worker| Duration::from_micros(read(&worker.busy_us)).as_secs_f64().into());

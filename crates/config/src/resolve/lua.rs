@@ -104,7 +104,7 @@ impl Resolver<'_, '_> {
     }
 
     #[expect(clippy::option_option, reason = "no script differs from a broken one")]
-    fn chunk(&mut self, raw: &Field<Chunk>) -> Option<Option<Script>> {
+    pub(super) fn chunk(&mut self, raw: &Field<Chunk>) -> Option<Option<Script>> {
         match raw.optional()? {
             Some(Located { value, place }) => self.scripts.chunk(value, *place, self.report).map(Some),
             None => Some(None),

@@ -46,6 +46,11 @@ impl<'a> Scripts<'a> {
         Path::new(self.file).parent().unwrap_or(Path::new("")).join(path)
     }
 
+    /// What is in a file that is no script, as it is found by [`locate`](Self::locate).
+    pub(crate) fn text(&self, path: &Path) -> io::Result<String> {
+        (self.read)(path)
+    }
+
     pub(crate) fn chunk(&mut self, chunk: &Chunk, place: Place, report: &mut Report<'_>) -> Option<Script> {
         match chunk {
             Chunk::Plain(Code::File(path)) => {

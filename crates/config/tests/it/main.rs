@@ -6,6 +6,7 @@ mod bounds;
 mod files;
 mod generated;
 mod golden;
+mod listeners;
 mod lua;
 mod mistakes;
 mod snapshot;

@@ -143,7 +143,7 @@ fn the_example_becomes_what_it_says_without_a_warning() {
     assert!(diagnostics.is_empty(), "{diagnostics:#?}");
     let expected = Snapshot {
         generation: 1,
-        listeners: vec![Listener { address: "0.0.0.0:8000".parse().unwrap() }],
+        listeners: vec![Listener { address: "0.0.0.0:8000".parse().unwrap(), tls: None }],
         admin: Admin { address: "127.0.0.1:9000".parse().unwrap() },
         workers: Workers::Auto,
         state: Some(StateFiles { path: "conf/.tidegate/tidegate".into(), journal_bytes: 64 << 20 }),

@@ -1,11 +1,11 @@
 //! Turns what the source holds into the next snapshot, or keeps the one in use.
 
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc};
 
 use tidegate_config::{Diagnostic, Severity};
 use tidegate_core::{
     Snapshot,
-    snapshot::{Admin, Listener, Run, Workers},
+    snapshot::{Admin, Run, Workers},
 };
 
 use crate::{
@@ -28,7 +28,8 @@ pub(super) struct Loader {
 /// The parts of a configuration that take effect only at the start.
 #[derive(Debug, PartialEq)]
 struct Fixed {
-    listeners: Vec<Listener>,
+    /// Their addresses, and whether clients speak TLS there.
+    listeners: Vec<(SocketAddr, bool)>,
     admin: Admin,
     workers: Workers,
 }
@@ -36,7 +37,7 @@ struct Fixed {
 impl Fixed {
     fn of(snapshot: &Snapshot) -> Self {
         Self {
-            listeners: snapshot.listeners.clone(),
+            listeners: snapshot.listeners.iter().map(|one| (one.address, one.tls.is_some())).collect(),
             admin: snapshot.admin.clone(),
             workers: snapshot.workers,
         }

@@ -44,8 +44,10 @@ pub(super) fn check(snapshot: &Snapshot) -> Verdict {
     });
     let needed: Vec<&Script> = apps.chain(&lua.init).collect();
     let whole = [&lua.init_worker, &lua.exit_worker, &lua.server_rewrite].into_iter().flatten();
+    let handshakes = snapshot.listeners.iter().filter_map(|one| one.tls.as_ref()?.ssl_certificate.as_ref());
     let hooks = snapshot.routes.iter().flat_map(Route::scripts);
-    let others: Vec<&Script> = whole.chain(scripts_of(&snapshot.vars)).chain(hooks).collect();
+    let others: Vec<&Script> =
+        whole.chain(handshakes).chain(scripts_of(&snapshot.vars)).chain(hooks).collect();
     let mut verdict = Verdict::default();
     if needed.is_empty() && others.is_empty() {
         return verdict;

@@ -8,7 +8,7 @@ use std::{borrow::Cow, fmt::Display, net::IpAddr, time::Instant};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use jiff::tz::TimeZone;
 
-use super::Exchange;
+use super::{Exchange, tls};
 use crate::http::request;
 
 /// The version of nginx whose behaviour is meant, as `ngx.config.nginx_version` has it.
@@ -29,8 +29,8 @@ pub(super) fn read<'a>(exchange: &'a Exchange, name: &[u8]) -> Value<'a> {
             let version: &[u8] = if request.is_11 { b" HTTP/1.1" } else { b" HTTP/1.0" };
             Some(Cow::Owned([request.method(), b" ", request.target(), version].concat()))
         }
-        b"scheme" => text("http"),
-        b"https" => text(""),
+        b"scheme" => text(if exchange.secure.is_some() { "https" } else { "http" }),
+        b"https" => text(if exchange.secure.is_some() { "on" } else { "" }),
         b"host" => Some(Cow::Owned(request::host_name(request.host()).to_ascii_lowercase())),
         // There is one server, which is called what `vars` says.
         b"server_name" => defined(exchange, name).or_else(|| text("localhost")),
@@ -66,6 +66,10 @@ pub(super) fn read<'a>(exchange: &'a Exchange, name: &[u8]) -> Value<'a> {
         b"pid" => text(rustix::thread::gettid().as_raw_nonzero()),
         b"hostname" => Some(Cow::Owned(rustix::system::uname().nodename().to_bytes().to_vec())),
         b"nginx_version" => Some(Cow::Borrowed(NGINX_VERSION.as_bytes())),
+        _ if name.starts_with(b"ssl_") => {
+            let session = exchange.secure.as_ref();
+            session.and_then(|session| tls::read(session, name)).or_else(|| defined(exchange, name))
+        }
         _ => defined(exchange, name),
     }
 }

@@ -26,6 +26,7 @@ mod request_sockets;
 mod rescue;
 mod retries;
 mod roster;
+mod secure;
 mod subrequests;
 mod threads;
 mod tls;

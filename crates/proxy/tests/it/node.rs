@@ -28,11 +28,18 @@ pub(crate) struct Running {
     generation: u64,
 }
 
-/// Parses `routes` and whatever else, below a listener on a free port.
+/// Parses `routes` and whatever else, below a listener on a free port unless it has listeners.
 fn snapshot(rest: &str, generation: u64) -> Snapshot {
-    let text = format!("listeners: [{{ address: \"127.0.0.1:0\" }}]\nworkers: 2\n{rest}");
-    let no_files = |path: &Path| Err(std::io::Error::other(format!("no {} in this test", path.display())));
-    let (snapshot, diagnostics) = tidegate_config::parse("tidegate.yaml", &text, &no_files);
+    let listeners =
+        if rest.contains("listeners:") { "" } else { "listeners: [{ address: \"127.0.0.1:0\" }]\n" };
+    let text = format!("{listeners}workers: 2\n{rest}");
+    let read = |path: &Path| {
+        if path.is_absolute() {
+            return std::fs::read_to_string(path);
+        }
+        Err(std::io::Error::other(format!("no {} in this test", path.display())))
+    };
+    let (snapshot, diagnostics) = tidegate_config::parse("tidegate.yaml", &text, &read);
     let mut snapshot = snapshot.unwrap_or_else(|| panic!("{diagnostics:#?}"));
     snapshot.generation = generation;
     // What a test leaves hanging is not waited for.

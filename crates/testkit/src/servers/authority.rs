@@ -52,6 +52,20 @@ impl Authority {
         Some(Self { folder })
     }
 
+    /// Another certificate, for these names as OpenSSL writes them (`DNS:a.test`), with more for `openssl req`; and its key.
+    pub fn issue(&self, name: &str, names: &str, more: &[&str]) -> (PathBuf, PathBuf) {
+        let openssl = component("openssl").expect("it was there before");
+        let (key, pem) = (format!("{name}.key"), format!("{name}.pem"));
+        let mut command = Command::new(openssl);
+        command.current_dir(self.folder.path()).args(["req", "-x509", "-nodes", "-days", "2"]);
+        command.args(["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]);
+        command.args(["-CA", "ca.pem", "-CAkey", "ca.key", "-addext", "basicConstraints=critical,CA:false"]);
+        command.args(["-addext", &format!("subjectAltName={names}"), "-subj", &format!("/CN={name}")]);
+        command.args(["-keyout", &key, "-out", &pem]).args(more);
+        output(&mut command).unwrap_or_else(|| panic!("no certificate for {names}"));
+        (self.path(&pem), self.path(&key))
+    }
+
     fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }

@@ -1,7 +1,7 @@
 //! Configurations that people copy out of the documentation are valid. The examples are run by the
 //! tests of the binary.
 
-use std::io;
+use std::{io, path::Path};
 
 use tidegate_config::parse;
 
@@ -35,9 +35,19 @@ fn blocks(file: &TextFile) -> Vec<(usize, String)> {
     blocks
 }
 
+/// What stands for any file.
+fn content(path: &Path) -> String {
+    match path.extension().and_then(|extension| extension.to_str()) {
+        Some("pem") => include_str!("../../../tls/src/sample/ec.pem"),
+        Some("key") => include_str!("../../../tls/src/sample/ec.key"),
+        _ => "",
+    }
+    .to_owned()
+}
+
 fn check_text(path: &str, before: usize, text: &str) -> Vec<Finding> {
     // Whether a script is there is for whoever runs the example to see.
-    let (_, diagnostics) = parse(path, text, &|_| Ok::<_, io::Error>(String::new()));
+    let (_, diagnostics) = parse(path, text, &|file| Ok::<_, io::Error>(content(file)));
     let finding = |found: tidegate_config::Diagnostic| Finding::new(path, before + found.line, found.message);
     diagnostics.into_iter().map(finding).collect()
 }

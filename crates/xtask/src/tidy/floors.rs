@@ -8,8 +8,9 @@ use cargo_metadata::{DependencyKind, Metadata, Package};
 use super::Finding;
 
 /// Every crate of the product that there is or may be, with its floor.
-const FLOORS: [(&str, u8); 21] = [
+const FLOORS: [(&str, u8); 22] = [
     ("core", 0),
+    ("tls", 0),
     ("scaler", 1),
     ("forecast", 1),
     ("sim", 1),
