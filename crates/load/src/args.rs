@@ -1,6 +1,13 @@
 //! The arguments of `tidegate load`, and the plan that they add up to.
 
-use std::{fs, io, num::NonZeroUsize, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    fs::File,
+    io::{self, Read as _},
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use clap::{ArgGroup, Args, ValueEnum};
 use tidegate_core::trace::{self, Trace};
@@ -14,6 +21,9 @@ use crate::{
 };
 
 mod quantity;
+
+/// Most bytes of a trace or of a body.
+const LARGEST: u64 = 1 << 30;
 
 const EXAMPLES: &str = "Examples:
   tidegate load http://localhost:8000/ --rate 500 --duration 1m
@@ -124,6 +134,8 @@ pub enum Format {
 pub enum Error {
     #[error("cannot read {path}")]
     Read { path: PathBuf, source: io::Error },
+    #[error("{path} is larger than {most} bytes, the most that is read")]
+    Large { path: PathBuf, most: u64 },
     #[error("{path} is no trace")]
     Trace { path: PathBuf, source: trace::Error },
     #[error("the trace has no demand from --start on for --length")]
@@ -152,7 +164,8 @@ impl LoadArgs {
             let duration = self.duration.unwrap_or(Duration::from_secs(30));
             return Ok(Demand::Shaped { shape: self.shape, peak: self.rate.unwrap_or_default(), duration });
         };
-        let text = fs::read_to_string(path).map_err(|source| Error::Read { path: path.clone(), source })?;
+        // What is no text is no number either, and is named with its line.
+        let text = String::from_utf8_lossy(&read(path, LARGEST)?).into_owned();
         let trace = Trace::parse(&text).map_err(|source| Error::Trace { path: path.clone(), source })?;
         let (from, length) = (self.start.unwrap_or_default(), self.length.unwrap_or(Duration::MAX));
         let part = trace.slice(from, length).ok_or(Error::EmptySlice)?;
@@ -170,14 +183,23 @@ impl LoadArgs {
     fn request(&self) -> Result<Request, Error> {
         let body = match self.body.as_deref().map(|body| (body, body.strip_prefix('@'))) {
             None => Vec::new(),
-            Some((_, Some(path))) => {
-                fs::read(path).map_err(|source| Error::Read { path: path.into(), source })?
-            }
+            Some((_, Some(path))) => read(Path::new(path), LARGEST)?,
             Some((text, None)) => text.into(),
         };
         let usual = if self.body.is_some() { Method::post() } else { Method::get() };
         Ok(Request { method: self.method.clone().unwrap_or(usual), headers: self.headers.clone(), body })
     }
+}
+
+/// A file of at most `most` bytes: it may be a device or a pipe without an end.
+fn read(path: &Path, most: u64) -> Result<Vec<u8>, Error> {
+    let mut bytes = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(most + 1).read_to_end(&mut bytes));
+    read.map_err(|source| Error::Read { path: path.into(), source })?;
+    if bytes.len() as u64 > most {
+        return Err(Error::Large { path: path.into(), most });
+    }
+    Ok(bytes)
 }
 
 #[cfg(test)]

@@ -27,7 +27,12 @@ impl Error {
     /// What the process should exit with: 1 if the input is at fault, 3 if the environment is.
     pub const fn exit_code(&self) -> u8 {
         match self {
-            Self::Args(args::Error::Trace { .. } | args::Error::EmptySlice | args::Error::TooLong) => 1,
+            Self::Args(
+                args::Error::Large { .. }
+                | args::Error::Trace { .. }
+                | args::Error::EmptySlice
+                | args::Error::TooLong,
+            ) => 1,
             Self::Args(args::Error::Read { .. }) | Self::Run(_) | Self::Write(_) => 3,
         }
     }

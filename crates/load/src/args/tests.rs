@@ -55,7 +55,7 @@ fn mistakes_of_usage_are_refused() {
 /// Keeps a file for as long as a test needs it.
 fn file(text: &str) -> tempfile::NamedTempFile {
     let file = tempfile::NamedTempFile::new().unwrap();
-    fs::write(file.path(), text).unwrap();
+    std::fs::write(file.path(), text).unwrap();
     file
 }
 
@@ -89,6 +89,13 @@ fn files_that_are_no_use_are_named() {
     let trace = file("timestamp_seconds,requests_per_second\n0,9\n60,1\n");
     let path = trace.path().display();
     assert!(matches!(plan(&format!("http://h/ --trace {path} --start 1h")), Err(Error::EmptySlice)));
+}
+
+#[test]
+fn a_file_without_an_end_is_not_read_to_it() {
+    let refused = read(Path::new("/dev/zero"), 1 << 20).unwrap_err();
+    assert_eq!(refused.to_string(), "/dev/zero is larger than 1048576 bytes, the most that is read");
+    assert_eq!(read(file("orders").path(), 6).unwrap(), b"orders");
 }
 
 #[test]
