@@ -2,7 +2,7 @@ local globals = getfenv(0)
 local ngx, stdout, exit = ngx, io.stdout, os.exit
 local arguments = { $ARGUMENTS }
 rawset(globals, "arg", { [0] = $SCRIPT, unpack(arguments) })
-ngx.IS_CLI = true
+ngx.IS_CLI, ngx.config.is_console = true, true
 local function put(text)
     if not stdout:write(text) then
         -- Nobody reads any more: as who is ended by SIGPIPE.

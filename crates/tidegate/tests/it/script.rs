@@ -22,6 +22,7 @@ fn stdout(args: &[&str]) -> String {
 #[test]
 fn code_of_the_command_line_has_ngx() {
     assert_eq!(stdout(&["-e", "ngx.say('a', 1, nil, { 'b' }) ngx.print(ngx.get_phase())"]), "a1nilb\ntimer");
+    assert_eq!(stdout(&["-e", "print(ngx.IS_CLI, ngx.config.is_console)"]), "truetrue\n");
     assert_eq!(
         stdout(&["--shared-dict", "dogs", "-e", "ngx.say(ngx.shared.dogs:incr('a', 1, 1))"]),
         "2nilfalse\n"
