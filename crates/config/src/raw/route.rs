@@ -176,7 +176,6 @@ record! {
         /// What the Lua of one request may use up, beside `lua.budget`.
         budget: RouteBudget = default("{}"),
     }
-    later: ["sslCertificate"]
 }
 
 /// An address, or a mapping with its weight.

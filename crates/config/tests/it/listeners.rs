@@ -70,8 +70,8 @@ fn what_is_wrong_with_them_is_told_where_it_stands() {
             "tls: { certificate: ec.pem, key: ec.pem }",
             "3:36 `ec.pem`: there is no private key in it that is not encrypted",
         ),
-        ("tls: []", "3:3 no certificate"),
-        ("tls: ec.pem", "3:8 expected certificates with their keys, found `ec.pem`"),
+        ("tls: []", "3:8 no certificate"),
+        ("tls: ec.pem", "3:8 expected certificates with their keys, found the text `ec.pem`"),
         ("lua: { sslCertificate: cert.lua }", "3:26 `sslCertificate` is for listeners with `tls`"),
     ] {
         let (snapshot, diagnostics) = parse(listener);
