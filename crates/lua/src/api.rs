@@ -11,6 +11,7 @@ mod context;
 mod dictionary;
 mod digest;
 mod flow;
+mod handshake;
 mod job;
 mod library;
 mod log;
@@ -41,6 +42,7 @@ pub(crate) fn exports() -> Vec<Export> {
         dictionary::exports(),
         digest::exports(),
         flow::exports(),
+        handshake::exports(),
         library::exports(),
         job::exports(),
         log::exports(),

@@ -36,7 +36,7 @@ use crate::{
     regex::Engine,
     semaphore::Semaphore,
     socket::Sockets,
-    task::{CtxSlot, Retired},
+    task::{CtxSlot, Heritage, Retired},
     timer::Timers,
 };
 
@@ -434,5 +434,14 @@ impl Host {
             _ => state.ctx.insert(CtxSlot::new(&self.retired)).number(),
         });
         slot.unwrap_or(NO_REQUEST)
+    }
+
+    /// The number of the table that the request's shows besides its own fields.
+    pub(crate) fn ctx_heritage(&self) -> i32 {
+        let slot = self.with_state(|state| {
+            let slot = state.heritage.as_ref().map(Heritage::slot);
+            slot.filter(|slot| slot.belongs_to(&self.retired)).map(CtxSlot::number)
+        });
+        slot.flatten().unwrap_or(MISSING)
     }
 }

@@ -36,6 +36,7 @@ mod exchange;
 pub mod flame;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
+mod handshake;
 mod header;
 #[expect(unsafe_code, reason = "the border to LuaJIT")]
 mod host;
@@ -72,6 +73,7 @@ pub use crate::{
     dict::Dicts,
     error::{Error, ScriptError, Unloaded, place},
     exchange::{AnswerEnd, BodyState, Exchange, InvalidHeader, Jump},
+    handshake::{Choosing, Hello},
     header::is_token,
     host::WorkerIdentity,
     level::{Level, Line, Log},
@@ -80,7 +82,7 @@ pub use crate::{
     socket::lent::Lent,
     subrequest::{Captured, Capturing, Sharing, Subrequest, SubrequestBody},
     symbols::Statistics,
-    task::{Handler, RequestState, Task},
+    task::{Handler, Heritage, RequestState, Task},
     timer::{RunningTimer, Timer, TimerId},
     uri::escaped_path,
     usage::Usage,

@@ -10,13 +10,14 @@ use std::{
     ffi::c_int,
     fmt,
     rc::Rc,
+    sync::Arc,
 };
 
 use mlua::ffi::{self, lua_State};
 use tidegate_core::snapshot::Budget;
 
 use crate::{
-    Arguments, Choice, Jump, Lent, Op, Order, Phase, ScriptError, Ticket, Usage,
+    Arguments, Choice, Choosing, Hello, Jump, Lent, Op, Order, Phase, ScriptError, Ticket, Usage,
     api::{body::Draft, capture::Captures},
     crew::Crew,
     flame::Label,
@@ -210,6 +211,12 @@ pub struct RequestState {
     pub arguments: Arguments,
     /// The client's connection, on its way to the script.
     pub lent: Option<Lent>,
+    /// The client, if it speaks TLS.
+    pub hello: Option<Arc<Hello>>,
+    /// The certificate that it gets, while that can be chosen.
+    pub choosing: Option<Box<Choosing>>,
+    /// What a table of `ngx.ctx` shows of another that was there before it.
+    pub heritage: Option<Heritage>,
     /// A body that a script puts together.
     pub(crate) draft: Option<Draft>,
     /// The requests that it makes.
@@ -232,6 +239,9 @@ impl Default for RequestState {
             sockets: None,
             arguments: Arguments::default(),
             lent: None,
+            hello: None,
+            choosing: None,
+            heritage: None,
             draft: None,
             captures: Captures::default(),
             choice: None,
@@ -244,6 +254,11 @@ impl Default for RequestState {
 }
 
 impl RequestState {
+    /// Of a request, or a handshake, whose client speaks TLS if there is what it said first.
+    pub fn with_client(hello: Option<Arc<Hello>>) -> Self {
+        Self { hello, ..Self::default() }
+    }
+
     /// What its Lua took since this was asked last.
     pub fn take_usage(&mut self) -> Usage {
         self.account.take()
@@ -253,6 +268,27 @@ impl RequestState {
 impl fmt::Debug for RequestState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RequestState").field("ctx", &self.ctx.is_some()).finish_non_exhaustive()
+    }
+}
+
+/// The table of `ngx.ctx` of a handshake, which requests of the connection see through theirs.
+#[derive(Clone)]
+pub struct Heritage(Rc<CtxSlot>);
+
+impl Heritage {
+    /// Takes it from a run that has ended.
+    pub fn of(state: &mut RequestState) -> Option<Self> {
+        state.ctx.take().map(|slot| Self(Rc::new(slot)))
+    }
+
+    pub(crate) fn slot(&self) -> &CtxSlot {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Heritage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Heritage").finish_non_exhaustive()
     }
 }
 

@@ -8,7 +8,8 @@ use std::{fs, io, path::PathBuf, sync::Arc};
 use rustls::{
     ServerConfig,
     crypto::aws_lc_rs::Ticketer,
-    server::{ProducesTickets, ResolvesServerCert},
+    server::{ClientHello, ProducesTickets, ResolvesServerCert},
+    sign::CertifiedKey,
 };
 use tidegate_core::{
     Snapshot,
@@ -77,4 +78,20 @@ fn read(files: &CertificateFiles) -> Result<Identity, Error> {
         |path: &PathBuf| fs::read(path).map_err(|source| Error::Unreadable { path: path.clone(), source });
     let unfit = |source| Error::Unfit { certificate: certificate.clone(), key: key.clone(), source };
     Identity::from_pem(&text(certificate)?, &text(key)?).map_err(unfit)
+}
+
+/// The same way to speak TLS for one client, which gets this certificate, or is turned away.
+pub(crate) fn with_certificate(config: &ServerConfig, key: Option<Arc<CertifiedKey>>) -> Arc<ServerConfig> {
+    let mut config = config.clone();
+    config.cert_resolver = Arc::new(Sole(key));
+    Arc::new(config)
+}
+
+#[derive(Debug)]
+struct Sole(Option<Arc<CertifiedKey>>);
+
+impl ResolvesServerCert for Sole {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        self.0.clone()
+    }
 }

@@ -48,9 +48,10 @@ pub(crate) async fn serve(worker: Rc<Worker>, stream: TcpStream, listener: usize
 /// The same for a client that is to speak TLS.
 async fn receive(worker: Rc<Worker>, stream: TcpStream, listener: usize, mut exchange: Exchange) {
     match handshake::shake(&worker, stream, listener, exchange.client).await {
-        Arrival::Secure(secure) => {
+        Arrival::Secure(secure, heritage) => {
             let _open = OpenTls::new(Rc::clone(&worker));
             exchange.secure = Some(Arc::clone(&secure.session));
+            exchange.heritage = heritage;
             let line = Line::new(worker, Peer::Client(Client::Secure(secure)));
             Connection { line, exchange }.serve().await;
         }

@@ -6,7 +6,7 @@ mod variables;
 use std::{borrow::Cow, net::SocketAddr, os::unix::ffi::OsStrExt as _, rc::Rc, sync::Arc, time::Instant};
 
 use tidegate_core::{RouteId, Timestamp, snapshot::AnswerFraming};
-use tidegate_lua::{AnswerEnd, BodyState, Capturing, InvalidHeader, RequestState, Subrequest};
+use tidegate_lua::{AnswerEnd, BodyState, Capturing, Heritage, InvalidHeader, RequestState, Subrequest};
 
 use crate::{
     answer,
@@ -38,6 +38,8 @@ pub(crate) struct Exchange {
     pub(crate) number: u64,
     /// What is spoken over it, if that is TLS.
     pub(crate) secure: Option<Arc<Session>>,
+    /// What a script has left of the handshake.
+    pub(crate) heritage: Option<Heritage>,
     id: RequestId,
     /// The request body, once Lua has read it.
     pub(crate) body: Option<Body>,
@@ -148,6 +150,7 @@ impl Exchange {
             local,
             number: 0,
             secure: None,
+            heritage: None,
             id: RequestId::default(),
             body: None,
             is_discarded: false,
@@ -212,7 +215,7 @@ impl Exchange {
         self.mishap = None;
         self.retry_after = 1;
         self.commitment = Commitment::Open;
-        self.lua = RequestState::default();
+        self.lua = self.fresh_state();
         self.route = None;
         self.entry = None;
         self.started = started;
@@ -222,6 +225,14 @@ impl Exchange {
         self.bytes_out = 0;
         self.head_bytes = 0;
         self.count += 1;
+    }
+
+    /// What Lua has of a request that begins.
+    fn fresh_state(&self) -> RequestState {
+        let hello = self.secure.as_ref().map(|session| Arc::clone(&session.hello));
+        let mut state = RequestState::with_client(hello);
+        state.heritage.clone_from(&self.heritage);
+        state
     }
 
     /// Takes what it needs to know of the configuration.
@@ -242,6 +253,7 @@ impl Exchange {
             id: self.id.settled(),
             number: self.number,
             secure: self.secure.clone(),
+            lua: RequestState::with_client(self.lua.hello.clone()),
             body_memory: self.body_memory,
             is_internal: true,
             site: self.site.clone(),

@@ -40,6 +40,9 @@ fn read_anew(snapshot: &Snapshot) -> Snapshot {
     let lua = &mut snapshot.lua;
     let of_node = [&mut lua.init, &mut lua.server_rewrite].into_iter().flatten();
     of_node.for_each(read_script);
+    let of_listeners =
+        snapshot.listeners.iter_mut().filter_map(|one| one.tls.as_mut()?.ssl_certificate.as_mut());
+    of_listeners.for_each(read_script);
     read_vars(&mut snapshot.vars);
     for route in &mut snapshot.routes {
         route.hooks.scripts_mut().for_each(read_script);

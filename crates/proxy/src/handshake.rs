@@ -15,13 +15,23 @@ use std::{
 use rustls::{
     ServerConfig, ServerConnection,
     server::{Accepted, AcceptedAlert, Acceptor},
+    sign::CertifiedKey,
 };
+use tidegate_lua::{Hello, Heritage, Phase, RequestState, Verdict, Vm};
 use tokio::{net::TcpStream, time::timeout};
 
 use crate::{
+    certificates::with_certificate,
+    excerpt::Excerpt,
+    fresh,
+    hello::Said,
+    lua,
     secure::{Secure, Session, Wire},
     worker::Worker,
 };
+
+/// From this status on, `ngx.exit` turns a client away. `ngx.ERROR` does, too.
+const UNWANTED: u16 = 300;
 
 /// What begins a TLS record with a handshake in it.
 const HANDSHAKE: u8 = 22;
@@ -34,18 +44,11 @@ const MOST: usize = 64 << 10;
 
 /// What came of a connection.
 pub(crate) enum Arrival {
-    Secure(Secure),
+    Secure(Secure, Option<Heritage>),
     /// What has been received is no TLS, but may be HTTP.
     Plain(TcpStream, Vec<u8>),
     /// There is no connection any more, or none worth having.
     Nobody,
-}
-
-/// What is known of a client from what it said first.
-#[derive(Debug)]
-pub(crate) struct Hello {
-    /// The host that it asks for.
-    pub(crate) name: Option<String>,
 }
 
 /// Why hands were not shaken.
@@ -59,6 +62,12 @@ enum Failure {
     Io(#[from] io::Error),
     #[error(transparent)]
     Tls(#[from] rustls::Error),
+    #[error("a script turned the client away")]
+    Unwanted,
+    #[error("the script that chooses the certificate failed")]
+    Script,
+    #[error("the certificate that a script gave cannot be used: {0}")]
+    Certificate(#[from] tidegate_tls::Error),
 }
 
 /// Shakes hands with `client`, who came to the listener of this number.
@@ -70,7 +79,10 @@ pub(crate) async fn shake(
 ) -> Arrival {
     let Some(config) = worker.tls(listener) else { return Arrival::Plain(stream, Vec::new()) };
     let span = worker.site().snapshot.timeouts.handshake;
-    let shaking = Shaking { stream: &stream, config };
+    let Ok(local) = stream.local_addr() else { return Arrival::Nobody };
+    let mut heritage = None;
+    let shaking =
+        Shaking { worker, stream: &stream, config, listener, client, local, heritage: &mut heritage };
     let outcome = match within(span, shaking.run()).await {
         Ok(Begun::Secure(session)) => Ok(session),
         Ok(Begun::Plain(received)) => return Arrival::Plain(stream, received),
@@ -83,7 +95,7 @@ pub(crate) async fn shake(
             if session.is_resumed() {
                 series.tls_resumed.fetch_add(1, Relaxed);
             }
-            Arrival::Secure(Secure::new(stream, Arc::new(session)))
+            Arrival::Secure(Secure::new(stream, Arc::new(session)), heritage)
         }
         Err(failure) => {
             series.tls_failed.fetch_add(1, Relaxed);
@@ -106,23 +118,79 @@ enum Begun {
 }
 
 struct Shaking<'a> {
+    worker: &'a Rc<Worker>,
     stream: &'a TcpStream,
     config: Arc<ServerConfig>,
+    listener: usize,
+    client: SocketAddr,
+    local: SocketAddr,
+    /// What a script leaves.
+    heritage: &'a mut Option<Heritage>,
 }
 
 impl Shaking<'_> {
-    async fn run(self) -> Result<Begun, Failure> {
+    async fn run(mut self) -> Result<Begun, Failure> {
         let mut received = Vec::new();
         let Some(accepted) = self.listen(&mut received).await? else {
             return Ok(Begun::Plain(received));
         };
-        let hello = Hello { name: accepted.client_hello().server_name().map(str::to_owned) };
-        let connection = match accepted.into_connection(self.config) {
-            Ok(connection) => connection,
-            Err((error, alert)) => return Err(refuse(self.stream, error, alert)),
+        let Said { random, version } = Said::read(&received);
+        let name = accepted.client_hello().server_name().map(str::to_owned);
+        let hello = Arc::new(Hello { name, client: self.client, local: self.local, version, random });
+        let (config, refused) = match self.choose(&hello).await {
+            Ok(None) => (self.config, None),
+            Ok(Some(key)) => (with_certificate(&self.config, key), None),
+            // It cannot be told why, only that there is no certificate for it.
+            Err(failure) => (with_certificate(&self.config, None), Some(failure)),
         };
+        let connection = match accepted.into_connection(config) {
+            Ok(connection) => connection,
+            Err((error, alert)) => {
+                let told = refuse(self.stream, error, alert);
+                return Err(refused.unwrap_or(told));
+            }
+        };
+        if let Some(failure) = refused {
+            return Err(failure);
+        }
         let tls = converse(self.stream, connection).await?;
         Ok(Begun::Secure(Session { tls: Arc::new(Mutex::new(tls)), hello }))
+    }
+
+    /// Lets a script choose the certificate, if there is one: `None` leaves it to the configuration.
+    async fn choose(&mut self, hello: &Arc<Hello>) -> Result<Option<Option<Arc<CertifiedKey>>>, Failure> {
+        let site = self.worker.site();
+        let fresh;
+        let site = if site.ssl_certificate.get(self.listener).is_none_or(Option::is_none) {
+            return Ok(None);
+        } else if site.snapshot.lua.code_cache {
+            &*site
+        } else {
+            fresh = fresh::site(self.worker, &site).map_err(|error| {
+                tracing::error!(%error, "hands are not shaken: lua");
+                Failure::Script
+            })?;
+            &fresh
+        };
+        let Some(Some(plugin)) = site.ssl_certificate.get(self.listener) else { return Ok(None) };
+        let mut state = RequestState::with_client(Some(Arc::clone(hello)));
+        state.choosing = Some(Box::default());
+        let start =
+            |vm: &Vm, state: &mut RequestState| vm.start_alone(&plugin.handler, Phase::SslCertificate, state);
+        let outcome = lua::run_for(self.worker, &site.vm, &plugin.tally, &mut state, start).await;
+        *self.heritage = Heritage::of(&mut state);
+        site.vm.finish(&mut state);
+        match outcome {
+            Ok(Verdict::Exit(code)) if code >= UNWANTED => return Err(Failure::Unwanted),
+            Ok(_) => {}
+            Err(error) => {
+                let excerpt = Excerpt::of(&error, Some(site));
+                self.worker.log.failure_alone(Phase::SslCertificate, &error, &excerpt);
+                return Err(Failure::Script);
+            }
+        }
+        let chosen = state.choosing.take().unwrap_or_default().outcome()?;
+        Ok(chosen.map(|identity| identity.map(|identity| identity.key)))
     }
 
     /// What the client says first, whole; `None` if that is no TLS.

@@ -33,6 +33,7 @@ mod fresh;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 mod handshake;
+mod hello;
 mod hold;
 mod http;
 mod lane;

@@ -1,7 +1,8 @@
 //! The client's side of an exchange: its connection, what came from it, what is to go to it.
 
 use std::{
-    cell::Cell, future::poll_fn, net::SocketAddr, os::fd::AsFd as _, rc::Rc, task::Poll, time::Duration,
+    cell::Cell, future::poll_fn, net::SocketAddr, os::fd::AsFd as _, rc::Rc, sync::Arc, task::Poll,
+    time::Duration,
 };
 
 use crate::{
@@ -256,9 +257,16 @@ impl Line {
             self.send_continue(&site.snapshot.timeouts).await?;
         }
         let Peer::Client(client) = &self.stream else { return Ok(Reply::Failed("no client".into())) };
-        if let Client::Secure(_) = client {
-            return Ok(Reply::Failed("the client speaks TLS".into()));
-        }
+        let tls = match client {
+            Client::Plain(_) => None,
+            Client::Secure(secure) => {
+                if raw {
+                    // A script may give any amount at once, as it may without TLS.
+                    secure.session.tls().set_buffer_limit(None);
+                }
+                Some(Arc::clone(&secure.session.tls))
+            }
+        };
         let handle = client.stream().as_fd().try_clone_to_owned();
         let Ok(handle) = handle else { return Ok(Reply::Failed("no memory".into())) };
         let (mut received, mut left) = (Vec::new(), None);
@@ -281,7 +289,7 @@ impl Line {
         if exchange.body.is_none() {
             exchange.body = Some(Body::Memory(Vec::new()));
         }
-        exchange.lua.lent = Some(Lent { stream: handle, received, left });
+        exchange.lua.lent = Some(Lent { stream: handle, received, left, tls });
         Ok(Reply::Done)
     }
 

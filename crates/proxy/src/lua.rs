@@ -199,14 +199,27 @@ pub(crate) async fn run_alone(
 ) -> Result<Verdict, ScriptError> {
     let mut state = RequestState::default();
     state.label = label;
+    let outcome = run_for(worker, vm, tally, &mut state, start).await;
+    vm.finish(&mut state);
+    outcome
+}
+
+/// The same with a state of the caller's, which is not finished here.
+pub(crate) async fn run_for(
+    worker: &Worker,
+    vm: &Vm,
+    tally: &Tally,
+    state: &mut RequestState,
+    start: impl FnOnce(&Vm, &mut RequestState) -> Step,
+) -> Result<Verdict, ScriptError> {
     worker.set_lua_clock(vm, Instant::now());
-    let mut step = start(vm, &mut state);
+    let mut step = start(vm, state);
     let mut waits = Waits::default();
-    let outcome = loop {
-        plugin::charge_alone(tally, worker, &mut state);
+    loop {
+        plugin::charge_alone(tally, worker, state);
         match step {
-            Step::Done(verdict) => break Ok(verdict),
-            Step::Failed(error) => break Err(error),
+            Step::Done(verdict) => return Ok(verdict),
+            Step::Failed(error) => return Err(error),
             Step::Wait(mut task) => {
                 waits.follow(&mut task);
                 let (ticket, reply) = match waits.bound.pop_front() {
@@ -214,16 +227,14 @@ pub(crate) async fn run_alone(
                     None => match waits.next().await {
                         Ok(done) => done,
                         // Nothing is waited for, so the run cannot go on.
-                        Err(_) => break Ok(Verdict::Continue),
+                        Err(_) => return Ok(Verdict::Continue),
                     },
                 };
                 worker.set_lua_clock(vm, Instant::now());
-                step = vm.resume_alone(task, ticket, &reply, &mut state);
+                step = vm.resume_alone(task, ticket, &reply, state);
             }
         }
-    };
-    vm.finish(&mut state);
-    outcome
+    }
 }
 
 /// What the light threads of a run wait for. Dropping it ends all of that.

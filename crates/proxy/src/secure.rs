@@ -19,18 +19,17 @@ use std::{
 use rustix::net::{RecvFlags, recv};
 use rustls::{HandshakeKind, ServerConnection};
 use socket2::SockRef;
+use tidegate_lua::Hello;
 use tokio::{
     io::{Interest, ReadBuf},
     net::TcpStream,
 };
 
-use crate::handshake::Hello;
-
 /// What there is of TLS beside the socket: it goes with the connection to other threads.
 #[derive(Debug)]
 pub(crate) struct Session {
     pub(crate) tls: Arc<Mutex<ServerConnection>>,
-    pub(crate) hello: Hello,
+    pub(crate) hello: Arc<Hello>,
 }
 
 impl Session {

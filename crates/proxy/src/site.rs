@@ -30,6 +30,8 @@ pub(crate) struct Site {
     /// Set for every request, before its route's own.
     pub(crate) vars: Vec<(String, Value)>,
     pub(crate) server_rewrite: Option<Plugin>,
+    /// What chooses the certificates of clients, by the number of the listener.
+    pub(crate) ssl_certificate: Vec<Option<Plugin>>,
     /// All variables that are defined anywhere.
     pub(crate) names: HashSet<String>,
     /// Routes by the name to go to, `@` included.
@@ -109,6 +111,7 @@ impl Site {
             upstreams,
             vars: Vec::new(),
             server_rewrite: None,
+            ssl_certificate: Vec::new(),
             names: names(snapshot),
             places: places(&snapshot.routes),
             handlers: HashMap::new(),
@@ -118,6 +121,7 @@ impl Site {
         let load = Loading { ground, previous, route: None, trust: trust(snapshot.lua.sandbox) };
         site.server_rewrite =
             site.plugin(snapshot.lua.server_rewrite.as_ref(), Phase::ServerRewrite, &load)?;
+        site.ssl_certificate = site.handshakes(&load)?;
         site.vars = site.values(&snapshot.vars, &load)?;
         if let Some(previous) = previous {
             forgive(snapshot, &previous.snapshot, ground.telemetry);
@@ -161,6 +165,13 @@ impl Site {
             });
         }
         Ok(site)
+    }
+
+    /// What chooses certificates, for each listener.
+    fn handshakes(&mut self, load: &Loading<'_>) -> Result<Vec<Option<Plugin>>, tidegate_lua::Error> {
+        let snapshot = Arc::clone(&self.snapshot);
+        let scripts = snapshot.listeners.iter().map(|one| one.tls.as_ref()?.ssl_certificate.as_ref());
+        scripts.map(|script| self.plugin(script, Phase::SslCertificate, load)).collect()
     }
 
     fn plugin(

@@ -1,10 +1,13 @@
--- ngx.ssl: certificates and keys; and what there is of TLS with clients.
+-- ngx.ssl: certificates and keys, and clients that speak TLS.
 --
 -- A certificate is a stack of them, a key is one of OpenSSL's, as in OpenResty; both are pointers without a type.
 
+local kit = ...
+
 local ffi = require "ffi"
 local openssl = require "tidegate.openssl"
-local tonumber = tonumber
+local error, ipairs, tonumber = error, ipairs, tonumber
+local sub = string.sub
 
 local module = {
     version = "0.1.31", SSL3_VERSION = 0x0300, TLS1_VERSION = 0x0301, TLS1_1_VERSION = 0x0302, TLS1_2_VERSION = 0x0303,
@@ -92,19 +95,118 @@ function module.priv_key_pem_to_der(pem, passphrase)
     return openssl.der("i2d_PrivateKey", found)
 end
 
--- Listeners do not speak TLS, so no client does.
-local MISSING = "bad ssl conn: listeners of Tidegate do not speak TLS yet"
-for _, name in ipairs {
-    "set_der_cert", "set_der_priv_key", "set_cert", "set_priv_key", "clear_certs", "raw_server_addr", "raw_client_addr",
-    "server_name", "server_port", "get_tls1_version", "get_tls1_version_str", "verify_client", "get_client_random",
-    "get_shared_ssl_ciphers", "export_keying_material", "export_keying_material_early", "get_req_ssl_pointer",
-    "get_server_random", "get_session_id",
-} do
-    module[name] = function()
-        return nil, MISSING
+local host, given, block = kit.host, kit.given, kit.block
+local MISSING, NO_REQUEST = kit.MISSING, kit.NO_REQUEST
+local hello_name, hello_address = kit.C.hello_name, kit.C.hello_address
+local hello_version, hello_random = kit.C.hello_version, kit.C.hello_random
+local choosing_clear, choosing_add, choosing_set_key = kit.C.choosing_clear, kit.C.choosing_add, kit.C.choosing_set_key
+
+local reasons = {
+    [1] = "bad request", -- The client does not speak TLS.
+    [2] = "bad ssl conn: the certificate can be chosen in ssl_certificate_by_lua* only",
+    [3] = "SSL_use_PrivateKey() failed",
+    [4] = "d2i_PrivateKey_bio() failed",
+}
+
+local function answer(code, ...)
+    if code == 0 then
+        return ...
+    elseif code == NO_REQUEST then
+        error("no request found", 3)
+    elseif code ~= MISSING then
+        return nil, reasons[code]
+    end
+    return nil
+end
+
+function module.clear_certs()
+    return answer(choosing_clear(host), true)
+end
+
+function module.set_cert(chain)
+    local code = 0
+    for index = 0, tonumber(openssl.OPENSSL_sk_num(chain)) - 1 do
+        local der = openssl.der("i2d_X509", openssl.OPENSSL_sk_value(chain, index))
+        code = choosing_add(host, der, #der, index == 0 and 1 or 0)
+        if code ~= 0 then
+            break
+        end
+    end
+    return answer(code, true)
+end
+
+function module.set_der_cert(der)
+    local chain = module.parse_der_cert(der)
+    if not chain then
+        return nil, "d2i_X509_bio() failed"
+    end
+    return module.set_cert(chain)
+end
+
+function module.set_der_priv_key(der)
+    return answer(choosing_set_key(host, der, #der), true)
+end
+
+function module.set_priv_key(key_)
+    return module.set_der_priv_key(openssl.der("i2d_PrivateKey", key_))
+end
+
+function module.server_name()
+    local code = hello_name(host)
+    return answer(code, code == 0 and given())
+end
+
+local function address(of_client)
+    local code = hello_address(host, of_client)
+    local bytes = code == 0 and given()
+    return answer(code, bytes, bytes and (#bytes == 4 and "inet" or "inet6"))
+end
+
+function module.raw_server_addr()
+    return address(0)
+end
+
+function module.raw_client_addr()
+    return address(1)
+end
+
+function module.server_port()
+    return answer(hello_address(host, 0), block.number)
+end
+
+function module.get_tls1_version()
+    return answer(hello_version(host), block.number)
+end
+
+local versions = { [module.TLS1_2_VERSION] = "TLSv1.2", [module.TLS1_3_VERSION] = "TLSv1.3" }
+
+function module.get_tls1_version_str()
+    return answer(hello_version(host), versions[block.number])
+end
+
+-- As many bytes of it as are asked for; 0 asks how many there are.
+function module.get_client_random(length)
+    local code = hello_random(host)
+    local bytes = code == 0 and given() or ""
+    if length == 0 then
+        return answer(code, #bytes)
+    end
+    return answer(code, sub(bytes, 1, length or -1))
+end
+
+local function missing(names, why)
+    for _, name in ipairs(names) do
+        module[name] = function()
+            return nil, why
+        end
     end
 end
-module.MISSING = MISSING
 
+missing({ "verify_client" }, "certificates of clients are not asked for")
+module.MISSING = "there is no such phase, and no such part of a handshake, here"
+missing({
+    "get_shared_ssl_ciphers", "export_keying_material", "export_keying_material_early", "get_req_ssl_pointer",
+    "get_server_random", "get_session_id",
+}, module.MISSING)
 
 return module

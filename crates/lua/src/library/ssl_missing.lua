@@ -1,4 +1,4 @@
--- Modules about TLS with clients, which listeners do not speak: they load, and their functions say what is missing.
+-- Modules about what handshakes do not have here: they load, and their functions say what is missing.
 
 local _, name = ...
 local missing = require("ngx.ssl").MISSING

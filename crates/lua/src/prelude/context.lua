@@ -3,9 +3,9 @@
 local kit = ...
 
 local host, NO_REQUEST = kit.host, kit.NO_REQUEST
-local context_slot = kit.C.context_slot
+local context_slot, context_heritage = kit.C.context_slot, kit.C.context_heritage
 local new_table = require "table.new"
-local error, type = error, type
+local error, setmetatable, type = error, setmetatable, type
 
 -- The tables of all requests, by the number that the host gives each. The host removes them. Made large so
 -- that it is an array, where a number that comes and goes costs nothing.
@@ -13,6 +13,19 @@ local tables = new_table(1024, 0)
 kit.ctx_tables = tables
 -- Where libraries look for them that pass a table on from one request to another.
 debug.getregistry().ngx_lua_ctx_tables = tables
+
+-- A table for a request that has none. What a handshake left behind is seen through it.
+local function make()
+    local ctx = new_table(0, 4)
+    local parent = tables[context_heritage(host)]
+    if parent ~= nil then
+        if parent.__index == nil then
+            parent.__index = parent
+        end
+        setmetatable(ctx, parent)
+    end
+    return ctx
+end
 
 -- The request's table. Where there is none yet, `own` becomes it if it is given.
 function kit.context(own)
@@ -22,7 +35,7 @@ function kit.context(own)
     end
     local ctx = tables[slot]
     if ctx == nil then
-        ctx = own or new_table(0, 4)
+        ctx = own or make()
         tables[slot] = ctx
     end
     return ctx
@@ -35,7 +48,7 @@ function kit.getters.ctx()
     end
     local ctx = tables[slot]
     if ctx == nil then
-        ctx = new_table(0, 4)
+        ctx = make()
         tables[slot] = ctx
     end
     return ctx

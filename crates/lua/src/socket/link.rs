@@ -6,10 +6,11 @@ use std::{
     io,
     pin::Pin,
     rc::Rc,
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-use rustls::ClientConnection;
+use rustls::{ClientConnection, ServerConnection};
 use tokio::{
     net::TcpStream,
     time::{Instant, Sleep, sleep_until},
@@ -19,7 +20,7 @@ use super::{
     inbox::Inbox,
     pool::Ticket,
     stream::Stream,
-    tls::{self, Session},
+    tls::{self, Session, Speaks},
 };
 use crate::Lent;
 
@@ -35,11 +36,27 @@ pub(crate) struct Traffic {
     pub(crate) ended: bool,
 }
 
+/// What is spoken over a connection.
+pub(crate) enum Tls {
+    Own(Box<ClientConnection>),
+    /// The client's, which goes on when the script is done.
+    Lent(Arc<Mutex<ServerConnection>>),
+}
+
+impl Tls {
+    fn with<R>(&mut self, f: impl FnOnce(&mut dyn Speaks) -> R) -> R {
+        match self {
+            Self::Own(tls) => f(&mut **tls),
+            Self::Lent(tls) => f(&mut *tls.lock().unwrap_or_else(PoisonError::into_inner)),
+        }
+    }
+}
+
 pub(crate) struct Link {
     pub(crate) stream: Stream,
     pub(crate) traffic: RefCell<Traffic>,
     /// Once hands have been shaken.
-    pub(crate) tls: RefCell<Option<Box<ClientConnection>>>,
+    pub(crate) tls: RefCell<Option<Tls>>,
     /// What a script may use to shake hands again.
     pub(crate) session: RefCell<Option<Rc<Session>>>,
     /// How often it was taken from a pool.
@@ -79,8 +96,10 @@ impl Link {
 
     /// A client's connection, with what has come over it.
     pub(crate) fn lent(lent: Lent) -> io::Result<Self> {
-        let Lent { stream, received, left } = lent;
-        let link = Self::new(Stream::Client { stream: TcpStream::from_std(stream.into())?, left }, None);
+        let Lent { stream, received, left, tls } = lent;
+        let stream = TcpStream::from_std(stream.into())?;
+        let link = Self::new(Stream::Client { stream, left, is_secure: tls.is_some() }, None);
+        link.tls.replace(tls.map(Tls::Lent));
         let mut rest = &received[..];
         while !rest.is_empty() {
             let inbox = &mut link.traffic.borrow_mut().inbox;
@@ -99,7 +118,19 @@ impl Link {
         let traffic = &mut *self.traffic.borrow_mut();
         let room = traffic.inbox.room(wanted).ok_or(io::ErrorKind::OutOfMemory)?;
         let count = match &mut *self.tls.borrow_mut() {
-            Some(tls) => tls::read(tls, &self.stream, room)?,
+            Some(tls) => {
+                let most = self.stream.left().map_or(u64::MAX, Cell::get);
+                let most = usize::try_from(most).unwrap_or(usize::MAX).min(room.len());
+                let count = if most == 0 {
+                    0
+                } else {
+                    tls.with(|tls| tls::read(tls, &self.stream, &mut room[..most]))?
+                };
+                if let Some(left) = self.stream.left() {
+                    left.set(left.get() - count as u64);
+                }
+                count
+            }
             None => self.stream.try_read(room)?,
         };
         traffic.inbox.put(count);
@@ -110,7 +141,7 @@ impl Link {
     /// Sends what it can of `bytes` and keeps the rest to be sent. Answers whether all of it has left.
     pub(crate) fn send(&self, bytes: &[u8]) -> io::Result<bool> {
         if let Some(tls) = &mut *self.tls.borrow_mut() {
-            return tls::write(tls, &self.stream, bytes);
+            return tls.with(|tls| tls::write(tls, &self.stream, bytes));
         }
         let sent = write_all(&self.stream, bytes)?;
         let outbox = &mut self.traffic.borrow_mut().outbox;
@@ -122,7 +153,7 @@ impl Link {
     /// Goes on sending what was kept.
     pub(crate) fn send_rest(&self) -> io::Result<bool> {
         if let Some(tls) = &mut *self.tls.borrow_mut() {
-            return tls::write_rest(tls, &self.stream);
+            return tls.with(|tls| tls::write_rest(tls, &self.stream));
         }
         let outbox = &mut self.traffic.borrow_mut().outbox;
         let sent = write_all(&self.stream, outbox)?;
@@ -146,8 +177,8 @@ impl Link {
 
 impl Drop for Link {
     fn drop(&mut self) {
-        if let Some(tls) = self.tls.get_mut() {
-            tls::close(tls, &self.stream);
+        if let Some(Tls::Own(tls)) = self.tls.get_mut() {
+            tls::close(&mut **tls, &self.stream);
         }
     }
 }

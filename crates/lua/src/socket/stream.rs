@@ -27,6 +27,8 @@ pub(crate) enum Stream {
     Client {
         stream: TcpStream,
         left: Option<Rc<Cell<u64>>>,
+        /// What comes is not what the client sends, and is counted elsewhere.
+        is_secure: bool,
     },
     /// The end of a pipe that is read from.
     Source(pipe::Receiver),
@@ -37,7 +39,9 @@ pub(crate) enum Stream {
 impl Stream {
     /// 0 is the end.
     pub(crate) fn try_read(&self, space: &mut [u8]) -> io::Result<usize> {
-        let Self::Client { left: Some(left), .. } = self else { return self.try_read_any(space) };
+        let Self::Client { left: Some(left), is_secure: false, .. } = self else {
+            return self.try_read_any(space);
+        };
         let most = usize::try_from(left.get()).unwrap_or(usize::MAX).min(space.len());
         if most == 0 {
             return Ok(0);
@@ -51,6 +55,14 @@ impl Stream {
     pub(crate) fn is_cut_short(&self) -> bool {
         let Self::Client { left, .. } = self else { return false };
         left.as_ref().is_none_or(|left| left.get() > 0)
+    }
+
+    /// What is left of what may be received over TLS.
+    pub(crate) fn left(&self) -> Option<&Cell<u64>> {
+        match self {
+            Self::Client { left, is_secure: true, .. } => left.as_deref(),
+            _ => None,
+        }
     }
 
     fn try_read_any(&self, space: &mut [u8]) -> io::Result<usize> {

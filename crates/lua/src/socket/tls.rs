@@ -14,7 +14,7 @@ use std::{
     sync::Arc,
 };
 
-use rustls::{ClientConnection, pki_types::ServerName};
+use rustls::{ClientConnection, ServerConnection, pki_types::ServerName};
 use tokio::time::timeout;
 
 use self::trust::Verdict;
@@ -24,7 +24,7 @@ pub(crate) use self::{
 };
 use super::{
     busy::Wait,
-    link::Link,
+    link::{Link, Tls},
     stream::Stream,
     tcp::{Tcp, Waiting},
 };
@@ -75,7 +75,7 @@ async fn shake(link: &Link, session: &Session) -> Result<(), Failure> {
         Some(failure) => failure,
         None => Failure::protocol(error),
     })?;
-    link.tls.replace(Some(Box::new(tls)));
+    link.tls.replace(Some(Tls::Own(Box::new(tls))));
     Ok(())
 }
 
@@ -114,16 +114,61 @@ async fn converse(tls: &mut ClientConnection, stream: &Stream) -> io::Result<()>
     }
 }
 
+/// Either side of TLS, as far as what is read and written goes.
+pub(super) trait Speaks {
+    fn take(&mut self, space: &mut [u8]) -> io::Result<usize>;
+    fn give(&mut self, bytes: &[u8]) -> io::Result<()>;
+    /// Takes in what has come.
+    fn receive(&mut self, wire: &mut dyn Read) -> io::Result<()>;
+    fn wants_write(&self) -> bool;
+    fn send(&mut self, wire: &mut dyn Write) -> io::Result<usize>;
+    fn notify_of_end(&mut self);
+}
+
+/// The same for both sides.
+macro_rules! speaks {
+    ($side:ty) => {
+        impl Speaks for $side {
+            fn take(&mut self, space: &mut [u8]) -> io::Result<usize> {
+                self.reader().read(space)
+            }
+
+            fn give(&mut self, bytes: &[u8]) -> io::Result<()> {
+                self.writer().write_all(bytes)
+            }
+
+            fn receive(&mut self, wire: &mut dyn Read) -> io::Result<()> {
+                self.read_tls(wire)?;
+                self.process_new_packets().map(drop).map_err(io::Error::other)
+            }
+
+            fn wants_write(&self) -> bool {
+                (**self).wants_write()
+            }
+
+            fn send(&mut self, wire: &mut dyn Write) -> io::Result<usize> {
+                self.write_tls(wire)
+            }
+
+            fn notify_of_end(&mut self) {
+                self.send_close_notify();
+            }
+        }
+    };
+}
+
+speaks!(ClientConnection);
+speaks!(ServerConnection);
+
 /// Reads what the peer has sent; 0 is the end, whether the peer said so or just left.
-pub(super) fn read(tls: &mut ClientConnection, stream: &Stream, space: &mut [u8]) -> io::Result<usize> {
+pub(super) fn read(tls: &mut dyn Speaks, stream: &Stream, space: &mut [u8]) -> io::Result<usize> {
     loop {
-        match tls.reader().read(space) {
+        match tls.take(space) {
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
             Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(0),
             outcome => return outcome,
         }
-        tls.read_tls(&mut Wire(stream))?;
-        tls.process_new_packets().map_err(io::Error::other)?;
+        tls.receive(&mut Wire(stream))?;
         if tls.wants_write() {
             write_rest(tls, stream)?;
         }
@@ -131,15 +176,15 @@ pub(super) fn read(tls: &mut ClientConnection, stream: &Stream, space: &mut [u8]
 }
 
 /// Sends what it can of `bytes` and keeps the rest to be sent. Answers whether all of it has left.
-pub(super) fn write(tls: &mut ClientConnection, stream: &Stream, bytes: &[u8]) -> io::Result<bool> {
-    tls.writer().write_all(bytes)?;
+pub(super) fn write(tls: &mut dyn Speaks, stream: &Stream, bytes: &[u8]) -> io::Result<bool> {
+    tls.give(bytes)?;
     write_rest(tls, stream)
 }
 
 /// Goes on sending what was kept.
-pub(super) fn write_rest(tls: &mut ClientConnection, stream: &Stream) -> io::Result<bool> {
+pub(super) fn write_rest(tls: &mut dyn Speaks, stream: &Stream) -> io::Result<bool> {
     while tls.wants_write() {
-        match tls.write_tls(&mut Wire(stream)) {
+        match tls.send(&mut Wire(stream)) {
             Ok(_) => {}
             Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -150,8 +195,8 @@ pub(super) fn write_rest(tls: &mut ClientConnection, stream: &Stream) -> io::Res
 }
 
 /// Tells the peer that nothing more comes, if it can be told at once.
-pub(super) fn close(tls: &mut ClientConnection, stream: &Stream) {
-    tls.send_close_notify();
+pub(super) fn close(tls: &mut dyn Speaks, stream: &Stream) {
+    tls.notify_of_end();
     let _ = write_rest(tls, stream);
 }
 

@@ -326,6 +326,146 @@ fn a_connection_that_ends_is_ended_in_order() {
     running.join();
 }
 
+/// A listener whose certificates a script chooses.
+fn scripted(authority: &Authority, code: &str, rest: &str) -> String {
+    let (certificate, key) = authority.server();
+    let code = code.lines().map(|line| ["        ", line, "\n"].concat()).collect::<String>();
+    format!(
+        "listeners:
+  - address: \"127.0.0.1:0\"
+    tls: {{ certificate: \"{}\", key: \"{}\" }}
+    lua:
+      sslCertificate: |
+{code}{rest}",
+        certificate.display(),
+        key.display()
+    )
+}
+
+#[test]
+fn a_script_chooses_the_certificate_of_a_client() {
+    let Some(authority) = Authority::new() else { return };
+    let own = authority.issue("own", "DNS:own.test,DNS:parsed.test,DNS:slow.test", &[]);
+    let code = format!(
+        "local ssl = require 'ngx.ssl'
+local function read(path) return io.open(path):read('*a') end
+local name, cert, key = ssl.server_name(), read '{}', read '{}'
+ngx.ctx.name = name
+if name == 'own.test' then
+  assert(ssl.clear_certs())
+  assert(ssl.set_der_cert(assert(ssl.cert_pem_to_der(cert))))
+  assert(ssl.set_der_priv_key(assert(ssl.priv_key_pem_to_der(key))))
+elseif name == 'parsed.test' or name == 'slow.test' then
+  if name == 'slow.test' then
+    ngx.sleep(0.01)
+    local socket = ngx.socket.tcp()
+    assert(socket:connect('127.0.0.1', ssl.server_port()))
+    socket:close()
+  end
+  assert(ssl.set_cert(assert(ssl.parse_pem_cert(cert))))
+  assert(ssl.set_priv_key(assert(ssl.parse_pem_priv_key(key))))
+elseif name == 'unwanted.test' then
+  ngx.exit(ngx.ERROR)
+elseif name == 'none.test' then
+  assert(ssl.clear_certs())
+elseif name == 'half.test' then
+  assert(ssl.set_cert(assert(ssl.parse_pem_cert(cert))))
+elseif name == 'fails.test' then
+  error 'no'
+elseif name == 'late.test' then
+  ngx.sleep(3600)
+end",
+        own.0.display(),
+        own.1.display()
+    );
+    let rest = "timeouts: { handshake: 2s }\nroutes: [{ lua: { content: 'ngx.print(ngx.ctx.name) ngx.ctx.name = [[mine]]' } }]";
+    let running = Running::start(&scripted(&authority, &code, rest));
+    let trusting = Trusting::new(&authority);
+    for (host, expected) in [
+        ("localhost", authority.server()),
+        ("own.test", own.clone()),
+        ("parsed.test", own.clone()),
+        ("slow.test", own),
+    ] {
+        let mut client = trusting.try_connect(running.addr(), host).unwrap();
+        assert_eq!(certificate(&mut client), der(&expected.0), "{host}");
+        // What the handshake kept is seen by each request, and none changes it for others.
+        for _ in 0..2 {
+            assert_eq!(client.get("/").unwrap().text(), host);
+        }
+    }
+    for host in ["unwanted.test", "none.test", "half.test", "fails.test", "late.test"] {
+        assert!(trusting.try_connect(running.addr(), host).is_err(), "{host}");
+    }
+    eventually(PATIENCE, "they are counted", || {
+        count(&running, |worker| worker.tls_failed.load(Relaxed)) >= 5
+    });
+}
+
+#[test]
+fn a_script_that_chooses_may_not_do_what_needs_a_request() {
+    let Some(authority) = Authority::new() else { return };
+    let code = "local seen = {}
+for _, call in ipairs { ngx.say, ngx.print, ngx.send_headers, ngx.req.read_body, ngx.redirect, ngx.exec, ngx.flush } do
+  local _, why = pcall(call, 'x')
+  seen[#seen + 1] = tostring(why:find('API disabled in the context of ssl_certificate_by_lua*', 1, true) ~= nil)
+end
+local dict = ngx.shared.seen
+dict:set('seen', table.concat(seen, ' '))
+dict:set('phase', ngx.get_phase())
+ngx.timer.at(0, function() dict:set('timer', true) end)
+ngx.thread.wait(ngx.thread.spawn(function() ngx.sleep(0) dict:incr('threads', 1, 0) end))";
+    let rest = "lua: { sharedDicts: { seen: 64KiB } }
+routes: [{ lua: { content: 'local s = ngx.shared.seen ngx.print(s:get([[seen]]), [[ ]], s:get([[phase]]), [[ ]], s:get([[threads]]))' } }]";
+    let running = Running::start(&scripted(&authority, code, rest));
+    let mut client = Trusting::new(&authority).connect(running.addr());
+    assert_eq!(client.get("/").unwrap().text(), "true true true true true true true ssl_cert 1");
+}
+
+#[test]
+fn lua_takes_the_body_and_the_whole_connection_by_itself() {
+    let Some(authority) = Authority::new() else { return };
+    let config = listener(&[authority.server()])
+        + "routes:
+  - match: { path: /body }
+    lua:
+      content: |
+        local socket = assert(ngx.req.socket())
+        local sum, last = 0
+        while true do
+          local data, why, part = socket:receive(10000)
+          sum = sum + #(data or part)
+          if not data then break end
+        end
+        ngx.print(sum)
+  - match: { path: /raw }
+    lua:
+      content: |
+        local socket = assert(ngx.req.socket(true))
+        socket:send('HTTP/1.1 200 OK\\r\\n\\r\\n')
+        for line in function() return socket:receive() end do
+          socket:send(line:upper() .. '\\n')
+          socket:send(('x'):rep(300000))
+        end";
+    let running = Running::start(&config);
+    let trusting = Trusting::new(&authority);
+    let mut client = trusting.connect(running.addr());
+    for size in [5, 2_000_003, 70_000] {
+        let body = vec![b'b'; size];
+        assert_eq!(client.request("POST", "/body", &[], &body).unwrap().text(), size.to_string());
+    }
+    client.send(b"GET /raw HTTP/1.1\r\nHost: x\r\n\r\nfirst\n").unwrap();
+    assert_eq!(client.read_without_body().unwrap().status, 200);
+    for (line, answer) in [("", "FIRST\n"), ("second\n", "SECOND\n")] {
+        client.send(line.as_bytes()).unwrap();
+        assert_eq!(client.read_exactly(answer.len()).unwrap(), answer.as_bytes());
+        assert_eq!(client.read_exactly(300_000).unwrap(), vec![b'x'; 300_000]);
+    }
+    client.inner().conn.send_close_notify();
+    client.inner().flush().unwrap();
+    assert!(client.read_some().unwrap().is_empty());
+}
+
 /// A node with routes that hold up others.
 const HOGS: &str = "
 lua: { budget: { cpu: 60s }, sharedDicts: { stop: 64KiB } }

@@ -1,28 +1,87 @@
--- TLS with clients. Listeners do not speak it yet, which is what all of these answer, by value and as their error.
+-- Clients that speak TLS. `handshake.with(code)` shakes hands with the gateway itself while that code chooses the certificate: it gives
+-- what the code returned, and whether hands were shaken.
 
---# ngx.ssl.set_cert ngx.ssl.set_priv_key ngx.ssl.set_der_cert ngx.ssl.set_der_priv_key ngx.ssl.clear_certs
---& ngx.ssl.server_name ngx.ssl.server_port ngx.ssl.raw_server_addr ngx.ssl.raw_client_addr ngx.ssl.get_tls1_version
---& ngx.ssl.get_tls1_version_str ngx.ssl.verify_client ngx.ssl.get_client_random ngx.ssl.get_server_random
---& ngx.ssl.get_shared_ssl_ciphers ngx.ssl.get_req_ssl_pointer ngx.ssl.get_session_id ngx.ssl.export_keying_material
---& ngx.ssl.export_keying_material_early
+--# ngx.ssl.clear_certs ngx.ssl.set_der_cert ngx.ssl.set_der_priv_key
+--@ tls
+ngx.say(require "handshake".with [[
+    local ssl = require "ngx.ssl"
+    local cert, key = io.open("{certificate}"):read "*a", io.open("{key}"):read "*a"
+    return ssl.clear_certs(), ssl.set_der_cert(ssl.cert_pem_to_der(cert)), ssl.set_der_priv_key(ssl.priv_key_pem_to_der(key))
+]])
+ngx.say(require "handshake".with 'return require "ngx.ssl".clear_certs()')
+--> true true true shaken
+--> true handshake failed
+
+--# ngx.ssl.set_cert ngx.ssl.set_priv_key
+--@ tls
+ngx.say(require "handshake".with [[
+    local ssl = require "ngx.ssl"
+    local cert, key = io.open("{certificate}"):read "*a", io.open("{key}"):read "*a"
+    return ssl.clear_certs(), ssl.set_cert(ssl.parse_pem_cert(cert)), ssl.set_priv_key(ssl.parse_pem_priv_key(key))
+]])
+--> true true true shaken
+
+--! ngx.ssl.set_der_cert ngx.ssl.set_der_priv_key ngx.ssl.set_priv_key
+--@ tls
+ngx.say(require "handshake".with [[
+    local ssl, pkey = require "ngx.ssl", require "resty.openssl.pkey"
+    local cert = io.open("{certificate}"):read "*a"
+    ssl.set_der_cert(ssl.cert_pem_to_der(cert))
+    local other = ssl.parse_pem_priv_key(pkey.new({ type = "EC", curve = "prime256v1" }):to_PEM "private")
+    return select(2, ssl.set_der_cert "x"), select(2, ssl.set_der_priv_key "x"), select(2, ssl.set_priv_key(other))
+]])
+--> d2i_X509_bio() failed d2i_PrivateKey_bio() failed SSL_use_PrivateKey() failed handshake failed
+
+--# ngx.ssl.server_name ngx.ssl.server_port ngx.ssl.raw_server_addr ngx.ssl.raw_client_addr ngx.ssl.get_tls1_version
+--& ngx.ssl.get_tls1_version_str ngx.ssl.get_client_random
+--@ tls
+ngx.say((require "handshake".with [[
+    local ssl = require "ngx.ssl"
+    local own, own_type = ssl.raw_server_addr()
+    local client, client_type = ssl.raw_client_addr()
+    local version = ssl.get_tls1_version()
+    return ssl.server_name(), ssl.server_port() == {securePort}, own == "\127\0\0\1", own_type, client == own, client_type,
+        version == ssl.TLS1_3_VERSION, ssl.get_tls1_version_str(), #ssl.get_client_random(), ssl.get_client_random(0),
+        #ssl.get_client_random(7)
+]]))
+--> localhost true true inet true inet true TLSv1.3 32 32 7 shaken
+
+--! ngx.ssl.set_cert ngx.ssl.clear_certs ngx.ssl.server_name ngx.ssl.server_port ngx.ssl.raw_server_addr
+--& ngx.ssl.raw_client_addr ngx.ssl.get_tls1_version ngx.ssl.get_tls1_version_str ngx.ssl.get_client_random
+--@ tls
+local ssl, seen = require "ngx.ssl", {}
+for _, name in ipairs { "clear_certs", "server_name", "server_port", "raw_server_addr", "raw_client_addr", "get_tls1_version", "get_tls1_version_str", "get_client_random" } do
+    seen[#seen + 1] = select(2, ssl[name]())
+end
+seen[#seen + 1] = select(2, ssl.set_cert(ssl.parse_pem_cert(io.open("{certificate}"):read "*a")))
+table.sort(seen)
+ngx.say(#seen, " ", seen[1], " ", seen[1] == seen[#seen])
+--> 9 bad request true
+
+--# ngx.ssl.get_server_random ngx.ssl.get_shared_ssl_ciphers ngx.ssl.get_req_ssl_pointer ngx.ssl.get_session_id
+--& ngx.ssl.export_keying_material ngx.ssl.export_keying_material_early
 local module, seen = require "ngx.ssl", {}
-for _, name in ipairs { "set_cert", "set_priv_key", "set_der_cert", "set_der_priv_key", "clear_certs", "server_name", "server_port", "raw_server_addr", "raw_client_addr", "get_tls1_version", "get_tls1_version_str", "verify_client", "get_client_random", "get_server_random", "get_shared_ssl_ciphers", "get_req_ssl_pointer", "get_session_id", "export_keying_material", "export_keying_material_early" } do
+for _, name in ipairs { "get_server_random", "get_shared_ssl_ciphers", "get_req_ssl_pointer", "get_session_id", "export_keying_material", "export_keying_material_early" } do
     seen[#seen + 1] = select(2, module[name]("a", "b"))
 end
 table.sort(seen)
 ngx.say(#seen, " ", seen[1], " ", seen[1] == seen[#seen])
---> 19 bad ssl conn: listeners of Tidegate do not speak TLS yet true
---! ngx.ssl.set_cert ngx.ssl.set_priv_key ngx.ssl.set_der_cert ngx.ssl.set_der_priv_key ngx.ssl.clear_certs
---& ngx.ssl.server_name ngx.ssl.server_port ngx.ssl.raw_server_addr ngx.ssl.raw_client_addr ngx.ssl.get_tls1_version
---& ngx.ssl.get_tls1_version_str ngx.ssl.verify_client ngx.ssl.get_client_random ngx.ssl.get_server_random
---& ngx.ssl.get_shared_ssl_ciphers ngx.ssl.get_req_ssl_pointer ngx.ssl.get_session_id ngx.ssl.export_keying_material
---& ngx.ssl.export_keying_material_early
+--> 6 there is no such phase, and no such part of a handshake, here true
+--! ngx.ssl.get_server_random ngx.ssl.get_shared_ssl_ciphers ngx.ssl.get_req_ssl_pointer ngx.ssl.get_session_id
+--& ngx.ssl.export_keying_material ngx.ssl.export_keying_material_early
 local module, answers = require "ngx.ssl", 0
-for _, name in ipairs { "set_cert", "set_priv_key", "set_der_cert", "set_der_priv_key", "clear_certs", "server_name", "server_port", "raw_server_addr", "raw_client_addr", "get_tls1_version", "get_tls1_version_str", "verify_client", "get_client_random", "get_server_random", "get_shared_ssl_ciphers", "get_req_ssl_pointer", "get_session_id", "export_keying_material", "export_keying_material_early" } do
+for _, name in ipairs { "get_server_random", "get_shared_ssl_ciphers", "get_req_ssl_pointer", "get_session_id", "export_keying_material", "export_keying_material_early" } do
     answers = answers + (module[name]() and 1 or 0)
 end
 ngx.say(answers)
 --> 0
+
+--# ngx.ssl.verify_client
+ngx.say(require("ngx.ssl").verify_client())
+--> nilcertificates of clients are not asked for
+--! ngx.ssl.verify_client
+ngx.say(select(2, require("ngx.ssl").verify_client()))
+--> certificates of clients are not asked for
 
 --# ngx.ssl.clienthello.get_client_hello_server_name ngx.ssl.clienthello.get_supported_versions
 --& ngx.ssl.clienthello.get_client_hello_ext ngx.ssl.clienthello.get_client_hello_ext_present
@@ -33,7 +92,7 @@ for _, name in ipairs { "get_client_hello_server_name", "get_supported_versions"
 end
 table.sort(seen)
 ngx.say(#seen, " ", seen[1], " ", seen[1] == seen[#seen])
---> 6 bad ssl conn: listeners of Tidegate do not speak TLS yet true
+--> 6 there is no such phase, and no such part of a handshake, here true
 --! ngx.ssl.clienthello.get_client_hello_server_name ngx.ssl.clienthello.get_supported_versions
 --& ngx.ssl.clienthello.get_client_hello_ext ngx.ssl.clienthello.get_client_hello_ext_present
 --& ngx.ssl.clienthello.get_client_hello_ciphers ngx.ssl.clienthello.set_protocols
@@ -52,7 +111,7 @@ for _, name in ipairs { "set_cert", "set_priv_key", "set_der_cert", "set_der_pri
 end
 table.sort(seen)
 ngx.say(#seen, " ", seen[1], " ", seen[1] == seen[#seen])
---> 5 bad ssl conn: listeners of Tidegate do not speak TLS yet true
+--> 5 there is no such phase, and no such part of a handshake, here true
 --! ngx.ssl.proxysslcert.set_cert ngx.ssl.proxysslcert.set_priv_key ngx.ssl.proxysslcert.set_der_cert
 --& ngx.ssl.proxysslcert.set_der_priv_key ngx.ssl.proxysslcert.clear_certs
 local module, answers = require "ngx.ssl.proxysslcert", 0
@@ -69,7 +128,7 @@ for _, name in ipairs { "get_serialized_session", "get_session_id", "set_seriali
 end
 table.sort(seen)
 ngx.say(#seen, " ", seen[1], " ", seen[1] == seen[#seen])
---> 3 bad ssl conn: listeners of Tidegate do not speak TLS yet true
+--> 3 there is no such phase, and no such part of a handshake, here true
 --! ngx.ssl.session.get_serialized_session ngx.ssl.session.get_session_id ngx.ssl.session.set_serialized_session
 local module, answers = require "ngx.ssl.session", 0
 for _, name in ipairs { "get_serialized_session", "get_session_id", "set_serialized_session" } do
@@ -86,7 +145,7 @@ for _, name in ipairs { "get_ocsp_responder_from_der_chain", "create_ocsp_reques
 end
 table.sort(seen)
 ngx.say(#seen, " ", seen[1], " ", seen[1] == seen[#seen])
---> 4 bad ssl conn: listeners of Tidegate do not speak TLS yet true
+--> 4 there is no such phase, and no such part of a handshake, here true
 --! ngx.ocsp.get_ocsp_responder_from_der_chain ngx.ocsp.create_ocsp_request ngx.ocsp.validate_ocsp_response
 --& ngx.ocsp.set_ocsp_status_resp
 local module, answers = require "ngx.ocsp", 0

@@ -32,6 +32,29 @@ function job.opt() require("ngx.re").opt("jit_stack_size", 128 * 1024) return ng
 return job
 "#;
 
+/// Shakes hands with the gateway while the code of a case chooses the certificate.
+const HANDSHAKE: &str = r#"
+local notes, handshake = ngx.shared.notes, {}
+function handshake.with(code)
+    notes:set("code", code)
+    notes:delete("said")
+    local socket = ngx.socket.tcp()
+    assert(socket:connect("127.0.0.1", PORT))
+    local ok, why = socket:sslhandshake(nil, "localhost", false)
+    socket:close()
+    return tostring(notes:get("said")) .. " " .. (ok and "shaken" or why)
+end
+function handshake.serve()
+    local results = { pcall(assert(loadstring(notes:get("code")))) }
+    for index = 1, table.maxn(results) do
+        results[index] = tostring(results[index])
+    end
+    table.remove(results, 1)
+    notes:set("said", table.concat(results, " "))
+end
+return handshake
+"#;
+
 pub(super) struct Scene {
     tidegate: Tidegate,
     _upstream: Upstream,
@@ -49,11 +72,15 @@ impl Scene {
         let setup = Tidegate::setup(TIDEGATE);
         let mut setup =
             setup.file("surface.lua", &names()).file("recorder.lua", RECORDER).file("job.lua", JOB);
+        let secure = unused_address();
+        setup = setup.file("handshake.lua", &HANDSHAKE.replace("PORT", &secure.port().to_string()));
         setup = setup.file("upload.txt", "a file\n").env("CONFORMANCE", "told");
         let setup = setup
             .set("upstream", &upstream.addr())
             .set("upstreamPort", &upstream.addr().port())
             .set("udpPort", &echo().port())
+            .set("secure", &secure)
+            .set("securePort", &secure.port())
             .set("deadPort", &unused_address().port());
         let setup = match &tls {
             Some(tls) => setup
@@ -63,7 +90,7 @@ impl Scene {
                 .set("key", &tls.authority.server().1.display()),
             None => setup,
         };
-        let tidegate = setup.start(&config(suite));
+        let tidegate = setup.start(&config(suite, tls.is_some()));
         Self { tidegate, _upstream: upstream, tls }
     }
 
@@ -119,7 +146,7 @@ fn names() -> String {
     format!("return {{\n{}}}\n", entries.collect::<String>())
 }
 
-fn config(suite: &Suite) -> String {
+fn config(suite: &Suite, has_tls: bool) -> String {
     let mut routes = vec![
         json!({ "match": { "path": "/forget" }, "lua": { "content": "require('recorder').forget()" } }),
         json!({ "match": { "path": "/called" }, "lua": { "content": "require('recorder').tell()" } }),
@@ -127,8 +154,16 @@ fn config(suite: &Suite) -> String {
     ];
     routes.extend(peers());
     routes.extend(suite.cases.iter().enumerate().map(|(number, case)| route(number, case)));
+    let mut listeners = vec![json!({ "address": "{listen}" })];
+    if has_tls {
+        listeners.push(json!({
+            "address": "{secure}",
+            "tls": { "certificate": "{certificate}", "key": "{key}" },
+            "lua": { "sslCertificate": "require('handshake').serve()" },
+        }));
+    }
     let config = json!({
-        "listeners": [{ "address": "{listen}" }],
+        "listeners": listeners,
         "admin": { "address": "{admin}" },
         "workers": 1,
         "errorLog": { "format": "nginx", "level": "info" },
