@@ -9,7 +9,8 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-const FIRST_PAUSE: Duration = Duration::from_millis(20);
+/// What starts quickly is to be found quickly; to ask costs a connection to this machine.
+const FIRST_PAUSE: Duration = Duration::from_millis(3);
 const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 
 /// How long one question may take.
