@@ -75,7 +75,7 @@ record! {
         /// that over the longest prefix; then more conditions win, then the order here.
         routes: List<Route> = default("[]"),
     }
-    later: ["plugins", "consumers", "pools"]
+    later: ["plugins", "consumers"]
 }
 
 record! {

@@ -38,8 +38,7 @@ impl Check {
         for diagnostic in diagnostics {
             writeln!(output, "{diagnostic}\n")?;
         }
-        let of = |severity| diagnostics.iter().filter(|one| one.severity == severity).count();
-        let counts = format!("{} errors, {} warnings", of(Severity::Error), of(Severity::Warning));
+        let counts = counts(diagnostics);
         match snapshot {
             Some(snapshot) => writeln!(
                 output,
@@ -50,5 +49,28 @@ impl Check {
             ),
             None => writeln!(output, "{name} is not valid: {counts}"),
         }
+    }
+}
+
+/// `1 error, 2 warnings`.
+pub(crate) fn counts(diagnostics: &[Diagnostic]) -> String {
+    let of = |severity, word: &str| {
+        let count = diagnostics.iter().filter(|one| one.severity == severity).count();
+        format!("{count} {word}{}", if count == 1 { "" } else { "s" })
+    };
+    format!("{}, {}", of(Severity::Error, "error"), of(Severity::Warning, "warning"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_is_no_plural() {
+        assert_eq!(counts(&[]), "0 errors, 0 warnings");
+        let text = "listeners: [{ address: \"127.0.0.1:0\" }]\nroutes: []\nnonsense: 1\n";
+        let (_, diagnostics) =
+            tidegate_config::parse("f", text, &|_: &std::path::Path| Err(io::Error::other("none")));
+        assert_eq!(counts(&diagnostics), "1 error, 0 warnings");
     }
 }

@@ -88,6 +88,10 @@ pub(crate) struct Entries<'a> {
     misspelt: Vec<String>,
 }
 
+/// Keys that people look for in the wrong place, and the right one.
+const ELSEWHERE: [(&[&str], &str); 1] =
+    [(&["pools", "price", "budget", "triggers", "slo", "behavior", "min", "max"], "into `scale` of a fleet")];
+
 impl<'a> Entries<'a> {
     pub(crate) fn open(node: &'a Node, fields: &[&'static str], report: &mut Report<'_>) -> Option<Self> {
         let known: Vec<_> = fields.iter().map(|field| camel_case(field)).collect();
@@ -113,7 +117,12 @@ impl<'a> Entries<'a> {
             }
             report.error_with(entry.place, || {
                 let known = || self.known.iter().map(String::as_str);
-                let help = format!("the keys here are {}", list(known()));
+                // What has `min` is like `scale`, and lacks the key for a reason.
+                let is_scale = known().any(|known| known == "min");
+                let elsewhere = ELSEWHERE.iter().find(|(keys, _)| !is_scale && keys.contains(&key));
+                let elsewhere =
+                    elsewhere.map_or_else(String::new, |(_, place)| format!("it belongs {place}; "));
+                let help = format!("{elsewhere}the keys here are {}", list(known()));
                 if later.contains(&key) {
                     (format!("`{key}` is not supported yet"), format!("remove it; {help}"))
                 } else {

@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::{Context, anyhow};
-use tidegate_config::{Diagnostic, Severity};
+use tidegate_config::Diagnostic;
 use tidegate_control::ConfigSource;
 use tidegate_core::{
     FleetId, Snapshot, Trace,
@@ -16,7 +16,7 @@ use tidegate_core::{
 };
 use tidegate_sim::{live::blind_spots, report::OBJECTIVE};
 
-use crate::{cli::Format, exit::Failure, file};
+use crate::{check::counts, cli::Format, exit::Failure, file};
 
 /// Most instances of the policy without a file: more than the peak of a trace can ask for.
 const MOST: u32 = 1_000;
@@ -166,13 +166,7 @@ pub(super) fn refuse(name: &str, diagnostics: &[Diagnostic], format: Format) -> 
     for diagnostic in diagnostics {
         writeln!(output, "{diagnostic}\n")?;
     }
-    let of = |severity| diagnostics.iter().filter(|one| one.severity == severity).count();
-    writeln!(
-        output,
-        "{name} is not valid: {} errors, {} warnings",
-        of(Severity::Error),
-        of(Severity::Warning)
-    )
+    writeln!(output, "{name} is not valid: {}", counts(diagnostics))
 }
 
 fn unknown(name: &str, fleet: &FleetId, snapshot: &Snapshot) -> anyhow::Error {
