@@ -42,3 +42,35 @@ pub(super) fn check(
     };
     files.into_iter().filter_map(|path| warning(path)).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Made for tests, to hold until then.
+    const PEM: &str = include_str!("../../../tls/src/sample/ec.pem");
+    const KEY: &str = include_str!("../../../tls/src/sample/ec.key");
+    const END: i64 = 4_949_306_778;
+
+    fn warnings(now: i64) -> Vec<String> {
+        let read = |path: &Path| Ok(if path.ends_with("a.key") { KEY } else { PEM }.to_owned());
+        let listener = "tls: { certificate: a.pem, key: a.key } }";
+        let text = format!(
+            "listeners: [{{ address: 127.0.0.1:0, {listener}, {{ address: 127.0.0.2:0, {listener}]\nroutes: []\n"
+        );
+        let (snapshot, diagnostics) = tidegate_config::parse("conf/tidegate.yaml", &text, &read);
+        let snapshot = snapshot.unwrap_or_else(|| panic!("{diagnostics:#?}"));
+        let found = check(&snapshot, now, &read);
+        assert!(found.iter().all(|one| one.severity == Severity::Warning && one.help.is_some()));
+        found.iter().map(|one| format!("{}: {}", one.file, one.message)).collect()
+    }
+
+    #[test]
+    fn a_certificate_is_warned_about_before_and_after_its_end_and_once() {
+        assert!(warnings(END - 8 * DAY).is_empty());
+        let soon = warnings(END - 3 * DAY);
+        assert_eq!(soon, ["conf/a.pem: the certificate expires on 2126-11-02T15:26:18Z, in 3 days"]);
+        let late = "conf/a.pem: the certificate has expired on 2126-11-02T15:26:18Z; clients will refuse it";
+        assert_eq!(warnings(END + 1), [late]);
+    }
+}
