@@ -2,8 +2,8 @@
 //!
 //! A low priority alone is not enough: on current kernels a thread that runs keeps its processor for a slice of some
 //! milliseconds before one that wakes up gets it, whatever their priorities. But who wakes up and wants a shorter slice than
-//! who runs gets it at once. So such a thread asks for the longest slice there is, and a thread that has to act soon, for a short
-//! time, for the shortest; kernels before 6.12 ignore both.
+//! who runs gets it at once. So such a thread asks for a longer slice than anybody has by default, and a thread that has to act
+//! soon, for a short time, for the shortest; kernels before 6.12 ignore both.
 //!
 //! Not `SCHED_IDLE`: a thread that is not privileged does not get out of that again, and it gets next to nothing where
 //! there is not enough processor for all.
@@ -13,13 +13,14 @@ use std::io;
 /// The lowest priority, as `nice` counts it.
 const NICENESS: i32 = 19;
 
-/// What a thread runs for at a time, in nanoseconds: the least and the most that the kernel takes.
+/// What a thread runs for at a time, in nanoseconds: the least that the kernel takes, and more than its default, which is below
+/// 4 ms. Not the most: who has used more than its share, and wakes up, may have to wait for the end of it.
 const SHORTEST_NS: u64 = 100_000;
-const LONGEST_NS: u64 = 100_000_000;
+const LONG_NS: u64 = 10_000_000;
 
 /// From now on this thread, and threads that it starts, take what others leave.
 pub fn give_way() -> io::Result<()> {
-    let attributes = libc::sched_attr { sched_nice: NICENESS, sched_runtime: LONGEST_NS, ..usual() };
+    let attributes = libc::sched_attr { sched_nice: NICENESS, sched_runtime: LONG_NS, ..usual() };
     set(0, &attributes)
 }
 
@@ -30,7 +31,7 @@ pub(crate) fn come_first() -> io::Result<()> {
 
 /// From now on this thread lets others of its priority have the processor as they wake up.
 pub(crate) fn come_last() -> io::Result<()> {
-    set(0, &libc::sched_attr { sched_runtime: LONGEST_NS, ..of(0)? })
+    set(0, &libc::sched_attr { sched_runtime: LONG_NS, ..of(0)? })
 }
 
 /// A thread of this process that goes on for longer than it should: until this is dropped it lets others have the
@@ -45,7 +46,7 @@ impl Yielding {
     pub(crate) fn new(thread: libc::pid_t) -> Option<Self> {
         let before = of(thread).ok()?;
         let is_usual = before.sched_policy == libc::SCHED_OTHER.unsigned_abs();
-        let attributes = libc::sched_attr { sched_runtime: LONGEST_NS, ..before };
+        let attributes = libc::sched_attr { sched_runtime: LONG_NS, ..before };
         (is_usual && set(thread, &attributes).is_ok()).then_some(Self { thread, before })
     }
 }
@@ -100,7 +101,7 @@ mod tests {
         assert_eq!((meanwhile.sched_nice, meanwhile.sched_policy), (before.sched_nice, before.sched_policy));
         assert_eq!((after.sched_nice, after.sched_runtime), (before.sched_nice, before.sched_runtime));
         // Kernels before 6.12 say nothing of slices.
-        assert!(before.sched_runtime == 0 || meanwhile.sched_runtime == LONGEST_NS);
+        assert!(before.sched_runtime == 0 || meanwhile.sched_runtime == LONG_NS);
     }
 
     #[test]
