@@ -5,7 +5,7 @@
 
 /// Calls `f` with `name`, each byte that is not of a token encoded.
 pub(crate) fn with_escaped_name<R>(name: &[u8], f: impl FnOnce(&[u8]) -> R) -> R {
-    with_escaped(name, |byte| !TOKEN[usize::from(byte)], f)
+    with_escaped(name, |byte| !is_token_byte(byte), f)
 }
 
 /// Calls `f` with `value`, each control character but the tab encoded.
@@ -31,7 +31,13 @@ pub(crate) fn single(name: &[u8]) -> bool {
 /// Whether it may be the name of a header, or a method: a token of RFC 9110 section 5.6.2.
 #[inline]
 pub fn is_token(name: &[u8]) -> bool {
-    !name.is_empty() && name.iter().all(|&byte| TOKEN[usize::from(byte)])
+    !name.is_empty() && name.iter().all(|&byte| is_token_byte(byte))
+}
+
+/// Whether a token may have this byte.
+#[inline]
+pub fn is_token_byte(byte: u8) -> bool {
+    TOKEN[usize::from(byte)]
 }
 
 /// The bytes that a token may have.

@@ -74,7 +74,7 @@ pub use crate::{
     error::{Error, ScriptError, Unloaded, place},
     exchange::{AnswerEnd, BodyState, Exchange, InvalidHeader, Jump},
     handshake::{Choosing, Hello},
-    header::is_token,
+    header::{is_token, is_token_byte},
     host::WorkerIdentity,
     level::{Level, Line, Log},
     log_ring::LogRing,

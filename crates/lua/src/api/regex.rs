@@ -100,7 +100,7 @@ extern "C" fn regex_substitute(
     };
     let mut done = Ok(0);
     let code = host.give_written(|out| {
-        done = regex::substitute(&host.regex, regex, text.of(length), template, all != 0, out);
+        done = regex::substitute(&host.regex, regex, text.of(length), &template, all != 0, out);
     });
     match done {
         Ok(_) if code != OK => pcre2::PCRE2_ERROR_NOMEMORY,

@@ -11,7 +11,7 @@ pub(crate) fn substitute(
     engine: &Engine,
     regex: &Regex,
     subject: &[u8],
-    template: Template<'_>,
+    template: &Template<'_>,
     all: bool,
     out: &mut Vec<u8>,
 ) -> Result<u32, i32> {
@@ -40,19 +40,17 @@ pub(crate) fn substitute(
     Ok(count)
 }
 
-fn expand(template: Template<'_>, subject: &[u8], ends: &[usize], out: &mut Vec<u8>) {
-    for part in template.parts() {
-        match part {
-            Part::Text(text) => out.extend_from_slice(text),
-            Part::Group(group) => {
-                let pair = group.checked_mul(2).and_then(|at| ends.get(at..at + 2));
-                // A group that took no part has ends beyond every subject.
-                if let Some(text) = pair.and_then(|pair| subject.get(pair[0]..pair[1])) {
-                    out.extend_from_slice(text);
-                }
+fn expand(template: &Template<'_>, subject: &[u8], ends: &[usize], out: &mut Vec<u8>) {
+    template.parts().for_each(|part| match part {
+        Part::Text(text) => out.extend_from_slice(text),
+        Part::Group(group) => {
+            let pair = group.checked_mul(2).and_then(|at| ends.get(at..at + 2));
+            // A group that took no part has ends beyond every subject.
+            if let Some(text) = pair.and_then(|pair| subject.get(pair[0]..pair[1])) {
+                out.extend_from_slice(text);
             }
         }
-    }
+    });
 }
 
 /// Where to look next after an empty match.

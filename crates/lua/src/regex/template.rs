@@ -30,29 +30,35 @@ pub(crate) enum Part<'a> {
     Group(usize),
 }
 
+/// Parts of a template that are kept, so that they are not read anew for each match. Few templates have more.
+const KEPT: usize = 8;
+
 /// A template that has been found to be well-formed.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(crate) struct Template<'a> {
-    text: &'a [u8],
-    literal: bool,
+    first: [Part<'a>; KEPT],
+    kept: usize,
+    rest: Parts<'a>,
 }
 
 impl<'a> Template<'a> {
     pub(crate) fn parse(text: &'a [u8]) -> Result<Self, TemplateError> {
-        let literal = !text.contains(&b'$');
-        if !literal {
-            Parts { whole: text, rest: text }.try_for_each(|part| part.map(drop))?;
+        let mut rest = Parts { whole: text, rest: text };
+        let (mut first, mut kept) = ([Part::Group(0); KEPT], 0);
+        for (place, part) in first.iter_mut().zip(&mut rest) {
+            *place = part?;
+            kept += 1;
         }
-        Ok(Self { text, literal })
+        rest.clone().try_for_each(|part| part.map(drop))?;
+        Ok(Self { first, kept, rest })
     }
 
-    pub(crate) fn parts(self) -> impl Iterator<Item = Part<'a>> {
-        let rest = if self.literal { &[][..] } else { self.text };
-        let literal = (self.literal && !self.text.is_empty()).then_some(Part::Text(self.text));
-        literal.into_iter().chain(Parts { whole: self.text, rest }.filter_map(Result::ok))
+    pub(crate) fn parts(&self) -> impl Iterator<Item = Part<'a>> {
+        self.first[..self.kept].iter().copied().chain(self.rest.clone().filter_map(Result::ok))
     }
 }
 
+#[derive(Debug, Clone)]
 struct Parts<'a> {
     whole: &'a [u8],
     rest: &'a [u8],

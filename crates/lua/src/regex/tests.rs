@@ -10,7 +10,7 @@ fn replace(pattern: &str, options: u32, subject: &str, template: &str) -> Result
     let regex = Regex::new(pattern.as_bytes(), options, PLAIN).unwrap();
     let mut out = Vec::new();
     let template = Template::parse(template.as_bytes()).unwrap();
-    let count = substitute(&Engine::new(), &regex, subject.as_bytes(), template, true, &mut out)?;
+    let count = substitute(&Engine::new(), &regex, subject.as_bytes(), &template, true, &mut out)?;
     Ok((String::from_utf8(out).unwrap(), count))
 }
 
@@ -76,7 +76,7 @@ fn parse_slowly(text: &str) -> Option<Vec<Part<'_>>> {
 
 proptest! {
     #[test]
-    fn templates_are_read_as_their_naive_twin_reads_them(text in "[${}0-9a-c_]{0,12}") {
+    fn templates_are_read_as_their_naive_twin_reads_them(text in "[${}0-9a-c_]{0,12}|([$][0-9]|[a-c]{1,2}){5,12}") {
         let parsed = Template::parse(text.as_bytes()).ok().map(|template| template.parts().collect::<Vec<_>>());
         prop_assert_eq!(parsed, parse_slowly(&text));
     }
