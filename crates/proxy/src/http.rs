@@ -10,4 +10,5 @@ pub(crate) mod fields;
 pub(crate) mod head;
 pub(crate) mod request;
 pub(crate) mod response;
+pub(crate) mod scan;
 pub(crate) mod status;

@@ -171,11 +171,24 @@ impl Line {
 
     /// Sends what is in `output`.
     pub(crate) async fn flush(&mut self, timeouts: &Timeouts) -> Result<(), Error> {
-        let limit = Limit { deadline: &self.front, span: timeouts.send };
-        let (_, mut sink) = self.stream.split();
-        limit.write(&mut sink, &self.output).await.map_err(|fault| Error::client(&fault))?;
+        if self.output.is_empty() {
+            return Ok(());
+        }
+        // Nearly always there is room for all of it.
+        let written = self.stream.try_write(&self.output);
+        let written = written.map_err(|error| Error::client(&Fault::Io(error)))?;
+        if written < self.output.len() {
+            self.flush_rest(written, timeouts).await?;
+        }
         self.output.clear();
         Ok(())
+    }
+
+    /// Sends what is in `output` after the first `written` bytes.
+    async fn flush_rest(&mut self, written: usize, timeouts: &Timeouts) -> Result<(), Error> {
+        let limit = Limit { deadline: &self.front, span: timeouts.send };
+        let (_, mut sink) = self.stream.split();
+        limit.write(&mut sink, &self.output[written..]).await.map_err(|fault| Error::client(&fault))
     }
 
     /// Asks for the body, if the client waits to be asked.

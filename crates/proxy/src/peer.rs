@@ -98,6 +98,19 @@ impl Peer {
         }
     }
 
+    /// Writes as much as can be written at once, which may be nothing.
+    pub(crate) fn try_write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Client(Client::Plain(stream)) => match stream.try_write(bytes) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
+                written => written,
+            },
+            // What is sealed may have to wait for more than room.
+            Self::Client(Client::Secure(_)) => Ok(0),
+            Self::Lua(capture) => capture.write(bytes),
+        }
+    }
+
     /// Ready once the client has closed its connection. What it sent before, and has not been read, hides that. Lua
     /// that is gone takes its subrequest with it.
     pub(crate) fn poll_gone(&self, cx: &mut Context<'_>) -> Poll<()> {

@@ -3,6 +3,8 @@
 //! All text lives in one block that is reused from message to message; a field is two ranges of it.
 //! Removing a field marks it, adding one appends, so no edit moves another field.
 
+use std::ops::Range;
+
 use tidegate_lua::{InvalidHeader, is_token};
 
 /// A range of the block of a [`Fields`].
@@ -107,6 +109,22 @@ impl Fields {
             self.kinds |= kind.bit();
             self.list.push(Field { name, value, kind });
         }
+    }
+
+    /// Notes a field of a head that [`keep`](Self::keep) is given when all have been found.
+    pub(crate) fn note(&mut self, head: &[u8], name: Range<usize>, value: Range<usize>) {
+        let kind = Kind::of(&head[name.clone()]);
+        self.kinds |= kind.bit();
+        self.list.push(Field { name: name.into(), value: value.into(), kind });
+    }
+
+    /// Keeps a copy of the head of which fields have been noted.
+    pub(crate) fn keep(&mut self, head: &[u8]) {
+        self.block.extend_from_slice(head);
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.list.len()
     }
 
     pub(crate) fn clear(&mut self) {
@@ -239,6 +257,12 @@ impl Fields {
     /// Whether `Connection` has that token.
     pub(crate) fn connection_has(&self, token: &[u8]) -> bool {
         self.all(Kind::Connection).flat_map(tokens).any(|one| one.eq_ignore_ascii_case(token))
+    }
+}
+
+impl From<Range<usize>> for Span {
+    fn from(range: Range<usize>) -> Self {
+        Self { start: range.start as u32, end: range.end as u32 }
     }
 }
 

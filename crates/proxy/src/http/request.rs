@@ -18,6 +18,7 @@ use crate::{
         body::{self, Ambiguous, Framing},
         fields::{Fields, Kind, Span, tokens},
         head::{self, Head},
+        scan::{self, RequestLine},
     },
 };
 
@@ -199,20 +200,21 @@ impl Request {
 
     /// Reads a head that has come whole and that nothing is wrong with, as nearly all do, without looking for its end
     /// before. Of any other it says nothing.
-    #[expect(clippy::large_stack_arrays, reason = "only as much of it is touched as there are headers")]
     fn read_whole(&mut self, input: &[u8], limits: &Limits) -> Result<Option<usize>, Refusal> {
-        let mut headers = [const { MaybeUninit::uninit() }; PARSED_HEADERS];
-        let mut parsed = httparse::Request::new(&mut []);
-        let complete = parsed.parse_with_uninit_headers(input, &mut headers);
-        let Ok(httparse::Status::Complete(size)) = complete else { return Ok(None) };
-        let head = &input[..size];
-        if size > limits.header_bytes || !head::is_strict(head, parsed.headers) {
+        let Some((size, line)) = scan::head(input, &mut self.fields) else {
+            // What there was of another request is of no use any more.
+            self.clear();
+            return Ok(None);
+        };
+        if size > limits.header_bytes {
+            self.clear();
             return Ok(None);
         }
-        self.take(head, &parsed, limits)?;
+        self.take(&input[..size], line, limits)?;
         Ok(Some(size))
     }
 
+    /// Reads a head whose lines are all ended by CR LF.
     #[expect(clippy::large_stack_arrays, reason = "only as much of it is touched as there are headers")]
     fn parse(&mut self, input: &[u8], limits: &Limits) -> Result<(), Refusal> {
         let mut headers = [const { MaybeUninit::uninit() }; PARSED_HEADERS];
@@ -222,30 +224,26 @@ impl Request {
             Ok(_) => return Err(refuse(400, "malformed request")),
             Err(error) => return Err(unparsable(error, input)),
         }
-        self.take(input, &parsed, limits)
-    }
-
-    /// Takes over what was parsed of `input`, which is the head.
-    fn take(
-        &mut self,
-        input: &[u8],
-        parsed: &httparse::Request<'_, '_>,
-        limits: &Limits,
-    ) -> Result<(), Refusal> {
         let (Some(method), Some(target), Some(version)) = (parsed.method, parsed.path, parsed.version) else {
             return Err(refuse(400, "malformed request line"));
         };
-        if parsed.headers.len() > limits.header_count {
+        self.fields.load(input, parsed.headers);
+        self.take(input, RequestLine { method, target, is_11: version == 1 }, limits)
+    }
+
+    /// Takes over what was read of `input`, which is the head; its fields are there already.
+    fn take(&mut self, input: &[u8], line: RequestLine<'_>, limits: &Limits) -> Result<(), Refusal> {
+        let RequestLine { method, target, is_11 } = line;
+        if self.fields.len() > limits.header_count {
             return Err(refuse(431, "too many header fields"));
         }
         if target.len() > limits.uri_bytes {
             return Err(refuse(414, "request target is too long"));
         }
-        self.fields.load(input, parsed.headers);
         self.method = Span::within(input, method.as_bytes());
         self.head = Span::within(input, input);
         self.is_rewritten = false;
-        self.is_11 = version == 1;
+        self.is_11 = is_11;
         self.read_target(input, method, target)?;
         self.read_framing()?;
         self.read_connection()

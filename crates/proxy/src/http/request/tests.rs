@@ -177,3 +177,49 @@ proptest! {
         prop_assert_eq!(outcome.map_err(|refusal| refusal.status), whole.map_err(|refusal| refusal.status));
     }
 }
+
+/// All that is known of a request.
+fn parts(request: &Request) -> String {
+    let fields: Vec<_> = request.fields.iter().collect();
+    let texts = [request.method(), request.target(), request.path(), request.host(), request.head()];
+    let Request { framing, is_11, keep_alive, expects_continue, upgrade, is_rewritten, .. } = request;
+    let flags = [is_11, keep_alive, expects_continue, upgrade, is_rewritten];
+    format!("{texts:?} {:?} {fields:?} {framing:?} {flags:?}", request.query())
+}
+
+/// Heads that nearly are what clients send.
+fn heads() -> impl Strategy<Value = String> {
+    let method = prop::sample::select(vec!["GET", "POST", "PROPFIND", "get", "G-T", ""]);
+    let target = "/[a-z%#?{}]{0,4}|[*]|http://a/b";
+    let version = prop::sample::select(vec!["HTTP/1.1", "HTTP/1.1", "HTTP/1.1", "HTTP/1.0", "HTTP/2.0"]);
+    let end = prop::sample::select(vec!["\r\n", "\r\n", "\r\n", "\r\n", "\r\n", "\r\n", "\n", "\r", " "]);
+    let name = "[A-Za-z]{1,3}(-[a-z]{1,4})?|Host|Connection|[a-z]{0,2}[ \t(]?";
+    let value = "[ \t]{0,2}[!-~]{0,20}([ \t]{1,2}[ -~\u{e4}]{1,9})?[ \t]{0,2}|close|.{0,3}";
+    let field = (name, prop::sample::select(vec![":", ":", ":", ": ", ""]), value, end.clone());
+    let fields = prop::collection::vec(field, 0..5);
+    (method, target, version, end, fields).prop_map(|(method, target, version, end, fields)| {
+        let line = format!("{method} {target} {version}{end}Host: a\r\n");
+        let fields = fields
+            .into_iter()
+            .map(|(name, colon, value, end)| [name, colon.into(), value, end.into()].concat());
+        line + &fields.collect::<String>() + "\r\n"
+    })
+}
+
+proptest! {
+    /// What is read in one pass is read in the same way by the parser that sees the rest.
+    #[test]
+    fn a_head_has_one_reading(text in heads()) {
+        let limits = Limits::default();
+        let mut quick = Request::default();
+        let at_once = quick.read_whole(text.as_bytes(), &limits);
+        let mut slow = Request::default();
+        if at_once != Ok(None) {
+            prop_assert_eq!(head::find(text.as_bytes(), 0), Head::Complete(text.len()));
+            prop_assert_eq!(&slow.parse(text.as_bytes(), &limits).map(|()| Some(text.len())), &at_once);
+        }
+        if at_once.is_ok_and(|size| size.is_some()) {
+            prop_assert_eq!(parts(&quick), parts(&slow));
+        }
+    }
+}
