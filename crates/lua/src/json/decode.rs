@@ -1,7 +1,8 @@
 //! JSON to Lua values.
 //!
 //! One pass over the bytes, by recursive descent. Small arrays and objects are gathered on the Lua stack first, so
-//! that their table is made in the right size; what is larger grows as it is read.
+//! that their table is made in the right size; what is larger grows as it is read. Objects at the same depth mostly have
+//! as many members as the one before, so from the second on a table is made for so many and filled at once.
 
 use std::ffi::c_int;
 
@@ -13,6 +14,10 @@ use super::{ARRAY, CONFIG, Config, push, scan, scan::Scanned};
 const GATHERED: c_int = 32;
 /// Nested deeper than this, values are put into their table at once: Lua's stack for C functions is bounded.
 const GATHERED_DEPTH: u32 = 64;
+/// Tables are made for no more members than that before these are read.
+const MOST_KNOWN: u8 = 16;
+/// Depths at which it is known how many members the last object had.
+const KNOWN: usize = 16;
 
 /// Pushes the value of the only argument, or what is wrong with it.
 ///
@@ -39,7 +44,7 @@ pub(super) unsafe fn run(state: *mut ffi::lua_State) -> bool {
             return false;
         }
         let config = Config::at(state, CONFIG);
-        let mut decoder = Decoder { state, config, text, at: 0, unescaped: Vec::new() };
+        let mut decoder = Decoder { state, config, text, at: 0, unescaped: Vec::new(), members: [0; KNOWN] };
         match decoder.document() {
             Ok(()) => return true,
             Err(wrong) => wrong,
@@ -59,6 +64,8 @@ struct Decoder<'a> {
     text: &'a [u8],
     at: usize,
     unescaped: Vec<u8>,
+    /// Of the last object at each depth; 0 where that is more than are gathered.
+    members: [u8; KNOWN],
 }
 
 impl Decoder<'_> {
@@ -111,7 +118,7 @@ impl Decoder<'_> {
         self.at += 1;
         // SAFETY: `Gathered` has made room for what is gathered, with the table and copies on top.
         unsafe {
-            let mut gathered = Gathered::new(self, depth)?;
+            let mut gathered = Gathered::new(self, depth, 0)?;
             self.skip_space();
             if self.peek() == Some(b']') {
                 self.at += 1;
@@ -143,7 +150,8 @@ impl Decoder<'_> {
         self.at += 1;
         // SAFETY: as for arrays.
         unsafe {
-            let mut gathered = Gathered::new(self, depth)?;
+            let known = self.members.get(depth as usize).copied().unwrap_or_default();
+            let mut gathered = Gathered::new(self, depth, known.into())?;
             self.skip_space();
             if self.peek() == Some(b'}') {
                 self.at += 1;
@@ -173,6 +181,9 @@ impl Decoder<'_> {
                 }
             }
             gathered.finish_object(self.state);
+            if let Some(known) = self.members.get_mut(depth as usize) {
+                *known = u8::try_from(gathered.items).ok().filter(|&count| count <= MOST_KNOWN).unwrap_or(0);
+            }
         }
         Ok(())
     }
@@ -223,13 +234,14 @@ struct Gathered {
     base: c_int,
     /// Values that may be gathered.
     most: c_int,
-    /// Items in the table already; only counted for arrays.
+    /// Items or members in the table already.
     items: c_int,
     table: bool,
 }
 
 impl Gathered {
-    unsafe fn new(decoder: &Decoder<'_>, depth: u32) -> Result<Self, String> {
+    /// Begins one for which a table is made at once if it is `known` how many members it may have.
+    unsafe fn new(decoder: &Decoder<'_>, depth: u32, known: c_int) -> Result<Self, String> {
         let state = decoder.state;
         let most = if depth <= GATHERED_DEPTH { GATHERED } else { 0 };
         // SAFETY: asking for room changes nothing else.
@@ -241,9 +253,9 @@ impl Gathered {
         // SAFETY: reading the height of the stack.
         let base = unsafe { ffi::lua_gettop(state) } + 1;
         let mut gathered = Self { base, most, items: 0, table: false };
-        if most == 0 {
+        if most == 0 || known > 0 {
             // SAFETY: there is room for the table.
-            unsafe { ffi::lua_createtable(state, 0, 0) };
+            unsafe { ffi::lua_createtable(state, 0, known) };
             gathered.table = true;
         }
         Ok(gathered)
@@ -267,6 +279,7 @@ impl Gathered {
         // SAFETY: as for items.
         unsafe {
             if self.table {
+                self.items = self.items.saturating_add(1);
                 ffi::lua_rawset(state, self.base);
             } else if ffi::lua_gettop(state) - self.base + 1 >= self.most {
                 self.make_object(state);
@@ -293,7 +306,8 @@ impl Gathered {
         // twice the last value counts.
         unsafe {
             let top = ffi::lua_gettop(state);
-            ffi::lua_createtable(state, 0, (top - self.base + 1) / 2);
+            self.items = (top - self.base + 1) / 2;
+            ffi::lua_createtable(state, 0, self.items);
             for key in (self.base..top).step_by(2) {
                 ffi::lua_pushvalue(state, key);
                 ffi::lua_pushvalue(state, key + 1);

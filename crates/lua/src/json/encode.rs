@@ -112,36 +112,49 @@ impl Encoder {
                 let length = ffi::lua_objlen(state, -1);
                 return self.items(length, depth);
             }
-            match self.length()? {
-                Some(0) => {
-                    let array = !self.config.empty_as_object || ptr::eq(metatable, self.empty_array);
-                    self.text.extend_from_slice(if array { b"[]" } else { b"{}" });
-                    Ok(())
-                }
-                Some(length) => self.items(length, depth),
-                None => self.members(depth),
+            ffi::lua_pushnil(state);
+            if ffi::lua_next(state, -2) == 0 {
+                let array = !self.config.empty_as_object || ptr::eq(metatable, self.empty_array);
+                self.text.extend_from_slice(if array { b"[]" } else { b"{}" });
+                return Ok(());
             }
+            // Most tables are told by their first key, and its value is there already.
+            let Some(key) = self.index(-2) else { return self.members(depth) };
+            if let Some(length) = self.length(key)? {
+                return self.items(length, depth);
+            }
+            ffi::lua_pushnil(state);
+            ffi::lua_next(state, -2);
+            self.members(depth)
         }
     }
 
-    /// The largest key of an array; 0 for an empty table, `None` for one that is not an array.
-    unsafe fn length(&self) -> Result<Option<usize>, String> {
+    /// The key at `place`, if an array can have it.
+    unsafe fn index(&self, place: c_int) -> Option<f64> {
+        // SAFETY: there is a value, which is only read.
+        let key = unsafe {
+            if ffi::lua_type(self.state, place) != ffi::LUA_TNUMBER {
+                return None;
+            }
+            ffi::lua_tonumber(self.state, place)
+        };
+        (key >= 1.0 && key.fract() == 0.0 && key <= f64::from(i32::MAX)).then_some(key)
+    }
+
+    /// The largest key of an array, of which the first pair is on top of the stack and is taken off; `None` for a table that
+    /// is not an array.
+    unsafe fn length(&self, first: f64) -> Result<Option<usize>, String> {
         let state = self.state;
-        let (mut largest, mut items) = (0.0_f64, 0_u32);
+        let (mut largest, mut items) = (first, 1_u32);
         // SAFETY: there is room for key and value, which the walk takes off.
         unsafe {
-            ffi::lua_pushnil(state);
+            ffi::lua_settop(state, -2);
             while ffi::lua_next(state, -2) != 0 {
                 ffi::lua_settop(state, -2);
-                let key = if ffi::lua_type(state, -1) == ffi::LUA_TNUMBER {
-                    ffi::lua_tonumber(state, -1)
-                } else {
-                    0.0
-                };
-                if key < 1.0 || key.fract() != 0.0 || key > f64::from(i32::MAX) {
+                let Some(key) = self.index(-1) else {
                     ffi::lua_settop(state, -2);
                     return Ok(None);
-                }
+                };
                 largest = largest.max(key);
                 items = items.saturating_add(1);
             }
@@ -184,42 +197,51 @@ impl Encoder {
         Ok(())
     }
 
+    /// Writes the members of the table on top of the stack, but for the first pair, which is above it.
     unsafe fn members(&mut self, depth: u32) -> Result<(), String> {
         let state = self.state;
         self.text.push(b'{');
         let mut first = true;
-        // SAFETY: there is room for key and value, which the walk takes off. The key is only read as what
-        // it is: to convert it would confuse the walk.
+        // SAFETY: there is room for key and value, which the walk takes off.
         unsafe {
-            ffi::lua_pushnil(state);
-            while ffi::lua_next(state, -2) != 0 {
-                if self.config.skip_unsupported && self.unsupported() {
-                    ffi::lua_settop(state, -2);
-                    continue;
-                }
-                if !first {
-                    self.text.push(b',');
-                }
-                first = false;
-                match ffi::lua_type(state, -2) {
-                    ffi::LUA_TSTRING => self.string(-2),
-                    ffi::LUA_TNUMBER => {
-                        self.text.push(b'"');
-                        self.number(-2)?;
-                        self.text.push(b'"');
+            loop {
+                if !(self.config.skip_unsupported && self.unsupported()) {
+                    if !first {
+                        self.text.push(b',');
                     }
-                    _ => {
-                        let name = type_name(state, -2);
-                        return Err(format!("Cannot serialise {name}: table key must be a number or string"));
-                    }
+                    first = false;
+                    self.member(depth)?;
                 }
-                self.text.push(b':');
-                self.value(depth)?;
                 ffi::lua_settop(state, -2);
+                if ffi::lua_next(state, -2) == 0 {
+                    break;
+                }
             }
         }
         self.text.push(b'}');
         Ok(())
+    }
+
+    /// Writes the pair on top of the stack. The key is only read as what it is: to convert it would confuse the walk.
+    unsafe fn member(&mut self, depth: u32) -> Result<(), String> {
+        let state = self.state;
+        // SAFETY: there are key and value.
+        unsafe {
+            match ffi::lua_type(state, -2) {
+                ffi::LUA_TSTRING => self.string(-2),
+                ffi::LUA_TNUMBER => {
+                    self.text.push(b'"');
+                    self.number(-2)?;
+                    self.text.push(b'"');
+                }
+                _ => {
+                    let name = type_name(state, -2);
+                    return Err(format!("Cannot serialise {name}: table key must be a number or string"));
+                }
+            }
+            self.text.push(b':');
+            self.value(depth)
+        }
     }
 
     /// Whether the value on top of the stack has no JSON.

@@ -94,6 +94,22 @@ fn json_becomes_values() {
 }
 
 #[test]
+fn objects_need_not_be_as_large_as_the_one_before() {
+    let members = |count| (0..count).map(|n| format!("\"k{n}\":{n}")).collect::<Vec<_>>().join(",");
+    for counts in [[3, 1, 0, 2, 17], [16, 40, 1, 0, 5]] {
+        let objects = counts.map(|count| format!("{{{}}}", members(count)));
+        let count =
+            "local n = 0 for _, object in ipairs(all) do for key, v in pairs(object) do n = n + v end end";
+        let sum: i32 = counts.iter().map(|&count| count * (count - 1) / 2).sum();
+        let script =
+            format!("local all = cjson.decode('[{}]') {count} ngx.print(#all, ' ', n)", objects.join(","));
+        assert_eq!(run(&script), format!("5 {sum}"));
+    }
+    let twice = r#"ngx.print(cjson.encode(cjson.decode('[{"a":1},{"a":1,"a":2},{"a":3,"a":4}]')))"#;
+    assert_eq!(run(twice), r#"[{"a":1},{"a":2},{"a":4}]"#);
+}
+
+#[test]
 fn what_is_not_json_is_an_error() {
     assert_eq!(wrong("decode('')"), "nil Expected value but found T_END at character 1");
     assert_eq!(
