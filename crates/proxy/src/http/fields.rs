@@ -112,6 +112,7 @@ impl Fields {
     }
 
     /// Notes a field of a head that [`keep`](Self::keep) is given when all have been found.
+    #[inline]
     pub(crate) fn note(&mut self, head: &[u8], name: Range<usize>, value: Range<usize>) {
         let kind = Kind::of(&head[name.clone()]);
         self.kinds |= kind.bit();

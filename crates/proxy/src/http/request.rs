@@ -6,10 +6,10 @@
 //! paths that can be read in two ways. RFC 9112 allows a recipient to repair some of these; two
 //! recipients that repair differently are how requests get smuggled.
 
-use std::{mem::MaybeUninit, slice};
+use std::mem::MaybeUninit;
 
 use tidegate_core::snapshot::Limits;
-use tidegate_lua::is_token;
+use tidegate_lua::is_token_byte;
 use tidegate_traffic::path;
 
 use crate::{
@@ -179,7 +179,7 @@ impl Request {
         limits: &Limits,
     ) -> Result<Option<usize>, Refusal> {
         // Something else altogether, such as TLS, would not end its lines for a long time.
-        if input.first().is_some_and(|byte| !is_token(slice::from_ref(byte))) {
+        if input.first().is_some_and(|&byte| !is_token_byte(byte)) {
             return Err(refuse(400, "not an HTTP request"));
         }
         if seen == 0
@@ -228,7 +228,8 @@ impl Request {
             return Err(refuse(400, "malformed request line"));
         };
         self.fields.load(input, parsed.headers);
-        self.take(input, RequestLine { method, target, is_11: version == 1 }, limits)
+        let line = RequestLine { method: method.as_bytes(), target: target.as_bytes(), is_11: version == 1 };
+        self.take(input, line, limits)
     }
 
     /// Takes over what was read of `input`, which is the head; its fields are there already.
@@ -240,7 +241,7 @@ impl Request {
         if target.len() > limits.uri_bytes {
             return Err(refuse(414, "request target is too long"));
         }
-        self.method = Span::within(input, method.as_bytes());
+        self.method = Span::within(input, method);
         self.head = Span::within(input, input);
         self.is_rewritten = false;
         self.is_11 = is_11;
@@ -249,7 +250,7 @@ impl Request {
         self.read_connection()
     }
 
-    fn read_target(&mut self, input: &[u8], method: &str, target: &str) -> Result<(), Refusal> {
+    fn read_target(&mut self, input: &[u8], method: &[u8], target: &[u8]) -> Result<(), Refusal> {
         let mut hosts = self.fields.spans(Kind::Host);
         let host = hosts.next();
         if hosts.next().is_some() || (host.is_none() && self.is_11) {
@@ -257,14 +258,13 @@ impl Request {
         }
         drop(hosts);
         let (authority, origin) = split_target(method, target)?;
-        self.target =
-            if origin.is_empty() { self.fields.store(b"/") } else { Span::within(input, origin.as_bytes()) };
+        self.target = if origin.is_empty() { self.fields.store(b"/") } else { Span::within(input, origin) };
         self.host = match authority {
             // It counts more than the Host beside it (RFC 9112, 3.2.2).
             Some(authority) => {
                 self.fields.remove_kind(Kind::Host);
-                self.fields.push(b"Host", authority.as_bytes());
-                Span::within(input, authority.as_bytes())
+                self.fields.push(b"Host", authority);
+                Span::within(input, authority)
             }
             None => host.unwrap_or_default(),
         };
@@ -274,27 +274,27 @@ impl Request {
         self.read_path(input, origin)
     }
 
-    fn read_path(&mut self, input: &[u8], origin: &str) -> Result<(), Refusal> {
-        if origin.contains('#') {
+    fn read_path(&mut self, input: &[u8], origin: &[u8]) -> Result<(), Refusal> {
+        if origin.contains(&b'#') {
             return Err(refuse(400, "request target has a fragment"));
         }
-        let (path, query) = match origin.split_once('?') {
-            Some((path, query)) => (path, Some(query)),
+        let (path, query) = match memchr::memchr(b'?', origin) {
+            Some(at) => (&origin[..at], Some(&origin[at + 1..])),
             None => (origin, None),
         };
-        self.query = query.map(|query| Span::within(input, query.as_bytes()));
-        if matches!(path, "*" | "") {
-            self.path = self.fields.store(if path == "*" { b"*" } else { b"/" });
+        self.query = query.map(|query| Span::within(input, query));
+        if matches!(path, b"*" | b"") {
+            self.path = self.fields.store(if path == b"*" { b"*" } else { b"/" });
             return Ok(());
         }
-        let normal = path::normalize(path.as_bytes()).map_err(|error| match error {
+        let normal = path::normalize(path).map_err(|error| match error {
             path::Error::NotAbsolute => refuse(400, "request target is not a path"),
             path::Error::Encoding => refuse(400, "request target has a broken percent-encoding"),
             path::Error::Nul => refuse(400, "request target has a NUL"),
             path::Error::AboveRoot => refuse(400, "request target leads above the root"),
         })?;
         self.path = match normal {
-            std::borrow::Cow::Borrowed(_) => Span::within(input, path.as_bytes()),
+            std::borrow::Cow::Borrowed(_) => Span::within(input, path),
             std::borrow::Cow::Owned(path) => self.fields.store(&path),
         };
         Ok(())
@@ -388,20 +388,21 @@ fn names_version(input: &[u8]) -> bool {
 }
 
 /// The authority, if the target names one, and the target in origin form (RFC 9112, 3.2).
-fn split_target<'a>(method: &str, target: &'a str) -> Result<(Option<&'a str>, &'a str), Refusal> {
-    if method == "CONNECT" {
+fn split_target<'a>(method: &[u8], target: &'a [u8]) -> Result<(Option<&'a [u8]>, &'a [u8]), Refusal> {
+    if method == b"CONNECT" {
         return Err(refuse(405, "CONNECT is not supported"));
     }
-    if target.starts_with('/') || (target == "*" && method == "OPTIONS") {
+    if target.starts_with(b"/") || (target == b"*" && method == b"OPTIONS") {
         return Ok((None, target));
     }
-    let is_http = target.get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case("http://"));
+    let is_http = target.get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"http://"));
     if !is_http {
         return Err(refuse(400, "request target is not a path"));
     }
     let rest = &target[7..];
-    let (authority, origin) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
-    if authority.is_empty() || authority.contains('@') || origin.starts_with('?') {
+    let end = rest.iter().position(|byte| b"/?#".contains(byte)).unwrap_or(rest.len());
+    let (authority, origin) = rest.split_at(end);
+    if authority.is_empty() || authority.contains(&b'@') || origin.starts_with(b"?") {
         return Err(refuse(400, "malformed request target"));
     }
     Ok((Some(authority), origin))

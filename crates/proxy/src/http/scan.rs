@@ -4,8 +4,6 @@
 //! with it, if anything is. So nothing is taken here that is not taken there, and with the same parts: a test holds
 //! one against the other.
 
-use std::ops::Range;
-
 use tidegate_lua::is_token_byte;
 
 use crate::http::fields::Fields;
@@ -13,8 +11,8 @@ use crate::http::fields::Fields;
 /// The first line of a request, in parts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct RequestLine<'a> {
-    pub(crate) method: &'a str,
-    pub(crate) target: &'a str,
+    pub(crate) method: &'a [u8],
+    pub(crate) target: &'a [u8],
     /// HTTP/1.1 rather than 1.0.
     pub(crate) is_11: bool,
 }
@@ -22,19 +20,18 @@ pub(crate) struct RequestLine<'a> {
 /// Reads the head at the front of `input` into `fields`: how long it is, and its first line. `None` is no verdict; what
 /// `fields` has is of no use then.
 pub(crate) fn head<'a>(input: &'a [u8], fields: &mut Fields) -> Option<(usize, RequestLine<'a>)> {
-    const VERSION: &[u8] = b" HTTP/1.1\r\n";
+    const VERSION: &[u8; 11] = b" HTTP/1.1\r\n";
     let method = 0..end_of(input, 0, u8::is_ascii_uppercase)?;
     if method.is_empty() || input[method.end] != b' ' {
         return None;
     }
     let target = method.end + 1..end_of(input, method.end + 1, u8::is_ascii_graphic)?;
-    if target.is_empty() || !input[target.end..].starts_with(VERSION) {
+    if target.is_empty() || input[target.end..].first_chunk() != Some(VERSION) {
         return None;
     }
     let size = headers(input, target.end + VERSION.len(), fields)?;
     fields.keep(&input[..size]);
-    let text = |part: Range<usize>| std::str::from_utf8(&input[part]).ok();
-    Some((size, RequestLine { method: text(method)?, target: text(target)?, is_11: true }))
+    Some((size, RequestLine { method: &input[method], target: &input[target], is_11: true }))
 }
 
 /// Where the head ends whose headers begin at `at`.
@@ -43,23 +40,30 @@ fn headers(input: &[u8], mut at: usize, fields: &mut Fields) -> Option<usize> {
     loop {
         let name = at..end_of(input, at, |&byte| is_token_byte(byte))?;
         if name.is_empty() {
-            return input[at..].starts_with(b"\r\n").then_some(at + 2);
+            return ends_line(input, at).then_some(at + 2);
         }
         if input[name.end] != b':' {
             return None;
         }
-        let start = end_of(input, name.end + 1, is_blank)?;
+        let start = end_of(input, name.end + 1, |&byte| is_blank(byte))?;
         let end = end_of_value(input, start)?;
-        if !input[end..].starts_with(b"\r\n") {
+        if !ends_line(input, end) {
             return None;
         }
-        let blanks = input[start..end].iter().rev().take_while(|byte| is_blank(byte)).count();
-        fields.note(input, name, start..end - blanks);
+        let mut value = start..end;
+        while !value.is_empty() && is_blank(input[value.end - 1]) {
+            value.end -= 1;
+        }
+        fields.note(input, name, value);
         at = end + 2;
     }
 }
 
-fn is_blank(byte: &u8) -> bool {
+fn ends_line(input: &[u8], at: usize) -> bool {
+    input.get(at..).and_then(<[u8]>::first_chunk) == Some(b"\r\n")
+}
+
+fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t')
 }
 
@@ -116,7 +120,7 @@ mod tests {
         let mut fields = Fields::default();
         let (size, line) = head(text, &mut fields).unwrap();
         assert_eq!(&text[size..], b"rest");
-        assert_eq!(line, RequestLine { method: "GET", target: "/a?b", is_11: true });
+        assert_eq!(line, RequestLine { method: b"GET", target: b"/a?b", is_11: true });
         let found: Vec<_> = fields.iter().map(|(_, name, value)| (name, value)).collect();
         let expected: [(&[u8], &[u8]); 3] =
             [(b"Host", b"a"), (b"X-Long", b"a value\twith parts"), (b"X-Empty", b"")];
