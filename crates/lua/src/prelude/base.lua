@@ -107,10 +107,7 @@ end
 
 -- Raises why a function cannot be used in the phase that runs. To be called, or called last, by that function.
 local function disabled(phase)
-    if phase == 0 or phase == kit.INIT then
-        error("no request found", 3)
-    end
-    error("API disabled in the context of " .. contexts[phase], 3)
+    error(kit.disabled_text(phase), 3)
 end
 kit.disabled = disabled
 
@@ -119,6 +116,13 @@ function kit.check(mask)
     local phase = block.phase
     if band(phase, mask) == 0 then
         return disabled(phase)
+    end
+end
+
+-- The same, for functions that OpenResty has by FFI.
+function kit.check_current(mask)
+    if band(block.phase, mask) == 0 then
+        error(kit.current_text(), 3)
     end
 end
 

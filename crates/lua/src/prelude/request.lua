@@ -17,20 +17,7 @@ local LOOKS = kit.phases("set server_rewrite rewrite access precontent content h
 local DEFAULT_MAX = 100
 local UNLIMITED = 2 ^ 31
 
--- Raises unless the phase that runs is one of `mask`. To be called by what a script calls.
-local function check(mask)
-    local phase = block.phase
-    if band(phase, mask) == 0 then
-        error(kit.disabled_text(phase), 3)
-    end
-end
-
--- The same, for functions that OpenResty has by FFI.
-local function check_current(mask)
-    if band(block.phase, mask) == 0 then
-        error(kit.current_text(), 3)
-    end
-end
+local check, check_current = kit.check, kit.check_current
 
 local request_method, request_method_set = C.request_method, C.request_method_set
 local methods = {}

@@ -6,7 +6,6 @@ local ngx, C = kit.ngx, kit.C
 local block, host, NO_REQUEST = kit.block, kit.host, kit.NO_REQUEST
 local collect, limit, stage, headers_metatable = kit.collect, kit.limit, kit.stage, kit.headers_metatable
 local ffi_string = require("ffi").string
-local band = require("bit").band
 local ipairs = ipairs
 local error, setmetatable, tonumber, tostring, type = error, setmetatable, tonumber, tostring, type
 
@@ -163,9 +162,7 @@ local CHANGES = kit.phases("set server_rewrite rewrite access precontent content
 
 -- Conditions of the request that files are answered by: the answer is made whatever they say.
 local function bypass_if_checks()
-    if band(block.phase, CHANGES) == 0 then
-        error(kit.current_text(), 2)
-    end
+    kit.check_current(CHANGES)
     for _, name in ipairs({ "If-Modified-Since", "If-None-Match", "If-Match", "If-Unmodified-Since", "If-Range" }) do
         ngx.req.clear_header(name)
     end
