@@ -246,6 +246,11 @@ impl Exchange {
         }
     }
 
+    /// Of what the client speaks.
+    pub(crate) fn scheme(&self) -> &'static str {
+        if self.secure.is_some() { "https" } else { "http" }
+    }
+
     /// A request within this one, which has nothing yet of what it asks for.
     pub(crate) fn within(&self) -> Self {
         Self {

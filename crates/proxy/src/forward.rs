@@ -417,7 +417,8 @@ fn prepare_again(connection: &mut Connection, site: &Site, head: usize) -> Resul
 }
 
 fn write_request(exchange: &mut Exchange, trusted: bool, output: &mut Vec<u8>) {
-    let Exchange { request, client_text, body, secure, .. } = exchange;
+    let scheme = exchange.scheme();
+    let Exchange { request, client_text, body, .. } = exchange;
     if request.fields.contains(Kind::Connection) {
         request.fields.remove_nominated();
     }
@@ -435,7 +436,6 @@ fn write_request(exchange: &mut Exchange, trusted: bool, output: &mut Vec<u8>) {
             _ => write_field(name, value, output),
         }
     }
-    let scheme = if secure.is_some() { "https" } else { "http" };
     write_forwarded(request, client_text, scheme, trusted, output);
     write_via(request, via, output);
     match (body, request.framing) {

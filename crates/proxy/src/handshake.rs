@@ -24,17 +24,14 @@ use crate::{
     certificates::with_certificate,
     excerpt::Excerpt,
     fresh,
-    hello::Said,
+    hello::{HANDSHAKE, Said},
     lua,
-    secure::{Secure, Session, Wire},
+    secure::{Secure, Session, Wire, is_resumed},
     worker::Worker,
 };
 
 /// From this status on, `ngx.exit` turns a client away. `ngx.ERROR` does, too.
 const UNWANTED: u16 = 300;
-
-/// What begins a TLS record with a handshake in it.
-const HANDSHAKE: u8 = 22;
 
 /// Bytes that are read at once of what a client says first.
 const AT_ONCE: usize = 4 << 10;
@@ -92,7 +89,7 @@ pub(crate) async fn shake(
     series.tls_handshakes.fetch_add(1, Relaxed);
     match outcome {
         Ok(session) => {
-            if session.is_resumed() {
+            if is_resumed(&session.tls()) {
                 series.tls_resumed.fetch_add(1, Relaxed);
             }
             Arrival::Secure(Secure::new(stream, Arc::new(session)), heritage)

@@ -6,7 +6,7 @@
 use rustls::ProtocolVersion;
 
 /// The type of a record with a handshake in it.
-const HANDSHAKE: u8 = 22;
+pub(crate) const HANDSHAKE: u8 = 22;
 
 const SUPPORTED_VERSIONS: u16 = 43;
 

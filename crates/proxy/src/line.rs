@@ -102,7 +102,7 @@ impl Line {
         }
     }
 
-    /// Puts in front of everything what has been received elsewhere.
+    /// Goes on from what has been received of the client before there was this.
     pub(crate) fn give_back(&mut self, received: &[u8]) {
         if !received.is_empty() {
             let mut input = self.worker.buffers.take();

@@ -36,11 +36,11 @@ impl Session {
     pub(crate) fn tls(&self) -> MutexGuard<'_, ServerConnection> {
         self.tls.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
 
-    /// Whether the client has spared itself a whole handshake by a ticket.
-    pub(crate) fn is_resumed(&self) -> bool {
-        self.tls().handshake_kind() == Some(HandshakeKind::Resumed)
-    }
+/// Whether the client has spared itself a whole handshake by a ticket.
+pub(crate) fn is_resumed(tls: &ServerConnection) -> bool {
+    tls.handshake_kind() == Some(HandshakeKind::Resumed)
 }
 
 /// A socket, and what is spoken over it.

@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 
-use rustls::{CipherSuite, HandshakeKind, NamedGroup, ProtocolVersion};
+use rustls::{CipherSuite, NamedGroup, ProtocolVersion};
 
-use crate::secure::Session;
+use crate::secure::{Session, is_resumed};
 
 /// `None`: there is no such variable.
 pub(super) fn read(session: &Session, name: &[u8]) -> Option<Cow<'static, [u8]>> {
@@ -21,13 +21,7 @@ pub(super) fn read(session: &Session, name: &[u8]) -> Option<Cow<'static, [u8]>>
         },
         b"ssl_server_name" => session.hello.name.clone()?.into(),
         b"ssl_alpn_protocol" => String::from_utf8_lossy(tls.alpn_protocol()?).into_owned().into(),
-        b"ssl_session_reused" => {
-            if tls.handshake_kind() == Some(HandshakeKind::Resumed) {
-                "r".into()
-            } else {
-                ".".into()
-            }
-        }
+        b"ssl_session_reused" => if is_resumed(&tls) { "r" } else { "." }.into(),
         b"ssl_client_verify" => "NONE".into(),
         // Sessions are kept by clients alone, and nothing comes before hands are shaken.
         b"ssl_session_id" | b"ssl_early_data" => "".into(),

@@ -29,7 +29,7 @@ pub(super) fn read<'a>(exchange: &'a Exchange, name: &[u8]) -> Value<'a> {
             let version: &[u8] = if request.is_11 { b" HTTP/1.1" } else { b" HTTP/1.0" };
             Some(Cow::Owned([request.method(), b" ", request.target(), version].concat()))
         }
-        b"scheme" => text(if exchange.secure.is_some() { "https" } else { "http" }),
+        b"scheme" => text(exchange.scheme()),
         b"https" => text(if exchange.secure.is_some() { "on" } else { "" }),
         b"host" => Some(Cow::Owned(request::host_name(request.host()).to_ascii_lowercase())),
         // There is one server, which is called what `vars` says.

@@ -7,8 +7,9 @@ use tidegate_testkit::{eventually, http::Client};
 
 use crate::node::{PATIENCE, Running};
 
-/// With a budget that no test waits for the end of.
-const CONFIG: &str = "
+/// Routes one of which holds up its thread until the other is asked for, with a budget that no test waits for the end of; others may
+/// follow.
+pub(crate) const HOLDING: &str = "
 lua: { budget: { cpu: 60s }, sharedDicts: { stop: 64KiB } }
 routes:
   - name: hog
@@ -17,7 +18,10 @@ routes:
   - name: stop
     match: { path: /stop }
     lua: { content: 'ngx.shared.stop:set([[now]], true) ngx.print(ngx.worker.id())' }
-  - name: fine
+";
+
+/// What others are asked for meanwhile.
+const FINE: &str = "  - name: fine
     match: { path: /* }
     lua: { content: 'ngx.req.read_body() ngx.print(ngx.worker.id(), [[ ]], ngx.var.connection_requests, [[ ]], ngx.req.get_body_data())' }";
 
@@ -42,7 +46,7 @@ fn clients(addr: SocketAddr) -> [Vec<Client>; 2] {
 
 #[test]
 fn clients_of_a_worker_that_is_held_up_are_served_by_another() {
-    let running = Running::with_workers(2, CONFIG);
+    let running = Running::with_workers(2, &[HOLDING, FINE].concat());
     let [mut first, mut second] = clients(running.addr());
     let mut hog = first.pop().unwrap();
     hold(&running, &mut hog);
@@ -69,7 +73,7 @@ fn clients_of_a_worker_that_is_held_up_are_served_by_another() {
 
 #[test]
 fn where_all_workers_are_held_up_a_lane_serves_their_clients() {
-    let running = Running::with_workers(1, CONFIG);
+    let running = Running::with_workers(1, &[HOLDING, FINE].concat());
     let mut hog = Client::connect(running.addr()).unwrap();
     let mut early = Client::connect(running.addr()).unwrap();
     assert_eq!(early.get("/").unwrap().text(), "0 1 nil");
@@ -125,11 +129,7 @@ fn nothing_is_lost_or_done_twice_on_the_way() {
     let hogs = (0..HOGS).map(|number| {
         format!("  - {{ name: hog-{number}, match: {{ path: /hog/{number} }}, lua: {{ content: 'while true do end' }} }}\n")
     });
-    let fine = CONFIG.rsplit_once("  - name: fine").unwrap().1;
-    let config = format!(
-        "lua: {{ budget: {{ cpu: 100ms }} }}\nroutes:\n{}  - name: fine{fine}",
-        hogs.collect::<String>()
-    );
+    let config = format!("lua: {{ budget: {{ cpu: 100ms }} }}\nroutes:\n{}{FINE}", hogs.collect::<String>());
     let running = Running::with_workers(2, &config);
     let addr = running.addr();
     thread::scope(|scope| {

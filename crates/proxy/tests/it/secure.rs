@@ -14,7 +14,10 @@ use rustls::{
 };
 use tidegate_testkit::{Answer, Upstream, component, eventually, http, http::Client, servers::Authority};
 
-use crate::node::{PATIENCE, Running};
+use crate::{
+    node::{PATIENCE, Running},
+    rescue::HOLDING,
+};
 
 type Safe = Client<StreamOwned<ClientConnection, TcpStream>>;
 
@@ -466,24 +469,15 @@ fn lua_takes_the_body_and_the_whole_connection_by_itself() {
     assert!(client.read_some().unwrap().is_empty());
 }
 
-/// A node with routes that hold up others.
-const HOGS: &str = "
-lua: { budget: { cpu: 60s }, sharedDicts: { stop: 64KiB } }
-routes:
-  - name: hog
-    match: { path: /hog }
-    lua: { content: 'local d = ngx.shared.stop while not d:get([[now]]) do end ngx.print(ngx.worker.id())' }
-  - name: stop
-    match: { path: /stop }
-    lua: { content: 'ngx.shared.stop:set([[now]], true) ngx.print(ngx.worker.id())' }
-  - name: fine
+/// What is asked for while another route holds up its thread.
+const FINE: &str = "  - name: fine
     match: { path: /* }
     lua: { content: 'ngx.print(ngx.worker.id(), [[ ]], ngx.var.connection_requests, ngx.var.scheme)' }";
 
 #[test]
 fn where_lua_holds_up_a_worker_its_clients_go_elsewhere_with_their_sessions() {
     let Some(authority) = Authority::new() else { return };
-    let running = Running::with_workers(1, &(listener(&[authority.server()]) + HOGS));
+    let running = Running::with_workers(1, &[&listener(&[authority.server()]), HOLDING, FINE].concat());
     let trusting = Trusting::new(&authority);
     let mut hog = trusting.connect(running.addr());
     let mut early = trusting.connect(running.addr());
