@@ -1,6 +1,10 @@
 //! Who waits for a thread that Lua holds up is served elsewhere.
 
-use std::{net::SocketAddr, sync::atomic::Ordering::Relaxed, thread};
+use std::{
+    net::SocketAddr,
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
+    thread,
+};
 
 use tidegate_core::telemetry::WorkerSeries;
 use tidegate_testkit::{eventually, http::Client};
@@ -98,14 +102,14 @@ fn where_all_workers_are_held_up_a_lane_serves_their_clients() {
 /// Requests for as many routes that have not been slow yet.
 const HOGS: usize = 24;
 
-/// Asks for so many things, some of them in one go, and looks at each answer.
-fn converse(addr: SocketAddr, seed: u64, most: usize) {
+/// Asks for things until it is over, some of them in one go, and looks at each answer. How many they were, which is 300 at least.
+fn converse(addr: SocketAddr, seed: u64, is_over: &AtomicBool) -> u64 {
     let mut random = fastrand::Rng::with_seed(seed);
     let mut client = Client::connect(addr).unwrap();
-    let mut asked = 0;
-    while asked < most {
+    let mut asked = 0_u64;
+    while asked < 300 || !is_over.load(Relaxed) {
         let (mut text, mut expected) = (String::new(), Vec::new());
-        for _ in 0..random.usize(1..4).min(most - asked) {
+        for _ in 0..random.usize(1..4) {
             asked += 1;
             let body = random.alphanumeric().to_string().repeat(random.usize(1..400));
             let head = format!("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n", body.len());
@@ -122,6 +126,7 @@ fn converse(addr: SocketAddr, seed: u64, most: usize) {
             assert!(answer.text().ends_with(&expected), "{seed}: {} for {expected}", answer.text());
         }
     }
+    asked
 }
 
 #[test]
@@ -132,17 +137,18 @@ fn nothing_is_lost_or_done_twice_on_the_way() {
     let config = format!("lua: {{ budget: {{ cpu: 100ms }} }}\nroutes:\n{}{FINE}", hogs.collect::<String>());
     let running = Running::with_workers(2, &config);
     let addr = running.addr();
-    thread::scope(|scope| {
-        let clients: Vec<_> = (0..12).map(|seed| scope.spawn(move || converse(addr, seed, 300))).collect();
+    let is_over = &AtomicBool::new(false);
+    let asked: u64 = thread::scope(|scope| {
+        let clients: Vec<_> =
+            (0..12).map(|seed| scope.spawn(move || converse(addr, seed, is_over))).collect();
         for number in 0..HOGS {
             let mut hog = Client::connect(addr).unwrap();
             assert_eq!(hog.get(&format!("/hog/{number}")).unwrap().status, 500);
         }
-        for client in clients {
-            client.join().unwrap();
-        }
+        is_over.store(true, Relaxed);
+        clients.into_iter().map(|client| client.join().unwrap()).sum()
     });
-    assert_eq!(running.route("fine").arrived, 12 * 300);
+    assert_eq!(running.route("fine").arrived, asked);
     // Who is passed on is accepted once more.
     let accepted = |worker: &WorkerSeries| worker.connections_accepted.load(Relaxed);
     let all: u64 = running.telemetry.workers().iter().chain(running.telemetry.lanes()).map(accepted).sum();
