@@ -37,12 +37,12 @@ fn it_is_run_beside_its_files_with_every_word_filled_in() {
 #[test]
 fn signals_arrive_and_output_is_kept() {
     let (_dir, path) = binary(
-        "trap 'echo hup' HUP; trap 'echo bye >&2; exit 0' TERM; echo up; while :; do sleep 0.01; done",
+        "trap 'echo told' USR1; trap 'echo bye >&2; exit 0' TERM; echo up; while :; do sleep 0.01; done",
     );
     let mut tidegate = Tidegate::setup(path).spawn("");
     eventually(SECONDS, "it runs", || tidegate.stdout() == "up\n");
-    tidegate.signal(process::Signal::HUP);
-    eventually(SECONDS, "it was told", || tidegate.stdout() == "up\nhup\n");
+    tidegate.signal(process::Signal::USR1);
+    eventually(SECONDS, "it was told", || tidegate.stdout() == "up\ntold\n");
     tidegate.signal(process::Signal::TERM);
     assert!(tidegate.wait_exit(SECONDS).success());
     assert_eq!(tidegate.stderr(), "bye\n");
