@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use tidegate_core::{roster::InFlight, snapshot::ReadyCheck};
 use tidegate_scaler::observed::Metrics;
 
+use super::reconcile::{REMOVAL_DELAY, SURGE};
 use super::*;
 use crate::template::Program;
 
