@@ -113,11 +113,6 @@ impl Gauge {
             Self::Saving => "saving",
         }
     }
-
-    /// Whether it is a share of something.
-    pub const fn is_share(self) -> bool {
-        matches!(self, Self::ViolatedRequests | Self::ViolatedTime | Self::Saving)
-    }
 }
 
 /// The values that are good; both ends belong to it.

@@ -75,11 +75,6 @@ impl System {
             Self::Kafka(_) => "kafka",
         }
     }
-
-    /// Whether workers can take messages from it.
-    pub const fn is_queue(&self) -> bool {
-        matches!(self, Self::Redis(_) | Self::Nats(_) | Self::Rabbitmq(_))
-    }
 }
 
 /// A server.
