@@ -227,11 +227,22 @@ impl Duties {
         _ = self.events.send(Event::Exited { fleet: self.fleet, id: self.id, reason }).await;
     }
 
-    /// Until no request is left, at the instance's own pace.
-    async fn quiet(load: Arc<Load>) {
-        tokio::time::sleep(SETTLE).await;
-        while load.in_flight() > 0 {
-            tokio::time::sleep(DRAIN_POLL).await;
+    /// Until no request is left, at the instance's own pace, or until its grace is over: then the end cuts off what is left.
+    fn quiet(&self) -> impl Future<Output = ()> + use<> {
+        let (fleet, id, load) = (self.fleet.clone(), self.id.clone(), Arc::clone(&self.load));
+        let grace = self.template.grace;
+        let idle = async move {
+            tokio::time::sleep(SETTLE).await;
+            while load.in_flight() > 0 {
+                tokio::time::sleep(DRAIN_POLL).await;
+            }
+        };
+        let load = Arc::clone(&self.load);
+        async move {
+            if tokio::time::timeout(grace, idle).await.is_err() && load.in_flight() > 0 {
+                let (requests, grace_s) = (load.in_flight(), grace.as_secs_f64());
+                tracing::warn!(%fleet, instance = %id, requests, grace_s, "the grace is over: what is left is cut off");
+            }
         }
     }
 }

@@ -9,6 +9,7 @@ use std::{
 
 use tidegate_core::{
     Endpoint, FleetId, InstanceId, Roster, RouteId, Snapshot, SourceId, Telemetry, Timestamp, UpstreamId,
+    policy::Mode,
     snapshot::{self, UpstreamTarget},
 };
 use tokio::sync::{mpsc, watch};
@@ -262,7 +263,8 @@ impl Plane {
             if page.decision.changes() {
                 let (desired, previous) = (page.decision.desired, page.decision.previous);
                 let reason = page.decision.reasons().into_iter().next().unwrap_or_default();
-                tracing::info!(fleet = %name, mode = ?page.mode, desired, previous, reason, "scaled");
+                let mode = if page.mode == Mode::Act { "act" } else { "recommend" };
+                tracing::info!(fleet = %name, mode, desired, previous, reason, "scaled");
             }
             if self.writer.is_some() {
                 let rate = page.observed.metrics.arrival_rate;

@@ -116,11 +116,10 @@ impl Life<'_> {
 
     /// Until it is to leave and no request is left, or the grace is over.
     async fn serve(&self) {
-        let (duties, grace) = (self.duties, self.duties.template.grace);
+        let duties = self.duties;
         loop {
             duties.departure.asked().await;
-            let quiet = timeout(grace, Duties::quiet(Arc::clone(&duties.load)));
-            if duties.departure.end_after(quiet).await {
+            if duties.departure.end_after(duties.quiet()).await {
                 return;
             }
         }

@@ -73,9 +73,7 @@ async fn until_gone(host: Arc<dyn ThreadHost>, spec: InstanceSpec, duties: &Duti
     let drained = async {
         loop {
             duties.departure.asked().await;
-            // What takes longer than the grace is cut off by the end.
-            let quiet = timeout(duties.template.grace, Duties::quiet(Arc::clone(&duties.load)));
-            if duties.departure.end_after(quiet).await {
+            if duties.departure.end_after(duties.quiet()).await {
                 return;
             }
         }

@@ -9,7 +9,6 @@ use std::{
     os::unix::process::ExitStatusExt as _,
     pin::pin,
     process::ExitStatus,
-    sync::Arc,
     time::Duration,
 };
 
@@ -19,7 +18,7 @@ use tokio::{
     io::AsyncWriteExt as _,
     process::ChildStdin,
     sync::watch,
-    time::{Instant, sleep_until, timeout, timeout_at},
+    time::{Instant, sleep_until, timeout},
 };
 
 use super::{Process, logged::Logged, output::Said, signal_group};
@@ -107,7 +106,7 @@ impl Life {
                 return self.reason(status).await;
             }
             let deadline = Instant::now() + self.grace();
-            let quiet = timeout_at(deadline, Duties::quiet(Arc::clone(&self.duties.load)));
+            let quiet = self.duties.quiet();
             match self.while_alive(departure.end_after(quiet)).await {
                 Err(status) => return self.reason(status).await,
                 Ok(true) => return self.terminate(deadline).await,
