@@ -16,6 +16,7 @@ mod diagnostic;
 pub mod fuzz;
 mod leaf;
 mod nearest;
+mod nginx;
 mod raw;
 mod reference;
 mod report;

@@ -305,7 +305,8 @@ impl Decode for AccessLog {
             Kind::Map(_) => AccessLogSettings::decode(node, report).map(Self::On),
             _ => {
                 let message = format!("expected `false` or a mapping, found {}", node.describe());
-                report.error(node.visible(), message, "write `{ sample: 100% }` to log every request");
+                let help = "write `{ sample: 100% }` to log every request, or `{ file: access.log }` to do so in a file";
+                report.error(node.visible(), message, help);
                 None
             }
         }

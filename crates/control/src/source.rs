@@ -125,13 +125,19 @@ fn mark(path: &Path) -> Mark {
 }
 
 fn unreadable(file: String, error: &io::Error) -> Diagnostic {
+    let help = match error.kind() {
+        io::ErrorKind::NotFound => Some("name the file of the configuration, or go to its folder"),
+        io::ErrorKind::IsADirectory => Some("name the file of the configuration in it"),
+        io::ErrorKind::InvalidData => Some("save it in UTF-8"),
+        _ => None,
+    };
     Diagnostic {
         file,
         line: 1,
         column: 1,
         severity: Severity::Error,
         message: format!("cannot read the configuration: {error}"),
-        help: None,
+        help: help.map(str::to_owned),
         excerpt: None,
         source_line: None,
     }

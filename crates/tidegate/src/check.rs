@@ -42,10 +42,10 @@ impl Check {
         match snapshot {
             Some(snapshot) => writeln!(
                 output,
-                "{name} is valid: {} routes, {} upstreams, {} fleets; {counts}",
-                snapshot.routes.len(),
-                snapshot.upstreams.len(),
-                snapshot.fleets.len()
+                "{name} is valid: {}, {}, {}; {counts}",
+                number(snapshot.routes.len(), "route"),
+                number(snapshot.upstreams.len(), "upstream"),
+                number(snapshot.fleets.len(), "fleet")
             ),
             None => writeln!(output, "{name} is not valid: {counts}"),
         }
@@ -54,11 +54,12 @@ impl Check {
 
 /// `1 error, 2 warnings`.
 pub(crate) fn counts(diagnostics: &[Diagnostic]) -> String {
-    let of = |severity, word: &str| {
-        let count = diagnostics.iter().filter(|one| one.severity == severity).count();
-        format!("{count} {word}{}", if count == 1 { "" } else { "s" })
-    };
+    let of = |severity, word| number(diagnostics.iter().filter(|one| one.severity == severity).count(), word);
     format!("{}, {}", of(Severity::Error, "error"), of(Severity::Warning, "warning"))
+}
+
+fn number(count: usize, word: &str) -> String {
+    format!("{count} {word}{}", if count == 1 { "" } else { "s" })
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use crate::{
     decode::{Decode, Field, Located},
     nearest::{list, nearest, suggestion},
+    nginx,
     report::{Report, quote},
     yaml::{
         self,
@@ -98,11 +99,9 @@ impl<'a> Entries<'a> {
         let Kind::Map(entries) = &node.kind else {
             let message = format!("expected a mapping, found {}", node.describe());
             let keys = list(known.iter().map(String::as_str));
-            report.error(
-                node.visible(),
-                message,
-                format!("write it like `{{ key: value }}`; the keys are {keys}"),
-            );
+            let first = known.first().map_or("key", String::as_str);
+            let help = format!("write it like `{{ {first}: … }}`; the keys are {keys}");
+            report.error(node.visible(), message, help);
             return None;
         };
         let misspelt = misspelt(entries, &known);
@@ -120,8 +119,11 @@ impl<'a> Entries<'a> {
                 // What has `min` is like `scale`, and lacks the key for a reason.
                 let is_scale = known().any(|known| known == "min");
                 let elsewhere = ELSEWHERE.iter().find(|(keys, _)| !is_scale && keys.contains(&key));
-                let elsewhere =
-                    elsewhere.map_or_else(String::new, |(_, place)| format!("it belongs {place}; "));
+                let elsewhere = match (elsewhere, nginx::place_of(key)) {
+                    (Some((_, place)), _) => format!("it belongs {place}; "),
+                    (None, Some(place)) => format!("for this directive of nginx there is {place}; "),
+                    (None, None) => String::new(),
+                };
                 let help = format!("{elsewhere}the keys here are {}", list(known()));
                 if later.contains(&key) {
                     (format!("`{key}` is not supported yet"), format!("remove it; {help}"))

@@ -99,8 +99,14 @@ impl Leaf for NameServer {
 }
 
 fn parse_host_port(text: &str) -> Result<HostPort, String> {
-    if let Some((_, rest)) = text.split_once("://") {
+    if let Some((scheme, rest)) = text.split_once("://") {
         let host = rest.split('/').next().unwrap_or_default();
+        if scheme == "https" {
+            return Err(
+                "upstreams are not spoken to by TLS yet: name a host and a port that take plain HTTP".into(),
+            );
+        }
+        let host = if host.contains(':') { host.to_owned() } else { format!("{host}:80") };
         return Err(format!("write the host and the port alone, like `{host}`"));
     }
     let Some((host, port)) = text.rsplit_once(':') else {

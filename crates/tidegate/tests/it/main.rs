@@ -20,6 +20,7 @@ mod hostile;
 mod killed;
 mod load;
 mod lua_figures;
+mod migration;
 mod node_workers;
 mod places;
 mod reload;
