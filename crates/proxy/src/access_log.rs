@@ -7,6 +7,7 @@ use std::{
     cell::{Cell, RefCell},
     fs::{File, OpenOptions},
     io::{self, Write},
+    path::{Path, PathBuf},
     sync::{
         atomic::Ordering::Relaxed,
         mpsc::{Receiver, SyncSender, sync_channel},
@@ -20,7 +21,7 @@ use tidegate_core::{
     telemetry::WorkerSeries,
 };
 
-use crate::exchange::Exchange;
+use crate::{exchange::Exchange, node::StartError};
 
 /// Blocks that may wait to be written.
 const QUEUE: usize = 256;
@@ -30,8 +31,10 @@ const BLOCK: usize = 32 << 10;
 
 enum Message {
     Lines(Vec<u8>),
-    /// Open the output, again if it is open: files may have been rotated away.
+    /// Write here from now on. A file is opened again if it is open: it may have been rotated away.
     Open(LogOutput),
+    /// Open the file again, if there is one.
+    Reopen,
 }
 
 /// A worker's end of the access log.
@@ -43,26 +46,33 @@ pub(crate) struct AccessLog {
     lines: Cell<u64>,
 }
 
-/// Starts the writer. It ends when all of the workers' ends are gone and everything is written.
-pub(crate) fn start() -> io::Result<(AccessLog, thread::JoinHandle<()>)> {
+/// Starts the writer, and fails if its file cannot be opened. It ends when all of the workers' ends are gone and everything
+/// is written.
+pub(crate) fn start(output: Option<&LogOutput>) -> Result<(AccessLog, thread::JoinHandle<()>), StartError> {
+    let file = match output {
+        Some(LogOutput::File(path)) => Some((open(path).map_err(StartError::AccessLog)?, path.clone())),
+        Some(LogOutput::Stdout) | None => None,
+    };
     let (sender, receiver) = sync_channel(QUEUE);
-    let writer = thread::Builder::new().name("access-log".into()).spawn(move || write_all(&receiver))?;
+    let writer =
+        thread::Builder::new().name("access-log".into()).spawn(move || write_all(&receiver, file))?;
     Ok((AccessLog::new(sender), writer))
 }
 
-fn write_all(messages: &Receiver<Message>) {
-    let mut file: Option<File> = None;
+fn write_all(messages: &Receiver<Message>, mut file: Option<(File, PathBuf)>) {
     for message in messages {
         let written = match message {
             Message::Open(LogOutput::Stdout) => {
                 file = None;
                 Ok(())
             }
-            Message::Open(LogOutput::File(path)) => {
-                OpenOptions::new().create(true).append(true).open(path).map(|opened| file = Some(opened))
-            }
+            Message::Open(LogOutput::File(path)) => open(&path).map(|opened| file = Some((opened, path))),
+            Message::Reopen => match &mut file {
+                Some((file, path)) => open(path).map(|opened| *file = opened),
+                None => Ok(()),
+            },
             Message::Lines(lines) => match &mut file {
-                Some(file) => file.write_all(&lines),
+                Some((file, _)) => file.write_all(&lines),
                 None => io::stdout().lock().write_all(&lines),
             },
         };
@@ -70,6 +80,11 @@ fn write_all(messages: &Receiver<Message>) {
             tracing::warn!(%error, "access log cannot be written");
         }
     }
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    let opened = OpenOptions::new().create(true).append(true).open(path);
+    opened.map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
 }
 
 impl AccessLog {
@@ -83,7 +98,15 @@ impl AccessLog {
     }
 
     pub(crate) fn open(&self, settings: &Settings) {
-        if self.sender.try_send(Message::Open(settings.output.clone())).is_err() {
+        self.tell(Message::Open(settings.output.clone()));
+    }
+
+    pub(crate) fn reopen(&self) {
+        self.tell(Message::Reopen);
+    }
+
+    fn tell(&self, message: Message) {
+        if self.sender.try_send(message).is_err() {
             tracing::warn!("access log is behind; its output is not opened anew");
         }
     }
@@ -142,6 +165,7 @@ fn line(exchange: &Exchange, seconds: f64) -> String {
         "upstream": upstream.address,
         "upstreamStatus": (upstream.status != 0).then_some(upstream.status),
         "upstreamSeconds": upstream_seconds,
+        "error": exchange.failure,
         "userAgent": request.fields.get(b"user-agent").map(text),
     })
     .to_string()

@@ -170,6 +170,12 @@ impl Crew {
         self.freed.notify_all();
     }
 
+    pub(crate) fn reopen_access_log(&self) {
+        if let Some(log) = &self.seats().access_log {
+            log.reopen();
+        }
+    }
+
     pub(crate) fn has_ended(&self) -> bool {
         let ended = |place: &Place| place.worker.as_ref().is_some_and(Employed::has_ended);
         self.seats().all.iter().any(ended)

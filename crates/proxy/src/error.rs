@@ -90,6 +90,30 @@ impl Error {
         }
     }
 
+    /// In the words that those who read nginx's log look for.
+    pub(crate) fn as_nginx_says_it(&self) -> String {
+        const TIMED_OUT: &str = "upstream timed out (110: Connection timed out) while";
+        match self {
+            Self::Connect(error) => {
+                let text = error.to_string();
+                let reason = text.split(" (os error").next().unwrap_or(&text);
+                let number = error.raw_os_error().map_or_else(String::new, |number| format!("{number}: "));
+                format!("connect() failed ({number}{reason}) while connecting to upstream")
+            }
+            Self::ConnectTimeout => format!("{TIMED_OUT} connecting to upstream"),
+            Self::AnswerTimeout => format!("{TIMED_OUT} reading response header from upstream"),
+            Self::UpstreamStalled => format!("{TIMED_OUT} reading upstream"),
+            Self::Unsent => "upstream closed connection while sending request to upstream".into(),
+            Self::NoAnswer => {
+                "upstream prematurely closed connection while reading response header from upstream".into()
+            }
+            Self::BadAnswer(reason) => {
+                format!("upstream sent an invalid answer ({reason}) while reading upstream")
+            }
+            other => other.to_string(),
+        }
+    }
+
     pub(crate) const fn retry(&self) -> Retry {
         match self {
             Self::Connect(_) | Self::ConnectTimeout | Self::Unsent => Retry::Always,

@@ -76,6 +76,8 @@ pub(crate) struct Exchange {
     pub(crate) headers_sent: bool,
     /// What went wrong in Lua, where the answer may say so.
     pub(crate) mishap: Option<Mishap>,
+    /// Why it was not served, or not to its end.
+    pub(crate) failure: Option<Box<str>>,
     /// Seconds after which there may be an instance that takes the request, where none did.
     pub(crate) retry_after: u32,
     pub(crate) commitment: Commitment,
@@ -170,6 +172,7 @@ impl Exchange {
             body_ended: false,
             headers_sent: false,
             mishap: None,
+            failure: None,
             retry_after: 1,
             commitment: Commitment::Open,
             lua: RequestState::default(),
@@ -196,6 +199,7 @@ impl Exchange {
         self.response.clear();
         self.id.renew();
         self.body = None;
+        self.failure = None;
         self.is_discarded = false;
         self.is_internal = false;
         self.buffering = None;

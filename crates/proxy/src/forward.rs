@@ -144,9 +144,11 @@ async fn try_all(
                     } else {
                         attempts < most_attempts && upstream.may_retry()
                     };
+                if failure.error.is_upstream() {
+                    let exchange = &connection.exchange;
+                    worker.complain(route, exchange, Some(member.endpoint.address), &failure.error, retry);
+                }
                 if !retry {
-                    let id = &member.endpoint.id;
-                    tracing::debug!(route = %route.name, endpoint = %id, error = %failure.error, "not served");
                     return Err(failure.error);
                 }
                 upstream.series.shard(worker.index).retry();

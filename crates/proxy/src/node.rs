@@ -39,6 +39,8 @@ pub(crate) const IDLE_GRACE: Duration = Duration::from_secs(1);
 pub enum StartError {
     #[error("cannot listen on {address}")]
     Listen { address: SocketAddr, source: io::Error },
+    #[error("cannot open the access log")]
+    AccessLog(#[source] io::Error),
     #[error("cannot start a worker")]
     Worker(#[from] io::Error),
     #[error("lua")]
@@ -128,10 +130,8 @@ impl Node {
         let snapshot = Arc::clone(&snapshots.borrow());
         let (count, most) = (telemetry.working(), telemetry.workers().len());
         let (addresses, sockets) = bind_all(&snapshot, most)?;
-        let (log, log_writer) = access_log::start()?;
-        if let Some(settings) = &snapshot.access_log {
-            log.open(settings);
-        }
+        let output = snapshot.access_log.as_ref().map(|settings| &settings.output);
+        let (log, log_writer) = access_log::start(output)?;
         let dicts = Mutex::new((snapshot.generation, Dicts::new(&snapshot.lua.shared_dicts)));
         let (loads, tls) = (Mutex::default(), Mutex::default());
         let shared = Arc::new(Shared { telemetry, dicts, tls, loads });
@@ -161,6 +161,11 @@ impl Node {
     /// Takes no new connections, and ends the present ones as they finish their requests.
     pub fn drain(&self) {
         self.crew.drain();
+    }
+
+    /// Opens the file of the access log again: it may have been rotated away.
+    pub fn reopen_access_log(&self) {
+        self.crew.reopen_access_log();
     }
 
     /// Whether a worker has ended. Before [`Node::drain`] none should.

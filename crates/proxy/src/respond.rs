@@ -328,6 +328,9 @@ impl Connection {
     /// Tells the client what went wrong, if it can still be told.
     async fn report(&mut self, site: &Site, route: &Route, error: Error) -> Result<(), Error> {
         let Self { line, exchange } = self;
+        if !matches!(error, Error::Replaced(_) | Error::Exit(_)) {
+            exchange.failure = Some(error.to_string().into());
+        }
         if matches!(error, Error::ClientGone) || exchange.headers_sent {
             if !exchange.headers_sent && exchange.response.status != CLOSE {
                 exchange.response.status = error.status();
@@ -337,7 +340,12 @@ impl Connection {
         if let Error::Replaced(code) = error {
             return self.replace(site, code).await;
         }
-        tracing::debug!(route = %route.name, %error, "request failed");
+        match error {
+            Error::NoInstance | Error::QueueFull | Error::Spool(_) => {
+                line.worker.complain(route, exchange, None, &error, false);
+            }
+            _ => tracing::debug!(route = %route.name, %error, "request failed"),
+        }
         exchange.response.clear();
         match line.send_report(exchange, site, Some(route), error.status(), error.public()).await {
             Err(Error::Replaced(code)) => self.replace(site, code).await,

@@ -7,6 +7,7 @@
 use std::{
     fmt::Write as _,
     io,
+    net::SocketAddr,
     path::Path,
     process,
     sync::{
@@ -22,7 +23,7 @@ use tidegate_core::{
 };
 use tidegate_lua::{Exchange, Level, Line, LogRing, Phase, ScriptError};
 
-use crate::{excerpt::Excerpt, exchange, site::Route, worker::wall_clock};
+use crate::{error::Error, excerpt::Excerpt, exchange, site::Route, worker::wall_clock};
 
 /// How scripts' lines are put.
 #[derive(Debug, Clone)]
@@ -59,8 +60,8 @@ impl ScriptLog {
         if !self.shape_failure(phase, Some(exchange), error, excerpt) {
             let request = String::from_utf8_lossy(exchange.request.target());
             tracing::error!(
-                route = %route.name, %request, client = %exchange.client_text, source = excerpt.source(),
-                traceback = error.traceback(), "lua: {error}"
+                route = %route.name, %request, client = %exchange.client_text, id = %exchange.id(),
+                source = excerpt.source(), traceback = error.traceback(), "lua: {error}"
             );
         }
     }
@@ -71,6 +72,31 @@ impl ScriptLog {
             let (source, traceback) = (excerpt.source(), error.traceback());
             tracing::error!(phase = phase.name(), source, traceback, "lua: {error}");
         }
+    }
+
+    /// An endpoint did not serve a request, or nobody did.
+    pub(crate) fn unserved(
+        &self,
+        route: &Route,
+        exchange: &exchange::Exchange,
+        endpoint: Option<SocketAddr>,
+        error: &Error,
+        tried_again: bool,
+    ) {
+        let target = String::from_utf8_lossy(exchange.request.target());
+        if matches!(self.format, ErrorLogFormat::Nginx) {
+            let (connection, mut about) = about(None, Some(exchange));
+            if let Some(endpoint) = endpoint {
+                let place = about.rfind(", host: \"").unwrap_or(about.len());
+                about.insert_str(place, &format!(", upstream: \"http://{endpoint}{target}\""));
+            }
+            return shaped(Level::Error, connection, &error.as_nginx_says_it(), &about);
+        }
+        let endpoint = endpoint.map(tracing::field::display);
+        tracing::warn!(
+            route = %route.name, request = %target, client = %exchange.client_text, id = %exchange.id(), endpoint, tried_again,
+            "not served: {error}"
+        );
     }
 
     /// A file that was asked for could not be opened, which nginx's log tells and other logs tell by the status.

@@ -5,6 +5,7 @@
 
 use std::{
     cell::{Cell, OnceCell, RefCell},
+    net::SocketAddr,
     rc::Rc,
     sync::{Arc, atomic::Ordering::Relaxed},
     time::{Instant, SystemTime},
@@ -24,12 +25,15 @@ use crate::{
     buffer::Buffers,
     certificates::Listeners,
     chores::{self, Keeper},
+    complaints::Complaints,
     deadline::{Deadlines, TICK},
+    error::Error,
+    exchange::Exchange,
     lane::Side,
     node::Shared,
     parting::Parting,
     script_log::ScriptLog,
-    site::Site,
+    site::{Route, Site},
 };
 
 /// Time between two looks at what the node has done, in ticks.
@@ -48,6 +52,7 @@ pub(crate) struct Worker {
     /// Connections that wait for a request.
     pub(crate) berths: Arc<Berths>,
     pub(crate) access_log: AccessLog,
+    pub(crate) complaints: Complaints,
     pub(crate) roster: RefCell<Arc<Roster>>,
     /// No new requests after the ones that are being served.
     pub(crate) draining: Cell<bool>,
@@ -93,6 +98,7 @@ impl Worker {
             buffers: Rc::default(),
             berths: Arc::default(),
             access_log,
+            complaints: Complaints::default(),
             roster: RefCell::default(),
             draining: Cell::new(false),
             side,
@@ -160,6 +166,26 @@ impl Worker {
     /// Where to count a script that runs for no request.
     pub(crate) fn tally_alone(&self, phase: Phase, script: String) -> Arc<Tally> {
         self.telemetry.plugin(PluginId { route: None, phase: phase.name(), script })
+    }
+
+    /// Says why a request was not served, or not by that endpoint, unless much has been said already.
+    pub(crate) fn complain(
+        &self,
+        route: &Route,
+        exchange: &Exchange,
+        endpoint: Option<SocketAddr>,
+        error: &Error,
+        tried_again: bool,
+    ) {
+        if let Some(untold) = self.complaints.tell(self.deadlines.elapsed()) {
+            self.log.unserved(route, exchange, endpoint, error, tried_again);
+            if untold > 0 {
+                tracing::warn!(
+                    count = untold,
+                    "requests that were not served either are not told one by one"
+                );
+            }
+        }
     }
 
     /// The line that dates answers made here; kept for a tick.

@@ -75,9 +75,10 @@ impl Gateway {
         let node = Node::start(&control.snapshots(), &control.roster(), Arc::clone(&telemetry)).map_err(
             |error| match error {
                 StartError::Lua(_) | StartError::Tls(_) => Failure::input(error),
-                StartError::Listen { .. } | StartError::Worker(_) | StartError::Full => {
-                    Failure::environment(error)
-                }
+                StartError::Listen { .. }
+                | StartError::AccessLog(_)
+                | StartError::Worker(_)
+                | StartError::Full => Failure::environment(error),
             },
         )?;
         if let Workers::Fleet { .. } = snapshot.workers {
@@ -120,9 +121,14 @@ async fn drive(
     errand: Option<Errand>,
 ) -> anyhow::Result<()> {
     let stop = CancellationToken::new();
+    let (draining, drains) = oneshot::channel();
     let handle = control.handle();
     let supervise = async {
-        until_asked_to_stop(&mut signals, &handle, errand).await;
+        until_asked_to_stop(&mut signals, &handle, &node, errand).await;
+        // Before anybody can see the drain, and not want to wait for it.
+        if let Ok(again) = signal(SignalKind::interrupt()) {
+            let _ = draining.send(again);
+        }
         tracing::info!("draining");
         admin.begin_drain();
         node.drain();
@@ -137,11 +143,23 @@ async fn drive(
         stop.cancel();
         anyhow::Ok(())
     };
-    let (outcome, ()) = tokio::join!(supervise, control.run(telemetry, stop.clone()));
-    outcome
+    let drained = async { tokio::join!(supervise, control.run(telemetry, stop.clone())).0 };
+    tokio::select! {
+        outcome = drained => outcome,
+        outcome = interrupted_again(drains) => outcome,
+    }
 }
 
-async fn until_asked_to_stop(signals: &mut Signals, handle: &Handle, errand: Option<Errand>) {
+/// Fails when somebody at the keyboard does not want to wait for the drain.
+async fn interrupted_again(drains: oneshot::Receiver<Signal>) -> anyhow::Result<()> {
+    match drains.await {
+        Ok(mut interrupt) => drop(interrupt.recv().await),
+        Err(_) => std::future::pending().await,
+    }
+    Err(anyhow!("interrupted once more: what had not been drained was cut"))
+}
+
+async fn until_asked_to_stop(signals: &mut Signals, handle: &Handle, node: &Node, errand: Option<Errand>) {
     let (wish, finished) = match errand {
         Some(Errand { finished, stop }) => (Some(stop), Some(finished)),
         None => (None, None),
@@ -154,32 +172,49 @@ async fn until_asked_to_stop(signals: &mut Signals, handle: &Handle, errand: Opt
     };
     tokio::pin!(finished);
     loop {
-        tokio::select! {
-            _ = signals.hangup.recv() => {
-                logging::reopen();
+        let asked = tokio::select! {
+            asked = signals.next() => asked,
+            () = &mut finished => return,
+        };
+        match (asked, &wish) {
+            (Asked::Reload, _) => {
+                reopen_logs(node);
                 handle.reload();
             }
-            () = ended(&mut signals.interrupt, &mut signals.terminate) => match &wish {
-                Some(stop) if !stop.is_cancelled() => stop.cancel(),
-                _ => return,
-            },
-            () = &mut finished => return,
+            (Asked::Reopen, _) => reopen_logs(node),
+            (Asked::Upgrade, _) => tracing::warn!(
+                "SIGUSR2 has no effect: start the new program on the same listeners, with another admin address, and end \
+                 this one with SIGTERM"
+            ),
+            (Asked::Stop, Some(stop)) if !stop.is_cancelled() => stop.cancel(),
+            (Asked::Stop, _) => return,
         }
     }
 }
 
-async fn ended(interrupt: &mut Signal, terminate: &mut Signal) {
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-    }
+/// They may have been rotated away.
+fn reopen_logs(node: &Node) {
+    logging::reopen();
+    node.reopen_access_log();
 }
 
-/// What the process listens to; a signal that nobody listens to would end it.
+/// What the process listens to; a signal that nobody listens to would end it. Those of nginx are among them, since scripts
+/// that rotate its logs or end it send them.
 struct Signals {
     hangup: Signal,
     interrupt: Signal,
     terminate: Signal,
+    quit: Signal,
+    user1: Signal,
+    user2: Signal,
+}
+
+/// What a signal asks for.
+enum Asked {
+    Reload,
+    Reopen,
+    Upgrade,
+    Stop,
 }
 
 impl Signals {
@@ -188,7 +223,21 @@ impl Signals {
             hangup: signal(SignalKind::hangup())?,
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
+            quit: signal(SignalKind::quit())?,
+            user1: signal(SignalKind::user_defined1())?,
+            user2: signal(SignalKind::user_defined2())?,
         })
+    }
+
+    async fn next(&mut self) -> Asked {
+        tokio::select! {
+            _ = self.hangup.recv() => Asked::Reload,
+            _ = self.user1.recv() => Asked::Reopen,
+            _ = self.user2.recv() => Asked::Upgrade,
+            _ = self.interrupt.recv() => Asked::Stop,
+            _ = self.terminate.recv() => Asked::Stop,
+            _ = self.quit.recv() => Asked::Stop,
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use crate::{cli::Format, demo, exit::Failure, gateway::Gateway, logging};
 
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Example:\n  tidegate up tidegate.yaml\n\nSignals: SIGTERM and SIGINT drain and exit, SIGHUP reloads."
+    after_help = "Example:\n  tidegate up tidegate.yaml\n\nSignals: SIGTERM, SIGINT and SIGQUIT drain and exit, SIGHUP reloads, SIGUSR1 opens log files anew."
 )]
 pub(crate) struct Up {
     /// The configuration.

@@ -3,7 +3,7 @@
 use std::fs;
 
 use serde_json::Value;
-use tidegate_testkit::{Tidegate, eventually, http, process::Signal};
+use tidegate_testkit::{Answer, Tidegate, Upstream, eventually, http, process::Signal, unused_address};
 
 use crate::{PATIENCE, TIDEGATE};
 
@@ -40,17 +40,49 @@ fn every_request_is_a_line_with_what_became_of_it() {
     assert_eq!(of(400)["method"], "");
 }
 
-#[test]
-fn a_rotated_file_is_opened_anew_on_reload() {
+fn rotated(signal: Signal, spoil: bool) {
     let tidegate = start("{ sample: 100%, file: access.log }");
     http::get(tidegate.addr(), "/hello");
     eventually(PATIENCE, "a line", || lines(&tidegate, "access.log").len() == 1);
+    if spoil {
+        tidegate.rewrite_config("nonsense: true\n");
+    }
     fs::rename(tidegate.dir().join("access.log"), tidegate.dir().join("old.log")).unwrap();
-    tidegate.signal(Signal::HUP);
+    tidegate.signal(signal);
     eventually(PATIENCE, "a new file", || tidegate.dir().join("access.log").exists());
     http::get(tidegate.addr(), "/hello");
     eventually(PATIENCE, "a line in it", || lines(&tidegate, "access.log").len() == 1);
     assert_eq!(lines(&tidegate, "old.log").len(), 1);
+}
+
+#[test]
+fn a_rotated_file_is_opened_anew_on_reload() {
+    rotated(Signal::HUP, false);
+}
+
+#[test]
+fn a_rotated_file_is_opened_anew_whatever_the_configuration() {
+    rotated(Signal::HUP, true);
+}
+
+#[test]
+fn a_rotated_file_is_opened_anew_by_nginx_s_signal() {
+    rotated(Signal::USR1, false);
+}
+
+#[test]
+fn a_file_that_cannot_be_opened_is_said_at_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("tidegate.yaml");
+    let (listen, admin) = (tidegate_testkit::unused_address(), tidegate_testkit::unused_address());
+    let config = format!(
+        "listeners: [{{ address: \"{listen}\" }}]\nadmin: {{ address: \"{admin}\" }}\naccessLog: {{ file: no/such/folder.log }}\n"
+    );
+    fs::write(&file, config).unwrap();
+    let output = std::process::Command::new(TIDEGATE).arg("up").arg(&file).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    assert!(said.contains("access log") && said.contains("no/such/folder.log"), "{said}");
 }
 
 #[test]
@@ -60,6 +92,46 @@ fn a_full_disk_costs_lines_and_no_requests() {
         assert_eq!(http::get(tidegate.addr(), "/hello").text(), "hello\n");
     }
     eventually(PATIENCE, "the log says so", || tidegate.log().contains("access log cannot be written"));
+}
+
+const FAILING: &str = "listeners: [{ address: \"{listen}\" }]
+admin: { address: \"{admin}\" }
+accessLog: { file: access.log }
+errorLog: { format: {format} }
+upstreams: { gone: { endpoints: [\"{gone}\"] }, half: { endpoints: [\"{half}\"] } }
+routes:
+  - { name: gone, match: { path: /gone }, upstream: gone }
+  - { name: half, match: { path: /half }, upstream: half }
+";
+
+fn failing(format: &str) -> Tidegate {
+    let half = Upstream::start(|_| {
+        Answer::nothing().write("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf").close()
+    });
+    let setup = Tidegate::setup(TIDEGATE).set("format", &format).set("gone", &unused_address());
+    let tidegate = setup.set("half", &half.addr()).start(FAILING);
+    assert_eq!(http::get(tidegate.addr(), "/gone").status, 502);
+    http::try_get(tidegate.addr(), "/half").unwrap_err();
+    tidegate
+}
+
+#[test]
+fn why_a_request_was_not_served_is_in_both_logs() {
+    let tidegate = failing("json");
+    eventually(PATIENCE, "both lines", || lines(&tidegate, "access.log").len() == 2);
+    let lines = lines(&tidegate, "access.log");
+    let error = |route: &str| lines.iter().find(|line| line["route"] == route).unwrap()["error"].clone();
+    assert!(error("gone").as_str().unwrap().starts_with("upstream refuses connections"), "{lines:?}");
+    assert!(error("half").as_str().unwrap().contains("before the body was complete"), "{lines:?}");
+    let log = tidegate.log();
+    assert!(log.contains("not served: upstream refuses connections: Connection refused"), "{log}");
+}
+
+#[test]
+fn nginx_s_format_says_it_in_nginx_s_words() {
+    let tidegate = failing("nginx");
+    let log = tidegate.log();
+    assert!(log.contains(" connect() failed (111: Connection refused) while connecting to upstream, client: 127.0.0.1, server: localhost, request: \"GET /gone HTTP/1.1\", upstream: \"http://127.0.0.1:"), "{log}");
 }
 
 #[test]

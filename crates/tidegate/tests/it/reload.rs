@@ -1,5 +1,7 @@
 //! A changed configuration, right and wrong.
 
+use std::io::{Read as _, Write as _};
+
 use tidegate_testkit::{Tidegate, eventually, http, process::Signal};
 
 use crate::{PATIENCE, TIDEGATE, metric};
@@ -93,4 +95,28 @@ fn a_second_gateway_on_the_same_file_is_told_so() {
     assert_eq!(output.status.code(), Some(3));
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains(&tidegate.admin().to_string()) && said.contains("another gateway"), "{said}");
+}
+
+#[test]
+fn signals_that_nginx_knows_do_no_harm() {
+    let mut tidegate = Tidegate::start(TIDEGATE, &config("ngx.say('one')"));
+    for signal in [Signal::USR1, Signal::USR2] {
+        tidegate.signal(signal);
+    }
+    eventually(PATIENCE, "a word about it", || tidegate.log().contains("SIGUSR2 has no effect"));
+    assert_eq!(http::get(tidegate.addr(), "/").text(), "one\n");
+    tidegate.signal(Signal::QUIT);
+    assert_eq!(tidegate.wait_exit(PATIENCE).code(), Some(0));
+}
+
+#[test]
+fn a_second_interrupt_does_not_wait_for_the_drain() {
+    let mut tidegate = Tidegate::start(TIDEGATE, &config("ngx.say('one') ngx.flush() ngx.sleep(1000)"));
+    let mut client = std::net::TcpStream::connect(tidegate.addr()).unwrap();
+    client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+    client.read_exact(&mut [0; 17]).unwrap();
+    tidegate.signal(Signal::INT);
+    eventually(PATIENCE, "the drain", || tidegate.log().contains("draining"));
+    tidegate.signal(Signal::INT);
+    assert_eq!(tidegate.wait_exit(PATIENCE).code(), Some(3));
 }
