@@ -346,6 +346,8 @@ impl Connection {
             }
             _ => tracing::debug!(route = %route.name, %error, "request failed"),
         }
+        // What is still to come of its body could be taken for a request.
+        exchange.request.keep_alive &= !matches!(error, Error::ClientStalled);
         exchange.response.clear();
         match line.send_report(exchange, site, Some(route), error.status(), error.public()).await {
             Err(Error::Replaced(code)) => self.replace(site, code).await,

@@ -5,7 +5,13 @@
 //!
 //! Stopping: not ready → no new connections → requests finish → instances drain → exit.
 
-use std::{env, net::SocketAddr, path::PathBuf, sync::Arc, thread};
+use std::{
+    env,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    thread,
+};
 
 use anyhow::{Context, anyhow};
 use tidegate_control::{ConfigSource, Control, Handle, LoadError, Options};
@@ -53,8 +59,9 @@ impl Gateway {
         let options = Options { config, program, threads, sources, state_dir };
         let mut logs = Ok(());
         let configure = |snapshot: &Snapshot| {
+            let file = snapshot.error_log.file.as_deref().unwrap_or(Path::new("")).display();
             logs = logging::configure(&snapshot.error_log)
-                .with_context(|| format!("cannot open the error log {:?}", snapshot.error_log.file));
+                .with_context(|| format!("cannot open the error log {file}"));
         };
         let mut control = Control::load_telling(options, configure).map_err(load_failure)?;
         logs.map_err(Failure::Environment)?;

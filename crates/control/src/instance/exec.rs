@@ -4,7 +4,13 @@
 //! cuts it. The parent's process id travels in [`PARENT_VARIABLE`], so that the command line shows
 //! nothing but the command.
 
-use std::{ffi::OsString, io, os::unix::process::CommandExt, process::Command};
+use std::{
+    ffi::{OsStr, OsString},
+    io,
+    os::unix::process::CommandExt,
+    path::Path,
+    process::Command,
+};
 
 use super::{Orphaned, bind_to_parent};
 
@@ -22,8 +28,15 @@ pub enum Error {
     NoParent,
     #[error(transparent)]
     Orphaned(#[from] Orphaned),
-    #[error("cannot execute {program:?}")]
+    #[error("cannot execute {program:?}{}", place(program))]
     Execute { program: OsString, source: io::Error },
+}
+
+/// Where a program is looked for whose path is relative.
+fn place(program: &OsStr) -> String {
+    let is_relative = program.to_string_lossy().contains('/') && Path::new(program).is_relative();
+    let folder = std::env::current_dir().ok().filter(|_| is_relative);
+    folder.map_or_else(String::new, |folder| format!(" from {}", folder.display()))
 }
 
 /// Replaces this process by `command`, a program and its arguments. Returns only what went wrong.

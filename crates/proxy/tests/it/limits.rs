@@ -43,6 +43,10 @@ fn a_body_that_stalls_gets_408() {
     let answer =
         http::send_raw(running.addr(), b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc");
     assert_eq!(http::status_of(&answer), 408);
+    assert!(
+        String::from_utf8_lossy(&answer).contains("\r\nConnection: close\r\n"),
+        "the rest of the body is no request"
+    );
     assert_eq!(upstream.request_count(), 0);
 }
 
