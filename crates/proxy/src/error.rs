@@ -23,6 +23,8 @@ pub(crate) enum Error {
     BadAnswer(String),
     #[error("no instance became ready in time")]
     NoInstance,
+    #[error("no host of the upstream could be resolved")]
+    NoAddress,
     #[error("too many requests wait for an instance")]
     QueueFull,
     #[error("client is gone")]
@@ -57,7 +59,7 @@ impl Error {
     /// What the client is told; 499 is only ever logged.
     pub(crate) const fn status(&self) -> u16 {
         match self {
-            Self::Connect(_) | Self::Unsent | Self::NoAnswer | Self::BadAnswer(_) => 502,
+            Self::Connect(_) | Self::NoAddress | Self::Unsent | Self::NoAnswer | Self::BadAnswer(_) => 502,
             Self::ConnectTimeout | Self::AnswerTimeout | Self::UpstreamStalled => 504,
             Self::NoInstance | Self::QueueFull | Self::Unloaded(Unloaded::Unreadable) => 503,
             Self::ClientGone => 499,
@@ -73,7 +75,9 @@ impl Error {
     /// What the client is told about it: nothing that is not its business.
     pub(crate) const fn public(&self) -> &'static str {
         match self {
-            Self::Connect(_) | Self::Unsent | Self::NoAnswer | Self::BadAnswer(_) => "the upstream failed",
+            Self::Connect(_) | Self::NoAddress | Self::Unsent | Self::NoAnswer | Self::BadAnswer(_) => {
+                "the upstream failed"
+            }
             Self::ConnectTimeout | Self::AnswerTimeout | Self::UpstreamStalled => {
                 "the upstream took too long"
             }
@@ -128,6 +132,7 @@ impl Error {
             self,
             Self::Connect(_)
                 | Self::ConnectTimeout
+                | Self::NoAddress
                 | Self::Unsent
                 | Self::NoAnswer
                 | Self::AnswerTimeout

@@ -101,7 +101,7 @@ async fn await_endpoint(connection: &Connection, place: &Place<'_>, give_up: Dur
     let worker = &connection.line.worker;
     let left = give_up.saturating_sub(worker.deadlines.elapsed());
     if left.is_zero() {
-        return Err(Error::NoInstance);
+        return Err(if place.upstream.is_fleet() { Error::NoInstance } else { Error::NoAddress });
     }
     let Place { upstream, ticket, turn, .. } = place;
     if upstream.is_asleep() {

@@ -341,7 +341,7 @@ impl Connection {
             return self.replace(site, code).await;
         }
         match error {
-            Error::NoInstance | Error::QueueFull | Error::Spool(_) => {
+            Error::NoInstance | Error::NoAddress | Error::QueueFull | Error::Spool(_) => {
                 line.worker.complain(route, exchange, None, &error, false);
             }
             _ => tracing::debug!(route = %route.name, %error, "request failed"),

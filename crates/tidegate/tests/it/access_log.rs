@@ -98,10 +98,14 @@ const FAILING: &str = "listeners: [{ address: \"{listen}\" }]
 admin: { address: \"{admin}\" }
 accessLog: { file: access.log }
 errorLog: { format: {format} }
-upstreams: { gone: { endpoints: [\"{gone}\"] }, half: { endpoints: [\"{half}\"] } }
+upstreams:
+  gone: { endpoints: [\"{gone}\"] }
+  half: { endpoints: [\"{half}\"] }
+  nameless: { endpoints: [\"host.invalid:80\"] }
 routes:
   - { name: gone, match: { path: /gone }, upstream: gone }
   - { name: half, match: { path: /half }, upstream: half }
+  - { name: nameless, match: { path: /nameless }, upstream: nameless, queue: { timeout: 100ms } }
 ";
 
 fn failing(format: &str) -> Tidegate {
@@ -110,7 +114,9 @@ fn failing(format: &str) -> Tidegate {
     });
     let setup = Tidegate::setup(TIDEGATE).set("format", &format).set("gone", &unused_address());
     let tidegate = setup.set("half", &half.addr()).start(FAILING);
-    assert_eq!(http::get(tidegate.addr(), "/gone").status, 502);
+    for path in ["/gone", "/nameless"] {
+        assert_eq!(http::get(tidegate.addr(), path).status, 502);
+    }
     http::try_get(tidegate.addr(), "/half").unwrap_err();
     tidegate
 }
@@ -118,11 +124,12 @@ fn failing(format: &str) -> Tidegate {
 #[test]
 fn why_a_request_was_not_served_is_in_both_logs() {
     let tidegate = failing("json");
-    eventually(PATIENCE, "both lines", || lines(&tidegate, "access.log").len() == 2);
+    eventually(PATIENCE, "all lines", || lines(&tidegate, "access.log").len() == 3);
     let lines = lines(&tidegate, "access.log");
     let error = |route: &str| lines.iter().find(|line| line["route"] == route).unwrap()["error"].clone();
     assert!(error("gone").as_str().unwrap().starts_with("upstream refuses connections"), "{lines:?}");
     assert!(error("half").as_str().unwrap().contains("before the body was complete"), "{lines:?}");
+    assert_eq!(error("nameless"), "no host of the upstream could be resolved");
     let log = tidegate.log();
     assert!(log.contains("not served: upstream refuses connections: Connection refused"), "{log}");
 }
