@@ -33,6 +33,10 @@ const CHECKPOINT_AT_MOST_EVERY: u64 = 60;
 /// Steps that a journal of all fleets may have between two checkpoints.
 const STEPS_BETWEEN: u64 = 60_000;
 
+/// How far the numbers of a process are from those of the one before. They may go on side by side for a while, when one
+/// hands over to the other, and what either has written must not look like the next step of the other.
+const APART: u64 = 1 << 20;
+
 #[derive(Debug)]
 pub(super) struct Member {
     pub(super) fleet: Fleet,
@@ -123,7 +127,7 @@ impl Member {
                 }
                 let known = account.since > Timestamp::default();
                 // A gap in the numbers: what went on meanwhile is not known.
-                (panel, number + 1, if known { account } else { fresh })
+                (panel, number + APART, if known { account } else { fresh })
             }
             None => (Panel::new(policy.clone(), candidate.clone(), policy.min), 0, fresh),
         };

@@ -101,12 +101,22 @@ fn a_gateway_hands_over_to_its_successor_without_losing_anything() {
     let load = Load::start(&format!("http://{}/", old.addr()), 200, 6);
     // The successor listens on the same address; only its Admin API has one of its own.
     let config = CONFIG.replace("{listen}", &old.addr().to_string());
-    let successor = Tidegate::setup(TIDEGATE).file("app.lua", APP).start(&config);
+    let state = old.dir().join(".tidegate/tidegate");
+    let setup = Tidegate::setup(TIDEGATE).arg("--state-dir").arg(state.to_str().unwrap());
+    let mut successor = setup.file("app.lua", APP).start(&config);
     thread::sleep(Duration::from_secs(1));
     old.signal(Signal::TERM);
     assert_eq!(old.wait_exit(PATIENCE).code(), Some(0));
     load.assert_nothing_failed();
     assert!(metric(&successor, "tidegate_requests_total") > 0.0);
+    // Both have decided at the same time, and what each has written can be told from what the other has.
+    let written = || std::fs::metadata(state.join("journal/decisions-00000001.jsonl")).unwrap().len();
+    let before = written();
+    eventually(PATIENCE, "the successor writes the journal", || written() > before + 1_000);
+    successor.signal(Signal::TERM);
+    assert_eq!(successor.wait_exit(PATIENCE).code(), Some(0));
+    let replayed = std::process::Command::new(TIDEGATE).arg("replay").arg(&state).output().unwrap();
+    assert!(replayed.status.success(), "{}", String::from_utf8_lossy(&replayed.stdout));
 }
 
 #[test]
