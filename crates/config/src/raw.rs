@@ -10,7 +10,7 @@ use schemars::{Schema, SchemaGenerator, json_schema};
 use tidegate_core::{
     FleetId, SourceId, UpstreamId,
     policy::Mode,
-    snapshot::{AnswerFraming, ErrorLevel, ErrorLogFormat, ErrorPages},
+    snapshot::{Address, AnswerFraming, ClientVerification, ErrorLevel, ErrorLogFormat, ErrorPages},
 };
 
 use crate::{
@@ -31,7 +31,7 @@ pub(crate) mod source;
 pub(crate) use {
     fleet::Fleet,
     lua::{Lua, Vars},
-    route::{Route, Upstream},
+    route::{Route, Upstream, UpstreamTls},
     source::Source,
 };
 
@@ -81,11 +81,14 @@ record! {
 record! {
     /// An address that requests are accepted on.
     Listener {
-        /// IP address and port; `0.0.0.0` and `[::]` are all addresses of the machine.
-        address: SocketAddr = required("0.0.0.0:8000"),
+        /// IP address and port; `0.0.0.0` and `[::]` are all addresses of the machine. Or `unix:PATH`, a Unix socket, relative
+        /// to the folder of the configuration; everybody on the machine may connect to it who may go to its folder.
+        address: Address = required("0.0.0.0:8000"),
         /// Clients speak TLS, and get one of these certificates: the one for the host that they ask for, or else the first. A
         /// single mapping is a list of one. Files are read anew when they have changed.
         tls: Certificates = optional,
+        /// Clients are asked for certificates of theirs.
+        client_certificates: ClientCertificates = optional,
         /// What Lua does before there is a request.
         lua: ListenerLua = default("{}"),
     }
@@ -93,32 +96,49 @@ record! {
 
 record! {
     /// A certificate of a server, and its key.
-    Certificate {
+    KeyPair {
         /// File in PEM, relative to the folder of the configuration: the certificate, then those that vouch for it.
         certificate: text::File = required("tls/example.com.pem"),
         /// File of its private key in PEM, not encrypted. Nobody else should be able to read it.
         key: text::File = required("tls/example.com.key"),
+        /// File of what its authority says of the certificate (OCSP), in DER, for clients that ask. It has to be renewed by
+        /// whoever renews certificates, and is sent as it is.
+        staple: text::File = optional,
+    }
+}
+
+record! {
+    /// Certificates that clients are asked for, and what becomes of clients without a good one.
+    ClientCertificates {
+        /// File of the certificates in PEM that theirs must be trusted by, relative to the folder of the configuration.
+        trusted_certificate: text::File = required("tls/clients.pem"),
+        /// `required`: 400 for clients without a certificate that is trusted; `optional`: 400 for those with one that is not;
+        /// `optionalNoCa`: all are served, and `$ssl_client_verify` tells them apart.
+        verify: ClientVerification = default("required"),
     }
 }
 
 record! {
     /// What Lua does before there is a request.
     ListenerLua {
-        /// Between what a client says first and the TLS handshake: it may choose the certificate (`ngx.ssl`), wait, and turn
-        /// clients away. With it, `tls` may be an empty list.
+        /// When a client has said what it wants: it may choose the versions of TLS (`ngx.ssl.clienthello`), wait, and turn
+        /// clients away.
+        ssl_client_hello: lua::Chunk = optional,
+        /// After that and before the TLS handshake: it may choose the certificate (`ngx.ssl`), wait, and turn clients
+        /// away. With it, `tls` may be an empty list.
         ssl_certificate: lua::Chunk = optional,
     }
 }
 
 /// Certificates, or a single one.
 #[derive(Debug)]
-pub(crate) struct Certificates(pub(crate) List<Certificate>);
+pub(crate) struct Certificates(pub(crate) List<KeyPair>);
 
 impl Decode for Certificates {
     fn decode(node: &Node, report: &mut Report<'_>) -> Option<Self> {
         match &node.kind {
             Kind::Map(_) => {
-                let value = Certificate::decode(node, report);
+                let value = KeyPair::decode(node, report);
                 Some(Self(List(vec![Located { value, place: node.place }])))
             }
             Kind::List(_) => List::decode(node, report).map(Self),
@@ -131,7 +151,7 @@ impl Decode for Certificates {
     }
 
     fn schema(generator: &mut SchemaGenerator) -> Schema {
-        let (one, list) = (Certificate::schema(generator), List::<Certificate>::schema(generator));
+        let (one, list) = (KeyPair::schema(generator), List::<KeyPair>::schema(generator));
         json_schema!({ "anyOf": [list, one] })
     }
 }

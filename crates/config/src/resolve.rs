@@ -7,13 +7,12 @@
 use std::{
     collections::{BTreeSet, HashMap},
     io,
-    net::SocketAddr,
     path::Path,
 };
 
 use tidegate_core::{
     FleetId, RouteId, Snapshot, SourceId, UpstreamId,
-    snapshot::{self, Answers, ErrorLog, Limits, LogOutput, StateFiles, Timeouts},
+    snapshot::{self, Address, Answers, ErrorLog, Limits, LogOutput, StateFiles, Timeouts},
 };
 
 use crate::{
@@ -137,16 +136,20 @@ impl Resolver<'_, '_> {
         let mut seen = HashMap::new();
         listeners.resolve(|listener, _| {
             let tls = self.server_tls(listener);
-            let Located { value: address, place } = *listener.address.given()?;
-            self.distinct(address, place, &mut seen);
+            let Located { value: address, place } = listener.address.given()?;
+            let address = match address {
+                Address::Ip(address) => Address::Ip(*address),
+                Address::Unix(path) => Address::Unix(self.scripts.locate(path)),
+            };
+            self.distinct(&address, *place, &mut seen);
             Some(snapshot::Listener { address, tls: tls? })
         })
     }
 
     /// Reports an address that is taken. Port 0 is a different one each time.
-    fn distinct(&mut self, address: SocketAddr, place: Place, seen: &mut HashMap<SocketAddr, usize>) {
-        match seen.insert(address, place.line) {
-            Some(line) if address.port() != 0 => {
+    fn distinct(&mut self, address: &Address, place: Place, seen: &mut HashMap<Address, usize>) {
+        match seen.insert(address.clone(), place.line) {
+            Some(line) if address.ip().is_none_or(|address| address.port() != 0) => {
                 let message = format!("two listeners have the address `{address}`");
                 self.report.error(place, message, format!("the first is in line {line}; remove one"));
             }
@@ -158,7 +161,7 @@ impl Resolver<'_, '_> {
         let Located { value: address, place } = *self.raw.admin.value()?.address.given()?;
         let listeners = self.raw.listeners.value();
         let mut listeners = listeners.iter().flat_map(|list| &list.0).filter_map(|item| item.value.as_ref());
-        let same = |listener: &raw::Listener| listener.address.value() == Some(&address);
+        let same = |listener: &raw::Listener| listener.address.value() == Some(&Address::Ip(address));
         if address.port() != 0 && listeners.any(same) {
             let message = format!("`admin` and a listener have the address `{address}`");
             self.report.error(

@@ -316,6 +316,7 @@ impl Fleet {
             Some(Endpoint {
                 id: instance.id.clone(),
                 address: instance.address?,
+                host: None,
                 weight: NonZeroU32::MIN,
                 load: Arc::clone(&instance.load),
             })

@@ -33,6 +33,8 @@ pub struct Roster {
 pub struct Endpoint {
     pub id: InstanceId,
     pub address: SocketAddr,
+    /// The name that it was found by, if it has one.
+    pub host: Option<Arc<str>>,
     /// Share of requests relative to the other endpoints.
     pub weight: NonZeroU32,
     pub load: Arc<Load>,

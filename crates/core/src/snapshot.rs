@@ -16,12 +16,16 @@ use crate::{
 };
 
 mod answer;
+mod listener;
 mod lua;
 mod source;
 mod template;
 
 pub use self::{
     answer::{FixedAnswer, LocalAnswer, StaticFiles},
+    listener::{
+        Address, CertificateFiles, ClientCertificates, ClientVerification, Listener, ServerTls, UpstreamTls,
+    },
     lua::{Assignment, Budget, Hooks, LuaSettings, Script, SocketSettings, Unreadable, Value},
     source::{
         Http, Identity, Kafka, Login, Nats, Postgresql, Prometheus, Rabbitmq, Redis, RedisKey, Secret,
@@ -59,30 +63,6 @@ pub struct Snapshot {
     pub upstreams: BTreeMap<UpstreamId, Upstream>,
     /// In the order of the file.
     pub routes: Vec<Route>,
-}
-
-/// An address that the data plane accepts connections on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Listener {
-    pub address: SocketAddr,
-    /// `None`: clients speak plain HTTP.
-    pub tls: Option<ServerTls>,
-}
-
-/// How a listener speaks TLS. Files are named and not held, as keys are secrets.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ServerTls {
-    /// The first is for clients that ask for none of the names. Empty only where a script gives certificates.
-    pub certificates: Vec<CertificateFiles>,
-    /// Runs once a client has said what it wants, and may give it another certificate.
-    pub ssl_certificate: Option<Script>,
-}
-
-/// A certificate with those that vouch for it, and its key, in PEM.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CertificateFiles {
-    pub certificate: PathBuf,
-    pub key: PathBuf,
 }
 
 /// Where the Admin API, metrics and health pages are served.
@@ -441,6 +421,8 @@ pub struct Upstream {
     pub target: UpstreamTarget,
     pub balance: Balance,
     pub retry: Retry,
+    /// `None`: plain HTTP is spoken with it.
+    pub tls: Option<UpstreamTls>,
 }
 
 #[derive(Debug, Clone, PartialEq)]

@@ -10,6 +10,12 @@ const MOST_TRIES: u32 = 100;
 pub struct Choice {
     /// Where the attempt goes; `None` leaves that to the upstream.
     pub peer: Option<SocketAddr>,
+    /// Who the peer has to be if TLS is spoken with it; `None` leaves that to the upstream.
+    pub server_name: Option<String>,
+    /// Whether TLS is spoken with the upstream.
+    pub has_tls: bool,
+    /// This attempt does without.
+    pub is_plain: bool,
     pub connect_timeout: Option<Duration>,
     /// Between two writes.
     pub send_timeout: Option<Duration>,
@@ -37,6 +43,7 @@ impl Choice {
     /// An attempt is about to begin, for which nothing is chosen yet.
     pub fn begin(&mut self) {
         self.peer = None;
+        self.server_name = None;
         self.is_recreated = false;
         self.tried += 1;
     }

@@ -1,8 +1,12 @@
-//! A client that speaks TLS, as scripts see it, and the certificate that a script gives it.
+//! A client that speaks TLS, as scripts see it, and what scripts decide on for its handshake.
 
-use std::{fmt, net::SocketAddr};
+use std::{cell::RefCell, fmt, net::SocketAddr, num::NonZeroUsize, sync::Arc};
 
-use tidegate_tls::{Error, Identity};
+use lru::LruCache;
+use tidegate_tls::{Error, Identity, Said};
+
+/// Certificates with their keys that each thread keeps for scripts that give them again and again.
+const KEPT: NonZeroUsize = NonZeroUsize::new(256).expect("it is not zero");
 
 /// What is known of a client from what it said first, and of its connection.
 #[derive(Debug, Clone)]
@@ -12,58 +16,133 @@ pub struct Hello {
     pub client: SocketAddr,
     /// The address that it came to.
     pub local: SocketAddr,
+    /// `unix:PATH`, if it came by a Unix socket; then neither address means anything.
+    pub place: Option<Box<str>>,
     /// The number of the protocol's version that will be spoken: 0x0303 is TLS 1.2.
     pub version: u16,
     /// What the client made up for this handshake.
     pub random: Option<[u8; 32]>,
 }
 
-/// The certificate of one client, which a script may choose until hands are shaken.
+/// How hands are shaken with one client, as far as scripts have decided that.
 #[derive(Default)]
 pub struct Choosing {
+    /// What the client said first.
+    pub(crate) said: Said,
+    certificate: Certificate,
+    versions: Option<Versions>,
+    /// Certificates in DER that the client's own has to be trusted by; empty: those of the configuration.
+    asked: Option<Vec<Vec<u8>>>,
+    staple: Option<Vec<u8>>,
+}
+
+/// The certificate that a script gives.
+#[derive(Default)]
+struct Certificate {
     /// The configuration's are not wanted any more.
     is_cleared: bool,
-    certificates: Vec<Vec<u8>>,
+    chain: Vec<Vec<u8>>,
     key: Option<Vec<u8>>,
 }
 
+/// Versions of TLS that may be spoken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Versions {
+    pub tls12: bool,
+    pub tls13: bool,
+}
+
+/// What has been decided on.
+#[derive(Debug, Default)]
+pub struct Chosen {
+    /// `None`: as the configuration says; `Some(None)`: none, as there is nothing left.
+    pub identity: Option<Option<Arc<Identity>>>,
+    pub versions: Option<Versions>,
+    /// The client is asked for a certificate, which these, or those of the configuration, have to vouch for.
+    pub asked: Option<Vec<Vec<u8>>>,
+    /// What the authority says of the certificate.
+    pub staple: Option<Vec<u8>>,
+}
+
 impl Choosing {
+    pub fn new(said: Said) -> Self {
+        Self { said, ..Self::default() }
+    }
+
     pub(crate) fn clear(&mut self) {
-        *self = Self { is_cleared: true, ..Self::default() };
+        self.certificate = Certificate { is_cleared: true, ..Certificate::default() };
     }
 
     /// Another certificate of the chain, in DER; the server's own is the first.
     pub(crate) fn add(&mut self, certificate: &[u8], is_first: bool) {
         if is_first {
-            self.certificates.clear();
+            self.certificate.chain.clear();
         }
-        self.certificates.push(certificate.to_owned());
+        self.certificate.chain.push(certificate.to_owned());
     }
 
     /// Sets the key, in DER, unless it is not that of the certificate.
     pub(crate) fn set_key(&mut self, key: &[u8]) -> Result<(), Error> {
-        if !self.certificates.is_empty() {
-            Identity::from_der(&self.certificates, key)?;
+        if !self.certificate.chain.is_empty() {
+            identity(&self.certificate.chain, key)?;
         }
-        self.key = Some(key.to_owned());
+        self.certificate.key = Some(key.to_owned());
         Ok(())
     }
 
-    /// What the client gets: `None` what the configuration says, `Some(None)` nothing, as there is nothing left.
-    pub fn outcome(&self) -> Result<Option<Option<Identity>>, Error> {
-        match (&self.certificates[..], &self.key) {
-            ([], None) => Ok(self.is_cleared.then_some(None)),
-            (certificates, Some(key)) => {
-                Identity::from_der(certificates, key).map(|identity| Some(Some(identity)))
-            }
-            (_, None) => Err(Error::NoKey),
-        }
+    pub(crate) const fn set_versions(&mut self, versions: Versions) {
+        self.versions = Some(versions);
+    }
+
+    /// Asks the client for a certificate.
+    pub(crate) fn ask(&mut self) {
+        self.asked = Some(Vec::new());
+    }
+
+    /// Trusts this one in DER to vouch for it, besides others.
+    pub(crate) fn trust(&mut self, certificate: &[u8]) {
+        self.asked.get_or_insert_default().push(certificate.to_owned());
+    }
+
+    pub(crate) fn set_staple(&mut self, staple: &[u8]) {
+        self.staple = Some(staple.to_owned());
+    }
+
+    pub fn outcome(self) -> Result<Chosen, Error> {
+        let Certificate { is_cleared, chain, key } = &self.certificate;
+        let identity = match (&chain[..], key) {
+            ([], None) => is_cleared.then_some(None),
+            (chain, Some(key)) => Some(Some(identity(chain, key)?)),
+            (_, None) => return Err(Error::NoKey),
+        };
+        Ok(Chosen { identity, versions: self.versions, asked: self.asked, staple: self.staple })
     }
 }
 
 impl fmt::Debug for Choosing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The key is a secret.
-        f.debug_struct("Choosing").field("certificates", &self.certificates.len()).finish_non_exhaustive()
+        f.debug_struct("Choosing")
+            .field("certificates", &self.certificate.chain.len())
+            .finish_non_exhaustive()
     }
+}
+
+/// A chain and its key.
+type Pair = (Vec<Vec<u8>>, Vec<u8>);
+
+/// To read a key and to compare it with its certificate takes longer than to shake hands.
+fn identity(chain: &[Vec<u8>], key: &[u8]) -> Result<Arc<Identity>, Error> {
+    thread_local! {
+        static KNOWN: RefCell<LruCache<Pair, Arc<Identity>>> = RefCell::new(LruCache::new(KEPT));
+    }
+    let pair = (chain.to_vec(), key.to_vec());
+    KNOWN.with_borrow_mut(|known| {
+        if let Some(identity) = known.get(&pair) {
+            return Ok(Arc::clone(identity));
+        }
+        let identity = Arc::new(Identity::from_der(chain, key)?);
+        known.put(pair, Arc::clone(&identity));
+        Ok(identity)
+    })
 }

@@ -12,11 +12,11 @@ macro_rules! modules {
 modules! {
     "ngx.balancer": "balancer",
     "ngx.errlog": "errlog",
-    "ngx.ocsp": "ssl_missing",
+    "ngx.ocsp": "ocsp",
     "ngx.pipe": "pipe",
     "ngx.process": "process",
     "ngx.ssl": "ssl",
-    "ngx.ssl.clienthello": "ssl_missing",
+    "ngx.ssl.clienthello": "client_hello",
     "ngx.ssl.proxysslcert": "ssl_missing",
     "ngx.ssl.session": "ssl_missing",
     "resty.aes": "aes",

@@ -1,6 +1,7 @@
 //! How connections come to a worker from its sockets, and are counted.
 
 use std::{
+    future::poll_fn,
     io,
     net::SocketAddr,
     rc::Rc,
@@ -9,15 +10,15 @@ use std::{
 };
 
 use tidegate_core::telemetry::WorkerSeries;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{connection, deadline::TICK, worker::Worker};
+use crate::{connection, deadline::TICK, socket::Listening, worker::Worker};
 
 /// Accepts from `listener`, which has this number, until told to stop, or until it is somebody else's.
 pub(crate) async fn accept(
     worker: Rc<Worker>,
-    (number, listener): (usize, TcpListener),
+    (number, listener): (usize, Listening),
     connections: TaskTracker,
     stop: CancellationToken,
     taken: CancellationToken,
@@ -43,7 +44,7 @@ pub(crate) async fn accept(
             () = stop.cancelled() => break,
             // Another worker takes what waits.
             () = taken.cancelled() => return,
-            accepted = listener.accept(), if !full => admit(accepted),
+            accepted = poll_fn(|cx| listener.poll_accept(cx)), if !full => admit(accepted),
             () = tokio::time::sleep(TICK), if full => true,
         };
         if !in_order {

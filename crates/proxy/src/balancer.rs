@@ -22,7 +22,9 @@ pub(crate) async fn choose(
     plugin: &Plugin,
 ) -> Result<Option<Rc<Member>>, Error> {
     let Connection { line, exchange } = connection;
-    exchange.lua.choice.get_or_insert_with(Box::default).begin();
+    let choice = exchange.lua.choice.get_or_insert_with(Box::default);
+    choice.begin();
+    choice.has_tls = upstream.has_tls();
     let verdict = lua::run_detached(&line.worker, route, plugin, Phase::Balancer, exchange).await?;
     match verdict {
         Verdict::Continue | Verdict::Exit(0) => {}

@@ -2,6 +2,7 @@
 
 use std::{
     net::SocketAddr,
+    os::fd::AsFd as _,
     rc::Rc,
     sync::{Arc, atomic::Ordering::Relaxed},
     time::Instant,
@@ -22,6 +23,7 @@ use crate::{
     peer::{Client, Peer},
     secure::Secure,
     site::{Route, Site},
+    socket::{destination, hurry, place},
     wait::Fault,
     worker::Worker,
 };
@@ -35,9 +37,9 @@ pub(crate) struct Connection {
 /// Serves a client that came to the listener of this number, until it, or the node, has had enough.
 pub(crate) async fn serve(worker: Rc<Worker>, stream: TcpStream, listener: usize, client: SocketAddr) {
     // A local address that cannot be read belongs to a connection that is gone already.
-    let (Ok(local), Ok(())) = (stream.local_addr(), stream.set_nodelay(true)) else { return };
-    let exchange = Exchange::new(client, local, Rc::clone(&worker));
-    if worker.tls(listener).is_some() {
+    let (Ok(local), Ok(())) = (destination(&stream, client), hurry(stream.as_fd(), client)) else { return };
+    let exchange = Exchange::new(client, local, place(&stream, client), Rc::clone(&worker));
+    if worker.tls_of(listener).is_some() {
         Box::pin(receive(worker, stream, listener, exchange)).await;
     } else {
         let line = Line::new(worker, Peer::Client(Client::Plain(stream)));
@@ -47,18 +49,24 @@ pub(crate) async fn serve(worker: Rc<Worker>, stream: TcpStream, listener: usize
 
 /// The same for a client that is to speak TLS.
 async fn receive(worker: Rc<Worker>, stream: TcpStream, listener: usize, mut exchange: Exchange) {
-    match handshake::shake(&worker, stream, listener, exchange.client).await {
+    match handshake::shake(&worker, stream, listener, &exchange).await {
         Arrival::Secure(secure, heritage) => {
             let _open = OpenTls::new(Rc::clone(&worker));
             exchange.secure = Some(Arc::clone(&secure.session));
             exchange.heritage = heritage;
+            let refusal = secure.session.refusal;
             let line = Line::new(worker, Peer::Client(Client::Secure(secure)));
-            Connection { line, exchange }.serve().await;
+            let connection = Connection { line, exchange };
+            match refusal {
+                None => connection.serve().await,
+                Some(reason) => connection.turn_away(reason).await,
+            }
         }
         Arrival::Plain(stream, received) => {
             let mut line = Line::new(worker, Peer::Client(Client::Plain(stream)));
             line.give_back(&received);
-            Connection { line, exchange }.turn_away().await;
+            let reason = "The plain HTTP request was sent to HTTPS port";
+            Connection { line, exchange }.turn_away(reason).await;
         }
         Arrival::Nobody => {}
     }
@@ -85,11 +93,11 @@ pub(crate) async fn take_over(worker: Rc<Worker>, crossing: Crossing) {
     let Crossing { stream, layer, client, number, count, received } = crossing;
     // Fails only where the connection is gone.
     let Ok(stream) = TcpStream::from_std(stream) else { return };
-    let Ok(local) = stream.local_addr() else { return };
-    let mut exchange = Exchange::new(client, local, Rc::clone(&worker));
+    let Ok(local) = destination(&stream, client) else { return };
+    let mut exchange = Exchange::new(client, local, place(&stream, client), Rc::clone(&worker));
     (exchange.number, exchange.count) = (number, count);
     let (connection, _open) = match layer {
-        Layer::Fresh(listener) if worker.tls(listener).is_some() => {
+        Layer::Fresh(listener) if worker.tls_of(listener).is_some() => {
             return Box::pin(receive(worker, stream, listener, exchange)).await;
         }
         Layer::Fresh(_) | Layer::Plain => (Client::Plain(stream), None),
@@ -148,12 +156,11 @@ impl Connection {
 }
 
 impl Connection {
-    /// Answers a client that speaks plain HTTP where it should speak TLS.
-    async fn turn_away(mut self) {
+    /// Answers a client that speaks plain HTTP where it should speak TLS, or has no certificate where it should have one.
+    async fn turn_away(mut self, reason: &'static str) {
         let site = self.line.worker.site();
         match self.read_request(&site).await {
             Next::Request => {
-                let reason = "The plain HTTP request was sent to HTTPS port";
                 self.exchange.request.keep_alive = false;
                 self.refuse(&site, Refusal { status: 400, reason }).await;
             }

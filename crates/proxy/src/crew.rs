@@ -11,7 +11,6 @@
 //! Invariant: as long as there is a worker that does not leave, each socket is accepted from by one.
 
 use std::{
-    net::TcpListener,
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::Ordering::Relaxed,
@@ -32,6 +31,7 @@ use crate::{
     node::{Shared, StartError},
     parting::Colleague,
     seat::{self, Seat},
+    socket::Socket,
 };
 
 /// How long a new worker waits for a seat: workers that end leave one.
@@ -71,7 +71,7 @@ pub struct Crew {
 struct Seats {
     all: Vec<Place>,
     /// Of each seat, on each listener's address. Empty when the node stops.
-    sockets: Arc<[Vec<TcpListener>]>,
+    sockets: Arc<[Vec<Socket>]>,
     /// What a new worker writes to. `None` when the node stops.
     access_log: Option<AccessLog>,
 }
@@ -94,7 +94,7 @@ struct Employed {
 impl Crew {
     pub(crate) fn new(
         shared: Arc<Shared>,
-        sockets: Vec<Vec<TcpListener>>,
+        sockets: Vec<Vec<Socket>>,
         access_log: AccessLog,
         snapshots: watch::Receiver<Arc<Snapshot>>,
         roster: watch::Receiver<Arc<Roster>>,

@@ -11,6 +11,8 @@ pub(crate) enum Error {
     Connect(std::io::Error),
     #[error("upstream does not take connections in time")]
     ConnectTimeout,
+    #[error("no TLS with the upstream: {0}")]
+    Handshake(String),
     #[error("upstream connection was closed before the request was sent")]
     Unsent,
     #[error("upstream closed the connection without an answer")]
@@ -59,7 +61,12 @@ impl Error {
     /// What the client is told; 499 is only ever logged.
     pub(crate) const fn status(&self) -> u16 {
         match self {
-            Self::Connect(_) | Self::NoAddress | Self::Unsent | Self::NoAnswer | Self::BadAnswer(_) => 502,
+            Self::Connect(_)
+            | Self::Handshake(_)
+            | Self::NoAddress
+            | Self::Unsent
+            | Self::NoAnswer
+            | Self::BadAnswer(_) => 502,
             Self::ConnectTimeout | Self::AnswerTimeout | Self::UpstreamStalled => 504,
             Self::NoInstance | Self::QueueFull | Self::Unloaded(Unloaded::Unreadable) => 503,
             Self::ClientGone => 499,
@@ -75,9 +82,12 @@ impl Error {
     /// What the client is told about it: nothing that is not its business.
     pub(crate) const fn public(&self) -> &'static str {
         match self {
-            Self::Connect(_) | Self::NoAddress | Self::Unsent | Self::NoAnswer | Self::BadAnswer(_) => {
-                "the upstream failed"
-            }
+            Self::Connect(_)
+            | Self::Handshake(_)
+            | Self::NoAddress
+            | Self::Unsent
+            | Self::NoAnswer
+            | Self::BadAnswer(_) => "the upstream failed",
             Self::ConnectTimeout | Self::AnswerTimeout | Self::UpstreamStalled => {
                 "the upstream took too long"
             }
@@ -105,6 +115,9 @@ impl Error {
                 format!("connect() failed ({number}{reason}) while connecting to upstream")
             }
             Self::ConnectTimeout => format!("{TIMED_OUT} connecting to upstream"),
+            Self::Handshake(reason) => {
+                format!("SSL_do_handshake() failed (SSL: {reason}) while SSL handshaking to upstream")
+            }
             Self::AnswerTimeout => format!("{TIMED_OUT} reading response header from upstream"),
             Self::UpstreamStalled => format!("{TIMED_OUT} reading upstream"),
             Self::Unsent => "upstream closed connection while sending request to upstream".into(),
@@ -120,7 +133,7 @@ impl Error {
 
     pub(crate) const fn retry(&self) -> Retry {
         match self {
-            Self::Connect(_) | Self::ConnectTimeout | Self::Unsent => Retry::Always,
+            Self::Connect(_) | Self::ConnectTimeout | Self::Handshake(_) | Self::Unsent => Retry::Always,
             Self::NoAnswer => Retry::IfRepeatable,
             _ => Retry::Never,
         }
@@ -133,6 +146,7 @@ impl Error {
             Self::Connect(_)
                 | Self::ConnectTimeout
                 | Self::NoAddress
+                | Self::Handshake(_)
                 | Self::Unsent
                 | Self::NoAnswer
                 | Self::AnswerTimeout

@@ -1,5 +1,6 @@
 //! One request and its answer, as the data plane keeps them and as Lua sees them.
 
+mod certificate;
 mod tls;
 mod variables;
 
@@ -34,6 +35,8 @@ pub(crate) struct Exchange {
     /// The client's address without port, as text.
     pub(crate) client_text: String,
     pub(crate) local: SocketAddr,
+    /// `unix:PATH`, for a client that came by a Unix socket.
+    pub(crate) place: Option<Box<str>>,
     /// The connection's number in this process.
     pub(crate) number: u64,
     /// What is spoken over it, if that is TLS.
@@ -134,9 +137,17 @@ impl Exchange {
         self.commitment == Commitment::Made
     }
 
-    pub(crate) fn new(client: SocketAddr, local: SocketAddr, worker: Rc<Worker>) -> Self {
+    /// With `place` the client came by a Unix socket.
+    pub(crate) fn new(
+        client: SocketAddr,
+        local: SocketAddr,
+        place: Option<Box<str>>,
+        worker: Rc<Worker>,
+    ) -> Self {
+        let by_address = || client.ip().to_canonical().to_string();
         Self {
-            client_text: client.ip().to_canonical().to_string(),
+            client_text: place.as_ref().map_or_else(by_address, |_| "unix:".to_owned()),
+            place,
             number: script_log::next_connection(),
             ..Self::unnamed(client, local, worker, Instant::now())
         }
@@ -150,6 +161,7 @@ impl Exchange {
             client,
             client_text: String::new(),
             local,
+            place: None,
             number: 0,
             secure: None,
             heritage: None,
@@ -259,6 +271,7 @@ impl Exchange {
     pub(crate) fn within(&self) -> Self {
         Self {
             client_text: self.client_text.clone(),
+            place: self.place.clone(),
             id: self.id.settled(),
             number: self.number,
             secure: self.secure.clone(),

@@ -11,7 +11,6 @@
 use std::{
     cell::Cell,
     future::{Future, poll_fn},
-    net::SocketAddr,
     pin::{Pin, pin},
     rc::Rc,
     task::Poll,
@@ -19,10 +18,7 @@ use std::{
 };
 
 use tidegate_core::roster::InFlight;
-use tokio::{
-    io::AsyncWrite,
-    net::{TcpStream, tcp::WriteHalf},
-};
+use tokio::io::AsyncWrite;
 
 use crate::{
     answer::{write_field, write_length},
@@ -37,6 +33,7 @@ use crate::{
         request::Request,
     },
     line::Line,
+    link::{Link, LinkSink},
     peer::Source,
     place::{enter, pick},
     receive::{Received, Receiver},
@@ -58,7 +55,7 @@ pub(crate) enum Outcome {
 /// An upstream that switched protocols.
 #[derive(Debug)]
 pub(crate) struct Upgraded {
-    pub(crate) stream: TcpStream,
+    pub(crate) link: Link,
     /// What it sent behind its answer.
     pub(crate) sent: Option<Lease>,
     /// The endpoint is busy with it for as long as the tunnel lasts, so nobody drains it meanwhile.
@@ -181,11 +178,17 @@ async fn attempt(
     let spans = Spans::new(&site.snapshot.timeouts, connection.exchange.lua.choice.as_deref());
     connection.exchange.upstream =
         Attempt { address: Some(member.endpoint.address), began: Some(Instant::now()), ..Attempt::default() };
-    let kept = if let Some(kept) = member.reuse() {
+    let choice = connection.exchange.lua.choice.as_deref();
+    let terms = if choice.is_some_and(|choice| choice.is_plain) {
+        None
+    } else {
+        upstream.terms(member, choice.and_then(|choice| choice.server_name.as_deref()))
+    };
+    let kept = if let Some(kept) = member.reuse(terms.as_ref()) {
         Ok(kept)
     } else {
         let limit = Limit { deadline: &connection.line.front, span: spans.connect };
-        connect(member.endpoint.address, limit).await.map(|stream| Kept { stream, requests: 0 })
+        Link::connect(member.endpoint.address, terms, limit).await.map(|link| Kept { link, requests: 0 })
     };
     let received = match kept {
         Ok(kept) => exchange_on(connection, kept, site, route, spans).await,
@@ -199,7 +202,7 @@ async fn attempt(
             }
             Ok(Outcome::Answered)
         }
-        Ok(End::Upgraded(stream, sent)) => Ok(Outcome::Upgraded(Upgraded { stream, sent, in_flight })),
+        Ok(End::Upgraded(link, sent)) => Ok(Outcome::Upgraded(Upgraded { link, sent, in_flight })),
         Err(failure) => {
             if failure.error.is_upstream() {
                 in_flight.fail();
@@ -209,23 +212,12 @@ async fn attempt(
     }
 }
 
-async fn connect(address: SocketAddr, limit: Limit<'_>) -> Result<TcpStream, Error> {
-    let mut connecting = pin!(TcpStream::connect(address));
-    let stream = match limit.bound(|cx| connecting.as_mut().poll(cx)).await {
-        Ok(Ok(stream)) => stream,
-        Ok(Err(error)) | Err(Fault::Io(error)) => return Err(Error::Connect(error)),
-        Err(Fault::Timeout) => return Err(Error::ConnectTimeout),
-    };
-    stream.set_nodelay(true).map_err(Error::Connect)?;
-    Ok(stream)
-}
-
 /// How an exchange with an endpoint ended well.
 enum End {
     /// With the connection, if that can carry another request.
     Answered(Option<Kept>),
     /// The connection now speaks another protocol, with what came behind the answer.
-    Upgraded(TcpStream, Option<Lease>),
+    Upgraded(Link, Option<Lease>),
 }
 
 /// Sends the request over a connection and brings the answer back.
@@ -241,7 +233,7 @@ async fn exchange_on(
     connection.line.send_continue(timeouts).await?;
     let Connection { line, exchange } = connection;
     let Line { stream: client, input, upload, output, reader, front, back, .. } = line;
-    let (mut up_read, mut up_write) = kept.stream.split();
+    let (mut up_read, mut up_write) = kept.link.split();
     let (down_read, down_write) = client.split();
     let limit = Limit { deadline: front, span: spans.send };
     send_first(&mut up_write, upload, limit).await?;
@@ -294,14 +286,14 @@ async fn exchange_on(
             connection.exchange.request.keep_alive &= uploaded.get();
             Ok(End::Answered((reusable && uploaded.get()).then_some(kept)))
         }
-        Ok(Received::Upgraded(sent)) => Ok(End::Upgraded(kept.stream, sent)),
+        Ok(Received::Upgraded(sent)) => Ok(End::Upgraded(kept.link, sent)),
         Err(error) => Err(Failure { error, replayable }),
     }
 }
 
 /// Sends a body that comes from the client; `uploaded` tells whether all of it.
 async fn upload_body(
-    relay: Relay<'_, Source<'_>, WriteHalf<'_>>,
+    relay: Relay<'_, Source<'_>, LinkSink<'_>>,
     uploaded: &Cell<bool>,
     progress: impl Fn(),
 ) -> Result<(), Error> {
@@ -318,7 +310,7 @@ async fn upload_body(
 /// Sends a body that lies in a file; `uploaded` tells whether all of it.
 async fn upload_file(
     pieces: &mut Pieces,
-    sink: &mut WriteHalf<'_>,
+    sink: &mut LinkSink<'_>,
     limit: Limit<'_>,
     uploaded: &Cell<bool>,
     progress: impl Fn(),
@@ -338,7 +330,7 @@ async fn upload_file(
 }
 
 /// Sends the block with the head. A connection that fails before it took anything was dead already.
-async fn send_first(sink: &mut WriteHalf<'_>, block: &[u8], limit: Limit<'_>) -> Result<(), Error> {
+async fn send_first(sink: &mut LinkSink<'_>, block: &[u8], limit: Limit<'_>) -> Result<(), Error> {
     let first = limit.bound(|cx| Pin::new(&mut *sink).poll_write(cx, block)).await;
     let count = match first {
         Ok(Ok(count)) => count,

@@ -11,7 +11,7 @@ use std::{fs, io, rc::Rc, sync::Arc};
 
 use tidegate_core::{
     Snapshot,
-    snapshot::{Assignment, Script, Unreadable, Value},
+    snapshot::{Assignment, Script, ServerTls, Unreadable, Value},
 };
 
 use crate::{
@@ -30,6 +30,7 @@ pub(crate) fn site(worker: &Rc<Worker>, site: &Site) -> Result<Site, tidegate_lu
         telemetry: &worker.shared.telemetry,
         vm: &vm,
         deadlines: &worker.deadlines,
+        ways: &worker.tls().ways,
     };
     Site::new(&snapshot, &ground, Some(site))
 }
@@ -40,9 +41,8 @@ fn read_anew(snapshot: &Snapshot) -> Snapshot {
     let lua = &mut snapshot.lua;
     let of_node = [&mut lua.init, &mut lua.server_rewrite].into_iter().flatten();
     of_node.for_each(read_script);
-    let of_listeners =
-        snapshot.listeners.iter_mut().filter_map(|one| one.tls.as_mut()?.ssl_certificate.as_mut());
-    of_listeners.for_each(read_script);
+    let of_listeners = snapshot.listeners.iter_mut().filter_map(|one| one.tls.as_mut());
+    of_listeners.flat_map(ServerTls::scripts_mut).for_each(read_script);
     read_vars(&mut snapshot.vars);
     for route in &mut snapshot.routes {
         route.hooks.scripts_mut().for_each(read_script);

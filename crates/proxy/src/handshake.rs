@@ -5,28 +5,27 @@
 //! so in its own words.
 
 use std::{
+    future::poll_fn,
     io::{self, ErrorKind},
-    net::SocketAddr,
     rc::Rc,
     sync::{Arc, Mutex, atomic::Ordering::Relaxed},
     time::Duration,
 };
 
-use rustls::{
-    ServerConfig, ServerConnection,
-    server::{Accepted, AcceptedAlert, Acceptor},
-    sign::CertifiedKey,
-};
-use tidegate_lua::{Hello, Heritage, Phase, RequestState, Verdict, Vm};
+use rustls::server::{Accepted, AcceptedAlert, Acceptor};
+use tidegate_lua::{Choosing, Chosen, Hello, Heritage, Phase, RequestState, Verdict, Vm};
+use tidegate_tls::{HANDSHAKE, Said};
 use tokio::{net::TcpStream, time::timeout};
 
 use crate::{
-    certificates::with_certificate,
+    certificates::Reception,
     excerpt::Excerpt,
-    fresh,
-    hello::{HANDSHAKE, Said},
-    lua,
-    secure::{Secure, Session, Wire, is_resumed},
+    exchange::Exchange,
+    fresh, lua,
+    plugin::Plugin,
+    sealed::{self, Wire},
+    secure::{Secure, Session, Shown, is_resumed},
+    site::{Handshake, Site},
     worker::Worker,
 };
 
@@ -61,25 +60,23 @@ enum Failure {
     Tls(#[from] rustls::Error),
     #[error("a script turned the client away")]
     Unwanted,
-    #[error("the script that chooses the certificate failed")]
+    #[error("a script failed")]
     Script,
     #[error("the certificate that a script gave cannot be used: {0}")]
     Certificate(#[from] tidegate_tls::Error),
 }
 
-/// Shakes hands with `client`, who came to the listener of this number.
+/// Shakes hands with the client of `exchange`, who came to the listener of this number.
 pub(crate) async fn shake(
     worker: &Rc<Worker>,
     stream: TcpStream,
     listener: usize,
-    client: SocketAddr,
+    exchange: &Exchange,
 ) -> Arrival {
-    let Some(config) = worker.tls(listener) else { return Arrival::Plain(stream, Vec::new()) };
+    let Some(reception) = worker.tls_of(listener) else { return Arrival::Plain(stream, Vec::new()) };
     let span = worker.site().snapshot.timeouts.handshake;
-    let Ok(local) = stream.local_addr() else { return Arrival::Nobody };
     let mut heritage = None;
-    let shaking =
-        Shaking { worker, stream: &stream, config, listener, client, local, heritage: &mut heritage };
+    let shaking = Shaking { worker, stream: &stream, reception, listener, exchange, heritage: &mut heritage };
     let outcome = match within(span, shaking.run()).await {
         Ok(Begun::Secure(session)) => Ok(session),
         Ok(Begun::Plain(received)) => return Arrival::Plain(stream, received),
@@ -96,8 +93,18 @@ pub(crate) async fn shake(
         }
         Err(failure) => {
             series.tls_failed.fetch_add(1, Relaxed);
-            tracing::info!(%client, error = %failure, "TLS handshake failed");
+            tracing::info!(client = exchange.client_text, error = %failure, "TLS handshake failed");
             Arrival::Nobody
+        }
+    }
+}
+
+impl From<sealed::Failure> for Failure {
+    fn from(failure: sealed::Failure) -> Self {
+        match failure {
+            sealed::Failure::Left => Self::Left,
+            sealed::Failure::Io(error) => Self::Io(error),
+            sealed::Failure::Tls(error) => Self::Tls(error),
         }
     }
 }
@@ -117,10 +124,9 @@ enum Begun {
 struct Shaking<'a> {
     worker: &'a Rc<Worker>,
     stream: &'a TcpStream,
-    config: Arc<ServerConfig>,
+    reception: Arc<Reception>,
     listener: usize,
-    client: SocketAddr,
-    local: SocketAddr,
+    exchange: &'a Exchange,
     /// What a script leaves.
     heritage: &'a mut Option<Heritage>,
 }
@@ -131,14 +137,20 @@ impl Shaking<'_> {
         let Some(accepted) = self.listen(&mut received).await? else {
             return Ok(Begun::Plain(received));
         };
-        let Said { random, version } = Said::read(&received);
+        let said = Said::read(&received);
         let name = accepted.client_hello().server_name().map(str::to_owned);
-        let hello = Arc::new(Hello { name, client: self.client, local: self.local, version, random });
-        let (config, refused) = match self.choose(&hello).await {
-            Ok(None) => (self.config, None),
-            Ok(Some(key)) => (with_certificate(&self.config, key), None),
-            // It cannot be told why, only that there is no certificate for it.
-            Err(failure) => (with_certificate(&self.config, None), Some(failure)),
+        let (version, random) = (said.version(), said.random());
+        let &Exchange { client, local, .. } = self.exchange;
+        let place = self.exchange.place.clone();
+        let hello = Arc::new(Hello { name, client, local, place, version, random });
+        let chosen = self.choose(&hello, said).await;
+        let chosen = chosen.and_then(|chosen| match chosen {
+            Some(chosen) => Ok(self.reception.after(chosen)?),
+            None => Ok((Arc::clone(&self.reception.config), self.reception.asking.clone())),
+        });
+        let ((config, asking), refused) = match chosen {
+            Ok(chosen) => (chosen, None),
+            Err(failure) => ((self.reception.without_certificate(), None), Some(failure)),
         };
         let connection = match accepted.into_connection(config) {
             Ok(connection) => connection,
@@ -150,15 +162,24 @@ impl Shaking<'_> {
         if let Some(failure) = refused {
             return Err(failure);
         }
-        let tls = converse(self.stream, connection).await?;
-        Ok(Begun::Secure(Session { tls: Arc::new(Mutex::new(tls)), hello }))
+        let mut tls = connection;
+        poll_fn(|cx| sealed::poll_handshake(&mut tls, self.stream, cx)).await?;
+        let (shown, refusal) = match asking {
+            Some((asking, verify)) => {
+                let shown = Shown::judged(&asking, &tls);
+                let refusal = shown.refusal(verify);
+                (shown, refusal)
+            }
+            None => (Shown::Nothing, None),
+        };
+        Ok(Begun::Secure(Session { tls: Arc::new(Mutex::new(tls)), hello, shown, refusal }))
     }
 
-    /// Lets a script choose the certificate, if there is one: `None` leaves it to the configuration.
-    async fn choose(&mut self, hello: &Arc<Hello>) -> Result<Option<Option<Arc<CertifiedKey>>>, Failure> {
+    /// Lets scripts choose, if there are any: `None` leaves all to the configuration.
+    async fn choose(&mut self, hello: &Arc<Hello>, said: Said) -> Result<Option<Chosen>, Failure> {
         let site = self.worker.site();
         let fresh;
-        let site = if site.ssl_certificate.get(self.listener).is_none_or(Option::is_none) {
+        let site = if site.handshakes.get(self.listener).is_none_or(Handshake::is_empty) {
             return Ok(None);
         } else if site.snapshot.lua.code_cache {
             &*site
@@ -169,25 +190,44 @@ impl Shaking<'_> {
             })?;
             &fresh
         };
-        let Some(Some(plugin)) = site.ssl_certificate.get(self.listener) else { return Ok(None) };
+        let Some(Handshake { hello: first, certificate }) = site.handshakes.get(self.listener) else {
+            return Ok(None);
+        };
         let mut state = RequestState::with_client(Some(Arc::clone(hello)));
-        state.choosing = Some(Box::default());
-        let start =
-            |vm: &Vm, state: &mut RequestState| vm.start_alone(&plugin.handler, Phase::SslCertificate, state);
-        let outcome = lua::run_for(self.worker, &site.vm, &plugin.tally, &mut state, start).await;
-        *self.heritage = Heritage::of(&mut state);
-        site.vm.finish(&mut state);
-        match outcome {
-            Ok(Verdict::Exit(code)) if code >= UNWANTED => return Err(Failure::Unwanted),
-            Ok(_) => {}
-            Err(error) => {
-                let excerpt = Excerpt::of(&error, Some(site));
-                self.worker.log.failure_alone(Phase::SslCertificate, &error, &excerpt);
-                return Err(Failure::Script);
+        state.choosing = Some(Box::new(Choosing::new(said)));
+        let scripts = [(first, Phase::SslClientHello), (certificate, Phase::SslCertificate)];
+        let mut outcome = Ok(());
+        for (plugin, phase) in
+            scripts.into_iter().filter_map(|(plugin, phase)| Some((plugin.as_ref()?, phase)))
+        {
+            outcome = self.run_script(site, plugin, phase, &mut state).await;
+            if outcome.is_err() {
+                break;
             }
         }
-        let chosen = state.choosing.take().unwrap_or_default().outcome()?;
-        Ok(chosen.map(|identity| identity.map(|identity| identity.key)))
+        *self.heritage = Heritage::of(&mut state);
+        site.vm.finish(&mut state);
+        outcome?;
+        Ok(Some(state.choosing.take().map(|choosing| choosing.outcome()).transpose()?.unwrap_or_default()))
+    }
+
+    async fn run_script(
+        &self,
+        site: &Site,
+        plugin: &Plugin,
+        phase: Phase,
+        state: &mut RequestState,
+    ) -> Result<(), Failure> {
+        let start = |vm: &Vm, state: &mut RequestState| vm.start_alone(&plugin.handler, phase, state);
+        match lua::run_for(self.worker, &site.vm, &plugin.tally, state, start).await {
+            Ok(Verdict::Exit(code)) if code >= UNWANTED => Err(Failure::Unwanted),
+            Ok(_) => Ok(()),
+            Err(error) => {
+                let excerpt = Excerpt::of(&error, Some(site));
+                self.worker.log.failure_alone(phase, &error, &excerpt);
+                Err(Failure::Script)
+            }
+        }
     }
 
     /// What the client says first, whole; `None` if that is no TLS.
@@ -232,34 +272,6 @@ async fn receive(stream: &TcpStream, space: &mut [u8]) -> io::Result<usize> {
         match stream.try_read(space) {
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
             read => return read,
-        }
-    }
-}
-
-/// Sends and receives until hands are shaken.
-async fn converse(stream: &TcpStream, mut tls: ServerConnection) -> Result<ServerConnection, Failure> {
-    loop {
-        while tls.wants_write() {
-            match tls.write_tls(&mut Wire(stream)) {
-                Err(error) if error.kind() == ErrorKind::WouldBlock => stream.writable().await?,
-                Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error.into()),
-                _ => {}
-            }
-        }
-        if !tls.is_handshaking() {
-            return Ok(tls);
-        }
-        stream.readable().await?;
-        match tls.read_tls(&mut Wire(stream)) {
-            Ok(0) => return Err(Failure::Left),
-            Ok(_) => {
-                if let Err(error) = tls.process_new_packets() {
-                    let _ = tls.write_tls(&mut Wire(stream));
-                    return Err(error.into());
-                }
-            }
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
-            Err(error) => return Err(error.into()),
         }
     }
 }

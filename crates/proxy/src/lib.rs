@@ -34,11 +34,11 @@ mod fresh;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 mod handshake;
-mod hello;
 mod hold;
 mod http;
 mod lane;
 mod line;
+mod link;
 mod local;
 mod lua;
 mod node;
@@ -53,14 +53,17 @@ mod request_id;
 mod rescue;
 mod respond;
 mod script_log;
+mod sealed;
 mod seat;
 mod secure;
 mod site;
+mod socket;
 mod spans;
 mod subrequest;
 mod tunnel;
 mod upstream;
 mod wait;
+mod way;
 mod worker;
 
 pub use crate::{

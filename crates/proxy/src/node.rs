@@ -1,7 +1,7 @@
 //! A node: worker threads, from the first socket to the last answer.
 //!
 //! There is a socket on each listener's address for every worker that there may be (`SO_REUSEPORT`); the kernel spreads
-//! connections over them. All sockets are bound before the first thread starts, so a node either
+//! connections over them. A Unix socket is one that all accept from. All sockets are bound before the first thread starts, so a node either
 //! listens everywhere or does not start. Who works, and who takes connections from which socket, is the [`Crew`]'s.
 //!
 //! Stopping: connections that wait in the kernel's queue are still taken, then the sockets are
@@ -10,26 +10,24 @@
 
 use std::{
     collections::HashMap,
-    io,
-    net::{SocketAddr, TcpListener},
+    fs, io,
+    net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
     thread::JoinHandle,
     time::Duration,
 };
 
-use socket2::{Domain, Protocol, Socket, Type};
-use tidegate_core::{Roster, Snapshot, Telemetry, UpstreamId, roster::Load};
+use tidegate_core::{Roster, Snapshot, Telemetry, UpstreamId, roster::Load, snapshot::Address};
 use tidegate_lua::Dicts;
 use tokio::sync::watch;
 
 use crate::{
     access_log,
-    certificates::{self, Listeners, Tickets},
+    certificates::{self, Tickets, Tls},
     crew::Crew,
+    socket::Socket,
+    way,
 };
-
-/// Connections that wait to be accepted, for each socket. The kernel may allow fewer.
-const BACKLOG: i32 = 4_096;
 
 /// How long a client connection without a request is kept when the node stops.
 pub(crate) const IDLE_GRACE: Duration = Duration::from_secs(1);
@@ -38,7 +36,7 @@ pub(crate) const IDLE_GRACE: Duration = Duration::from_secs(1);
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     #[error("cannot listen on {address}")]
-    Listen { address: SocketAddr, source: io::Error },
+    Listen { address: Address, source: io::Error },
     #[error("cannot open the access log")]
     AccessLog(#[source] io::Error),
     #[error("cannot start a worker")]
@@ -60,6 +58,8 @@ impl StartError {
 /// A running data plane.
 #[derive(Debug)]
 pub struct Node {
+    listeners: Vec<Address>,
+    /// Those of them that are no paths.
     addresses: Vec<SocketAddr>,
     crew: Arc<Crew>,
     log_writer: JoinHandle<()>,
@@ -70,28 +70,30 @@ pub struct Node {
 pub(crate) struct Shared {
     pub(crate) telemetry: Arc<Telemetry>,
     dicts: Mutex<(u64, Arc<Dicts>)>,
-    tls: Mutex<Tls>,
+    tls: Mutex<Current>,
     /// Load of static endpoints; those of fleets bring their own.
     loads: Mutex<HashMap<(UpstreamId, SocketAddr), Arc<Load>>>,
 }
 
-/// How the listeners of one configuration speak TLS.
+/// How TLS is spoken under the configuration of that generation.
 #[derive(Debug, Default)]
-struct Tls {
+struct Current {
     generation: u64,
-    listeners: Arc<Listeners>,
+    tls: Arc<Tls>,
     tickets: Tickets,
 }
 
 impl Shared {
-    /// How the listeners of `snapshot` speak TLS: the same for every worker that asks.
-    pub(crate) fn listeners(&self, snapshot: &Snapshot) -> Result<Arc<Listeners>, certificates::Error> {
-        let mut tls = self.tls.lock().unwrap_or_else(PoisonError::into_inner);
-        if tls.generation < snapshot.generation {
-            tls.listeners = Arc::new(tls.tickets.listeners(snapshot)?);
-            tls.generation = snapshot.generation;
+    /// How TLS is spoken under `snapshot`: the same for every worker that asks.
+    pub(crate) fn tls(&self, snapshot: &Snapshot) -> Result<Arc<Tls>, certificates::Error> {
+        let mut current = self.tls.lock().unwrap_or_else(PoisonError::into_inner);
+        if current.generation < snapshot.generation {
+            let ways = way::all(snapshot, &current.tls.ways)?;
+            let listeners = current.tickets.listeners(snapshot)?;
+            current.tls = Arc::new(Tls { listeners, ways });
+            current.generation = snapshot.generation;
         }
-        Ok(Arc::clone(&tls.listeners))
+        Ok(Arc::clone(&current.tls))
     }
 
     /// The shared dictionaries of `snapshot`: the same ones for every worker that asks.
@@ -129,7 +131,8 @@ impl Node {
     ) -> Result<Self, StartError> {
         let snapshot = Arc::clone(&snapshots.borrow());
         let (count, most) = (telemetry.working(), telemetry.workers().len());
-        let (addresses, sockets) = bind_all(&snapshot, most)?;
+        let (listeners, sockets) = bind_all(&snapshot, most)?;
+        let addresses = listeners.iter().filter_map(Address::ip).collect();
         let output = snapshot.access_log.as_ref().map(|settings| &settings.output);
         let (log, log_writer) = access_log::start(output)?;
         let dicts = Mutex::new((snapshot.generation, Dicts::new(&snapshot.lua.shared_dicts)));
@@ -137,7 +140,7 @@ impl Node {
         let shared = Arc::new(Shared { telemetry, dicts, tls, loads });
         shared.show_dicts();
         let crew = Crew::new(shared, sockets, log, snapshots.clone(), roster.clone());
-        let node = Self { addresses, crew, log_writer };
+        let node = Self { listeners, addresses, crew, log_writer };
         match node.crew.begin(count) {
             Ok(()) => Ok(node),
             Err(error) => {
@@ -153,7 +156,12 @@ impl Node {
         Arc::clone(&self.crew)
     }
 
-    /// Where the node listens: the listeners' addresses, with the port that was found for port 0.
+    /// Where the node listens, with the port that was found for port 0.
+    pub fn listeners(&self) -> &[Address] {
+        &self.listeners
+    }
+
+    /// The same but for Unix sockets.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
     }
@@ -161,6 +169,12 @@ impl Node {
     /// Takes no new connections, and ends the present ones as they finish their requests.
     pub fn drain(&self) {
         self.crew.drain();
+        for listener in &self.listeners {
+            if let Address::Unix(path) = listener {
+                // Nobody may come this way any more; a path that is left over would only mislead.
+                let _ = fs::remove_file(path);
+            }
+        }
     }
 
     /// Opens the file of the access log again: it may have been rotated away.
@@ -182,32 +196,25 @@ impl Node {
     }
 }
 
-/// One socket for each worker on each listener's address; and the addresses.
-fn bind_all(
-    snapshot: &Snapshot,
-    workers: usize,
-) -> Result<(Vec<SocketAddr>, Vec<Vec<TcpListener>>), StartError> {
-    let mut sockets: Vec<Vec<TcpListener>> = (0..workers).map(|_| Vec::new()).collect();
+/// One socket for each worker on each listener's address, but for Unix sockets, which all share; and the addresses.
+fn bind_all(snapshot: &Snapshot, workers: usize) -> Result<(Vec<Address>, Vec<Vec<Socket>>), StartError> {
+    let mut sockets: Vec<Vec<Socket>> = (0..workers).map(|_| Vec::new()).collect();
     let mut addresses = Vec::new();
     for listener in &snapshot.listeners {
-        let mut address = listener.address;
+        let mut address = listener.address.clone();
+        let mut shared: Option<Socket> = None;
         for of_worker in &mut sockets {
-            let socket = bind(address).map_err(|source| StartError::Listen { address, source })?;
-            // Port 0 becomes a port with the first socket; the others share it.
-            address = socket.local_addr()?;
+            let socket = match &shared {
+                Some(shared) => shared.try_clone(),
+                None => Socket::bind(&mut address),
+            };
+            let socket = socket.map_err(|source| StartError::Listen { address: address.clone(), source })?;
+            if let (Socket::Unix(_), None) = (&socket, &shared) {
+                shared = Some(socket.try_clone()?);
+            }
             of_worker.push(socket);
         }
         addresses.push(address);
     }
     Ok((addresses, sockets))
-}
-
-fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    socket.set_reuse_address(true)?;
-    socket.set_reuse_port(true)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    Ok(socket.into())
 }

@@ -167,7 +167,7 @@ impl AsyncWrite for Sink<'_> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match &mut *self {
             Self::Plain(sink) => Pin::new(sink).poll_write(cx, bytes),
-            Self::Secure(secure) => secure.poll_write(cx, bytes),
+            Self::Secure(secure) => secure.poll_write(cx, &[IoSlice::new(bytes)]),
             Self::Lua(capture) => Poll::Ready(capture.write(bytes)),
         }
     }
@@ -179,7 +179,7 @@ impl AsyncWrite for Sink<'_> {
     ) -> Poll<io::Result<usize>> {
         match &mut *self {
             Self::Plain(sink) => Pin::new(sink).poll_write_vectored(cx, pieces),
-            Self::Secure(secure) => secure.poll_write_vectored(cx, pieces),
+            Self::Secure(secure) => secure.poll_write(cx, pieces),
             Self::Lua(capture) => {
                 let piece = pieces.iter().find(|piece| !piece.is_empty()).map_or(&[][..], |piece| piece);
                 Poll::Ready(capture.write(piece))

@@ -2,8 +2,6 @@
 
 use std::time::Instant;
 
-use tokio::net::tcp::ReadHalf;
-
 use crate::{
     answer::{self, Length, write_field, write_status_line},
     buffer::Lease,
@@ -15,6 +13,7 @@ use crate::{
         body::{self, Framing, Reader, Writer},
         fields::Kind,
     },
+    link::LinkSource,
     peer::Sink,
     plugin::Plugin,
     relay::{self, Relay},
@@ -50,7 +49,7 @@ pub(crate) enum Received {
 }
 
 impl Receiver<'_> {
-    pub(crate) async fn receive(&mut self, upstream: &mut ReadHalf<'_>) -> Result<Received, Error> {
+    pub(crate) async fn receive(&mut self, upstream: &mut LinkSource<'_>) -> Result<Received, Error> {
         // What Lua has set in earlier phases goes over what the upstream says.
         let early: Vec<_> = self.early_fields();
         let mut input = None;
@@ -76,7 +75,7 @@ impl Receiver<'_> {
     /// Reads heads until one is final.
     async fn read_head(
         &mut self,
-        upstream: &mut ReadHalf<'_>,
+        upstream: &mut LinkSource<'_>,
         input: &mut Option<Lease>,
     ) -> Result<(), Error> {
         let to_head = self.exchange.request.method() == b"HEAD";
@@ -155,7 +154,7 @@ impl Receiver<'_> {
 
     async fn relay_body(
         &mut self,
-        upstream: &mut ReadHalf<'_>,
+        upstream: &mut LinkSource<'_>,
         mut input: Option<Lease>,
     ) -> Result<Received, Error> {
         let framing = self.exchange.response.framing;
@@ -201,7 +200,7 @@ impl Receiver<'_> {
     /// The same with a body filter: what has come is a piece, and the next is read when that has been sent.
     async fn relay_filtered(
         &mut self,
-        upstream: &mut ReadHalf<'_>,
+        upstream: &mut LinkSource<'_>,
         mut input: Option<Lease>,
         mut reader: Reader,
         writer: Writer,

@@ -11,8 +11,7 @@
 
 use std::{
     io,
-    net::TcpListener,
-    os::fd::OwnedFd,
+    os::fd::{AsFd as _, OwnedFd},
     sync::{Arc, Weak, atomic::Ordering::Relaxed},
     thread,
     time::Duration,
@@ -36,6 +35,7 @@ use crate::{
     parting::Colleague,
     script_log,
     seat::{Seat, Standing},
+    socket::{Socket, hurry},
     worker::wall_clock,
 };
 
@@ -51,7 +51,7 @@ pub(crate) struct Rescuer {
     telemetry: Arc<Telemetry>,
     berths: Arc<Berths>,
     /// They are the node's to close.
-    sockets: Weak<[Vec<TcpListener>]>,
+    sockets: Weak<[Vec<Socket>]>,
     sharing: watch::Receiver<Arc<Sharing>>,
     snapshots: watch::Receiver<Arc<Snapshot>>,
     refuge: Refuge,
@@ -165,7 +165,7 @@ impl Rescuer {
                 Err(_) => return None, // Out of descriptors, most likely.
             };
             // Fails only where the connection is gone.
-            if stream.set_nonblocking(true).and_then(|()| stream.set_nodelay(true)).is_ok() {
+            if stream.set_nonblocking(true).and_then(|()| hurry(stream.as_fd(), client)).is_ok() {
                 let number = script_log::next_connection();
                 let layer = Layer::Fresh(listener);
                 permit.send(Crossing { stream, layer, client, number, count: 0, received: Vec::new() });

@@ -255,7 +255,7 @@ impl Connection {
     }
 
     async fn tunnel(&mut self, site: &Site, upgraded: Upgraded) {
-        let Upgraded { stream: mut upstream, sent, in_flight } = upgraded;
+        let Upgraded { link: mut upstream, sent, in_flight } = upgraded;
         let Self { line, exchange } = self;
         exchange.request.keep_alive = false;
         let limit = Limit { deadline: &line.front, span: site.snapshot.timeouts.tunnel_idle };

@@ -16,7 +16,6 @@ use tidegate_core::{
 };
 use tidegate_lua::{Vm, flame::Offer};
 use tokio::{
-    net::TcpListener,
     runtime::{Builder, Handle, LocalOptions},
     sync::{mpsc, watch},
     task::JoinSet,
@@ -27,7 +26,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     access_log::AccessLog,
     admission::{self, Open},
-    certificates::Listeners,
+    certificates::Tls,
     chores, connection,
     crew::{Duty, Sharing},
     deadline::{Deadlines, TICK},
@@ -37,6 +36,7 @@ use crate::{
     rescue::Rescuer,
     script_log::ScriptLog,
     site::{Ground, Site, static_endpoints},
+    socket::Socket,
     upstream::Upstream,
     worker::{Worker, make_vm},
 };
@@ -60,7 +60,7 @@ pub(crate) struct Seat {
     pub(crate) index: usize,
     pub(crate) shared: Arc<Shared>,
     /// Of each seat, on each listener's address, and who takes connections from them.
-    pub(crate) sockets: Arc<[Vec<std::net::TcpListener>]>,
+    pub(crate) sockets: Arc<[Vec<Socket>]>,
     pub(crate) sharing: watch::Receiver<Arc<Sharing>>,
     pub(crate) access_log: AccessLog,
     pub(crate) snapshots: watch::Receiver<Arc<Snapshot>>,
@@ -129,7 +129,7 @@ struct Prepared {
     vm: Rc<Vm>,
     deadlines: Rc<Deadlines>,
     site: Site,
-    listeners: Arc<Listeners>,
+    tls: Arc<Tls>,
 }
 
 impl Prepared {
@@ -139,10 +139,11 @@ impl Prepared {
         let log = ScriptLog::new(&snapshot.error_log, snapshot.lua.captured_log_bytes);
         let vm = make_vm(index, shared, &snapshot, &log)?;
         let deadlines = Rc::new(Deadlines::default());
-        let ground = Ground { worker: index, telemetry: &shared.telemetry, vm: &vm, deadlines: &deadlines };
+        let tls = shared.tls(&snapshot)?;
+        let (telemetry, ways) = (&shared.telemetry, &tls.ways);
+        let ground = Ground { worker: index, telemetry, vm: &vm, deadlines: &deadlines, ways };
         let site = Site::new(&snapshot, &ground, None)?;
-        let listeners = shared.listeners(&snapshot)?;
-        Ok(Self { snapshot, log, vm, deadlines, site, listeners })
+        Ok(Self { snapshot, log, vm, deadlines, site, tls })
     }
 }
 
@@ -155,7 +156,7 @@ struct Shift {
     connections: TaskTracker,
     accepting: TaskTracker,
     /// Sockets that are accepted from, by their seat. Gone when this worker is to end.
-    sockets: Option<Arc<[Vec<std::net::TcpListener>]>>,
+    sockets: Option<Arc<[Vec<Socket>]>>,
     sharing: watch::Receiver<Arc<Sharing>>,
     taking: BTreeMap<usize, CancellationToken>,
     resolving: JoinSet<()>,
@@ -200,7 +201,7 @@ impl Shift {
             }
         };
         let roster = Arc::clone(&seat.roster.borrow_and_update());
-        let Prepared { snapshot, log, vm, deadlines, site, listeners } = prepared;
+        let Prepared { snapshot, log, vm, deadlines, site, tls } = prepared;
         let (shared, access_log) = (Arc::clone(&seat.shared), seat.access_log.another());
         let worker = Worker::new(seat.index, shared, vm, log, Rc::clone(&deadlines), access_log, side);
         let rescuer = Rescuer::new(&seat, &place, Arc::clone(&worker.berths));
@@ -228,7 +229,7 @@ impl Shift {
             inbox: Some(inbox),
             place,
         };
-        shift.worker.set_listeners(listeners);
+        shift.worker.set_tls(tls);
         shift.serve(site);
         chores::keep_timers(&shift.worker, &shift.worker.vm);
         if let Some(script) = &snapshot.lua.init_worker {
@@ -256,7 +257,7 @@ impl Shift {
             if self.taking.contains_key(&seat) {
                 continue;
             }
-            let listeners = listeners.iter().map(|one| TcpListener::from_std(one.try_clone()?));
+            let listeners = listeners.iter().map(|one| one.try_clone()?.listen());
             let listeners = listeners.collect::<io::Result<Vec<_>>>()?;
             let taken = CancellationToken::new();
             for listener in listeners.into_iter().enumerate() {
@@ -421,21 +422,22 @@ impl Shift {
         if let (Some(settings), 0) = (&snapshot.access_log, worker.index) {
             worker.access_log.open(settings);
         }
+        let tls = match self.shared.tls(&snapshot) {
+            Ok(tls) => tls,
+            Err(error) => {
+                return tracing::error!(error = error.told(), generation, "configuration is not served: tls");
+            }
+        };
         let ground = Ground {
             worker: worker.index,
             telemetry: &self.shared.telemetry,
             vm: &worker.vm,
             deadlines: &worker.deadlines,
-        };
-        let listeners = match self.shared.listeners(&snapshot) {
-            Ok(listeners) => listeners,
-            Err(error) => {
-                return tracing::error!(error = error.told(), generation, "configuration is not served: tls");
-            }
+            ways: &tls.ways,
         };
         match Site::new(&snapshot, &ground, Some(&worker.site())) {
             Ok(site) => {
-                worker.set_listeners(listeners);
+                worker.set_tls(Arc::clone(&tls));
                 self.serve(site);
                 self.let_go = true;
             }

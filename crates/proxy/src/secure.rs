@@ -1,35 +1,63 @@
 //! A client's connection that speaks TLS.
 //!
-//! rustls keeps the state of the protocol and knows no sockets; here it is joined with one. Reading and writing share that
-//! state, also with Lua that has been lent the connection, so it is behind a lock that nobody ever waits for: whoever uses a
-//! connection is on the thread that serves it.
-//!
-//! What is written is encrypted at once and sent as far as that goes; the rest goes before whatever is written next, and
-//! flushing waits for it. A client is told when the connection ends (`close_notify`), if it can be told without waiting.
-//! One that leaves without saying so has left all the same: where a message ends, HTTP says.
+//! Reading and writing share the state of the protocol, also with Lua that has been lent the connection, so it is behind a
+//! lock that nobody ever waits for: whoever uses a connection is on the thread that serves it. A client is told when
+//! the connection ends (`close_notify`), if it can be told without waiting.
 
 use std::{
-    io::{self, ErrorKind, IoSlice, Read, Write},
+    io::{self, IoSlice},
     net::Shutdown,
-    os::fd::AsFd as _,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, ready},
 };
 
-use rustix::net::{RecvFlags, recv};
-use rustls::{HandshakeKind, ServerConnection};
+use rustls::{HandshakeKind, ServerConnection, pki_types::UnixTime};
 use socket2::SockRef;
+use tidegate_core::snapshot::ClientVerification;
 use tidegate_lua::Hello;
-use tokio::{
-    io::{Interest, ReadBuf},
-    net::TcpStream,
-};
+use tidegate_tls::Asking;
+use tokio::{io::ReadBuf, net::TcpStream};
+
+use crate::sealed::{self, Wire, is_passing};
 
 /// What there is of TLS beside the socket: it goes with the connection to other threads.
 #[derive(Debug)]
 pub(crate) struct Session {
     pub(crate) tls: Arc<Mutex<ServerConnection>>,
     pub(crate) hello: Arc<Hello>,
+    pub(crate) shown: Shown,
+    /// Why its requests are not served.
+    pub(crate) refusal: Option<&'static str>,
+}
+
+/// The certificate of the client's own.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Shown {
+    Nothing,
+    Good,
+    /// Why it is not.
+    Bad(String),
+}
+
+impl Shown {
+    pub(crate) fn judged(asking: &Asking, tls: &ServerConnection) -> Self {
+        match tls.peer_certificates().map(|chain| asking.judge(chain, UnixTime::now())) {
+            None => Self::Nothing,
+            Some(Ok(())) => Self::Good,
+            Some(Err(why)) => Self::Bad(why),
+        }
+    }
+
+    /// What a client is told that is not served.
+    pub(crate) const fn refusal(&self, verify: ClientVerification) -> Option<&'static str> {
+        match (self, verify) {
+            (Self::Nothing, ClientVerification::Required) => Some("No required SSL certificate was sent"),
+            (Self::Bad(_), ClientVerification::Required | ClientVerification::Optional) => {
+                Some("The SSL certificate error")
+            }
+            _ => None,
+        }
+    }
 }
 
 impl Session {
@@ -67,79 +95,19 @@ impl Secure {
     }
 
     pub(crate) fn poll_read(&self, cx: &mut Context<'_>, space: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let tls = &mut *self.session.tls();
-        loop {
-            match tls.reader().read(space.initialize_unfilled()) {
-                Ok(count) => {
-                    space.advance(count);
-                    return Poll::Ready(Ok(()));
-                }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Poll::Ready(Ok(())),
-                Err(error) => return Poll::Ready(Err(error)),
-            }
-            ready!(self.poll_receive(tls, cx))?;
-        }
+        sealed::poll_read(&mut self.session.tls(), self.stream(), cx, space)
     }
 
-    /// Takes in what the client has sent.
-    fn poll_receive(&self, tls: &mut ServerConnection, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let stream = self.stream();
-        loop {
-            ready!(stream.poll_read_ready(cx))?;
-            match tls.read_tls(&mut Wire(stream)) {
-                Ok(_) => break,
-                Err(error) if is_passing(&error) => {}
-                Err(error) => return Poll::Ready(Err(error)),
-            }
-        }
-        let processed = tls.process_new_packets();
-        // An alert, or what TLS has to say by itself; whatever does not leave at once goes before what is written next.
-        let _ = self.poll_send(tls, cx);
-        Poll::Ready(processed.map(drop).map_err(io::Error::other))
-    }
-
-    pub(crate) fn poll_write(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.poll_write_vectored(cx, &[IoSlice::new(bytes)])
-    }
-
-    pub(crate) fn poll_write_vectored(
-        &self,
-        cx: &mut Context<'_>,
-        pieces: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let tls = &mut *self.session.tls();
-        ready!(self.poll_send(tls, cx))?;
-        let count = tls.writer().write_vectored(pieces)?;
-        match self.poll_send(tls, cx) {
-            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-            Poll::Ready(Ok(())) | Poll::Pending => Poll::Ready(Ok(count)),
-        }
+    pub(crate) fn poll_write(&self, cx: &mut Context<'_>, pieces: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        sealed::poll_write(&mut self.session.tls(), self.stream(), cx, pieces)
     }
 
     pub(crate) fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.poll_send(&mut self.session.tls(), cx)
+        sealed::poll_send(&mut self.session.tls(), self.stream(), cx)
     }
 
     pub(crate) fn poll_shutdown(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let tls = &mut *self.session.tls();
-        tls.send_close_notify();
-        ready!(self.poll_send(tls, cx))?;
-        Poll::Ready(SockRef::from(self.stream()).shutdown(Shutdown::Write))
-    }
-
-    /// Sends what is encrypted.
-    fn poll_send(&self, tls: &mut ServerConnection, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let stream = self.stream();
-        while tls.wants_write() {
-            match tls.write_tls(&mut Wire(stream)) {
-                Ok(_) => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock => ready!(stream.poll_write_ready(cx))?,
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Poll::Ready(Err(error)),
-            }
-        }
-        Poll::Ready(Ok(()))
+        sealed::poll_shutdown(&mut self.session.tls(), self.stream(), cx)
     }
 
     /// Ready once the client has closed its connection, or said that it is about to. What it sent before, and has not been
@@ -167,9 +135,7 @@ impl Secure {
     /// Tells the client that nothing more comes, if it can be told at once.
     fn part(&self) {
         if let Some(stream) = &self.stream {
-            let tls = &mut *self.session.tls();
-            tls.send_close_notify();
-            while tls.wants_write() && tls.write_tls(&mut Wire(stream)).is_ok() {}
+            sealed::part(&mut self.session.tls(), stream);
         }
     }
 
@@ -183,38 +149,5 @@ impl Secure {
 impl Drop for Secure {
     fn drop(&mut self) {
         self.part();
-    }
-}
-
-fn is_passing(error: &io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
-}
-
-/// A socket as rustls reads and writes it: without waiting.
-pub(crate) struct Wire<'a>(pub(crate) &'a TcpStream);
-
-impl Read for Wire<'_> {
-    fn read(&mut self, space: &mut [u8]) -> io::Result<usize> {
-        let mut read = 0;
-        let outcome = self.0.try_io(Interest::READABLE, || {
-            (read, _) = recv(self.0.as_fd(), &mut *space, RecvFlags::empty())?;
-            // Less than was asked for is all there is: makes the runtime forget that there is something to read.
-            if read > 0 && read < space.len() { Err(ErrorKind::WouldBlock.into()) } else { Ok(()) }
-        });
-        if read > 0 { Ok(read) } else { outcome.map(|()| 0) }
-    }
-}
-
-impl Write for Wire<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.try_write(bytes)
-    }
-
-    fn write_vectored(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.0.try_write_vectored(pieces)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }

@@ -17,7 +17,7 @@ use tidegate_core::{
 use tidegate_lua::{Handler, Phase, Purpose, Trust, Vm, flame::Label};
 use tidegate_traffic::Router;
 
-use crate::{deadline::Deadlines, http::fields::is_value, plugin::Plugin, upstream::Upstream};
+use crate::{deadline::Deadlines, http::fields::is_value, plugin::Plugin, upstream::Upstream, way::Ways};
 
 #[derive(Debug)]
 pub(crate) struct Site {
@@ -30,14 +30,27 @@ pub(crate) struct Site {
     /// Set for every request, before its route's own.
     pub(crate) vars: Vec<(String, Value)>,
     pub(crate) server_rewrite: Option<Plugin>,
-    /// What chooses the certificates of clients, by the number of the listener.
-    pub(crate) ssl_certificate: Vec<Option<Plugin>>,
+    /// What has a say in handshakes, by the number of the listener.
+    pub(crate) handshakes: Vec<Handshake>,
     /// All variables that are defined anywhere.
     pub(crate) names: HashSet<String>,
     /// Routes by the name to go to, `@` included.
     pub(crate) places: HashMap<String, usize>,
     /// Compiled once for all routes that use them, and carried over to the next site.
     handlers: HashMap<(Script, Purpose, Trust), Handler>,
+}
+
+/// The scripts that run before hands are shaken.
+#[derive(Debug, Default)]
+pub(crate) struct Handshake {
+    pub(crate) hello: Option<Plugin>,
+    pub(crate) certificate: Option<Plugin>,
+}
+
+impl Handshake {
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.hello.is_none() && self.certificate.is_none()
+    }
 }
 
 /// What a variable is set to.
@@ -86,6 +99,8 @@ pub(crate) struct Ground<'a> {
     pub(crate) telemetry: &'a Telemetry,
     pub(crate) vm: &'a Rc<Vm>,
     pub(crate) deadlines: &'a Rc<Deadlines>,
+    /// How TLS is spoken with upstreams.
+    pub(crate) ways: &'a Ways,
 }
 
 /// How scripts are loaded: what for, and with what trust.
@@ -111,7 +126,7 @@ impl Site {
             upstreams,
             vars: Vec::new(),
             server_rewrite: None,
-            ssl_certificate: Vec::new(),
+            handshakes: Vec::new(),
             names: names(snapshot),
             places: places(&snapshot.routes),
             handlers: HashMap::new(),
@@ -121,7 +136,7 @@ impl Site {
         let load = Loading { ground, previous, route: None, trust: trust(snapshot.lua.sandbox) };
         site.server_rewrite =
             site.plugin(snapshot.lua.server_rewrite.as_ref(), Phase::ServerRewrite, &load)?;
-        site.ssl_certificate = site.handshakes(&load)?;
+        site.handshakes = site.handshakes(&load)?;
         site.vars = site.values(&snapshot.vars, &load)?;
         if let Some(previous) = previous {
             forgive(snapshot, &previous.snapshot, ground.telemetry);
@@ -167,11 +182,16 @@ impl Site {
         Ok(site)
     }
 
-    /// What chooses certificates, for each listener.
-    fn handshakes(&mut self, load: &Loading<'_>) -> Result<Vec<Option<Plugin>>, tidegate_lua::Error> {
+    fn handshakes(&mut self, load: &Loading<'_>) -> Result<Vec<Handshake>, tidegate_lua::Error> {
         let snapshot = Arc::clone(&self.snapshot);
-        let scripts = snapshot.listeners.iter().map(|one| one.tls.as_ref()?.ssl_certificate.as_ref());
-        scripts.map(|script| self.plugin(script, Phase::SslCertificate, load)).collect()
+        let all = snapshot.listeners.iter().map(|listener| {
+            let Some(tls) = &listener.tls else { return Ok(Handshake::default()) };
+            Ok(Handshake {
+                hello: self.plugin(tls.ssl_client_hello.as_ref(), Phase::SslClientHello, load)?,
+                certificate: self.plugin(tls.ssl_certificate.as_ref(), Phase::SslCertificate, load)?,
+            })
+        });
+        all.collect()
     }
 
     fn plugin(
@@ -307,11 +327,13 @@ fn upstreams(
             .and_then(|site| site.upstreams.get(name))
             .filter(|known| known.settings.borrow().target == settings.target);
         let upstream = if let Some(known) = known {
-            known.update(settings, ground.worker);
+            known.update(settings, ground.ways.get(name).cloned(), ground.worker);
             Rc::clone(known)
         } else {
             let series = ground.telemetry.upstream(name);
-            Rc::new(Upstream::new(settings.clone(), series, Rc::clone(ground.deadlines), ground.worker))
+            let way = ground.ways.get(name).cloned();
+            let deadlines = Rc::clone(ground.deadlines);
+            Rc::new(Upstream::new(settings.clone(), way, series, deadlines, ground.worker))
         };
         (name.clone(), upstream)
     };
@@ -329,7 +351,8 @@ pub(crate) fn static_endpoints(
             if endpoints.iter().any(|known| known.address == address) {
                 continue;
             }
-            endpoints.push(Endpoint { weight: host.weight, ..endpoint(address, load(address)) });
+            let name = host.host.parse::<IpAddr>().is_err().then(|| host.host.as_str().into());
+            endpoints.push(Endpoint { host: name, weight: host.weight, ..endpoint(address, load(address)) });
         }
     }
     endpoints
@@ -340,5 +363,5 @@ pub(crate) fn endpoint(address: SocketAddr, load: Arc<Load>) -> Endpoint {
     // An address is no name (it has colons); what matters is that it stays the same.
     let id = address.to_string().replace([':', '[', ']'], "-");
     let id = InstanceId::new(&id).expect("an address without its colons is a name");
-    Endpoint { id, address, weight: NonZeroU32::MIN, load }
+    Endpoint { id, address, host: None, weight: NonZeroU32::MIN, load }
 }

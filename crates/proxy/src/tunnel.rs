@@ -2,13 +2,11 @@
 
 use std::{future::poll_fn, io, pin::Pin, rc::Rc, task::Poll};
 
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::TcpStream,
-};
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::{
     buffer::{Buffers, Lease},
+    link::Link,
     peer::Client,
     wait::{Fault, Limit, poll_read},
 };
@@ -25,7 +23,7 @@ pub(crate) struct Carried {
 /// `from_client` and `from_upstream` are bytes that have already been read.
 pub(crate) async fn run(
     client: &mut Client,
-    upstream: &mut TcpStream,
+    upstream: &mut Link,
     from_client: Option<Lease>,
     from_upstream: Option<Lease>,
     limit: Limit<'_>,

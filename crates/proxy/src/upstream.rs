@@ -5,7 +5,7 @@
 //! there is no other; all workers learn that separately.
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::{Cell, OnceCell, RefCell},
     collections::HashMap,
     net::SocketAddr,
     rc::Rc,
@@ -13,6 +13,7 @@ use std::{
     time::Duration,
 };
 
+use rustls::pki_types::ServerName;
 use tidegate_core::{
     Endpoint,
     roster::{InFlight, Load},
@@ -22,12 +23,13 @@ use tidegate_core::{
 };
 use tidegate_lua::KeepAlive;
 use tidegate_traffic::{Balancer, RetryBudget};
-use tokio::net::TcpStream;
 
 use crate::{
     deadline::{Deadlines, TICK},
     hold::Hold,
+    link::{Link, Terms},
     site,
+    way::{self, Way},
 };
 
 /// First and longest span for which a failing endpoint is passed over; it doubles in between.
@@ -42,6 +44,8 @@ pub(crate) struct Upstream {
     pub(crate) series: Arc<Series>,
     pub(crate) settings: RefCell<snapshot::Upstream>,
     state: RefCell<State>,
+    /// How TLS is spoken with it, if it is.
+    way: RefCell<Option<Arc<Way>>>,
     /// Requests that wait for an endpoint.
     pub(crate) hold: Hold,
     /// Static endpoints are being kept current.
@@ -66,6 +70,8 @@ struct State {
 #[derive(Debug)]
 pub(crate) struct Member {
     pub(crate) endpoint: Endpoint,
+    /// Who it is to TLS, once that has been asked.
+    name: OnceCell<Arc<ServerName<'static>>>,
     /// Oldest first.
     idle: RefCell<Vec<Idle>>,
     failures: Cell<u32>,
@@ -87,13 +93,14 @@ struct Idle {
 /// A connection that has carried requests, if any.
 #[derive(Debug)]
 pub(crate) struct Kept {
-    pub(crate) stream: TcpStream,
+    pub(crate) link: Link,
     pub(crate) requests: u32,
 }
 
 impl Upstream {
     pub(crate) fn new(
         settings: snapshot::Upstream,
+        way: Option<Arc<Way>>,
         series: Arc<Series>,
         deadlines: Rc<Deadlines>,
         worker: usize,
@@ -109,6 +116,7 @@ impl Upstream {
         Self {
             series,
             settings: RefCell::new(settings),
+            way: RefCell::new(way),
             state: RefCell::new(state),
             hold: Hold::default(),
             resolving: Cell::new(false),
@@ -117,7 +125,8 @@ impl Upstream {
     }
 
     /// Takes over new settings; endpoints and connections stay.
-    pub(crate) fn update(&self, settings: &snapshot::Upstream, worker: usize) {
+    pub(crate) fn update(&self, settings: &snapshot::Upstream, way: Option<Arc<Way>>, worker: usize) {
+        self.way.replace(way);
         let mut current = self.settings.borrow_mut();
         let mut state = self.state.borrow_mut();
         if current.balance != settings.balance {
@@ -127,6 +136,19 @@ impl Upstream {
             state.budget = RetryBudget::new(&settings.retry);
         }
         *current = settings.clone();
+    }
+
+    /// What is agreed on with an endpoint that TLS is spoken with; `named` is what a script calls it.
+    pub(crate) fn terms(&self, member: &Member, named: Option<&str>) -> Option<Terms> {
+        let way = self.way.borrow();
+        let way = way.as_ref()?;
+        let named = named.and_then(|name| ServerName::try_from(name.to_owned()).ok()).map(Arc::new);
+        let name = named.or_else(|| way.name.clone()).unwrap_or_else(|| Arc::clone(member.name()));
+        Some(Terms::new(Arc::clone(&way.config), name))
+    }
+
+    pub(crate) fn has_tls(&self) -> bool {
+        self.way.borrow().is_some()
     }
 
     /// Whether somebody has to begin to find its static endpoints; only the first caller has.
@@ -153,7 +175,9 @@ impl Upstream {
             .iter()
             .map(|endpoint| {
                 let same = |member: &Rc<Member>| {
-                    member.endpoint.id == endpoint.id && member.endpoint.address == endpoint.address
+                    member.endpoint.id == endpoint.id
+                        && member.endpoint.address == endpoint.address
+                        && member.endpoint.host == endpoint.host
                 };
                 match known.iter().position(same) {
                     Some(index) => known.swap_remove(index),
@@ -258,7 +282,7 @@ impl Upstream {
         let State { members, guests, .. } = &mut *self.state.borrow_mut();
         for member in members.iter().chain(guests.values()) {
             let wanted = |idle: &Idle| idle.until.map_or(idle.since >= oldest, |until| until >= now);
-            member.idle.borrow_mut().retain(|idle| wanted(idle) && is_open(&idle.kept.stream));
+            member.idle.borrow_mut().retain(|idle| wanted(idle) && idle.kept.link.is_open());
         }
         guests.retain(|_, guest| Rc::strong_count(guest) > 1 || !guest.idle.borrow().is_empty());
     }
@@ -268,6 +292,7 @@ impl Member {
     fn new(endpoint: Endpoint) -> Self {
         Self {
             endpoint,
+            name: OnceCell::new(),
             idle: RefCell::default(),
             failures: Cell::new(0),
             down_until: Cell::new(0),
@@ -275,19 +300,23 @@ impl Member {
         }
     }
 
-    /// The connection that was used last and still stands.
-    pub(crate) fn reuse(&self) -> Option<Kept> {
+    fn name(&self) -> &Arc<ServerName<'static>> {
+        self.name.get_or_init(|| Arc::new(way::name_of(&self.endpoint)))
+    }
+
+    /// Of those that these are the terms of, the connection that was used last and still stands.
+    pub(crate) fn reuse(&self, terms: Option<&Terms>) -> Option<Kept> {
         let mut idle = self.idle.borrow_mut();
-        std::iter::from_fn(|| idle.pop()).map(|idle| idle.kept).find(|kept| is_open(&kept.stream))
+        loop {
+            let last = idle.iter().rposition(|idle| idle.kept.link.suits(terms))?;
+            let Idle { kept, .. } = idle.remove(last);
+            if kept.link.is_open() {
+                return Some(kept);
+            }
+        }
     }
 }
 
 const fn ticks(span: Duration) -> u64 {
     (span.as_millis() / TICK.as_millis()) as u64
-}
-
-/// Whether nothing, neither bytes nor the end, has come on a connection that should be silent. Asks
-/// the kernel only when readiness was signalled, so it costs no system call on a healthy one.
-fn is_open(stream: &TcpStream) -> bool {
-    matches!(stream.try_read(&mut [0]), Err(error) if error.kind() == std::io::ErrorKind::WouldBlock)
 }

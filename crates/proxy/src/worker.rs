@@ -11,7 +11,6 @@ use std::{
     time::{Instant, SystemTime},
 };
 
-use rustls::ServerConfig;
 use tidegate_core::{
     Roster, Snapshot, Telemetry, Timestamp,
     telemetry::{PluginId, Tally, WorkerSeries},
@@ -23,7 +22,7 @@ use crate::{
     access_log::AccessLog,
     berth::Berths,
     buffer::Buffers,
-    certificates::Listeners,
+    certificates::{Reception, Tls},
     chores::{self, Keeper},
     complaints::Complaints,
     deadline::{Deadlines, TICK},
@@ -67,8 +66,8 @@ pub(crate) struct Worker {
     /// What the functions of timers take.
     pub(crate) timer_tally: Arc<Tally>,
     site: RefCell<Option<Rc<Site>>>,
-    /// How its listeners speak TLS.
-    listeners: RefCell<Arc<Listeners>>,
+    /// How TLS is spoken, with clients and with upstreams.
+    tls: RefCell<Arc<Tls>>,
     /// When it was last counted for how long this thread was busy.
     counted: Cell<Instant>,
     started: Instant,
@@ -108,7 +107,7 @@ impl Worker {
             keeper: OnceCell::new(),
             timer_tally,
             site: RefCell::default(),
-            listeners: RefCell::default(),
+            tls: RefCell::default(),
             counted: Cell::new(Instant::now()),
             started: Instant::now(),
             started_at: wall_clock(),
@@ -128,12 +127,16 @@ impl Worker {
     }
 
     /// How TLS is spoken with clients of the listener of this number, if it is.
-    pub(crate) fn tls(&self, listener: usize) -> Option<Arc<ServerConfig>> {
-        self.listeners.borrow().get(listener).cloned().flatten()
+    pub(crate) fn tls_of(&self, listener: usize) -> Option<Arc<Reception>> {
+        self.tls.borrow().listeners.get(listener).cloned().flatten()
     }
 
-    pub(crate) fn set_listeners(&self, listeners: Arc<Listeners>) {
-        self.listeners.replace(listeners);
+    pub(crate) fn tls(&self) -> Arc<Tls> {
+        Arc::clone(&self.tls.borrow())
+    }
+
+    pub(crate) fn set_tls(&self, tls: Arc<Tls>) {
+        self.tls.replace(tls);
     }
 
     /// What is served, once something is.

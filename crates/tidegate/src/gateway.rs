@@ -91,7 +91,7 @@ impl Gateway {
         if let Workers::Fleet { .. } = snapshot.workers {
             control = control.employing(workers::Workers::of(&node));
         }
-        for address in node.addresses() {
+        for address in node.listeners() {
             tracing::info!(%address, workers, "listening");
         }
         tracing::info!(address = %admin.address(), "admin");

@@ -1,15 +1,15 @@
 //! What a certificate says of itself: for which names it is, and until when.
 //!
 //! No more of it is read than that. What does not look as it should has no names and no end, so whatever the bytes
-//! are, nothing goes wrong; whether the certificate is any good is for clients to judge.
+//! are, nothing goes wrong; whether the certificate is any good is for others to judge.
 
 /// Tags of DER.
 const INTEGER: u8 = 0x02;
 const OCTETS: u8 = 0x04;
-const OBJECT: u8 = 0x06;
+pub(crate) const OBJECT: u8 = 0x06;
 const UTC_TIME: u8 = 0x17;
 const LONG_TIME: u8 = 0x18;
-const SEQUENCE: u8 = 0x30;
+pub(crate) const SEQUENCE: u8 = 0x30;
 const VERSION: u8 = 0xa0;
 const EXTENSIONS: u8 = 0xa3;
 const DNS_NAME: u8 = 0x82;
@@ -33,21 +33,40 @@ impl Facts {
 }
 
 fn read(certificate: &[u8]) -> Option<Facts> {
-    let mut whole = Der(Der(certificate).take(SEQUENCE)?);
-    let mut body = Der(whole.take(SEQUENCE)?);
-    body.skip(VERSION);
-    body.take(INTEGER)?; // Its number,
-    body.take(SEQUENCE)?; // how it is signed,
-    body.take(SEQUENCE)?; // and by whom.
-    let mut validity = Der(body.take(SEQUENCE)?);
-    validity.any()?;
-    let (tag, end) = validity.any()?;
-    let not_after = time(tag, end);
-    let names = std::iter::from_fn(|| body.any())
+    let Body { not_after, rest, .. } = Body::read(certificate)?;
+    let mut rest = Der(rest);
+    let names = std::iter::from_fn(|| rest.any())
         .find(|&(tag, _)| tag == EXTENSIONS)
         .and_then(|(_, extensions)| alternative_names(extensions))
         .unwrap_or_default();
     Some(Facts { names, not_after })
+}
+
+/// The parts of a certificate, as far as they are told apart.
+pub(crate) struct Body<'a> {
+    pub(crate) number: &'a [u8],
+    pub(crate) issuer: &'a [u8],
+    pub(crate) not_before: Option<i64>,
+    pub(crate) not_after: Option<i64>,
+    pub(crate) subject: &'a [u8],
+    /// The key, and what comes after it.
+    rest: &'a [u8],
+}
+
+impl<'a> Body<'a> {
+    pub(crate) fn read(certificate: &'a [u8]) -> Option<Self> {
+        let mut whole = Der(Der(certificate).take(SEQUENCE)?);
+        let mut body = Der(whole.take(SEQUENCE)?);
+        body.skip(VERSION);
+        let number = body.take(INTEGER)?;
+        body.take(SEQUENCE)?; // How it is signed.
+        let issuer = body.take(SEQUENCE)?;
+        let mut validity = Der(body.take(SEQUENCE)?);
+        let mut moment = || validity.any().map(|(tag, text)| time(tag, text));
+        let (not_before, not_after) = (moment()?, moment()?);
+        let subject = body.take(SEQUENCE)?;
+        Some(Self { number, issuer, not_before, not_after, subject, rest: body.0 })
+    }
 }
 
 fn alternative_names(extensions: &[u8]) -> Option<Vec<String>> {
@@ -67,11 +86,11 @@ fn alternative_names(extensions: &[u8]) -> Option<Vec<String>> {
 }
 
 /// What follows in a row of values.
-struct Der<'a>(&'a [u8]);
+pub(crate) struct Der<'a>(pub(crate) &'a [u8]);
 
 impl<'a> Der<'a> {
     /// The next value with its tag.
-    fn any(&mut self) -> Option<(u8, &'a [u8])> {
+    pub(crate) fn any(&mut self) -> Option<(u8, &'a [u8])> {
         let (&tag, rest) = self.0.split_first()?;
         let (&first, rest) = rest.split_first()?;
         let (length, rest) = match first {
@@ -88,7 +107,7 @@ impl<'a> Der<'a> {
         Some((tag, value))
     }
 
-    fn take(&mut self, tag: u8) -> Option<&'a [u8]> {
+    pub(crate) fn take(&mut self, tag: u8) -> Option<&'a [u8]> {
         self.any().filter(|&(found, _)| found == tag).map(|(_, value)| value)
     }
 

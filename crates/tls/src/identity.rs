@@ -67,8 +67,6 @@ pub struct Identity {
     pub key: Arc<CertifiedKey>,
     /// Hosts that it is for, in lower case; `*.example.com` among them.
     pub names: Vec<String>,
-    /// The last second in which it holds, since the Unix epoch; `None`: it does not say so in a way that is understood.
-    pub not_after: Option<i64>,
 }
 
 impl Identity {
@@ -92,18 +90,20 @@ impl Identity {
 
     fn new(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> Result<Self, Error> {
         let own = chain.first().ok_or(Error::NoCertificate)?;
-        let Facts { names, not_after } = Facts::of(own);
+        let Facts { names, .. } = Facts::of(own);
         let key = CertifiedKey::from_der(chain, key, provider()).map_err(|error| match error {
             rustls::Error::InconsistentKeys(_) => Error::Mismatch,
             rustls::Error::InvalidCertificate(why) => Error::BadCertificate(format!("{why:?}")),
             other => Error::BadKey(other.to_string()),
         })?;
-        Ok(Self { key: Arc::new(key), names, not_after })
+        Ok(Self { key: Arc::new(key), names })
     }
 
-    /// Whether it has expired, so many seconds after the Unix epoch.
-    pub fn has_expired(&self, now: i64) -> bool {
-        self.not_after.is_some_and(|end| end < now)
+    /// The same with what its authority says of it, in DER, for clients that ask.
+    #[must_use]
+    pub fn with_staple(mut self, staple: Vec<u8>) -> Self {
+        Arc::make_mut(&mut self.key).ocsp = Some(staple);
+        self
     }
 }
 
@@ -127,9 +127,7 @@ pub(crate) mod tests {
     fn a_certificate_says_its_names_and_its_end() {
         let identity = Identity::from_pem(EC.0, EC.1).unwrap();
         assert_eq!(identity.names, ["example.com", "*.example.com"]);
-        let end = identity.not_after.unwrap();
-        assert_eq!(end, ENDS);
-        assert!(!identity.has_expired(end) && identity.has_expired(end + 1));
+        assert_eq!(not_after(EC.0), Some(ENDS));
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use ipnet::IpNet;
 use schemars::{Schema, json_schema};
+use tidegate_core::snapshot::Address;
 
 use crate::{
     decode::{Leaf, Mistake},
@@ -34,6 +35,31 @@ impl Leaf for SocketAddr {
         json_schema!({ "title": "address", "type": "string", "pattern": ":[0-9]+$" })
     }
 }
+
+/// An address of this machine to listen on, or a Unix socket.
+impl Leaf for Address {
+    const WHAT: &'static str = "an address";
+    const EXAMPLE: &'static str = "0.0.0.0:8000";
+
+    fn read(scalar: &Scalar) -> Result<Self, Mistake> {
+        let Some(path) = scalar.text.strip_prefix("unix:") else {
+            return SocketAddr::read(scalar).map(Self::Ip);
+        };
+        let problem = match path.len() {
+            0 => "there is no path behind `unix:`".into(),
+            1..=MOST_OF_A_PATH => return Ok(Self::Unix(path.into())),
+            length => format!("a path of {length} bytes is too long for a Unix socket"),
+        };
+        Err(Mistake::new(problem, "write it like `unix:/run/tidegate.sock`"))
+    }
+
+    fn form() -> Schema {
+        json_schema!({ "title": "address", "type": "string", "pattern": "(:[0-9]+|^unix:.+)$" })
+    }
+}
+
+/// Bytes that the kernel takes for the path of a Unix socket.
+const MOST_OF_A_PATH: usize = 107;
 
 /// Networks; a single address is a network of one.
 impl Leaf for IpNet {
@@ -73,6 +99,29 @@ impl Leaf for HostPort {
 
     fn form() -> Schema {
         json_schema!({ "title": "host and port", "type": "string", "pattern": "^[^/ ]+:[0-9]+$" })
+    }
+}
+
+/// The name of a server, or its IP address, as certificates have it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct HostName(pub(crate) String);
+
+impl Leaf for HostName {
+    const WHAT: &'static str = "the name of a host";
+    const EXAMPLE: &'static str = "billing.example.com";
+
+    fn read(scalar: &Scalar) -> Result<Self, Mistake> {
+        let text = scalar.text.as_str();
+        let bare = text.trim_start_matches('[').trim_end_matches(']');
+        if tidegate_tls::is_server_name(bare) {
+            return Ok(Self(bare.to_owned()));
+        }
+        let message = format!("{} is not the name of a host", quote(text));
+        Err(Mistake::new(message, "write it without scheme and port, like `billing.example.com`"))
+    }
+
+    fn form() -> Schema {
+        json_schema!({ "title": "host name", "type": "string", "pattern": "^[^/ ]+$" })
     }
 }
 

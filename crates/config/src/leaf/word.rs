@@ -3,7 +3,9 @@
 use schemars::{Schema, json_schema};
 use tidegate_core::{
     policy::{Metric, Mode, PoolKind, TargetMetric, WhenSpent},
-    snapshot::{AnswerFraming, Balance, Driver, ErrorLevel, ErrorLogFormat, ErrorPages, OnExit},
+    snapshot::{
+        AnswerFraming, Balance, ClientVerification, Driver, ErrorLevel, ErrorLogFormat, ErrorPages, OnExit,
+    },
 };
 
 use crate::{
@@ -36,6 +38,12 @@ macro_rules! words {
 
 const BALANCES: Words<Balance> =
     &[("roundRobin", Balance::RoundRobin), ("leastConnections", Balance::LeastConnections)];
+
+const CLIENT_VERIFICATIONS: Words<ClientVerification> = &[
+    ("required", ClientVerification::Required),
+    ("optional", ClientVerification::Optional),
+    ("optionalNoCa", ClientVerification::OptionalNoCa),
+];
 
 const DRIVERS: Words<Driver> =
     &[("process", Driver::Process), ("thread", Driver::Thread), ("exec", Driver::Exec)];
@@ -102,6 +110,7 @@ const ERROR_PAGES: Words<ErrorPages> = &[("json", ErrorPages::Json), ("html", Er
 
 words! {
     Balance: "a way to balance", "roundRobin", BALANCES, later: &[];
+    ClientVerification: "what becomes of clients", "required", CLIENT_VERIFICATIONS, later: &[];
     Driver: "a driver", "process", DRIVERS, later: &["inline", "kubernetes"];
     OnExit: "what becomes of instances", "keep", ON_EXIT, later: &[];
     Mode: "a mode", "recommend", MODES, later: &[];

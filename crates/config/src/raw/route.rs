@@ -9,7 +9,7 @@ use tidegate_core::{
 use crate::{
     decode::{Decode, Leaf, List, Map, record},
     leaf::{
-        address::HostPort,
+        address::{HostName, HostPort},
         lua::{FileName, PlaceName},
         pattern::{HeaderName, Method, PathPattern},
         text,
@@ -35,8 +35,29 @@ record! {
         balance: Balance = optional,
         /// How often a request may be tried again.
         retry: Retry = default("{}"),
+        /// TLS is spoken with the endpoints. An empty mapping is enough for servers that the system trusts.
+        tls: UpstreamTls = optional,
     }
     later: ["health"]
+}
+
+record! {
+    /// How TLS is spoken with the endpoints of an upstream. Files are read anew when they have changed.
+    UpstreamTls {
+        /// The name that endpoints are told (SNI), and that their certificates must be for. Without it: the host of the
+        /// endpoint, or its IP address.
+        server_name: HostName = optional,
+        /// Whether endpoints need a certificate that is trusted, for that name.
+        verify: bool = default("true"),
+        /// File of the certificates in PEM that endpoints must be trusted by, relative to the folder of the configuration.
+        /// Without it: those of the system.
+        trusted_certificate: text::File = optional,
+        /// File of the certificate in PEM that is shown to endpoints that ask for one, and of those between it and whom
+        /// they trust. With `clientKey`.
+        client_certificate: text::File = optional,
+        /// File of its private key, in PEM.
+        client_key: text::File = optional,
+    }
 }
 
 record! {

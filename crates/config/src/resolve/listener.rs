@@ -1,12 +1,15 @@
-//! `listeners[].tls`: certificates and keys, which have to be there and fit.
+//! `tls` of listeners and upstreams: certificates and keys, which have to be there and fit.
 
-use std::path::{Path, PathBuf};
+use std::{
+    io::ErrorKind,
+    path::{Path, PathBuf},
+};
 
-use tidegate_core::snapshot::{CertificateFiles, ServerTls};
-use tidegate_tls::Identity;
+use tidegate_core::snapshot::{CertificateFiles, ClientCertificates, ServerTls, UpstreamTls};
+use tidegate_tls::{Identity, Trust};
 
 use crate::{
-    decode::Located,
+    decode::{Field, Located},
     leaf::text::File,
     raw,
     report::{Report, quote},
@@ -17,38 +20,130 @@ impl Resolver<'_, '_> {
     #[expect(clippy::option_option, reason = "no TLS differs from a broken one")]
     pub(super) fn server_tls(&mut self, listener: &raw::Listener) -> Option<Option<ServerTls>> {
         let script = listener.lua.value().and_then(|lua| self.chunk(&lua.ssl_certificate));
+        let hello = listener.lua.value().and_then(|lua| self.chunk(&lua.ssl_client_hello));
         let Some(Located { value: raw::Certificates(list), place }) = listener.tls.optional()? else {
-            return match listener.lua.value()?.ssl_certificate.optional()? {
-                Some(script) => {
-                    let message = "`sslCertificate` is for listeners with `tls`";
-                    let help = "add `tls: [{ certificate: FILE, key: FILE }]`, or `tls: []` if the script gives certificates";
-                    self.report.error(script.place, message, help);
+            let lua = listener.lua.value()?;
+            let script = lua.ssl_certificate.given().map(|script| ("sslCertificate", script.place));
+            let hello = lua.ssl_client_hello.given().map(|script| ("sslClientHello", script.place));
+            let asked = listener.client_certificates.given().map(|asked| ("clientCertificates", asked.place));
+            return match script.or(hello).or(asked) {
+                Some((what, place)) => {
+                    let message = format!("`{what}` is for listeners with `tls`");
+                    let help = "add `tls: [{ certificate: FILE, key: FILE }]`, or `tls: []` if a script gives certificates";
+                    self.report.error(place, message, help);
                     None
                 }
                 None => Some(None),
             };
         };
         let certificates = list.resolve(|pair, _| self.certificate(pair));
-        let ssl_certificate = script?;
+        let clients = listener.client_certificates.optional().and_then(|asked| self.clients(asked));
+        let (ssl_client_hello, ssl_certificate) = (hello?, script?);
         if list.is_empty() && ssl_certificate.is_none() {
             let help =
                 "add `{ certificate: FILE, key: FILE }`, or a script as `lua.sslCertificate` that gives some";
             self.report.error(*place, "no certificate", help);
         }
-        Some(Some(ServerTls { certificates: certificates?, ssl_certificate }))
+        Some(Some(ServerTls {
+            certificates: certificates?,
+            ssl_client_hello,
+            ssl_certificate,
+            clients: clients?,
+        }))
     }
 
-    fn certificate(&mut self, raw: &raw::Certificate) -> Option<CertificateFiles> {
-        let (certificate, key) = (raw.certificate.given(), raw.key.given());
-        let read = certificate.map(|file| self.pem(file));
-        let secret = key.map(|file| self.pem(file));
-        let ((at, text), (key_at, secret)) = (read??, secret??);
-        if let Err(error) = Identity::from_pem(text.as_bytes(), secret.as_bytes()) {
-            let at_fault = if error.is_of_key() { key? } else { certificate? };
-            let message = format!("{}: {error}", quote(&at_fault.value.0.to_string_lossy()));
-            self.report.error(at_fault.place, message, error.help());
+    fn certificate(&mut self, raw: &raw::KeyPair) -> Option<CertificateFiles> {
+        match (raw.certificate.given(), raw.key.given()) {
+            (Some(certificate), Some(key)) => {
+                let files = self.pair(certificate, key);
+                let staple = raw.staple.optional().and_then(|file| self.staple(file));
+                Some(CertificateFiles { staple: staple?, ..files? })
+            }
+            (certificate, key) => {
+                let _ = (certificate.map(|file| self.pem(file)), key.map(|file| self.pem(file)));
+                None
+            }
         }
-        Some(CertificateFiles { certificate: at, key: key_at })
+    }
+
+    #[expect(clippy::option_option, reason = "no file differs from one that is not there")]
+    fn staple(&mut self, file: Option<&Located<File>>) -> Option<Option<PathBuf>> {
+        let Some(file) = file else { return Some(None) };
+        let path = self.scripts.locate(&file.value.0);
+        match self.scripts.text(&path) {
+            // It is there, and no text.
+            Err(error) if error.kind() == ErrorKind::InvalidData => Some(Some(path)),
+            Err(error) => {
+                tell(&file.value.0, &path, file, &error, self.report);
+                None
+            }
+            Ok(_) => {
+                let message = format!("{}: it is no OCSP response", quote(&file.value.0.to_string_lossy()));
+                let help = "it should be DER, as `openssl ocsp -respout` writes it";
+                self.report.error(file.place, message, help);
+                None
+            }
+        }
+    }
+
+    /// A certificate and its key, which have to fit.
+    fn pair(&mut self, certificate: &Located<File>, key: &Located<File>) -> Option<CertificateFiles> {
+        let (read, secret) = (self.pem(certificate), self.pem(key));
+        let ((at, text), (key_at, secret)) = (read?, secret?);
+        if let Err(error) = Identity::from_pem(text.as_bytes(), secret.as_bytes()) {
+            self.unfit(if error.is_of_key() { key } else { certificate }, &error);
+        }
+        Some(CertificateFiles { certificate: at, key: key_at, staple: None })
+    }
+
+    #[expect(clippy::option_option, reason = "no TLS differs from a broken one")]
+    pub(super) fn upstream_tls(&mut self, raw: &Field<raw::UpstreamTls>) -> Option<Option<UpstreamTls>> {
+        let Some(Located { value: raw, .. }) = raw.optional()? else { return Some(None) };
+        let trusted = raw.trusted_certificate.optional().and_then(|file| self.trusted(file));
+        let identity = match (raw.client_certificate.optional()?, raw.client_key.optional()?) {
+            (Some(certificate), Some(key)) => self.pair(certificate, key).map(Some),
+            (None, None) => Some(None),
+            (Some(lone), None) => self.lone(lone, "clientCertificate", "clientKey"),
+            (None, Some(lone)) => self.lone(lone, "clientKey", "clientCertificate"),
+        };
+        Some(Some(UpstreamTls {
+            server_name: raw.server_name.optional()?.map(|name| name.value.0.clone()),
+            verify: *raw.verify.value()?,
+            trusted: trusted?,
+            identity: identity?,
+        }))
+    }
+
+    #[expect(clippy::option_option, reason = "clients that are not asked differ from a broken mapping")]
+    fn clients(
+        &mut self,
+        raw: Option<&Located<raw::ClientCertificates>>,
+    ) -> Option<Option<ClientCertificates>> {
+        let Some(Located { value: raw, .. }) = raw else { return Some(None) };
+        let trusted = self.trusted(Some(raw.trusted_certificate.given()?))??;
+        Some(Some(ClientCertificates { trusted, verify: *raw.verify.value()? }))
+    }
+
+    /// Certificates that others are judged by.
+    #[expect(clippy::option_option, reason = "no file differs from a broken one")]
+    fn trusted(&mut self, file: Option<&Located<File>>) -> Option<Option<PathBuf>> {
+        let Some(file) = file else { return Some(None) };
+        let (path, text) = self.pem(file)?;
+        if let Err(error) = Trust::from_pem(text.as_bytes()) {
+            self.unfit(file, &error);
+        }
+        Some(Some(path))
+    }
+
+    fn unfit(&mut self, file: &Located<File>, error: &tidegate_tls::Error) {
+        let message = format!("{}: {error}", quote(&file.value.0.to_string_lossy()));
+        self.report.error(file.place, message, error.help());
+    }
+
+    fn lone<T>(&mut self, given: &Located<File>, what: &str, missing: &str) -> Option<T> {
+        let message = format!("`{what}` is of no use without `{missing}`");
+        self.report.error(given.place, message, format!("write `{missing}: FILE` as well"));
+        None
     }
 
     /// A file and what is in it.

@@ -33,12 +33,13 @@ impl Resolver<'_, '_> {
         let fleet = self.fleet_name(&raw.fleet);
         let endpoints = raw.endpoints.given().and_then(|list| self.endpoints(list));
         let retry = raw.retry.value().and_then(retry);
+        let tls = self.upstream_tls(&raw.tls);
         let (target, balance) = match fleet {
             Some(fleet) => (UpstreamTarget::Fleet(fleet), Balance::LeastConnections),
             None => (UpstreamTarget::Endpoints(endpoints?), Balance::RoundRobin),
         };
         let balance = raw.balance.optional()?.map_or(balance, |given| given.value);
-        Some(Upstream { name: name.clone(), target, balance, retry: retry? })
+        Some(Upstream { name: name.clone(), target, balance, retry: retry?, tls: tls? })
     }
 
     fn fleet_name(&mut self, raw: &Field<FleetId>) -> Option<FleetId> {

@@ -1,11 +1,11 @@
-//! Listeners that speak TLS: their certificates and keys.
+//! TLS of listeners and of upstreams: certificates and keys.
 
 use std::{io, path::Path};
 
 use tidegate_config::Diagnostic;
 use tidegate_core::{
     Snapshot,
-    snapshot::{CertificateFiles, ServerTls},
+    snapshot::{CertificateFiles, ServerTls, UpstreamTls},
 };
 
 const EC: (&str, &str) =
@@ -20,6 +20,7 @@ fn read(path: &Path) -> io::Result<String> {
         "conf/rsa.pem" => RSA.0,
         "conf/rsa.key" => RSA.1,
         "conf/cert.lua" => "-- fine",
+        "conf/ec.ocsp" => return Err(io::ErrorKind::InvalidData.into()),
         _ => return Err(io::ErrorKind::NotFound.into()),
     };
     Ok(text.to_owned())
@@ -40,6 +41,7 @@ fn files(name: &str) -> CertificateFiles {
     CertificateFiles {
         certificate: format!("conf/{name}.pem").into(),
         key: format!("conf/{name}.key").into(),
+        staple: None,
     }
 }
 
@@ -51,6 +53,8 @@ fn certificates_are_files_with_their_keys() {
     let both = tls(&both);
     assert_eq!(both.certificates, [files("ec"), files("rsa")]);
     assert!(both.ssl_certificate.is_none());
+    let stapled = tls("tls: { certificate: ec.pem, key: ec.key, staple: ec.ocsp }");
+    assert_eq!(stapled.certificates[0].staple.as_deref(), Some(Path::new("conf/ec.ocsp")));
     let by_script = tls("tls: []\n  lua: { sslCertificate: cert.lua }");
     assert!(by_script.certificates.is_empty());
     assert_eq!(&*by_script.ssl_certificate.unwrap().name, "conf/cert.lua");
@@ -70,6 +74,23 @@ fn what_is_wrong_with_them_is_told_where_it_stands() {
             "tls: { certificate: ec.pem, key: ec.pem }",
             "3:36 `ec.pem`: there is no private key in it that is not encrypted",
         ),
+        (
+            "tls: { certificate: ec.pem, key: ec.key, staple: none.ocsp }",
+            "3:52 cannot read `none.ocsp`: entity not found",
+        ),
+        (
+            "tls: { certificate: ec.pem, key: ec.key, staple: ec.pem }",
+            "3:52 `ec.pem`: it is no OCSP response",
+        ),
+        (
+            "clientCertificates: { trustedCertificate: ec.pem }",
+            "3:23 `clientCertificates` is for listeners with `tls`",
+        ),
+        ("lua: { sslClientHello: cert.lua }", "3:26 `sslClientHello` is for listeners with `tls`"),
+        (
+            "tls: { certificate: ec.pem, key: ec.key }\n  clientCertificates: { trustedCertificate: ec.key }",
+            "4:45 `ec.key`: there is no certificate in it",
+        ),
         ("tls: []", "3:8 no certificate"),
         ("tls: ec.pem", "3:8 expected certificates with their keys, found the text `ec.pem`"),
         ("lua: { sslCertificate: cert.lua }", "3:26 `sslCertificate` is for listeners with `tls`"),
@@ -80,5 +101,55 @@ fn what_is_wrong_with_them_is_told_where_it_stands() {
             diagnostics.iter().map(|one| format!("{}:{} {}", one.line, one.column, one.message)).collect();
         assert_eq!(told, [expected], "{listener}");
         assert!(diagnostics.iter().all(|one| one.help.is_some()));
+    }
+}
+
+fn upstream(tls: &str) -> (Option<Snapshot>, Vec<String>) {
+    let text = format!(
+        "listeners: [{{ address: 0.0.0.0:80 }}]\nupstreams:\n  up: {{ endpoints: [a.test:443], tls: {tls} }}\n\
+         routes: [{{ upstream: up }}]\n"
+    );
+    let (snapshot, diagnostics) = tidegate_config::parse("conf/tidegate.yaml", &text, &read);
+    let told = diagnostics.iter().map(|one| format!("{}:{} {}", one.line, one.column, one.message));
+    (snapshot, told.collect())
+}
+
+#[test]
+fn an_upstream_says_whom_it_trusts_and_what_it_shows() {
+    let read = |tls: &str| {
+        let (snapshot, told) = upstream(tls);
+        snapshot.unwrap_or_else(|| panic!("{told:?}")).upstreams.into_values().next().unwrap().tls.unwrap()
+    };
+    let plain = UpstreamTls { server_name: None, verify: true, trusted: None, identity: None };
+    assert_eq!(read("{}"), plain);
+    assert_eq!(
+        read(
+            "{ serverName: '[::1]', verify: false, trustedCertificate: rsa.pem, clientCertificate: ec.pem, clientKey: ec.key }"
+        ),
+        UpstreamTls {
+            server_name: Some("::1".into()),
+            verify: false,
+            trusted: Some("conf/rsa.pem".into()),
+            identity: Some(files("ec")),
+        }
+    );
+}
+
+#[test]
+fn what_is_wrong_with_tls_of_an_upstream_is_told_where_it_stands() {
+    for (tls, expected) in [
+        ("{ serverName: 'https://a' }", "3:53 `https://a` is not the name of a host"),
+        ("{ trustedCertificate: none.pem }", "3:61 cannot read `none.pem`: entity not found"),
+        ("{ trustedCertificate: ec.key }", "3:61 `ec.key`: there is no certificate in it"),
+        ("{ clientCertificate: ec.pem }", "3:60 `clientCertificate` is of no use without `clientKey`"),
+        ("{ clientKey: ec.key }", "3:52 `clientKey` is of no use without `clientCertificate`"),
+        (
+            "{ clientCertificate: ec.pem, clientKey: rsa.key }",
+            "3:79 `rsa.key`: the key is not that of the certificate",
+        ),
+    ] {
+        let (snapshot, told) = upstream(tls);
+        assert!(snapshot.is_none(), "{tls}");
+        assert_eq!(told, [expected], "{tls}");
     }
 }

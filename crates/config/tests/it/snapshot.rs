@@ -10,8 +10,8 @@ use tidegate_core::{
         Threshold, Trigger, Variable, WhenSpent,
     },
     snapshot::{
-        AccessLog, Admin, Answers, Balance, Driver, ErrorLog, Fleet, HeaderMatch, Hooks, HostMatch, Limits,
-        Listener, LogOutput, LuaSettings, Match, PathMatch, ReadyCheck, Retry, Route, Run, Script,
+        AccessLog, Address, Admin, Answers, Balance, Driver, ErrorLog, Fleet, HeaderMatch, Hooks, HostMatch,
+        Limits, Listener, LogOutput, LuaSettings, Match, PathMatch, ReadyCheck, Retry, Route, Run, Script,
         StateFiles, StaticEndpoint, Timeouts, Upstream, UpstreamTarget, WORKERS, Workers,
     },
 };
@@ -88,6 +88,7 @@ fn upstreams() -> [Upstream; 2] {
         target: UpstreamTarget::Fleet(FleetId::new("orders").unwrap()),
         balance: Balance::LeastConnections,
         retry: Retry::default(),
+        tls: None,
     };
     let endpoints = vec![endpoint("10.0.0.5", 8080, 1), endpoint("billing.internal", 8080, 3)];
     let billing = Upstream {
@@ -95,6 +96,7 @@ fn upstreams() -> [Upstream; 2] {
         target: UpstreamTarget::Endpoints(endpoints),
         balance: Balance::RoundRobin,
         retry: Retry { attempts: 2, budget: 0.1, ..Retry::default() },
+        tls: None,
     };
     [billing, orders]
 }
@@ -143,7 +145,7 @@ fn the_example_becomes_what_it_says_without_a_warning() {
     assert!(diagnostics.is_empty(), "{diagnostics:#?}");
     let expected = Snapshot {
         generation: 1,
-        listeners: vec![Listener { address: "0.0.0.0:8000".parse().unwrap(), tls: None }],
+        listeners: vec![Listener { address: Address::Ip("0.0.0.0:8000".parse().unwrap()), tls: None }],
         admin: Admin { address: "127.0.0.1:9000".parse().unwrap() },
         workers: Workers::Auto,
         state: Some(StateFiles { path: "conf/.tidegate/tidegate".into(), journal_bytes: 64 << 20 }),

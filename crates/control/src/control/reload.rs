@@ -1,11 +1,11 @@
 //! Turns what the source holds into the next snapshot, or keeps the one in use.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::sync::Arc;
 
 use tidegate_config::{Diagnostic, Severity};
 use tidegate_core::{
     Snapshot,
-    snapshot::{Admin, Run, Workers},
+    snapshot::{Address, Admin, Run, Workers},
 };
 
 use crate::{
@@ -29,7 +29,7 @@ pub(super) struct Loader {
 #[derive(Debug, PartialEq)]
 struct Fixed {
     /// Their addresses, and whether clients speak TLS there.
-    listeners: Vec<(SocketAddr, bool)>,
+    listeners: Vec<(Address, bool)>,
     admin: Admin,
     workers: Workers,
 }
@@ -37,7 +37,11 @@ struct Fixed {
 impl Fixed {
     fn of(snapshot: &Snapshot) -> Self {
         Self {
-            listeners: snapshot.listeners.iter().map(|one| (one.address, one.tls.is_some())).collect(),
+            listeners: snapshot
+                .listeners
+                .iter()
+                .map(|one| (one.address.clone(), one.tls.is_some()))
+                .collect(),
             admin: snapshot.admin.clone(),
             workers: snapshot.workers,
         }

@@ -17,13 +17,15 @@ pub(super) fn check(
     read: &dyn Fn(&Path) -> io::Result<String>,
 ) -> Vec<Diagnostic> {
     let files = snapshot.listeners.iter().filter_map(|listener| listener.tls.as_ref());
-    let files: BTreeSet<_> =
-        files.flat_map(|tls| &tls.certificates).map(|files| &files.certificate).collect();
+    let of_upstreams =
+        snapshot.upstreams.values().filter_map(|upstream| upstream.tls.as_ref()?.identity.as_ref());
+    let files = files.flat_map(|tls| &tls.certificates).chain(of_upstreams);
+    let files: BTreeSet<_> = files.map(|files| &files.certificate).collect();
     let warning = |path: &Path| {
         let end = tidegate_tls::not_after(read(path).ok()?.as_bytes())?;
         let date = jiff::Timestamp::from_second(end).ok()?;
         let message = match (end - now).div_euclid(DAY) {
-            ..0 => format!("the certificate has expired on {date}; clients will refuse it"),
+            ..0 => format!("the certificate has expired on {date}; it will be refused"),
             left @ 0..=SOON => format!("the certificate expires on {date}, in {left} days"),
             _ => return None,
         };
@@ -55,8 +57,10 @@ mod tests {
     fn warnings(now: i64) -> Vec<String> {
         let read = |path: &Path| Ok(if path.ends_with("a.key") { KEY } else { PEM }.to_owned());
         let listener = "tls: { certificate: a.pem, key: a.key } }";
+        let upstream = "tls: { clientCertificate: b.pem, clientKey: a.key }";
         let text = format!(
-            "listeners: [{{ address: 127.0.0.1:0, {listener}, {{ address: 127.0.0.2:0, {listener}]\nroutes: []\n"
+            "listeners: [{{ address: 127.0.0.1:0, {listener}, {{ address: 127.0.0.2:0, {listener}]\n\
+             upstreams: {{ b: {{ endpoints: [b:1], {upstream} }} }}\nroutes: []\n"
         );
         let (snapshot, diagnostics) = tidegate_config::parse("conf/tidegate.yaml", &text, &read);
         let snapshot = snapshot.unwrap_or_else(|| panic!("{diagnostics:#?}"));
@@ -69,8 +73,13 @@ mod tests {
     fn a_certificate_is_warned_about_before_and_after_its_end_and_once() {
         assert!(warnings(END - 8 * DAY).is_empty());
         let soon = warnings(END - 3 * DAY);
-        assert_eq!(soon, ["conf/a.pem: the certificate expires on 2126-11-02T15:26:18Z, in 3 days"]);
-        let late = "conf/a.pem: the certificate has expired on 2126-11-02T15:26:18Z; clients will refuse it";
-        assert_eq!(warnings(END + 1), [late]);
+        assert_eq!(
+            soon,
+            ["a", "b"].map(|name| {
+                format!("conf/{name}.pem: the certificate expires on 2126-11-02T15:26:18Z, in 3 days")
+            })
+        );
+        let late = "conf/a.pem: the certificate has expired on 2126-11-02T15:26:18Z; it will be refused";
+        assert_eq!(warnings(END + 1)[0], late);
     }
 }

@@ -11,7 +11,7 @@ use std::{
 use tidegate_config::{Diagnostic, Severity};
 use tidegate_core::{
     Snapshot,
-    snapshot::{LuaSettings, Route, Run, Script, scripts_of},
+    snapshot::{LuaSettings, Route, Run, Script, ServerTls, scripts_of},
 };
 use tidegate_lua::{Dicts, Vm, WorkerIdentity};
 
@@ -44,7 +44,8 @@ pub(super) fn check(snapshot: &Snapshot) -> Verdict {
     });
     let needed: Vec<&Script> = apps.chain(&lua.init).collect();
     let whole = [&lua.init_worker, &lua.exit_worker, &lua.server_rewrite].into_iter().flatten();
-    let handshakes = snapshot.listeners.iter().filter_map(|one| one.tls.as_ref()?.ssl_certificate.as_ref());
+    let handshakes =
+        snapshot.listeners.iter().filter_map(|one| one.tls.as_ref()).flat_map(ServerTls::scripts);
     let hooks = snapshot.routes.iter().flat_map(Route::scripts);
     let others: Vec<&Script> =
         whole.chain(handshakes).chain(scripts_of(&snapshot.vars)).chain(hooks).collect();

@@ -17,6 +17,7 @@ const NOT_AN_ADDRESS: i32 = 1;
 const NOT_A_PORT: i32 = 2;
 const REDUCED: i32 = 3;
 const NO_PEER: i32 = 4;
+const NO_TLS: i32 = 5;
 
 pub(super) fn exports() -> Vec<Export> {
     vec![
@@ -26,6 +27,8 @@ pub(super) fn exports() -> Vec<Export> {
         Export::new("balancer_set_timeouts", set_timeouts as extern "C" fn(_, _, _, _) -> _),
         Export::new("balancer_keep_alive", keep_alive as extern "C" fn(_, _, _) -> _),
         Export::new("balancer_recreate", recreate as extern "C" fn(_) -> _),
+        Export::new("balancer_set_name", set_name as extern "C" fn(_, _, _) -> _),
+        Export::new("balancer_set_tls", set_tls as extern "C" fn(_, _) -> _),
     ]
 }
 
@@ -103,6 +106,26 @@ fn span(seconds: f64) -> Duration {
 extern "C" fn recreate(host: HostPtr) -> i32 {
     choose(host.get(), |choice| {
         choice.is_recreated = true;
+        OK
+    })
+}
+
+/// Who the peer that was chosen has to be.
+extern "C" fn set_name(host: HostPtr, name: Text, length: usize) -> i32 {
+    choose(host.get(), |choice| {
+        let name = name.of(length);
+        choice.server_name = (!name.is_empty()).then(|| String::from_utf8_lossy(name).into_owned());
+        OK
+    })
+}
+
+/// Whether TLS is spoken with the peer, in this attempt and those that follow.
+extern "C" fn set_tls(host: HostPtr, on: i32) -> i32 {
+    choose(host.get(), |choice| {
+        if on != 0 && !choice.has_tls {
+            return NO_TLS;
+        }
+        choice.is_plain = on == 0;
         OK
     })
 }

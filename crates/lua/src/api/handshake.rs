@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use tidegate_tls::Error;
 
 use crate::{
-    Choosing, Hello, Phase,
+    Choosing, Hello, Phase, Versions,
     abi::{Export, HostPtr, Text},
     host::{Host, MISSING, NO_REQUEST, OK},
 };
@@ -15,6 +15,13 @@ const NOT_TLS: i32 = 1;
 const TOO_LATE: i32 = 2;
 const MISMATCH: i32 = 3;
 const BAD_KEY: i32 = 4;
+const NO_STATUS_REQUEST: i32 = 5;
+
+/// The port of a Unix socket.
+const NO_PORT: f64 = -1.0;
+
+/// The extension by which clients ask what the authority says.
+const STATUS_REQUEST: u16 = 5;
 
 pub(super) fn exports() -> Vec<Export> {
     vec![
@@ -25,6 +32,13 @@ pub(super) fn exports() -> Vec<Export> {
         Export::new("choosing_clear", clear as extern "C" fn(_) -> _),
         Export::new("choosing_add", add as extern "C" fn(_, _, _, _) -> _),
         Export::new("choosing_set_key", set_key as extern "C" fn(_, _, _) -> _),
+        Export::new("choosing_ask", ask as extern "C" fn(_) -> _),
+        Export::new("choosing_trust", trust as extern "C" fn(_, _, _) -> _),
+        Export::new("choosing_staple", staple as extern "C" fn(_, _, _) -> _),
+        Export::new("choosing_versions", versions as extern "C" fn(_, _) -> _),
+        Export::new("hello_extension", extension as extern "C" fn(_, _) -> _),
+        Export::new("hello_extensions", extensions as extern "C" fn(_) -> _),
+        Export::new("hello_ciphers", ciphers as extern "C" fn(_) -> _),
     ]
 }
 
@@ -36,7 +50,11 @@ fn with(host: &Host, f: impl FnOnce(&Hello) -> i32) -> i32 {
 
 /// [`TOO_LATE`] in phases in which hands have been shaken.
 fn choose(host: &Host, f: impl FnOnce(&mut Choosing) -> i32) -> i32 {
-    let is_asked = host.block.phase.get() == Phase::SslCertificate as i32;
+    choose_in(host, Phase::SslCertificate, f)
+}
+
+fn choose_in(host: &Host, phase: Phase, f: impl FnOnce(&mut Choosing) -> i32) -> i32 {
+    let is_asked = host.block.phase.get() == phase as i32;
     let chosen = host.with_state(|state| {
         let choosing = state.choosing.as_deref_mut().filter(|_| is_asked);
         choosing.map_or(if state.hello.is_some() { TOO_LATE } else { NOT_TLS }, f)
@@ -52,10 +70,18 @@ extern "C" fn name(host: HostPtr) -> i32 {
     })
 }
 
-/// The bytes of the client's address or of the one that it came to, with its port as the number.
+/// The bytes of the client's address or of the one that it came to, with its port as the number. Of a Unix socket, the path.
 extern "C" fn address(host: HostPtr, of_client: i32) -> i32 {
     let host = host.get();
     with(host, |hello| {
+        if let Some(place) = &hello.place {
+            host.block.number.set(NO_PORT);
+            return host.give_written(|bytes| {
+                if of_client == 0 {
+                    bytes.extend_from_slice(place.trim_start_matches("unix:").as_bytes());
+                }
+            });
+        }
         let address = if of_client == 0 { hello.local } else { hello.client };
         host.block.number.set(address.port().into());
         host.give_written(|bytes| match address.ip().to_canonical() {
@@ -100,5 +126,69 @@ extern "C" fn set_key(host: HostPtr, key: Text, length: usize) -> i32 {
         Ok(()) => OK,
         Err(Error::Mismatch) => MISMATCH,
         Err(_) => BAD_KEY,
+    })
+}
+
+extern "C" fn ask(host: HostPtr) -> i32 {
+    choose(host.get(), |choosing| {
+        choosing.ask();
+        OK
+    })
+}
+
+extern "C" fn trust(host: HostPtr, certificate: Text, length: usize) -> i32 {
+    choose(host.get(), |choosing| {
+        choosing.trust(certificate.of(length));
+        OK
+    })
+}
+
+extern "C" fn staple(host: HostPtr, response: Text, length: usize) -> i32 {
+    choose(host.get(), |choosing| {
+        if choosing.said.extension(STATUS_REQUEST).is_none() {
+            return NO_STATUS_REQUEST;
+        }
+        choosing.set_staple(response.of(length));
+        OK
+    })
+}
+
+/// Bits of the versions, as OpenResty numbers them.
+const TLS_12: i32 = 0x20;
+const TLS_13: i32 = 0x40;
+
+extern "C" fn versions(host: HostPtr, bits: i32) -> i32 {
+    choose_in(host.get(), Phase::SslClientHello, |choosing| {
+        choosing.set_versions(Versions { tls12: bits & TLS_12 != 0, tls13: bits & TLS_13 != 0 });
+        OK
+    })
+}
+
+extern "C" fn extension(host: HostPtr, kind: f64) -> i32 {
+    let host = host.get();
+    choose_in(host, Phase::SslClientHello, |choosing| {
+        let is_one = (0.0..=f64::from(u16::MAX)).contains(&kind) && kind.fract() == 0.0;
+        let wanted = is_one.then_some(kind as u16);
+        match wanted.and_then(|kind| choosing.said.extension(kind)) {
+            Some(content) => host.give_written(|bytes| bytes.extend_from_slice(content)),
+            None => MISSING,
+        }
+    })
+}
+
+/// Two bytes for each.
+extern "C" fn extensions(host: HostPtr) -> i32 {
+    let host = host.get();
+    choose_in(host, Phase::SslClientHello, |choosing| {
+        host.give_written(|bytes| {
+            choosing.said.extensions().for_each(|(kind, _)| bytes.extend_from_slice(&kind.to_be_bytes()));
+        })
+    })
+}
+
+extern "C" fn ciphers(host: HostPtr) -> i32 {
+    let host = host.get();
+    choose_in(host, Phase::SslClientHello, |choosing| {
+        host.give_written(|bytes| bytes.extend_from_slice(choosing.said.ciphers()))
     })
 }

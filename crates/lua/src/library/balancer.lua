@@ -5,6 +5,7 @@ local C, host = kit.C, kit.host
 
 local set_peer, add_tries, failure = C.balancer_set_peer, C.balancer_add_tries, C.balancer_failure
 local set_spans, keep_alive, recreate = C.balancer_set_timeouts, C.balancer_keep_alive, C.balancer_recreate
+local set_name, set_tls = C.balancer_set_name, C.balancer_set_tls
 local MISSING, NO_REQUEST = kit.MISSING, kit.NO_REQUEST
 local OK, REDUCED = 0, 3
 local band = require("bit").band
@@ -16,6 +17,7 @@ local REASONS = {
     [1] = "no host allowed",
     [2] = "invalid port",
     [4] = "no current peer set",
+    [5] = "TLS is not configured for the upstream",
 }
 
 local module = { version = "0.1.31" }
@@ -41,7 +43,11 @@ function module.set_current_peer(address, port, name)
     if name ~= nil and type(name) ~= "string" then
         error("bad argument #3 to 'set_current_peer' (string expected, got " .. type(name) .. ")", 2)
     end
-    return answer(set_peer(host, address, #address, tonumber(port) or 0))
+    local code = set_peer(host, address, #address, tonumber(port) or 0)
+    if code == OK and name then
+        code = set_name(host, name, #name)
+    end
+    return answer(code)
 end
 
 function module.set_more_tries(count)
@@ -109,15 +115,7 @@ function module.recreate_request()
 end
 
 function module.set_upstream_tls(on)
-    -- Whatever the phase, before saying that it cannot be.
-    local status = failure(host)
-    if status < 0 then
-        return answer(status)
-    end
-    if on == nil or on == false or on == 0 then
-        return true
-    end
-    return nil, "TLS to upstreams is not supported"
+    return answer(set_tls(host, (on == false or on == 0) and 0 or 1))
 end
 
 function module.bind_to_local_addr()

@@ -151,6 +151,30 @@ function module.set_priv_key(key_)
     return module.set_der_priv_key(openssl.der("i2d_PrivateKey", key_))
 end
 
+local choosing_ask, choosing_trust = kit.C.choosing_ask, kit.C.choosing_trust
+
+local function trust(chain)
+    for index = 0, tonumber(openssl.OPENSSL_sk_num(chain)) - 1 do
+        local der = openssl.der("i2d_X509", openssl.OPENSSL_sk_value(chain, index))
+        choosing_trust(host, der, #der)
+    end
+end
+
+-- Asks the client for a certificate, which `certificates` or `trusted` vouch for, or else what the configuration trusts.
+-- Whether it has one, and a good one, `$ssl_client_verify` tells.
+function module.verify_client(certificates, _, trusted)
+    local code = choosing_ask(host)
+    if code == 0 then
+        if certificates then
+            trust(certificates)
+        end
+        if trusted then
+            trust(trusted)
+        end
+    end
+    return answer(code, true)
+end
+
 function module.server_name()
     local code = hello_name(host)
     return answer(code, code == 0 and given())
@@ -159,7 +183,8 @@ end
 local function address(of_client)
     local code = hello_address(host, of_client)
     local bytes = code == 0 and given()
-    return answer(code, bytes, bytes and (#bytes == 4 and "inet" or "inet6"))
+    local kind = bytes and (block.number < 0 and "unix" or #bytes == 4 and "inet" or "inet6")
+    return answer(code, bytes, kind)
 end
 
 function module.raw_server_addr()
@@ -171,7 +196,11 @@ function module.raw_client_addr()
 end
 
 function module.server_port()
-    return answer(hello_address(host, 0), block.number)
+    local code = hello_address(host, 0)
+    if code == 0 and block.number < 0 then
+        return nil, "unix domain has no port"
+    end
+    return answer(code, block.number)
 end
 
 function module.get_tls1_version()
@@ -202,7 +231,6 @@ local function missing(names, why)
     end
 end
 
-missing({ "verify_client" }, "certificates of clients are not asked for")
 module.MISSING = "there is no such phase, and no such part of a handshake, here"
 missing({
     "get_shared_ssl_ciphers", "export_keying_material", "export_keying_material_early", "get_req_ssl_pointer",

@@ -102,6 +102,9 @@ forward! {
     HKDF HKDF_expand HKDF_extract
     HMAC HMAC_CTX_copy_ex HMAC_CTX_free HMAC_CTX_new HMAC_Final HMAC_Init_ex HMAC_Update
     MD5_Final MD5_Init MD5_Update
+    OCSP_BASICRESP_free OCSP_CERTID_free OCSP_REQUEST_free OCSP_REQUEST_new OCSP_RESPONSE_free OCSP_basic_verify
+    OCSP_cert_status_str OCSP_cert_to_id OCSP_check_validity OCSP_request_add0_id OCSP_resp_find_status
+    OCSP_response_get1_basic OCSP_response_status OCSP_response_status_str
     OBJ_nid2sn OBJ_nid2ln OBJ_obj2nid OBJ_obj2txt OBJ_txt2nid OBJ_txt2obj ASN1_OBJECT_free
     OPENSSL_free OPENSSL_sk_free OPENSSL_sk_new_null OPENSSL_sk_num OPENSSL_sk_push OPENSSL_sk_value
     OpenSSL_version OpenSSL_version_num
@@ -116,11 +119,11 @@ forward! {
     X509_NAME_ENTRY_get_data X509_NAME_ENTRY_get_object X509_NAME_entry_count X509_NAME_get_entry X509_NAME_oneline
     X509_STORE_CTX_cleanup X509_STORE_CTX_free X509_STORE_CTX_get_error X509_STORE_CTX_init X509_STORE_CTX_new
     X509_STORE_add_cert X509_STORE_free X509_STORE_load_locations X509_STORE_new X509_STORE_set_default_paths
-    X509_STORE_up_ref X509_check_email X509_check_host X509_check_ip_asc X509_check_private_key X509_digest X509_dup
+    X509_STORE_up_ref X509_check_email X509_check_issued X509_email_free X509_get1_ocsp X509_check_host X509_check_ip_asc X509_check_private_key X509_digest X509_dup
     X509_free X509_get0_notAfter X509_get0_notBefore X509_get_ext_d2i X509_get_issuer_name X509_get_pubkey
     X509_get_serialNumber X509_get_subject_name X509_get_version X509_pubkey_digest X509_up_ref X509_verify
     X509_verify_cert X509_verify_cert_error_string X509_get_signature_nid
     GENERAL_NAMES_free GENERAL_NAME_get0_value
     d2i_AutoPrivateKey d2i_ECDSA_SIG d2i_PUBKEY d2i_PUBKEY_bio d2i_PrivateKey d2i_X509 d2i_X509_bio
-    i2d_ECDSA_SIG i2d_PUBKEY i2d_PrivateKey i2d_X509 i2d_PKCS8PrivateKey_bio
+    d2i_OCSP_RESPONSE i2d_OCSP_REQUEST i2d_ECDSA_SIG i2d_PUBKEY i2d_PrivateKey i2d_X509 i2d_PKCS8PrivateKey_bio
 }

@@ -206,11 +206,11 @@ fn certificates_are_parsed_and_what_needs_a_client_with_tls_says_so() {
             local private = key:to_PEM 'private'
             ngx.print(type(ssl.parse_pem_priv_key(private)), type(ssl.parse_der_priv_key(ssl.priv_key_pem_to_der(private))), ' ')
             ngx.print(ssl.parse_pem_cert 'x') ngx.print(ssl.parse_pem_priv_key 'x') ngx.print(ssl.parse_der_cert 'x') ngx.print(' ', ssl.server_name())
-            ngx.print((require('ngx.ocsp').create_ocsp_request()), (require('ngx.ssl.session').get_session_id()),
-                (require('ngx.ssl.clienthello').get_supported_versions()))"
+            ngx.print(type(require('ngx.ocsp').create_ocsp_request(der)), (require('ngx.ssl.session').get_session_id()),
+                (pcall(require('ngx.ssl.clienthello').get_supported_versions)))"
         )),
         "truecdatacdata cdatacdata nilPEM_read_bio_X509_AUX() failednilPEM_read_bio_PrivateKey() failednild2i_X509() failed \
-         nilbad requestnilnilnil"
+         nilbad requeststringnilfalse"
     );
 }
 
@@ -253,15 +253,6 @@ fn what_handshakes_do_not_have_says_so() {
             "ngx.ssl",
             "get_server_random get_session_id get_shared_ssl_ciphers get_req_ssl_pointer export_keying_material \
              export_keying_material_early",
-        ),
-        (
-            "ngx.ocsp",
-            "get_ocsp_responder_from_der_chain create_ocsp_request validate_ocsp_response set_ocsp_status_resp",
-        ),
-        (
-            "ngx.ssl.clienthello",
-            "get_client_hello_server_name get_supported_versions get_client_hello_ext set_protocols \
-             get_client_hello_ext_present get_client_hello_ciphers",
         ),
         ("ngx.ssl.session", "get_serialized_session get_session_id set_serialized_session"),
     ] {

@@ -4,7 +4,8 @@ use std::borrow::Cow;
 
 use rustls::{CipherSuite, NamedGroup, ProtocolVersion};
 
-use crate::secure::{Session, is_resumed};
+use super::certificate;
+use crate::secure::{Session, Shown, is_resumed};
 
 /// `None`: there is no such variable.
 pub(super) fn read(session: &Session, name: &[u8]) -> Option<Cow<'static, [u8]>> {
@@ -22,10 +23,17 @@ pub(super) fn read(session: &Session, name: &[u8]) -> Option<Cow<'static, [u8]>>
         b"ssl_server_name" => session.hello.name.clone()?.into(),
         b"ssl_alpn_protocol" => String::from_utf8_lossy(tls.alpn_protocol()?).into_owned().into(),
         b"ssl_session_reused" => if is_resumed(&tls) { "r" } else { "." }.into(),
-        b"ssl_client_verify" => "NONE".into(),
+        b"ssl_client_verify" => match &session.shown {
+            Shown::Nothing => "NONE".into(),
+            Shown::Good => "SUCCESS".into(),
+            Shown::Bad(why) => format!("FAILED:{why}").into(),
+        },
         // Sessions are kept by clients alone, and nothing comes before hands are shaken.
         b"ssl_session_id" | b"ssl_early_data" => "".into(),
-        _ => return None,
+        _ => match name.strip_prefix(b"ssl_client_") {
+            Some(name) => certificate::read(tls.peer_certificates()?.first()?, name)?.into(),
+            None => return None,
+        },
     };
     Some(match text {
         Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),

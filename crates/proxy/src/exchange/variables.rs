@@ -35,6 +35,9 @@ pub(super) fn read<'a>(exchange: &'a Exchange, name: &[u8]) -> Value<'a> {
         // There is one server, which is called what `vars` says.
         b"server_name" => defined(exchange, name).or_else(|| text("localhost")),
         b"remote_addr" => Some(Cow::Borrowed(exchange.client_text.as_bytes())),
+        b"binary_remote_addr" if exchange.place.is_some() => text("unix:"),
+        b"remote_port" | b"server_port" if exchange.place.is_some() => text(""),
+        b"server_addr" if exchange.place.is_some() => text(exchange.place.as_ref()?),
         b"binary_remote_addr" => Some(Cow::Owned(match exchange.client.ip().to_canonical() {
             IpAddr::V4(address) => address.octets().to_vec(),
             IpAddr::V6(address) => address.octets().to_vec(),

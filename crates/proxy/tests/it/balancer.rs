@@ -177,7 +177,7 @@ fn mistakes_are_told() {
     assert_eq!(result("balancer.set_current_peer('127.0.0.1', 70000)"), "nil invalid port");
     assert_eq!(result("balancer.enable_keepalive()"), "nil no current peer set");
     assert_eq!(result("balancer.set_more_tries(1000)"), "true reduced tries due to limit");
-    assert_eq!(result("balancer.set_upstream_tls(true)"), "nil TLS to upstreams is not supported");
+    assert_eq!(result("balancer.set_upstream_tls(true)"), "nil TLS is not configured for the upstream");
     assert_eq!(result("balancer.set_upstream_tls(false)"), "true nil");
     assert_eq!(
         result("balancer.bind_to_local_addr('127.0.0.2')"),

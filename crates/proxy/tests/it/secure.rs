@@ -29,13 +29,23 @@ impl Trusting {
         Self::speaking(authority, rustls::ALL_VERSIONS)
     }
 
-    fn speaking(authority: &Authority, versions: &[&'static SupportedProtocolVersion]) -> Self {
+    pub(crate) fn speaking(authority: &Authority, versions: &[&'static SupportedProtocolVersion]) -> Self {
         let mut roots = RootCertStore::empty();
         let certificate = CertificateDer::from_pem_file(authority.certificate()).unwrap();
         roots.add(certificate).unwrap();
         let builder = ClientConfig::builder_with_provider(Arc::clone(tidegate_tls::provider()));
         let builder = builder.with_protocol_versions(versions).unwrap();
         Self(Arc::new(builder.with_root_certificates(roots).with_no_client_auth()))
+    }
+
+    /// The same, with a certificate of its own.
+    pub(crate) fn showing(authority: &Authority, (certificate, key): (PathBuf, PathBuf)) -> Self {
+        let mut this = Self::new(authority);
+        let identity = [certificate, key].map(|path| std::fs::read(path).unwrap());
+        let identity = tidegate_tls::Identity::from_pem(&identity[0], &identity[1]).unwrap();
+        let config = Arc::get_mut(&mut this.0).unwrap();
+        config.client_auth_cert_resolver = Arc::new(rustls::sign::SingleCertAndKey::from(identity.key));
+        this
     }
 
     /// Shakes hands and asks for `host`.
@@ -330,7 +340,7 @@ fn a_connection_that_ends_is_ended_in_order() {
 }
 
 /// A listener whose certificates a script chooses.
-fn scripted(authority: &Authority, code: &str, rest: &str) -> String {
+pub(crate) fn scripted(authority: &Authority, code: &str, rest: &str) -> String {
     let (certificate, key) = authority.server();
     let code = code.lines().map(|line| ["        ", line, "\n"].concat()).collect::<String>();
     format!(

@@ -140,7 +140,7 @@ fn snapshot(spec: &InstanceSpec, token: &str) -> anyhow::Result<Snapshot> {
     };
     Ok(Snapshot {
         generation: 1,
-        listeners: vec![Listener { address, tls: None }],
+        listeners: vec![Listener { address: address.into(), tls: None }],
         admin: Admin { address },
         workers: Workers::Auto,
         state: None,

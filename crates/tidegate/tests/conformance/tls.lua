@@ -77,31 +77,49 @@ ngx.say(answers)
 --> 0
 
 --# ngx.ssl.verify_client
-ngx.say(require("ngx.ssl").verify_client())
---> nilcertificates of clients are not asked for
+--@ tls
+ngx.say(require "handshake".with [[
+    local ssl = require "ngx.ssl"
+    return ssl.verify_client(ssl.parse_pem_cert(io.open("{certificate}"):read "*a"), 1), ssl.verify_client()
+]])
+--> true true shaken
 --! ngx.ssl.verify_client
-ngx.say(select(2, require("ngx.ssl").verify_client()))
---> certificates of clients are not asked for
+--@ tls
+ngx.say(require("ngx.ssl").verify_client())
+ngx.say(require "handshake".hearing 'return select(2, require "ngx.ssl".verify_client())')
+--> nilbad request
+--> bad ssl conn: the certificate can be chosen in ssl_certificate_by_lua* only shaken
 
 --# ngx.ssl.clienthello.get_client_hello_server_name ngx.ssl.clienthello.get_supported_versions
 --& ngx.ssl.clienthello.get_client_hello_ext ngx.ssl.clienthello.get_client_hello_ext_present
 --& ngx.ssl.clienthello.get_client_hello_ciphers ngx.ssl.clienthello.set_protocols
-local module, seen = require "ngx.ssl.clienthello", {}
-for _, name in ipairs { "get_client_hello_server_name", "get_supported_versions", "get_client_hello_ext", "get_client_hello_ext_present", "get_client_hello_ciphers", "set_protocols" } do
-    seen[#seen + 1] = select(2, module[name]("a", "b"))
-end
-table.sort(seen)
-ngx.say(#seen, " ", seen[1], " ", seen[1] == seen[#seen])
---> 6 there is no such phase, and no such part of a handshake, here true
+--@ tls
+ngx.say(require "handshake".hearing [[
+    local hello = require "ngx.ssl.clienthello"
+    local present = {}
+    for _, kind in ipairs(hello.get_client_hello_ext_present()) do
+        present[kind] = true
+    end
+    return hello.get_client_hello_server_name(), table.concat(hello.get_supported_versions(), ","), present[0], present[9999],
+        #hello.get_client_hello_ext(0), hello.get_client_hello_ext(9999), #hello.get_client_hello_ciphers() > 3,
+        hello.set_protocols { "TLSv1.2", "TLSv1.1" }
+]])
+--> localhost TLSv1.2,TLSv1.3 true nil 14 nil true true shaken
 --! ngx.ssl.clienthello.get_client_hello_server_name ngx.ssl.clienthello.get_supported_versions
 --& ngx.ssl.clienthello.get_client_hello_ext ngx.ssl.clienthello.get_client_hello_ext_present
 --& ngx.ssl.clienthello.get_client_hello_ciphers ngx.ssl.clienthello.set_protocols
-local module, answers = require "ngx.ssl.clienthello", 0
+--@ tls
+local module, seen = require "ngx.ssl.clienthello", {}
+local arguments = { get_client_hello_ext = 0, set_protocols = { "TLSv1.2" } }
 for _, name in ipairs { "get_client_hello_server_name", "get_supported_versions", "get_client_hello_ext", "get_client_hello_ext_present", "get_client_hello_ciphers", "set_protocols" } do
-    answers = answers + (module[name]() and 1 or 0)
+    seen[#seen + 1] = select(2, pcall(module[name], arguments[name])):match "API disabled in the current context"
 end
-ngx.say(answers)
---> 0
+ngx.say(#seen)
+ngx.say(require "handshake".hearing 'return select(2, require "ngx.ssl.clienthello".set_protocols { "TLSv9" })')
+ngx.say(require "handshake".hearing 'return require "ngx.ssl.clienthello".set_protocols { "TLSv1" }')
+--> 6
+--> invalid protocols failed shaken
+--> true handshake failed
 
 --# ngx.ssl.proxysslcert.set_cert ngx.ssl.proxysslcert.set_priv_key ngx.ssl.proxysslcert.set_der_cert
 --& ngx.ssl.proxysslcert.set_der_priv_key ngx.ssl.proxysslcert.clear_certs
@@ -139,18 +157,35 @@ ngx.say(answers)
 
 --# ngx.ocsp.get_ocsp_responder_from_der_chain ngx.ocsp.create_ocsp_request ngx.ocsp.validate_ocsp_response
 --& ngx.ocsp.set_ocsp_status_resp
-local module, seen = require "ngx.ocsp", {}
-for _, name in ipairs { "get_ocsp_responder_from_der_chain", "create_ocsp_request", "validate_ocsp_response", "set_ocsp_status_resp" } do
-    seen[#seen + 1] = select(2, module[name]("a", "b"))
-end
-table.sort(seen)
-ngx.say(#seen, " ", seen[1], " ", seen[1] == seen[#seen])
---> 4 there is no such phase, and no such part of a handshake, here true
+--@ tls
+local ocsp, ssl = require "ngx.ocsp", require "ngx.ssl"
+local function read(path) return io.open(path):read "*a" end
+local chain = ssl.cert_pem_to_der(read "{certificate}" .. read "{authority}")
+ngx.say(ocsp.get_ocsp_responder_from_der_chain(chain), " ", #ocsp.create_ocsp_request(chain) > 60)
+ngx.say((ocsp.validate_ocsp_response(read "{staple}", chain)))
+ngx.say(require "handshake".with [[
+    return require "ngx.ocsp".set_ocsp_status_resp(io.open("{staple}"):read "*a")
+]])
+--> nil true
+--> true
+--> true shaken
 --! ngx.ocsp.get_ocsp_responder_from_der_chain ngx.ocsp.create_ocsp_request ngx.ocsp.validate_ocsp_response
 --& ngx.ocsp.set_ocsp_status_resp
-local module, answers = require "ngx.ocsp", 0
-for _, name in ipairs { "get_ocsp_responder_from_der_chain", "create_ocsp_request", "validate_ocsp_response", "set_ocsp_status_resp" } do
-    answers = answers + (module[name]() and 1 or 0)
-end
-ngx.say(answers)
---> 0
+--@ tls
+local ocsp, ssl = require "ngx.ocsp", require "ngx.ssl"
+local function read(path) return io.open(path):read "*a" end
+local own, authority = ssl.cert_pem_to_der(read "{certificate}"), ssl.cert_pem_to_der(read "{authority}")
+ngx.say(ocsp.get_ocsp_responder_from_der_chain "x")
+ngx.say(ocsp.create_ocsp_request(own))
+ngx.say((select(2, ocsp.create_ocsp_request(own .. authority, 5)):gsub("%d%d+", "N")))
+ngx.say(ocsp.validate_ocsp_response("x", own .. authority))
+ngx.say(ocsp.validate_ocsp_response(read "{staple}", authority .. authority))
+ngx.say(ocsp.validate_ocsp_response(read "{staple}", own .. own, 10))
+ngx.say(ocsp.set_ocsp_status_resp "x")
+--> nild2i_X509_bio() failed
+--> nilno issuer certificate in chain
+--> output buffer too small: N > 5
+--> nild2i_OCSP_RESPONSE() failed
+--> nilcertificate status not found in the OCSP response
+--> nilcertificat
+--> nilbad request

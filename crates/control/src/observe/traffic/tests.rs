@@ -21,6 +21,7 @@ fn snapshot(upstreams: &[(&str, &str)]) -> Snapshot {
             target,
             balance: Balance::default(),
             retry: Retry::default(),
+            tls: None,
         };
         (name, upstream)
     };

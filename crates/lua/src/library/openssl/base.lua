@@ -85,6 +85,12 @@ local types = {
     X509_verify_cert_error_string = "pl",
     OPENSSL_sk_new_null = "p", OPENSSL_sk_free = "vp", OPENSSL_sk_num = "zp", OPENSSL_sk_push = "zpp",
     OPENSSL_sk_value = "ppz",
+    X509_get1_ocsp = "pp", X509_email_free = "vp", X509_check_issued = "ipp",
+    OCSP_REQUEST_new = "p", OCSP_REQUEST_free = "vp", OCSP_cert_to_id = "pppp", OCSP_CERTID_free = "vp",
+    OCSP_request_add0_id = "ppp", i2d_OCSP_REQUEST = "ipp", d2i_OCSP_RESPONSE = "pppl", OCSP_RESPONSE_free = "vp",
+    OCSP_response_status = "ip", OCSP_response_status_str = "pl", OCSP_response_get1_basic = "pp",
+    OCSP_BASICRESP_free = "vp", OCSP_basic_verify = "ipppl", OCSP_resp_find_status = "ippppppp",
+    OCSP_cert_status_str = "pl", OCSP_check_validity = "ippll",
     OpenSSL_version = "pi", OpenSSL_version_num = "l",
 }
 

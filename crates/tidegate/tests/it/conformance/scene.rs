@@ -32,11 +32,10 @@ function job.opt() require("ngx.re").opt("jit_stack_size", 128 * 1024) return ng
 return job
 "#;
 
-/// Shakes hands with the gateway while the code of a case chooses the certificate.
+/// Shakes hands with the gateway while the code of a case chooses the certificate, or hears what is said before.
 const HANDSHAKE: &str = r#"
 local notes, handshake = ngx.shared.notes, {}
-function handshake.with(code)
-    notes:set("code", code)
+local function shake()
     notes:delete("said")
     local socket = ngx.socket.tcp()
     assert(socket:connect("127.0.0.1", PORT))
@@ -44,8 +43,21 @@ function handshake.with(code)
     socket:close()
     return tostring(notes:get("said")) .. " " .. (ok and "shaken" or why)
 end
-function handshake.serve()
-    local results = { pcall(assert(loadstring(notes:get("code")))) }
+function handshake.with(code)
+    notes:set("code", code)
+    return shake()
+end
+function handshake.hearing(code)
+    notes:set("early", code)
+    return shake()
+end
+function handshake.serve(what)
+    local code = notes:get(what)
+    notes:delete(what)
+    if not code then
+        return
+    end
+    local results = { pcall(assert(loadstring(code))) }
     for index = 1, table.maxn(results) do
         results[index] = tostring(results[index])
     end
@@ -87,6 +99,7 @@ impl Scene {
                 .set("tlsPort", &tls.address.port())
                 .set("authority", &tls.authority.certificate().display())
                 .set("certificate", &tls.authority.server().0.display())
+                .set("staple", &tls.authority.staple(&tls.authority.server().0).display())
                 .set("key", &tls.authority.server().1.display()),
             None => setup,
         };
@@ -159,7 +172,7 @@ fn config(suite: &Suite, has_tls: bool) -> String {
         listeners.push(json!({
             "address": "{secure}",
             "tls": { "certificate": "{certificate}", "key": "{key}" },
-            "lua": { "sslCertificate": "require('handshake').serve()" },
+            "lua": { "sslClientHello": "require('handshake').serve('early')", "sslCertificate": "require('handshake').serve('code')" },
         }));
     }
     let config = json!({

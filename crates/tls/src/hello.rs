@@ -1,4 +1,4 @@
-//! What a client says first: as much of a `ClientHello` as scripts are told and rustls does not say.
+//! What a client says first: as much of a `ClientHello` as scripts are told.
 //!
 //! rustls has found it sound before it is read here. All the same nothing is taken for granted: what is not where it
 //! should be is not there.
@@ -6,45 +6,67 @@
 use rustls::ProtocolVersion;
 
 /// The type of a record with a handshake in it.
-pub(crate) const HANDSHAKE: u8 = 22;
+pub const HANDSHAKE: u8 = 22;
 
 const SUPPORTED_VERSIONS: u16 = 43;
 
-/// Of all that a client has sent so far.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Said {
-    pub(crate) random: Option<[u8; 32]>,
-    /// The version that is going to be spoken.
-    pub(crate) version: u16,
-}
+/// The message of a client.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Said(Vec<u8>);
 
 impl Said {
-    pub(crate) fn read(received: &[u8]) -> Self {
-        let message = message(received);
-        let mut rest = Rest(&message);
-        let old = u16::from(ProtocolVersion::TLSv1_2);
-        // Its type and length, and a version that means nothing any more.
-        let random = rest.take(6).and_then(|_| rest.take(32)).and_then(|random| random.try_into().ok());
-        let version =
-            if speaks_13(&mut rest).unwrap_or(false) { ProtocolVersion::TLSv1_3.into() } else { old };
-        Self { random, version }
+    /// From all that a client has sent so far.
+    pub fn read(received: &[u8]) -> Self {
+        Self(message(received))
+    }
+
+    /// What the client made up for this handshake.
+    pub fn random(&self) -> Option<[u8; 32]> {
+        self.parts()?.random.try_into().ok()
+    }
+
+    /// The newest version that both speak.
+    pub fn version(&self) -> u16 {
+        let wanted = u16::from(ProtocolVersion::TLSv1_3).to_be_bytes();
+        let versions = self.extension(SUPPORTED_VERSIONS).and_then(|content| Rest(content).vector(1));
+        let speaks_13 = versions.is_some_and(|all| all.chunks_exact(2).any(|version| version == wanted));
+        if speaks_13 { ProtocolVersion::TLSv1_3.into() } else { ProtocolVersion::TLSv1_2.into() }
+    }
+
+    /// The numbers of the ciphers that it offers, two bytes each.
+    pub fn ciphers(&self) -> &[u8] {
+        self.parts().map_or(&[], |parts| parts.ciphers)
+    }
+
+    /// Extensions by their number, in the order in which they came.
+    pub fn extensions(&self) -> impl Iterator<Item = (u16, &[u8])> {
+        let mut rest = Rest(self.parts().map_or(&[], |parts| parts.extensions));
+        std::iter::from_fn(move || {
+            let kind = rest.take(2)?;
+            Some((u16::from_be_bytes([kind[0], kind[1]]), rest.vector(2)?))
+        })
+    }
+
+    /// What is in an extension.
+    pub fn extension(&self, kind: u16) -> Option<&[u8]> {
+        self.extensions().find(|&(other, _)| other == kind).map(|(_, content)| content)
+    }
+
+    fn parts(&self) -> Option<Parts<'_>> {
+        let mut rest = Rest(&self.0);
+        rest.take(6)?; // Its type and length, and a version that means nothing any more.
+        let random = rest.take(32)?;
+        rest.vector(1)?; // The session.
+        let ciphers = rest.vector(2)?;
+        rest.vector(1)?; // Compression.
+        Some(Parts { random, ciphers, extensions: rest.vector(2).unwrap_or_default() })
     }
 }
 
-/// Whether TLS 1.3 is among the versions in the extensions that follow.
-fn speaks_13(rest: &mut Rest<'_>) -> Option<bool> {
-    rest.vector(1)?; // The session,
-    rest.vector(2)?; // ciphers,
-    rest.vector(1)?; // compression.
-    let mut extensions = Rest(rest.vector(2)?);
-    while let Some(kind) = extensions.take(2) {
-        let content = extensions.vector(2)?;
-        if kind == SUPPORTED_VERSIONS.to_be_bytes() {
-            let wanted = u16::from(ProtocolVersion::TLSv1_3).to_be_bytes();
-            return Some(Rest(content).vector(1)?.chunks_exact(2).any(|version| version == wanted));
-        }
-    }
-    Some(false)
+struct Parts<'a> {
+    random: &'a [u8],
+    ciphers: &'a [u8],
+    extensions: &'a [u8],
 }
 
 /// What the records carry.
@@ -87,7 +109,7 @@ mod tests {
 
     /// What a client says that speaks these versions.
     fn said(versions: &[&'static SupportedProtocolVersion]) -> Vec<u8> {
-        let builder = ClientConfig::builder_with_provider(Arc::clone(tidegate_tls::provider()));
+        let builder = ClientConfig::builder_with_provider(Arc::clone(crate::provider()));
         let builder = builder.with_protocol_versions(versions).unwrap();
         let config = builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth();
         let name = "localhost".try_into().unwrap();
@@ -102,9 +124,12 @@ mod tests {
             [(&[&TLS12][..], 0x0303), (&[&TLS13], 0x0304), (&[&TLS12, &TLS13], 0x0304)]
         {
             let bytes = said(versions);
-            let Said { random, version } = Said::read(&bytes);
-            assert_eq!(version, expected);
-            assert_eq!(random.unwrap(), bytes[11..43]);
+            let said = Said::read(&bytes);
+            assert_eq!(said.version(), expected);
+            assert_eq!(said.random().unwrap(), bytes[11..43]);
+            assert_eq!(said.extension(0).unwrap(), b"\0\x0c\0\0\x09localhost");
+            assert_eq!(said.extension(999), None);
+            assert!(said.ciphers().len() >= 6 && said.ciphers().len().is_multiple_of(2));
         }
     }
 
@@ -119,10 +144,17 @@ mod tests {
         }
     }
 
+    fn exhaust(said: &Said) {
+        said.version();
+        said.random();
+        said.ciphers();
+        said.extensions().for_each(drop);
+    }
+
     proptest! {
         #[test]
         fn any_bytes_are_read_to_an_end(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
-            Said::read(&bytes);
+            exhaust(&Said::read(&bytes));
         }
 
         #[test]
@@ -131,7 +163,7 @@ mod tests {
             let at = at % bytes.len();
             bytes[at] = by;
             bytes.truncate(length);
-            Said::read(&bytes);
+            exhaust(&Said::read(&bytes));
         }
     }
 }
