@@ -8,6 +8,7 @@ mod case;
 mod check;
 mod client;
 mod config;
+mod other;
 mod perl;
 mod report;
 mod scene;
@@ -45,7 +46,7 @@ pub(crate) struct NgxSuite {
     /// Cases whose id contains this; several are separated by commas.
     #[arg(long, value_name = "TEXT", value_delimiter = ',')]
     only: Vec<String>,
-    /// Cases that have one of these tags.
+    /// Cases that have one of these tags. `tls`: those that need nothing but TLS and servers besides.
     #[arg(long, value_delimiter = ',', default_value = "plain,plain-adapted")]
     tier: Vec<String>,
     /// Cases at once. Without it: one per processor.
@@ -112,7 +113,8 @@ impl NgxSuite {
             // Cases that are not asked for may be in any form.
             let Ok(head) = serde_json::from_str::<Head>(&line) else { bail!("line {} is no case", at + 1) };
             let named = self.only.is_empty() || self.only.iter().any(|part| head.id.contains(part.as_str()));
-            if named && head.tags.iter().any(|tag| tiers.contains(tag.as_str())) {
+            let is_wanted = head.tags.iter().any(|tag| tiers.contains(tag.as_str()));
+            if named && (is_wanted || tiers.contains("tls") && head.is_of_tls()) {
                 let case = serde_json::from_str(&line);
                 cases.push(case.with_context(|| format!("cannot read the case {}", head.id))?);
             }
@@ -127,6 +129,18 @@ struct Head {
     id: String,
     #[serde(default)]
     tags: Vec<String>,
+}
+
+impl Head {
+    fn is_of_tls(&self) -> bool {
+        const MORE: [&str; 2] = ["ssl", "extra_server"];
+        /// What the reference may not have.
+        const ALSO: [&str; 3] = ["skip_version", "skip_eval", "log_conf_line"];
+        let mut needs = self.tags.iter().filter_map(|tag| tag.strip_prefix("needs:")).peekable();
+        needs.peek().is_some()
+            && needs.clone().any(|need| MORE.contains(&need))
+            && needs.all(|need| MORE.contains(&need) || ALSO.contains(&need))
+    }
 }
 
 fn build(repository: &Path) -> Result<PathBuf> {

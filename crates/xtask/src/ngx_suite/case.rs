@@ -81,6 +81,9 @@ pub(crate) struct Case {
     pub(crate) main_config: Main,
     pub(crate) server: Server,
     pub(crate) locations: Vec<Location>,
+    /// Those besides the one that requests are sent to.
+    #[serde(default)]
+    pub(crate) servers: Vec<Other>,
     #[serde(default)]
     pub(crate) user_files: Vec<UserFile>,
     pub(crate) requests: Vec<Request>,
@@ -120,6 +123,18 @@ pub(crate) struct Server {
     pub(crate) phases: Phases,
     pub(crate) directives: Vec<Directive>,
     pub(crate) set: Vec<Set>,
+}
+
+/// A server that scripts of the case talk to.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Other {
+    /// The arguments of each `listen`.
+    pub(crate) listen: Vec<Vec<Text>>,
+    pub(crate) server_name: Vec<Vec<Text>>,
+    pub(crate) phases: Phases,
+    pub(crate) directives: Vec<Directive>,
+    pub(crate) locations: Vec<Location>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]

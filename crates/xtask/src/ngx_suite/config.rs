@@ -37,8 +37,8 @@ fn printable(text: &str) -> String {
     })
 }
 
-struct Writer<'a> {
-    scene: &'a Scene,
+pub(super) struct Writer<'a> {
+    pub(super) scene: &'a Scene,
     /// Scripts so far; each gets a line number of its own in its name.
     chunks: u32,
     root: Map<String, Value>,
@@ -97,6 +97,11 @@ impl Writer<'_> {
             }
             routes.push(route.into());
         }
+        let (listeners, others) = self.others(case);
+        routes.extend(others);
+        if let Some(Value::Array(own)) = self.root.get_mut("listeners") {
+            own.extend(listeners);
+        }
         let is_root = |location: &Location| location.op.is_empty() && location.r#match.0 == b"/";
         if !case.locations.iter().any(is_root) {
             routes.push(json!({ "match": { "path": "/*" }, "static": self.files() }));
@@ -108,7 +113,7 @@ impl Writer<'_> {
         json!({ "root": self.scene.folder.join("html"), "index": "index.html" })
     }
 
-    fn route(&mut self, location: &Location) -> Map<String, Value> {
+    pub(super) fn route(&mut self, location: &Location) -> Map<String, Value> {
         let mut route = object(json!({ "match": self.place(location) }));
         let mut hooks: Map<_, _> = self.phases(&location.phases).into_iter().collect();
         let vars = self.vars(&location.set);
@@ -138,7 +143,7 @@ impl Writer<'_> {
         }
     }
 
-    fn phases(&mut self, phases: &Phases) -> Vec<(String, Value)> {
+    pub(super) fn phases(&mut self, phases: &Phases) -> Vec<(String, Value)> {
         let mut scripts = Vec::new();
         for (phase, code) in phases {
             scripts.push((camel(phase), self.script(phase, code)));
@@ -290,7 +295,10 @@ impl Writer<'_> {
             "lua_socket_pool_size" => self.socket("poolSize", number(&value)),
             "lua_socket_buffer_size" => self.socket("bufferSize", size(&value).into()),
             "lua_socket_log_errors" => self.socket("logErrors", is_on(&value)),
-            "lua_ssl_trusted_certificate" => self.socket("trustedCertificate", json!(value)),
+            "lua_ssl_trusted_certificate" => {
+                let path = self.certificate(&value);
+                self.socket("trustedCertificate", json!(path));
+            }
             "lua_ssl_verify_depth" => self.socket("verifyDepth", number(&value)),
             "resolver" => self.socket("resolver", json!([value])),
             "resolver_timeout" => self.socket("resolverTimeout", span(&value)),
@@ -482,6 +490,26 @@ mod tests {
     fn bytes_that_are_no_text_are_spelled_in_lua() {
         let lua = route(&json!({ "match": "/", "phases": { "content": { "b64": "/w==" } } }))["lua"].clone();
         assert!(lua["content"]["source"].as_str().unwrap().contains(r#"loadstring("\255""#));
+    }
+
+    #[test]
+    fn other_servers_become_listeners_and_routes() {
+        let server = json!({
+            "listen": [["unix:$TEST_NGINX_HTML_DIR/a.sock", "ssl"]], "server_name": [["a.test"]],
+            "phases": { "ssl_certificate": "return" },
+            "directives": [["ssl_certificate", "../../cert/a.crt"], ["ssl_certificate_key", "../../cert/a.key"]],
+            "locations": [{ "match": "/a", "phases": { "content": "" } }, { "match": "/b", "phases": { "content": "" } }],
+        });
+        let config = config(json!({ "locations": [{ "match": "/a" }], "servers": [server] }));
+        let listener = &config["listeners"][1];
+        assert_eq!(listener["address"], "unix:/scratch/html/a.sock");
+        assert_eq!(
+            listener["tls"],
+            json!([{ "certificate": "/checkout/t/cert/a.crt", "key": "/checkout/t/cert/a.key" }])
+        );
+        assert_eq!(listener["lua"]["sslCertificate"]["source"], "return");
+        assert_eq!(config["routes"][1]["match"], json!({ "path": "/a/*", "host": "a.test" }));
+        assert_eq!(config["routes"][2]["match"], json!({ "path": "/b/*" }));
     }
 
     #[test]
