@@ -246,6 +246,16 @@ impl Crew {
     }
 }
 
+impl Sharing {
+    /// Who takes the connections of the worker of this number, where it is not at work or has been told that it `leaves`, which
+    /// it may know before the others do.
+    pub(crate) fn successors(&self, index: usize, leaves: bool) -> Option<Vec<Colleague>> {
+        let others: Vec<_> = self.at_work.iter().filter(|one| one.index != index).cloned().collect();
+        let works = !leaves && others.len() < self.at_work.len();
+        (!works).then(|| if leaves { others } else { Vec::new() })
+    }
+}
+
 impl Seats {
     /// The first without a worker: the lowest numbers stay longest.
     fn free(&self) -> Option<usize> {
@@ -351,6 +361,21 @@ impl Worker {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_leaves_passes_on_all_it_has_even_before_the_others_know() {
+        let colleague = |index| Colleague { index, inbox: lane::inbox().0 };
+        let among = |at_work: &[usize], index, leaves| {
+            let at_work = at_work.iter().copied().map(colleague).collect();
+            let successors = Sharing { owners: Vec::new(), at_work }.successors(index, leaves);
+            successors.map(|all| all.iter().map(|one| one.index).collect::<Vec<_>>())
+        };
+        assert_eq!(among(&[0, 1, 2], 1, false), None);
+        assert_eq!(among(&[0, 1, 2], 1, true), Some(vec![0, 2]));
+        assert_eq!(among(&[0, 2], 1, true), Some(vec![0, 2]));
+        assert_eq!(among(&[1], 1, true), Some(vec![]));
+        assert_eq!(among(&[0, 2], 1, false), Some(vec![]), "it is back before the others know");
+    }
 
     #[test]
     fn every_socket_has_an_owner_who_works_and_each_worker_as_many_as_another() {

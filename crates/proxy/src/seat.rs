@@ -287,15 +287,13 @@ impl Shift {
             return self.worker.parting.all_go(goes.then(|| worker.clone()).into_iter().collect());
         }
         let (index, telemetry) = (self.worker.index, &self.shared.telemetry);
-        let (own, others): (Vec<_>, Vec<_>) =
-            sharing.at_work.iter().cloned().partition(|one| one.index == index);
-        if own.is_empty() {
-            // With nobody to take them, they end as they finish.
-            self.worker.draining.set(self.left.is_some() && others.is_empty());
-            return self.worker.parting.all_go(if self.left.is_some() { others } else { Vec::new() });
-        }
-        let all = own.into_iter().chain(others).collect();
-        self.worker.parting.even_out(index, all, |of| telemetry.workers()[of].connections());
+        let Some(successors) = sharing.successors(index, self.left.is_some()) else {
+            let all = sharing.at_work.clone();
+            return self.worker.parting.even_out(index, all, |of| telemetry.workers()[of].connections());
+        };
+        // With nobody to take them, they end as they finish.
+        self.worker.draining.set(self.left.is_some() && successors.is_empty());
+        self.worker.parting.all_go(successors);
     }
 
     /// Does what the worker is told; says until when it may take if it is to end.
