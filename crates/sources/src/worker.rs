@@ -267,7 +267,7 @@ async fn work(job: Arc<Job>, message: Message, place: OwnedSemaphorePermit, sett
         Verdict::Done => &counts.done,
         Verdict::Again(_) => &counts.failed,
         Verdict::Dead(why) => {
-            tracing::warn!(message = %message.id, attempts = message.attempt, %why, "a message is a dead letter");
+            tracing::warn!(id = %message.id, attempts = message.attempt, %why, "a message is a dead letter");
             &counts.dead
         }
     };

@@ -123,6 +123,8 @@ fn each_is_settled(tidegate: &Tidegate, redis: &Redis) {
     eventually(PATIENCE, "the fleet is at rest", || empty(tidegate));
     let log = tidegate.log();
     assert!(log.contains("worker.lua:5: it never works"), "the error has its line: {log}");
+    let buried = r#""level":"WARN","message":"a message is a dead letter""#;
+    assert!(log.contains(buried), "a line of an instance is a line of its own level here: {log}");
 }
 
 /// What the two ways to queue in Redis have in common.

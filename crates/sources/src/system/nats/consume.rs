@@ -218,7 +218,7 @@ impl Session<'_> {
             let made = ask(&mut connection, &format!("STREAM.CREATE.{name}"), &request).await?;
             made.map_err(|(_, why)| Error::Refused(format!("no place for dead letters: {why}")))?;
         }
-        tracing::debug!(message = %message.id, %why, %subject, "buried");
+        tracing::debug!(id = %message.id, %why, %subject, "buried");
         let answer = connection.request(&subject, &message.body).await?;
         let stored: Value = serde_json::from_slice(&answer).unwrap_or_default();
         if stored.get("seq").is_some() {
