@@ -144,7 +144,7 @@ impl Leaf for Method {
     }
 }
 
-/// The name of a header, in lower case.
+/// The name of a header, as it is written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct HeaderName(pub(crate) String);
 
@@ -154,7 +154,7 @@ impl Leaf for HeaderName {
 
     fn read(scalar: &Scalar) -> Result<Self, Mistake> {
         if is_token(&scalar.text) {
-            return Ok(Self(scalar.text.to_ascii_lowercase()));
+            return Ok(Self(scalar.text.clone()));
         }
         let message = format!("{} is not the name of a header", quote(&scalar.text));
         Err(Mistake::new(message, "write letters, digits and `-`, like `X-Api-Key`"))

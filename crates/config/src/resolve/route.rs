@@ -272,12 +272,12 @@ fn hosts(raw: &route::Match) -> Option<Vec<HostMatch>> {
 fn headers(raw: &route::Headers) -> Option<Vec<HeaderMatch>> {
     match raw {
         route::Headers::Names(names) => {
-            names.resolve(|name, _| Some(HeaderMatch { name: name.0.clone(), value: None }))
+            names.resolve(|name, _| Some(HeaderMatch { name: name.0.to_ascii_lowercase(), value: None }))
         }
         route::Headers::Values(values) => {
             let all = values.0.iter().map(|entry| {
                 let (name, value) = entry.name.as_ref().zip(entry.value.as_ref())?;
-                Some(HeaderMatch { name: name.0.clone(), value: Some(value.0.clone()) })
+                Some(HeaderMatch { name: name.0.to_ascii_lowercase(), value: Some(value.0.clone()) })
             });
             all.collect()
         }

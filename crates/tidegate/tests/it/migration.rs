@@ -82,6 +82,8 @@ fn the_gateway_that_moved_here_does_what_it_did() {
     assert_eq!(ask("/tenants/b/x", &grace).text(), "second for grace");
     assert_eq!(ask("/tenants/nobody/x", &grace).status, 503);
     assert_eq!(ask("/old/7?a=b", "").header("Location"), Some("/orders/7"));
+    let raw = http::send_raw(tidegate.addr(), b"GET /old/7 HTTP/1.0\r\n\r\n");
+    assert!(String::from_utf8_lossy(&raw).contains("\r\nLocation: "), "as it is written in the file");
     assert_eq!(ask("/health", "").text(), "fine\n");
 
     let sorry = ask("/orders/broken", &ada);
