@@ -219,7 +219,7 @@ fn capital(text: &str) -> String {
 }
 
 fn round(value: f64) -> String {
-    let digits = usize::from(value.abs() < 10.0);
+    let digits = usize::from(value.abs() < 10.0 && value.fract() != 0.0);
     format!("{value:.digits$}")
 }
 
@@ -298,7 +298,7 @@ mod tests {
         );
         assert_eq!(
             seen(json!({"arrivalRate": 5.0, "servedRate": 4.0, "sources": {"jobs": 3.0}, "queued": 2.0})),
-            "It saw 5.0 requests/s, 3.0 in jobs, 2.0 waiting, 1 ready."
+            "It saw 5 requests/s, 3 in jobs, 2 waiting, 1 ready."
         );
         assert_eq!(seen(json!({})), "It saw an unknown number of requests/s, 1 ready.");
     }
