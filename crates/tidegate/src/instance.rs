@@ -17,6 +17,7 @@ use tidegate_control::instance::{
 };
 use tidegate_core::snapshot::ErrorLog;
 use tidegate_lua::flame;
+use tokio::signal::unix::{SignalKind, signal};
 
 use self::app::{App, Meter};
 use crate::{exit::Failure, logging};
@@ -61,8 +62,18 @@ fn serve() -> anyhow::Result<()> {
     logging::configure(&ErrorLog { level: spec.error_log.level, ..ErrorLog::default() })?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     // Before anything is announced: from then on the parent may ask for an end.
-    let mut terminate = runtime
-        .block_on(async { tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) })?;
+    let mut terminate = runtime.block_on(async { signal(SignalKind::terminate()) })?;
+    // A whole unit may be sent what is for the gateway (`systemctl kill`); who is to end is told by the parent.
+    let _unheeded = runtime.block_on(async {
+        let kinds = [
+            SignalKind::hangup(),
+            SignalKind::interrupt(),
+            SignalKind::quit(),
+            SignalKind::user_defined1(),
+            SignalKind::user_defined2(),
+        ];
+        kinds.map(signal)
+    });
     let app = App::start(&spec)?;
     report(&InstanceReport::Listening { address: app.address() })?;
     thread::Builder::new().name("orders".into()).spawn(move || obey(&orders))?;

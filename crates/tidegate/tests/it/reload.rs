@@ -2,9 +2,12 @@
 
 use std::io::{Read as _, Write as _};
 
-use tidegate_testkit::{Tidegate, eventually, http, process::Signal};
+use tidegate_testkit::{
+    Tidegate, eventually, http,
+    process::{self, Signal},
+};
 
-use crate::{PATIENCE, TIDEGATE, metric};
+use crate::{PATIENCE, TIDEGATE, metric, pids};
 
 fn config(says: &str) -> String {
     format!(
@@ -119,4 +122,26 @@ fn a_second_interrupt_does_not_wait_for_the_drain() {
     eventually(PATIENCE, "the drain", || tidegate.log().contains("draining"));
     tidegate.signal(Signal::INT);
     assert_eq!(tidegate.wait_exit(PATIENCE).code(), Some(3));
+}
+
+#[test]
+fn what_a_whole_unit_is_sent_ends_no_instance() {
+    let config = "listeners: [{ address: \"{listen}\" }]
+admin: { address: \"{admin}\" }
+fleets: { app: { run: { lua: app.lua }, scale: { max: 1 } } }
+upstreams: { app: { fleet: app } }
+routes: [{ upstream: app }]";
+    let tidegate = Tidegate::setup(TIDEGATE).file("app.lua", "ngx.say('here')").start(config);
+    eventually(PATIENCE, "an instance is ready", || pids(&tidegate, "ready").len() == 1);
+    let before = pids(&tidegate, "ready");
+    for signal in [Signal::HUP, Signal::USR1, Signal::USR2, Signal::INT, Signal::QUIT] {
+        assert!(process::signal(before[0], signal));
+    }
+    assert_eq!(http::get(tidegate.addr(), "/").text(), "here\n");
+    tidegate.signal(Signal::HUP);
+    eventually(PATIENCE, "another configuration", || {
+        metric(&tidegate, "tidegate_config_reloads_total") > 0.0
+    });
+    assert_eq!(pids(&tidegate, "ready"), before);
+    assert!(metric(&tidegate, "tidegate_fleet_restarts_total") < 1.0);
 }
