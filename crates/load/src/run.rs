@@ -81,6 +81,8 @@ pub async fn run(
         }
         thread.join().unwrap_or_else(|panic| panic::resume_unwind(panic)).map_err(Error::Thread)?;
     }
+    // What it came to is there, however seldom anybody looked.
+    progress.send_replace(meter.read());
     Ok(meter.report(stop.is_cancelled()))
 }
 

@@ -18,7 +18,7 @@ use tidegate_control::{ConfigSource, Control, Handle, InstanceSpec, Options, Thr
 use tidegate_core::Telemetry;
 use tokio_util::sync::CancellationToken;
 
-const DEADLINE: Duration = Duration::from_secs(30);
+const DEADLINE: Duration = Duration::from_mins(2);
 
 /// The fleet `web` runs an app; there are no other fleets.
 const CONFIG: &str = "

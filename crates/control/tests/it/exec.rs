@@ -41,8 +41,7 @@ esac
 fn folder(count: u32) -> Folder {
     let folder = Folder::new("", "");
     folder.write("driver.sh", DRIVER);
-    let listeners: Vec<_> = (0..24).map(|_| std::net::TcpListener::bind("127.0.0.1:0").unwrap()).collect();
-    let ports: Vec<_> = listeners.iter().map(|one| one.local_addr().unwrap().port().to_string()).collect();
+    let ports: Vec<_> = (0..24).map(|_| tidegate_testkit::free_port().to_string()).collect();
     folder.write("ports", &(ports.join("\n") + "\n"));
     folder.write("tidegate.yaml", &exec_config(folder.path(), count, "a"));
     folder
@@ -57,7 +56,7 @@ fn exec_config(folder: &Path, count: u32, setting: &str) -> String {
     let exec = format!(
         "{{ exec: {{ start: {start}, stop: {stop}, list: {list}, interval: 100ms, parallel: 1, owner: us, settings: {{ image: {setting} }} }} }}"
     );
-    config(&exec, &format!("    ready: {{ timeout: 5s }}\n    scale: {{ min: {count}, max: {count} }}\n"))
+    config(&exec, &format!("    ready: {{ timeout: 1m }}\n    scale: {{ min: {count}, max: {count} }}\n"))
 }
 
 fn log(folder: &Path) -> Vec<String> {

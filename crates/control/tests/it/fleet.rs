@@ -60,6 +60,7 @@ fn a_policy_grows_and_shrinks_the_fleet_and_running_requests_end_first() {
                 "    scale: {{ min: {count}, max: {count}, behavior: {{ scaleIn: {{ stabilization: 0s }} }} }}\n"
             ),
         )
+        .replace("grace: 5s", "grace: 2m")
     };
     run(&scale(1), "", async |world| {
         world.until_ready(1).await;

@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 use crate::threads::Threads;
 
 /// Whatever is waited for comes sooner, or never.
-const DEADLINE: Duration = Duration::from_secs(30);
+const DEADLINE: Duration = Duration::from_mins(2);
 
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_control-test-program");
 

@@ -84,7 +84,8 @@ async fn a_run_begins_only_if_the_server_is_there() {
 async fn the_queue_is_bounded() {
     let server = Server::start(|_| Do::Hang);
     let queue = NonZeroUsize::new(5).unwrap();
-    let timeout = Duration::from_secs(2);
+    // Long after all of them were due, also where the machine stops for a moment.
+    let timeout = Duration::from_secs(6);
     let report = run(Plan { queue, timeout, ..plan(&server, 100, Duration::from_secs(1)) }).await;
     assert_eq!(errors(&report), [("timeout".to_owned(), 6), ("overflow".to_owned(), 94)]);
 }
@@ -128,8 +129,8 @@ async fn a_connection_that_is_closed_while_idle_is_replaced_before_it_is_used() 
             stream.write_all(OK).unwrap();
         }
     });
-    // Due a second after the start, and never sent twice.
-    let mut plan = plan(&server, 1, Duration::from_secs(2));
+    // Due three seconds after the start, and never sent twice.
+    let mut plan = plan(&server, 1, Duration::from_secs(6));
     plan.request.method = "POST".parse().unwrap();
     let report = run(plan).await;
     assert_eq!((report.requests, report.failed, report.connects), (1, 0, 2), "{report}");

@@ -68,9 +68,13 @@ impl Server {
         let address = listener.local_addr().unwrap();
         let serve = Arc::new(serve);
         thread::spawn(move || {
-            for (connection, stream) in listener.incoming().take(connections).enumerate() {
+            let mut listener = Some(listener).filter(|_| connections > 0);
+            for connection in 0..connections {
+                let (stream, _) = listener.as_ref().unwrap().accept().unwrap();
+                // Nobody else gets in by the time that the last one is answered.
+                listener = listener.filter(|_| connection + 1 < connections);
                 let serve = Arc::clone(&serve);
-                thread::spawn(move || serve(connection, stream.unwrap()));
+                thread::spawn(move || serve(connection, stream));
             }
         });
         Self { address, requests }

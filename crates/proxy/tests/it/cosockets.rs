@@ -19,7 +19,7 @@ use crate::node::Running;
 fn handler(server: SocketAddr, code: &str) -> Running {
     let (ip, port) = (server.ip(), server.port());
     let code = format!(
-        "local socket = ngx.socket.tcp()\nsocket:settimeouts(1000, 1000, 1000)\n\
+        "local socket = ngx.socket.tcp()\nsocket:settimeouts(30000, 30000, 30000)\n\
          assert(socket:connect('{ip}', {port}))\n{code}"
     );
     Running::start(&route(&code))

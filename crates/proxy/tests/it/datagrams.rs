@@ -13,7 +13,7 @@ use crate::node::{PATIENCE, Running};
 fn run(code: &str) -> String {
     let code = code.replace('\n', "\n        ");
     let running = Running::start(&format!(
-        "lua: {{ sockets: {{ readTimeout: 5s }} }}\nroutes:\n  - name: lua\n    match: {{ path: /* }}\n    lua:\n      content: |\n        {code}"
+        "lua: {{ sockets: {{ readTimeout: 30s }} }}\nroutes:\n  - name: lua\n    match: {{ path: /* }}\n    lua:\n      content: |\n        {code}"
     ));
     let answer = http::get(running.addr(), "/");
     assert_eq!(answer.status, 200, "{answer:?}");
@@ -75,7 +75,7 @@ fn waiting_ends_in_time_and_nobody_there_is_told() {
     let (silent_port, unused) = (silent.local_addr().unwrap().port(), unused_address().port());
     let said = run(&format!(
         "local socket = ngx.socket.udp()\nsocket:settimeout(20)\nassert(socket:setpeername('127.0.0.1', {silent_port}))\n\
-         ngx.say(socket:receive())\nassert(socket:setpeername('127.0.0.1', {unused}))\nsocket:settimeout(5000)\n\
+         ngx.say(socket:receive())\nassert(socket:setpeername('127.0.0.1', {unused}))\nsocket:settimeout(30000)\n\
          assert(socket:send('x'))\nngx.say(socket:receive())"
     ));
     assert_eq!(said, "niltimeout\nnilconnection refused\n");

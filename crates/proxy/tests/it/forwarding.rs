@@ -1,5 +1,7 @@
 //! What of a message is passed on, what is not, and what is added.
 
+use std::sync::{Mutex, mpsc};
+
 use tidegate_testkit::{
     Answer, Upstream, eventually,
     http::{self, Client},
@@ -238,13 +240,16 @@ routes: [{{ name: all, match: {{ path: /* }}, upstream: up }}]",
 
 #[test]
 fn draining_finishes_what_runs_and_says_goodbye() {
-    let upstream = Upstream::start(|request| match request.target.as_str() {
-        "/slow" => Answer::nothing()
-            .pause(std::time::Duration::from_millis(700))
-            .write("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndone"),
+    let (go, told) = mpsc::sync_channel(1);
+    let told = Mutex::new(told);
+    let upstream = Upstream::start(move |request| match request.target.as_str() {
+        "/slow" => {
+            told.lock().unwrap().recv().unwrap();
+            Answer::ok("done")
+        }
         _ => Answer::ok("quick"),
     });
-    let running = Running::proxying(&[upstream.addr()]);
+    let running = Running::proxying_with(&[upstream.addr()], "timeouts: { drain: 1m }");
     let mut busy = Client::connect(running.addr()).unwrap();
     let mut idle = Client::connect(running.addr()).unwrap();
     assert_eq!(idle.get("/").unwrap().text(), "quick");
@@ -255,6 +260,7 @@ fn draining_finishes_what_runs_and_says_goodbye() {
     eventually(PATIENCE, "no new connections", || Client::connect(addr).is_err());
     let last = idle.get("/").unwrap();
     assert_eq!((last.text(), last.header("Connection")), ("quick", Some("close")));
+    go.send(()).unwrap();
     let slow = busy.read().unwrap();
     assert_eq!((slow.text(), slow.header("Connection")), ("done", Some("close")));
     running.join();

@@ -43,7 +43,9 @@ fn snapshot(rest: &str, generation: u64) -> Snapshot {
     let mut snapshot = snapshot.unwrap_or_else(|| panic!("{diagnostics:#?}"));
     snapshot.generation = generation;
     // What a test leaves hanging is not waited for.
-    snapshot.timeouts.drain = Duration::from_secs(3);
+    if !rest.contains("drain:") {
+        snapshot.timeouts.drain = Duration::from_secs(3);
+    }
     snapshot
 }
 

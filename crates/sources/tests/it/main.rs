@@ -36,7 +36,7 @@ impl Asked {
             name: name.clone(),
             system,
             interval: Duration::from_millis(100),
-            timeout: Duration::from_secs(2),
+            timeout: Duration::from_secs(8),
             tls,
         };
         let poller = Poller::start().unwrap();

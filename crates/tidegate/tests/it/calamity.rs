@@ -34,17 +34,17 @@ fn start() -> Tidegate {
 #[test]
 fn reloads_in_quick_succession_lose_nothing() {
     let tidegate = start();
-    let mut load = Load::start(&format!("http://{}/", tidegate.addr()), 300, 6);
+    let load = Load::without_end(&format!("http://{}/", tidegate.addr()), 300);
+    let reloads = || metric(&tidegate, "tidegate_config_reloads_total");
     let mut rounds = 0;
-    while load.is_running() {
+    while reloads() < 20.0 {
         rounds += 1;
         let extra = format!("  - {{ name: extra, match: {{ path: /extra/{rounds} }}, upstream: app }}\n");
         tidegate.rewrite_config(&format!("{CONFIG}{extra}"));
         tidegate.signal(Signal::HUP);
         thread::sleep(Duration::from_millis(100));
     }
-    load.assert_nothing_failed();
-    assert!(metric(&tidegate, "tidegate_config_reloads_total") >= 20.0);
+    load.end();
     let last = format!("/extra/{rounds}");
     eventually(PATIENCE, "the last configuration is served", || {
         tidegate_testkit::http::get(tidegate.addr(), &last).status == 200
@@ -55,9 +55,9 @@ fn reloads_in_quick_succession_lose_nothing() {
 fn killed_instances_lose_nothing() {
     let tidegate = start();
     eventually(PATIENCE, "all instances are ready", || pids(&tidegate, "ready").len() == 3);
-    let mut load = Load::start(&format!("http://{}/", tidegate.addr()), 200, 8);
+    let load = Load::without_end(&format!("http://{}/", tidegate.addr()), 200);
     let mut killed = 0;
-    while load.is_running() {
+    while killed < 6 {
         thread::sleep(Duration::from_secs(1));
         let ready = pids(&tidegate, "ready");
         if let Some(&victim) = ready.get(killed % ready.len().max(1)) {
@@ -65,25 +65,29 @@ fn killed_instances_lose_nothing() {
             killed += 1;
         }
     }
-    load.assert_nothing_failed();
-    assert!(killed >= 5, "{killed} instances were killed");
+    thread::sleep(Duration::from_secs(1));
+    load.end();
 }
 
 #[test]
 fn the_only_instance_may_be_killed() {
     let config = CONFIG.replace("min: 3", "min: 1").replace("max: 8", "max: 1");
     let tidegate = Tidegate::setup(TIDEGATE).file("app.lua", APP).start(&config);
-    let load = Load::start(&format!("http://{}/", tidegate.addr()), 50, 4);
+    let load = Load::without_end(&format!("http://{}/", tidegate.addr()), 50);
     thread::sleep(Duration::from_millis(1_500));
     let [victim] = pids(&tidegate, "ready")[..] else { panic!("one instance") };
     process::signal(victim, Signal::KILL);
-    load.assert_nothing_failed();
+    eventually(PATIENCE, "another takes its place", || {
+        pids(&tidegate, "ready").iter().any(|&pid| pid != victim)
+    });
+    thread::sleep(Duration::from_secs(1));
+    load.end();
 }
 
 #[test]
 fn scaling_by_configuration_loses_nothing() {
     let tidegate = start();
-    let mut load = Load::start(&format!("http://{}/", tidegate.addr()), 200, 10);
+    let load = Load::without_end(&format!("http://{}/", tidegate.addr()), 200);
     for count in [1, 8, 1] {
         tidegate.rewrite_config(&CONFIG.replace("min: 3, max: 8", &format!("min: {count}, max: {count}")));
         tidegate.signal(Signal::HUP);
@@ -91,14 +95,13 @@ fn scaling_by_configuration_loses_nothing() {
             pids(&tidegate, "ready").len() == count && pids(&tidegate, "draining").is_empty()
         });
     }
-    assert!(load.is_running(), "the load must outlast the scaling to say anything about it");
-    load.assert_nothing_failed();
+    load.end();
 }
 
 #[test]
 fn a_gateway_hands_over_to_its_successor_without_losing_anything() {
     let mut old = start();
-    let load = Load::start(&format!("http://{}/", old.addr()), 200, 6);
+    let load = Load::without_end(&format!("http://{}/", old.addr()), 200);
     // The successor listens on the same address; only its Admin API has one of its own.
     let config = CONFIG.replace("{listen}", &old.addr().to_string());
     let state = old.dir().join(".tidegate/tidegate");
@@ -107,7 +110,8 @@ fn a_gateway_hands_over_to_its_successor_without_losing_anything() {
     thread::sleep(Duration::from_secs(1));
     old.signal(Signal::TERM);
     assert_eq!(old.wait_exit(PATIENCE).code(), Some(0));
-    load.assert_nothing_failed();
+    thread::sleep(Duration::from_secs(1));
+    load.end();
     assert!(metric(&successor, "tidegate_requests_total") > 0.0);
     // Both have decided at the same time, and what each has written can be told from what the other has.
     let written = || std::fs::metadata(state.join("journal/decisions-00000001.jsonl")).unwrap().len();
@@ -121,8 +125,9 @@ fn a_gateway_hands_over_to_its_successor_without_losing_anything() {
 
 #[test]
 fn a_stopping_gateway_finishes_its_requests_and_exits_0() {
-    let slow = "ngx.sleep(1) ngx.say('done')";
-    let mut tidegate = Tidegate::setup(TIDEGATE).file("app.lua", slow).start(CONFIG);
+    let slow = "ngx.sleep(4) ngx.say('done')";
+    let patient = CONFIG.replace("grace: 5s", "grace: 1m");
+    let mut tidegate = Tidegate::setup(TIDEGATE).file("app.lua", slow).start(&patient);
     let addr = tidegate.addr();
     let asking: Vec<_> =
         (0..10).map(|_| thread::spawn(move || tidegate_testkit::http::get(addr, "/"))).collect();

@@ -81,42 +81,50 @@ fn micros(folded: &str, part: &str) -> f64 {
     lines.map(|line| line.rsplit_once(' ').unwrap().1.parse::<f64>().unwrap()).sum()
 }
 
+/// Microseconds of samples, of about one each millisecond, after which shares hardly depend on luck.
+const ENOUGH: f64 = 500_000.0;
+
+/// Records until there is enough of it: how much is seen in a second is up to what else the machine does.
+fn recorded(tidegate: &Tidegate, paths: &[&str], args: &[&str], is_enough: impl Fn(&str) -> bool) -> String {
+    let mut all = String::new();
+    for _ in 0..30 {
+        let output = under_load(tidegate, paths, || run(tidegate, &[args, &["--format", "folded"]].concat()));
+        // Nothing was seen at all, which is said.
+        if output.status.code() != Some(3) {
+            assert!(output.status.success(), "{output:?}");
+            let told = text(&output.stderr);
+            assert!(told.contains(" VMs were looked at: ") && told.contains("% compiled"), "{told}");
+        }
+        all += &text(&output.stdout);
+        if is_enough(&all) {
+            return all;
+        }
+    }
+    panic!("not enough was seen in a minute: {all}");
+}
+
 #[test]
 fn functions_and_routes_are_seen_by_their_time() {
     let tidegate = gateway();
-    let output = flame(&tidegate, &["--seconds", "2", "--format", "folded"]);
-    let folded = text(&output.stdout);
-    assert!(output.status.success(), "{output:?}");
-    let (most, least) = (micros(&folded, "most (burn.lua:2)"), micros(&folded, "least (burn.lua:3)"));
+    let (of_most, of_least) = ("most (burn.lua:2)", "least (burn.lua:3)");
+    let of_other = "route other;content;main chunk (other.lua);elsewhere (other.lua:1)";
+    let of_app = "fleet app;content;main chunk (app.lua)";
+    let paths = ["/burn", "/other", "/app"];
+    let folded = recorded(&tidegate, &paths, &["--seconds", "2"], |folded| {
+        micros(folded, of_most) + micros(folded, of_least) >= ENOUGH
+            && [of_other, of_app].iter().all(|stack| micros(folded, stack) > 0.0)
+    });
+    let (most, least) = (micros(&folded, of_most), micros(&folded, of_least));
     assert!((2.0..4.5).contains(&(most / least)), "{most} {least}\n{folded}");
-    assert!(
-        micros(&folded, "route other;content;main chunk (other.lua);elsewhere (other.lua:1)") > 0.0,
-        "{folded}"
-    );
-    assert!(micros(&folded, "fleet app;content;main chunk (app.lua)") > 0.0, "{folded}");
-    let told = text(&output.stderr);
-    assert!(told.contains(" VMs were looked at: ") && told.contains("% compiled"), "{told}");
 
-    let output = flame(&tidegate, &["--seconds", "1", "--route", "burn", "--format", "folded"]);
-    let folded = text(&output.stdout);
-    assert!(
-        !folded.is_empty() && folded.lines().all(|line| line.starts_with("route burn;content;")),
-        "{folded}"
-    );
-
-    let output = flame(&tidegate, &["--seconds", "2", "--route", "app", "--format", "folded"]);
-    let folded = text(&output.stdout);
-    assert!(
-        !folded.is_empty() && folded.lines().all(|line| line.starts_with("fleet app;content;")),
-        "{folded}"
-    );
-
-    let output = flame(&tidegate, &["--seconds", "2", "--fleet", "app", "--format", "folded"]);
-    let folded = text(&output.stdout);
-    assert!(
-        !folded.is_empty() && folded.lines().all(|line| line.starts_with("fleet app;content;")),
-        "{folded}"
-    );
+    for (args, all_of) in [
+        (["--seconds", "1", "--route", "burn"], "route burn;content;"),
+        (["--seconds", "2", "--route", "app"], "fleet app;content;"),
+        (["--seconds", "2", "--fleet", "app"], "fleet app;content;"),
+    ] {
+        let folded = recorded(&tidegate, &paths, &args, |folded| !folded.is_empty());
+        assert!(folded.lines().all(|line| line.starts_with(all_of)), "{folded}");
+    }
 
     let output = flame(&tidegate, &["--seconds", "1"]);
     let svg = text(&output.stdout);
@@ -227,10 +235,9 @@ fn instances_that_are_processes_are_seen() {
     // The worker, and those of both instances.
     assert!(told["vms"].as_u64().unwrap() >= 3, "{told}");
     // And again, now that this is over.
-    let args = ["--seconds", "1", "--format", "folded"];
-    let output = under_load(&tidegate, &["/app", "/other"], || run(&tidegate, &args));
-    let folded = text(&output.stdout);
-    assert!(micros(&folded, SEEN) > 0.0 && micros(&folded, "route other;") > 0.0, "{folded}");
+    recorded(&tidegate, &["/app", "/other"], &["--seconds", "1"], |folded| {
+        micros(folded, SEEN) > 0.0 && micros(folded, "route other;") > 0.0
+    });
 }
 
 #[test]

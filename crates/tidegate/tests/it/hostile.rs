@@ -26,7 +26,8 @@ fn attack(tidegate: &Tidegate, opening: &str) -> Vec<TcpStream> {
     (0..EACH)
         .map(|_| {
             let mut stream = TcpStream::connect(tidegate.addr()).unwrap();
-            stream.write_all(opening.as_bytes()).unwrap();
+            // On a slow machine it may have been closed already, for lack of this.
+            let _ = stream.write_all(opening.as_bytes());
             stream
         })
         .collect()
@@ -46,7 +47,9 @@ fn clients_and_upstreams_that_stall_end_by_their_limits_and_leave_no_memory() {
             attack(&tidegate, "GET /mute HTTP/1.1\r\nHost: a\r\n\r\n"),
             attack(&tidegate, ""),
         ];
-        assert_eq!(http::get(tidegate.addr(), "/hello").text(), "hello\n", "others are served meanwhile");
+        eventually(PATIENCE, "others are served meanwhile", || {
+            http::try_get(tidegate.addr(), "/hello").is_ok_and(|answer| answer.text() == "hello\n")
+        });
         eventually(PATIENCE, "every connection has been ended by the gateway", || open() < 1.0);
         drop(held);
         thread::sleep(Duration::from_millis(100));

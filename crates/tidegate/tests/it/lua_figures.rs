@@ -39,7 +39,7 @@ elseif ngx.var.uri == '/wait' then
   gate:close()
 elseif ngx.var.uri == '/litter' then
   local litter = {}
-  for i = 1, 40 do litter[i] = ngx.var.request_id .. string.rep('x', 10000) .. i end
+  for i = 1, 40 do litter[i] = ngx.var.request_id .. string.rep('x', 100000) .. i end
 end
 ngx.say('ok')
 ";

@@ -189,9 +189,8 @@ mod tests {
     #[tokio::test]
     async fn what_takes_too_long_is_ended_with_all_that_it_started() {
         let began = std::time::Instant::now();
-        let error =
-            sh("echo waiting >&2; sleep 600 & sleep 600", Duration::from_millis(300)).await.unwrap_err();
-        assert!(error.ends_with("took longer than 0.3s: waiting"), "{error}");
+        let error = sh("echo waiting >&2; sleep 600 & sleep 600", Duration::from_secs(3)).await.unwrap_err();
+        assert!(error.ends_with("took longer than 3s: waiting"), "{error}");
         assert!(began.elapsed() < Duration::from_mins(1));
     }
 }
