@@ -126,7 +126,7 @@ impl Control {
         tell(&snapshot);
         let (writer, state, recovered) = keep(options.state_dir, &snapshot)?;
         recovered.say();
-        let Recovered { fleets: recalls, journal } = recovered;
+        let Recovered { fleets: recalls, journal, .. } = recovered;
         let roster = plane::roster(snapshot.fleets.keys().map(|name| (name, Arc::default())));
         Ok(Self {
             shared: Arc::new(Shared::new(first_view(&loader, &snapshot), journal, state)),

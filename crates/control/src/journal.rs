@@ -9,6 +9,7 @@
 
 pub mod file;
 pub mod history;
+pub mod line;
 pub mod read;
 pub(crate) mod recover;
 

@@ -5,6 +5,7 @@
 //! knows the other, both know these types.
 
 pub mod flame;
+pub mod flaw;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 pub mod histogram;
@@ -19,6 +20,7 @@ pub mod trace;
 pub mod turns;
 
 pub use crate::{
+    flaw::Flaw,
     name::{DictName, FleetId, InstanceId, OwnerId, PoolId, RouteId, SettingName, SourceId, UpstreamId},
     roster::{Endpoint, Roster},
     scenario::Scenario,

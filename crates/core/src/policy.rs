@@ -6,7 +6,7 @@ use std::{num::NonZeroU32, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use crate::RouteId;
+use crate::{Flaw, RouteId};
 
 /// A day of the calendar, wherever it is one.
 pub use jiff::civil::Date;
@@ -83,6 +83,19 @@ const fn default_idle() -> Duration {
 }
 
 impl Policy {
+    /// Whether it is one that can be followed, wherever it comes from. What a file says is held to narrower limits.
+    pub fn check(&self) -> Result<(), Flaw> {
+        Flaw::unless_short("idle", self.idle)?;
+        Flaw::unless_short("slo.wait", self.slo.wait)?;
+        Flaw::unless_short("slo.latencyP99", self.slo.latency_p99.unwrap_or_default())?;
+        for (field, pace) in [("scaleOut", &self.scale_out), ("scaleIn", &self.scale_in)] {
+            pace.check().map_err(Flaw::of(field))?;
+        }
+        self.triggers.iter().try_for_each(Trigger::check).map_err(Flaw::of("triggers"))?;
+        let start_ups = self.supply.pools.iter().filter_map(|pool| pool.start_up);
+        start_ups.into_iter().try_for_each(|time| Flaw::unless_short("supply.pools.startUp", time))
+    }
+
     /// The routes that triggers look at.
     pub fn routes(&self) -> impl Iterator<Item = &RouteId> {
         self.triggers.iter().flat_map(Trigger::routes)
@@ -113,6 +126,13 @@ pub struct Pace {
     pub stabilization: Duration,
     /// The most permissive of these holds; empty: no limit.
     pub limits: Vec<PaceLimit>,
+}
+
+impl Pace {
+    fn check(&self) -> Result<(), Flaw> {
+        Flaw::unless_short("stabilization", self.stabilization)?;
+        self.limits.iter().try_for_each(|limit| Flaw::unless_short("limits.period", limit.period))
+    }
 }
 
 /// At most `amount` more (or fewer) instances within `period`.

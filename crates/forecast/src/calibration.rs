@@ -6,6 +6,7 @@
 //! shifts by much, a hit back by little, and in the long run the share of misses is what was asked for.
 
 use serde::{Deserialize, Serialize};
+use tidegate_core::Flaw;
 
 use crate::pending::Pending;
 
@@ -29,6 +30,12 @@ impl Calibration {
     pub(crate) fn new(horizon: usize, levels: &[f64]) -> Self {
         let steering = STEERING / (horizon as f64).powf(0.75);
         Self { steering, shifts: vec![0.0; levels.len()], pending: Pending::new(horizon, levels.len()) }
+    }
+
+    pub(crate) fn check(&self, horizon: usize, levels: usize) -> Result<(), Flaw> {
+        let shifts = self.shifts.len();
+        Flaw::unless(shifts == levels, "shifts", || format!("{shifts} for {levels} levels"))?;
+        self.pending.check(horizon, levels).map_err(Flaw::of("pending"))
     }
 
     /// Learns from what was said of this moment.

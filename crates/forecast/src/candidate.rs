@@ -1,10 +1,11 @@
 //! A model on probation: what it said is kept until the truth is known, and held against it.
 
 use serde::{Deserialize, Serialize};
+use tidegate_core::Flaw;
 
 use crate::{
     accuracy::mean_pinball,
-    model::{Kind, Series},
+    model::{Kind, Series, unless_counted},
     pending::Pending,
     persistence::Persistence,
     residuals::Residuals,
@@ -51,6 +52,13 @@ impl Candidate {
             judged: 0,
             lasting_memory: LOSS_MEMORY.min(1.0 / (LASTING * season).max(1) as f64),
         }
+    }
+
+    pub(crate) fn check(&self, horizon: usize, levels: usize) -> Result<(), Flaw> {
+        self.pending.check(horizon, FIRST + levels).map_err(Flaw::of("pending"))?;
+        self.residuals.check(horizon, levels).map_err(Flaw::of("residuals"))?;
+        self.persistence.check().map_err(Flaw::of("persistence"))?;
+        unless_counted("judged", self.judged)
     }
 
     /// Holds what was said of this moment against `truth`.

@@ -8,8 +8,9 @@
 //! Not here: whether a season is of use to a forecast. That is what the models are judged by.
 
 use serde::{Deserialize, Serialize};
+use tidegate_core::Flaw;
 
-use crate::season::Past;
+use crate::{model::unless_counted, season::Past};
 
 /// Least correlation of a season, and how much higher it is than that of half its length.
 const LEAST: f64 = 0.3;
@@ -65,6 +66,11 @@ pub(crate) struct Cycle {
 impl Cycle {
     pub(crate) fn new(length: usize) -> Self {
         Self { length, seen: 0, mean: 0.0, square: 0.0, whole: Lag::default(), half: Lag::default() }
+    }
+
+    pub(crate) fn check(&self, length: usize) -> Result<(), Flaw> {
+        Flaw::unless(self.length == length, "length", || format!("{} instead of {length}", self.length))?;
+        unless_counted("seen", self.seen)
     }
 
     /// The next value, before it has become part of `past`.

@@ -13,6 +13,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use tidegate_core::Flaw;
 
 use crate::{
     accuracy::mean_pinball,
@@ -49,8 +50,13 @@ const HIGH: f64 = 0.95;
 const FEWEST_STEPS: f64 = 6.0;
 const MOST_STEPS: f64 = 1e6;
 
-/// Values from here on are not believed: they would spoil every sum they enter.
-const LARGEST: f64 = 1e15;
+/// Values from here on are not believed, and taken for gaps: they would spoil every sum they enter.
+pub const LARGEST: f64 = 1e15;
+
+/// Furthest horizon and longest season of what is read back, in steps; most seasons and levels of it.
+const FURTHEST: usize = 1 << 22;
+const MOST_SEASONS: usize = 16;
+const MOST_LEVELS: usize = 64;
 
 /// What to forecast.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -77,6 +83,20 @@ impl Settings {
             .collect()
     }
 
+    /// Whether these are some that can be forecast.
+    fn check(&self) -> Result<(), Flaw> {
+        let horizon = self.horizon;
+        Flaw::unless((1..=FURTHEST).contains(&horizon), "horizon", || format!("{horizon} steps"))?;
+        let are_seasons =
+            self.seasons.len() <= MOST_SEASONS && self.seasons.iter().all(|&one| one <= FURTHEST);
+        Flaw::unless(are_seasons, "seasons", || format!("{:?}", self.seasons))?;
+        let levels = &self.levels;
+        let are_levels = levels.len() <= MOST_LEVELS
+            && levels.iter().all(|level| (0.0..=1.0).contains(level))
+            && levels.is_sorted_by(|one, other| one < other);
+        Flaw::unless(are_levels, "levels", || format!("{levels:?}"))
+    }
+
     fn usual_season(&self) -> usize {
         let mut seasons = self.seasons.clone();
         seasons.sort_unstable();
@@ -94,7 +114,8 @@ pub struct Forecast {
     pub quantiles: Vec<f64>,
 }
 
-/// Learns a series step by step and forecasts it. Serialize it to keep what it learned.
+/// Learns a series step by step and forecasts it. Serialize it to keep what it learned, and [`check`](Self::check) what was
+/// read back before it goes on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Forecaster {
@@ -135,6 +156,23 @@ impl Forecaster {
     pub fn at(&self, settings: Settings) -> Self {
         let series = self.series.in_steps(&settings.seasons);
         Self { series, ..Self::new(settings) }
+    }
+
+    /// Whether this is something that a forecaster can have become. One that was read back and is not may panic, or never
+    /// forget.
+    pub fn check(&self) -> Result<(), Flaw> {
+        self.settings.check().map_err(Flaw::of("settings"))?;
+        let Settings { horizon, seasons, levels } = &self.settings;
+        let (horizon, levels, most) = (*horizon, levels.len(), Kind::ALL.len());
+        let candidates = self.candidates.len();
+        Flaw::unless(candidates <= most, "candidates", || format!("{candidates} of {most} models"))?;
+        let are_sound = self.candidates.iter().try_for_each(|one| one.check(horizon, levels));
+        are_sound.map_err(Flaw::of("candidates"))?;
+        let is_one = self.chosen.is_none_or(|chosen| chosen < candidates);
+        Flaw::unless(is_one, "chosen", || format!("{:?} of {candidates}", self.chosen))?;
+        self.series.check(seasons).map_err(Flaw::of("series"))?;
+        self.calibration.check(horizon, levels).map_err(Flaw::of("calibration"))?;
+        self.record.check().map_err(Flaw::of("record"))
     }
 
     pub fn settings(&self) -> &Settings {
@@ -215,7 +253,8 @@ impl Forecaster {
         if let (Some(truth), Some(said)) = (truth, self.calibration.next())
             && let Some(naive) = naive.and_then(Candidate::next)
         {
-            let beyond = truth > said[self.high_level()];
+            // What was read back may be half a row.
+            let beyond = said.get(self.high_level()).is_some_and(|&said| truth > said);
             let (loss, naive) = (mean_pinball(levels, &said, truth), mean_pinball(levels, &naive, truth));
             self.record.judge(loss, naive, beyond);
         }

@@ -8,6 +8,9 @@
 use std::f64::consts::TAU;
 
 use serde::{Deserialize, Serialize};
+use tidegate_core::Flaw;
+
+use crate::model::unless_counted;
 
 /// Waves per season: its length, a half of it, a third and so on.
 const WAVES: usize = 5;
@@ -28,6 +31,18 @@ impl Harmonic {
     pub(crate) fn new(seasons: &[usize]) -> Self {
         let waves = vec![(0.0, 0.0); seasons.len() * WAVES];
         Self { seasons: seasons.to_vec(), steps: 0, mean: 0.0, waves }
+    }
+
+    /// Whether it is of the same seasons as `fresh`.
+    pub(crate) fn check(&self, fresh: &Self) -> Result<(), Flaw> {
+        let (seasons, waves) = (&self.seasons, self.waves.len());
+        Flaw::unless(*seasons == fresh.seasons, "seasons", || {
+            format!("{seasons:?}, not {:?}", fresh.seasons)
+        })?;
+        Flaw::unless(waves == fresh.waves.len(), "waves", || {
+            format!("{waves} instead of {}", fresh.waves.len())
+        })?;
+        unless_counted("steps", self.steps)
     }
 
     /// The next value; `None` if it is not known.

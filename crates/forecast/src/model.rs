@@ -8,6 +8,7 @@
 //! Not here: how wrong they are. That is measured, see [`crate::candidate`].
 
 use serde::{Deserialize, Serialize};
+use tidegate_core::Flaw;
 
 use crate::{
     cycle::{Cycle, Season},
@@ -34,6 +35,14 @@ const CHANGE_MEMORY: f64 = 0.01;
 const OUTLIER: f64 = 20.0;
 /// Values that must have been seen before one can be an outlier.
 const FEWEST: u64 = 50;
+
+/// More steps than this nobody has counted: it would take centuries of microseconds.
+const MOST_STEPS: u64 = 1 << 53;
+
+/// Whether `count` can be one of steps that were seen.
+pub(crate) fn unless_counted(field: &str, count: u64) -> Result<(), Flaw> {
+    Flaw::unless(count <= MOST_STEPS, field, || format!("{count} is more than anybody has counted"))
+}
 
 /// Which model a forecast came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -127,6 +136,16 @@ impl History {
         self.longest_gap = self.longest_gap.max(self.gap);
     }
 
+    fn check(&self) -> Result<(), Flaw> {
+        unless_counted("steps", self.steps)?;
+        unless_counted("outliers", self.outliers)?;
+        let Self { steps, missing, gaps, longest_gap, gap, .. } = *self;
+        Flaw::unless(missing <= steps, "missing", || format!("{missing} of {steps} steps"))?;
+        Flaw::unless(gaps <= missing, "gaps", || format!("{gaps} of {missing} missing steps"))?;
+        let longest = longest_gap.max(gap);
+        Flaw::unless(longest <= missing, "longestGap", || format!("{longest} of {missing} missing steps"))
+    }
+
     /// Steps with a value.
     pub const fn known(&self) -> u64 {
         self.steps - self.missing
@@ -194,6 +213,22 @@ impl Series {
             (self.usual.in_steps(fresh.usual.clone()), self.longest.in_steps(fresh.longest.clone()));
         let (last, level, history) = (self.last, self.level, self.history);
         Self { last, level, trend_level, past, usual, longest, history, ..fresh }
+    }
+
+    /// Whether it is one of `seasons`.
+    pub(crate) fn check(&self, seasons: &[usize]) -> Result<(), Flaw> {
+        let fresh = Self::new(seasons);
+        let (found, expected) = (&self.seasons, &fresh.seasons);
+        Flaw::unless(found == expected, "seasons", || format!("{found:?}, not {expected:?}"))?;
+        self.past.check(&fresh.past).map_err(Flaw::of("past"))?;
+        self.harmonic.check(&fresh.harmonic).map_err(Flaw::of("harmonic"))?;
+        self.usual.check(&fresh.usual).map_err(Flaw::of("usual"))?;
+        self.longest.check(&fresh.longest).map_err(Flaw::of("longest"))?;
+        let cycles = self.cycles.len();
+        Flaw::unless(cycles == expected.len(), "cycles", || format!("{cycles} for {expected:?}"))?;
+        let mut cycles = self.cycles.iter().zip(expected);
+        cycles.try_for_each(|(cycle, &length)| cycle.check(length)).map_err(Flaw::of("cycles"))?;
+        self.history.check().map_err(Flaw::of("history"))
     }
 
     pub(crate) fn history(&self) -> History {

@@ -5,6 +5,7 @@
 //! is known of the future.
 
 use serde::{Deserialize, Serialize};
+use tidegate_core::Flaw;
 
 use crate::packed::Packed;
 
@@ -25,6 +26,16 @@ impl Pending {
     /// Nothing said of the next `horizon` steps, in rows of `width` numbers.
     pub(crate) fn new(horizon: usize, width: usize) -> Self {
         Self { width, due: 0, numbers: Packed::new(vec![SILENCE; horizon.max(1) * width]) }
+    }
+
+    /// Whether it is one that [`new`](Self::new) makes for as much, of however many steps.
+    pub(crate) fn check(&self, horizon: usize, width: usize) -> Result<(), Flaw> {
+        Flaw::unless(self.width == width, "width", || format!("{} instead of {width}", self.width))?;
+        let (found, expected) = (self.numbers.len(), horizon.max(1).saturating_mul(width));
+        Flaw::unless(found == expected, "numbers", || format!("{found} instead of {expected}"))?;
+        Flaw::unless(self.due < horizon.max(1), "due", || format!("{} of {horizon} rows", self.due))?;
+        let is_said = self.numbers.iter().all(|number| !number.is_nan());
+        Flaw::unless(is_said, "numbers", || "one is not a number".to_owned())
     }
 
     /// What was said of the step that comes next.

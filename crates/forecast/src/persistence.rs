@@ -5,6 +5,9 @@
 //! smoothed, with sums that fade. Before much was seen a smoothed deviation is taken to persist.
 
 use serde::{Deserialize, Serialize};
+use tidegate_core::Flaw;
+
+use crate::model::unless_counted;
 
 /// So much of the size of the deviations speaks for what is assumed beforehand.
 const RIDGE: f64 = 0.02;
@@ -29,6 +32,10 @@ pub(crate) struct Persistence {
 }
 
 impl Persistence {
+    pub(crate) fn check(&self) -> Result<(), Flaw> {
+        unless_counted("seen", self.seen)
+    }
+
     /// A deviation that was `then` has come to be `now`; `memory` is how much one moves the sums.
     pub(crate) fn learn(&mut self, memory: f64, [first, second]: [f64; 2], now: f64) {
         self.seen += 1;

@@ -8,8 +8,9 @@
 //! steps ahead. That is learned for each horizon, see [`crate::candidate`].
 
 use serde::{Deserialize, Serialize};
+use tidegate_core::Flaw;
 
-use crate::{packed::Packed, season::Coarse};
+use crate::{model::unless_counted, packed::Packed, season::Coarse};
 
 /// Bins of a season: five minutes each of a day, ten of a week.
 const BINS: usize = 1_008;
@@ -40,6 +41,16 @@ impl Profile {
     pub(crate) fn new(season: usize, bins: usize) -> Self {
         let width = season.div_ceil(bins.min(BINS)).max(1);
         Self { season, width, steps: 0, bins: Packed::default(), sum: 0.0, known: 0, deviations: None }
+    }
+
+    /// Whether it is of the same season as `fresh`, and as full as it should be.
+    pub(crate) fn check(&self, fresh: &Self) -> Result<(), Flaw> {
+        let (shape, expected) = ((self.season, self.width), (fresh.season, fresh.width));
+        Flaw::unless(shape == expected, "season, width", || format!("{shape:?}, not {expected:?}"))?;
+        unless_counted("steps", self.steps as u64)?;
+        unless_counted("known", self.known as u64)?;
+        let (bins, full) = (self.bins.len(), (self.steps / self.width).min(self.season.div_ceil(self.width)));
+        Flaw::unless(bins <= full, "bins", || format!("{bins} where {full} can be full"))
     }
 
     /// The same course in steps of another length, if its bins are as long; `fresh` otherwise. What is in the bin that is

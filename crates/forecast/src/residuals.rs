@@ -11,6 +11,7 @@
 //! median than it says, as in conformal prediction with finite samples (Vovk, Gammerman and Shafer 2005).
 
 use serde::{Deserialize, Serialize};
+use tidegate_core::Flaw;
 
 use crate::packed::Packed;
 
@@ -65,6 +66,18 @@ impl Residuals {
             horizons: 0.0,
             steered: levels.to_vec(),
         }
+    }
+
+    pub(crate) fn check(&self, horizon: usize, levels: usize) -> Result<(), Flaw> {
+        let (stride, wait) = (self.stride, self.wait);
+        let is_one = (1..=horizon.max(1)).contains(&stride);
+        Flaw::unless(is_one, "stride", || format!("{stride} at a horizon of {horizon}"))?;
+        Flaw::unless(wait < stride, "wait", || format!("{wait} at a stride of {stride}"))?;
+        let (counts, steered) = (self.counts.len(), self.steered.len());
+        Flaw::unless(counts == BINS, "counts", || format!("{counts} instead of {BINS}"))?;
+        let are_counts = self.counts.iter().all(|count| count.is_finite() && *count >= 0.0);
+        Flaw::unless(are_counts, "counts", || "one is not a count".to_owned())?;
+        Flaw::unless(steered == levels, "steered", || format!("{steered} for {levels} levels"))
     }
 
     /// Mean absolute residual of late.

@@ -8,8 +8,12 @@
 //! Invariant: a ring keeps at most its season and two bins, each of them a number that is not negative.
 
 use serde::{Deserialize, Serialize};
+use tidegate_core::Flaw;
 
-use crate::packed::{Bits, Packed};
+use crate::{
+    model::unless_counted,
+    packed::{Bits, Packed},
+};
 
 /// Bins of the usual season: a minute each, where it is a day.
 const FINE: usize = 1_440;
@@ -92,6 +96,12 @@ impl Past {
         Self { fine: Ring::new(usual, FINE), coarse: Ring::new(coarse, COARSE) }
     }
 
+    /// Whether it is of the same seasons as `fresh`.
+    pub(crate) fn check(&self, fresh: &Self) -> Result<(), Flaw> {
+        self.fine.check(&fresh.fine).map_err(Flaw::of("fine"))?;
+        self.coarse.check(&fresh.coarse).map_err(Flaw::of("coarse"))
+    }
+
     /// The same past in steps of another length. Of a ring that would have other bins then, nothing is left.
     pub(crate) fn in_steps(&self, usual: usize, longest: usize) -> Self {
         let fresh = Self::new(usual, longest);
@@ -139,6 +149,14 @@ impl Past {
 impl Ring {
     fn new(longest: usize, bins: usize) -> Self {
         Self { longest, width: longest.div_ceil(bins).max(1), steps: 0, bins: Packed::default(), sum: 0.0 }
+    }
+
+    fn check(&self, fresh: &Self) -> Result<(), Flaw> {
+        let (shape, expected) = ((self.longest, self.width), (fresh.longest, fresh.width));
+        Flaw::unless(shape == expected, "longest, width", || format!("{shape:?}, not {expected:?}"))?;
+        unless_counted("steps", self.steps as u64)?;
+        let (bins, full) = (self.bins.len(), (self.steps / self.width).min(self.capacity()));
+        Flaw::unless(bins == full, "bins", || format!("{bins} instead of {full}"))
     }
 
     /// What this one holds, in the steps of `fresh`, if its bins are as long. What is in the bin that is not full

@@ -5,6 +5,9 @@
 //! it said. All of that fades, so trust is lost again where demand changes its ways.
 
 use serde::{Deserialize, Serialize};
+use tidegate_core::Flaw;
+
+use crate::model::unless_counted;
 
 /// How much one judgement moves the record.
 const MEMORY: f64 = 0.005;
@@ -58,6 +61,10 @@ pub(crate) struct Record {
 }
 
 impl Record {
+    pub(crate) fn check(&self) -> Result<(), Flaw> {
+        unless_counted("judged", self.judged)
+    }
+
     /// A forecast lost `loss` where the last value, as a forecast, lost `naive`.
     pub(crate) fn judge(&mut self, loss: f64, naive: f64, beyond: bool) {
         self.judged += 1;

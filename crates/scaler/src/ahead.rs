@@ -14,12 +14,13 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tidegate_core::{Timestamp, policy::Forecast};
+use tidegate_core::{Flaw, Timestamp, policy::Forecast};
 use tidegate_forecast::{Forecaster, Settings, Trust};
 
 mod notes;
 
 use crate::{
+    clock::SteadyClock,
     opinion::{Opinion, Wanted},
     scaler::Outlook,
     sight::Sight,
@@ -34,6 +35,9 @@ const FAR_TOO_FAR: u32 = 4;
 /// Grains, each for horizons up to as many seconds as stand beside it.
 const GRAINS: [(u64, u64); 2] = [(30, 120), (60, 600)];
 const COARSEST: Duration = Duration::from_mins(5);
+/// The shortest grain, and the longest grain and furthest horizon, of what is read back.
+const SHORTEST: Duration = Duration::from_secs(1);
+const FURTHEST: Duration = Duration::from_hours(24 * 366);
 /// How long instances are taken to start while that is not known.
 const UNKNOWN_START_UP: Duration = Duration::from_secs(30);
 /// Rates from here on are not believed: they would spoil the sum.
@@ -110,6 +114,16 @@ impl Ahead {
             wall: None,
             jumps: 0,
         }
+    }
+
+    pub(crate) fn check(&self, clock: &SteadyClock) -> Result<(), Flaw> {
+        let grain = self.grain;
+        Flaw::unless(grain >= SHORTEST, "grain", || format!("{grain:?} is shorter than {SHORTEST:?}"))?;
+        Flaw::unless_within("grain", grain, FURTHEST)?;
+        Flaw::unless_within("horizon", self.horizon, FURTHEST)?;
+        Flaw::unless_short("passed", self.passed)?;
+        self.last.map_or(Ok(()), |last| clock.check_past("last", last))?;
+        self.forecaster.check().map_err(Flaw::of("forecaster"))
     }
 
     /// The same demand at another horizon.

@@ -14,9 +14,13 @@
 use std::{collections::VecDeque, time::Duration};
 
 use serde::{Deserialize, Serialize};
-use tidegate_core::policy::{Backlog, Fallback, Metric, Pressure, Signal};
+use tidegate_core::{
+    Flaw,
+    policy::{Backlog, Fallback, Metric, Pressure, Signal},
+};
 
 use crate::{
+    clock::SteadyClock,
     opinion::{Opinion, Wanted},
     sight::Sight,
     target::{ceil, needs, within_tolerance},
@@ -78,6 +82,13 @@ pub(crate) fn name(backlog: &Backlog) -> String {
 }
 
 impl Growth {
+    pub(crate) fn check(&self, clock: &SteadyClock) -> Result<(), Flaw> {
+        let readings = self.readings.len();
+        Flaw::unless(readings <= READINGS, "readings", || format!("{readings} are more than {READINGS}"))?;
+        self.readings.iter().try_for_each(|&(at, ..)| clock.check_past("readings", at))?;
+        self.pledge.map_or(Ok(()), |pledge| Flaw::unless_short("pledge.until", pledge.until))
+    }
+
     pub(crate) fn opinion(&mut self, backlog: &Backlog, sight: &Sight<'_>, words: Words) -> Opinion {
         let Some(waiting) = sight.metrics.read(&backlog.signal) else {
             return self.unknown(backlog, sight, words);

@@ -17,6 +17,9 @@
 use std::{collections::VecDeque, time::Duration};
 
 use serde::{Deserialize, Serialize};
+use tidegate_core::Flaw;
+
+use crate::clock::SteadyClock;
 
 /// Utilization is sorted into so many bands.
 const BANDS: usize = 20;
@@ -61,6 +64,14 @@ pub(crate) struct Reading {
 }
 
 impl Capacity {
+    pub(crate) fn check(&self, clock: &SteadyClock) -> Result<(), Flaw> {
+        let bands = self.bands.len();
+        Flaw::unless(bands == 0 || bands == BANDS, "bands", || format!("{bands}, not {BANDS}"))?;
+        let recent = self.recent.len();
+        Flaw::unless(recent <= READINGS, "recent", || format!("{recent} are more than {READINGS}"))?;
+        self.recent.iter().try_for_each(|&(since, _)| clock.check_past("recent", since))
+    }
+
     /// So busy instances were in the time up to `now` that has `passed`.
     pub(crate) fn note(&mut self, now: Duration, passed: Duration, utilization: f64) {
         let since = now.saturating_sub(passed);

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use tidegate_core::Timestamp;
+use tidegate_core::{Flaw, Timestamp};
 
 /// Gaps up to this are always believed.
 const LEAST_JUMP: Duration = Duration::from_secs(5);
@@ -54,6 +54,17 @@ impl SteadyClock {
         }
         self.lived = self.lived.saturating_add(passed);
         passed
+    }
+
+    pub(crate) fn check(&self) -> Result<(), Flaw> {
+        Flaw::unless(!self.usual.is_zero(), "usual", || "no time passes between two steps".to_owned())?;
+        Flaw::unless_short("usual", self.usual)?;
+        Flaw::unless_short("lived", self.lived)
+    }
+
+    /// What is said to have been at `time` has been, and will be forgotten.
+    pub(crate) fn check_past(&self, field: &str, time: Duration) -> Result<(), Flaw> {
+        Flaw::unless_within(field, time, self.lived)
     }
 
     pub(crate) fn lived(&self) -> Duration {

@@ -33,9 +33,13 @@ mod window;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tidegate_core::policy::{Headroom, Target, TargetMetric};
+use tidegate_core::{
+    Flaw,
+    policy::{Headroom, Target, TargetMetric},
+};
 
 use crate::{
+    clock::SteadyClock,
     opinion::{Opinion, Wanted},
     target,
     words::{Words, number, percent, span},
@@ -141,6 +145,15 @@ pub(crate) fn at_rest(words: Words) -> Opinion {
 }
 
 impl Rivalry {
+    /// What has other loops than these, and so was of another version, is passed over where it is used.
+    pub(crate) fn check(&self, clock: &SteadyClock) -> Result<(), Flaw> {
+        self.outlook.check().map_err(Flaw::of("outlook"))?;
+        self.standby.check().map_err(Flaw::of("standby"))?;
+        self.courses.iter().try_for_each(Course::check).map_err(Flaw::of("courses"))?;
+        self.patience.check().map_err(Flaw::of("patience"))?;
+        self.last.map_or(Ok(()), |last| clock.check_past("last", last))
+    }
+
     pub(crate) fn opinion(
         &mut self,
         headroom: &Headroom,

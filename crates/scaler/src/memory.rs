@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tidegate_core::policy::Trigger;
+use tidegate_core::{Flaw, policy::Trigger};
 
-use crate::{ahead::Ahead, backlog::Growth, headroom::Rivalry, scaler::Outlook, threshold::Beyond};
+use crate::{
+    ahead::Ahead, backlog::Growth, clock::SteadyClock, headroom::Rivalry, scaler::Outlook, threshold::Beyond,
+};
 
 /// The memory of one trigger, of the kind that the trigger needs.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -20,6 +22,17 @@ pub(crate) enum Memory {
 }
 
 impl Memory {
+    /// Whether it can be what a trigger remembers.
+    pub(crate) fn check(&self, clock: &SteadyClock) -> Result<(), Flaw> {
+        match self {
+            Self::Nothing | Self::Forecast(None) => Ok(()),
+            Self::Threshold(beyond) => beyond.check(clock).map_err(Flaw::of("threshold")),
+            Self::Forecast(Some(ahead)) => ahead.check(clock).map_err(Flaw::of("forecast")),
+            Self::Backlog(growth) => growth.check(clock).map_err(Flaw::of("backlog")),
+            Self::Headroom(rivalry) => rivalry.check(clock).map_err(Flaw::of("headroom")),
+        }
+    }
+
     /// Nothing was seen for `span`.
     pub(crate) fn absent(&mut self, span: Duration) {
         if let Self::Forecast(Some(ahead)) = self {

@@ -12,9 +12,10 @@
 use std::{collections::VecDeque, time::Duration};
 
 use serde::{Deserialize, Serialize};
+use tidegate_core::Flaw;
 use tidegate_core::policy::{Amount, PaceLimit};
 
-use crate::words;
+use crate::{clock::SteadyClock, words};
 
 /// Parts that the longest period is divided into.
 const PARTS: u32 = 64;
@@ -42,6 +43,10 @@ pub(crate) struct Allowed {
 impl History {
     pub(crate) fn new(count: u32) -> Self {
         Self { before: count, changes: VecDeque::new() }
+    }
+
+    pub(crate) fn check(&self, clock: &SteadyClock) -> Result<(), Flaw> {
+        self.changes.iter().try_for_each(|&(at, _)| clock.check_past("changes", at))
     }
 
     /// The count became `count` at `now`; nothing will be asked about before `now - longest`.

@@ -10,7 +10,7 @@ use std::{num::NonZeroU32, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use tidegate_core::{
-    Timestamp,
+    Flaw, Timestamp,
     policy::{Amount, Pace, PaceLimit, Policy, Slo, Supply, Target, TargetMetric, Trigger},
 };
 
@@ -33,15 +33,36 @@ pub struct Panel {
     hpa: Scaler,
 }
 
-/// Everything that a panel is.
+/// Everything that a panel is. One that is read back was checked: whatever altered it, a panel can go on from it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", try_from = "RawCheckpoint")]
 pub struct Checkpoint {
     pub acting: Seat,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub candidate: Option<Seat>,
     /// What HPA's rule remembers.
     pub hpa: State,
+}
+
+/// A checkpoint as it is written.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RawCheckpoint {
+    acting: Seat,
+    #[serde(default)]
+    candidate: Option<Seat>,
+    hpa: State,
+}
+
+impl TryFrom<RawCheckpoint> for Checkpoint {
+    type Error = Flaw;
+
+    fn try_from(RawCheckpoint { acting, candidate, hpa }: RawCheckpoint) -> Result<Self, Flaw> {
+        acting.check().map_err(Flaw::of("acting"))?;
+        candidate.as_ref().map_or(Ok(()), Seat::check).map_err(Flaw::of("candidate"))?;
+        hpa.check().map_err(Flaw::of("hpa"))?;
+        Ok(Self { acting, candidate, hpa })
+    }
 }
 
 /// A policy and its memory.
@@ -60,6 +81,11 @@ pub struct Verdict {
 }
 
 impl Seat {
+    fn check(&self) -> Result<(), Flaw> {
+        self.policy.check().map_err(Flaw::of("policy"))?;
+        self.state.check().map_err(Flaw::of("state"))
+    }
+
     fn of(scaler: &Scaler) -> Self {
         Self { policy: scaler.policy().clone(), state: scaler.state() }
     }

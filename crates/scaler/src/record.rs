@@ -294,5 +294,8 @@ impl Chain {
 }
 
 #[cfg(test)]
+#[path = "record/altered.rs"]
+mod altered;
+#[cfg(test)]
 #[path = "record/tests.rs"]
 mod tests;

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tidegate_core::{
-    Timestamp,
+    Flaw, Timestamp,
     policy::{Policy, Trigger},
 };
 use tidegate_forecast::Trust;
@@ -123,6 +123,25 @@ impl State {
             pools: Pools::default(),
             spent: None,
         }
+    }
+}
+
+impl State {
+    /// Whether this is something that a scaler can have become. One that was read back and is not may panic, or hold its
+    /// count for good.
+    pub fn check(&self) -> Result<(), Flaw> {
+        let clock = &self.clock;
+        clock.check().map_err(Flaw::of("clock"))?;
+        clock.check_past("changed", self.changed)?;
+        clock.check_past("active", self.active.unwrap_or_default())?;
+        self.start_ups.check().map_err(Flaw::of("startUps"))?;
+        self.service.check(clock).map_err(Flaw::of("service"))?;
+        self.capacity.check(clock).map_err(Flaw::of("capacity"))?;
+        self.memories.iter().try_for_each(|memory| memory.check(clock)).map_err(Flaw::of("memories"))?;
+        self.smallest.check(Holds::Smallest, clock.lived()).map_err(Flaw::of("smallest"))?;
+        self.largest.check(Holds::Largest, clock.lived()).map_err(Flaw::of("largest"))?;
+        self.history.check(clock).map_err(Flaw::of("history"))?;
+        self.pools.check(clock).map_err(Flaw::of("pools"))
     }
 }
 

@@ -9,8 +9,9 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use tidegate_core::Flaw;
 
-use crate::observed::Metrics;
+use crate::{clock::SteadyClock, observed::Metrics};
 
 /// After this long, a reading weighs 37 % of a new one.
 const MEMORY: Duration = Duration::from_mins(1);
@@ -37,6 +38,10 @@ pub(crate) struct Service {
 }
 
 impl Service {
+    pub(crate) fn check(&self, clock: &SteadyClock) -> Result<(), Flaw> {
+        self.woke.map_or(Ok(()), |woke| clock.check_past("woke", woke))
+    }
+
     pub(crate) fn is_unknown(&self) -> bool {
         *self == Self::default()
     }

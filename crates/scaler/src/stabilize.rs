@@ -14,6 +14,7 @@
 use std::{collections::VecDeque, time::Duration};
 
 use serde::{Deserialize, Serialize};
+use tidegate_core::Flaw;
 
 /// Parts that a window is divided into.
 const PARTS: u64 = 64;
@@ -39,6 +40,13 @@ impl Stabilizer {
     /// `count` is taken as recommended until now, so that a restart does not move a fleet.
     pub(crate) fn new(holds: Holds, count: u32) -> Self {
         Self { holds, recent: VecDeque::from([(0, count)]) }
+    }
+
+    /// Whether all of it was by `lived`, and that it `holds` what it should.
+    pub(crate) fn check(&self, holds: Holds, lived: Duration) -> Result<(), Flaw> {
+        Flaw::unless(self.holds == holds, "holds", || format!("{:?}, not {holds:?}", self.holds))?;
+        let past = self.recent.iter().all(|&(at, _)| at <= micros(lived));
+        Flaw::unless(past, "recent", || format!("one is of later than {lived:?}"))
     }
 
     /// Records `wanted` and returns the recommendation of the last `window` that holds.

@@ -6,6 +6,7 @@
 use std::{collections::VecDeque, time::Duration};
 
 use serde::{Deserialize, Serialize};
+use tidegate_core::Flaw;
 
 /// Start-ups remembered.
 const KEPT: usize = 32;
@@ -22,6 +23,11 @@ pub(crate) struct StartUps {
 }
 
 impl StartUps {
+    pub(crate) fn check(&self) -> Result<(), Flaw> {
+        let kept = self.millis.len();
+        Flaw::unless(kept <= KEPT, "millis", || format!("{kept} are more than {KEPT}"))
+    }
+
     pub(crate) fn learn(&mut self, started: &[Duration]) {
         if started.is_empty() {
             return;

@@ -16,11 +16,12 @@ use std::{collections::BTreeMap, fmt::Write as _, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use tidegate_core::{
-    PoolId,
+    Flaw, PoolId,
     policy::{Budget, Pool, PoolKind, Supply, WhenSpent},
 };
 
 use crate::{
+    clock::SteadyClock,
     mix::{self, Offer},
     observed::PoolSeen,
     words::{Words, instances, percent},
@@ -79,6 +80,19 @@ pub(crate) struct Pools {
 }
 
 impl Pools {
+    /// Whether no pool is let alone for longer than pools are.
+    pub(crate) fn check(&self, clock: &SteadyClock) -> Result<(), Flaw> {
+        let latest = |most: Duration| clock.lived().saturating_add(most);
+        for until in self.shunned.values() {
+            Flaw::unless_within("shunned", *until, latest(SHUNNED_MOST))?;
+        }
+        for (pause, until) in self.pauses.values() {
+            Flaw::unless_within("pauses", *pause, SHUNNED_MOST)?;
+            Flaw::unless_within("pauses", *until, latest(SHUNNED_MOST * 2))?;
+        }
+        Ok(())
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.counts.is_empty() && self.shunned.is_empty() && self.pauses.is_empty()
     }
@@ -107,7 +121,7 @@ impl Pools {
         let mut offers: Vec<Offer> = pools.iter().map(|pool| offer(pool, price, start_up)).collect();
         let needed = u64::from(wanted) * PARTS as u64;
         let let_alone = |(pool, offer): (&Pool, &Offer)| {
-            let left = seen.get(&pool.name).map_or(0, |seen| seen.ready + seen.starting);
+            let left = seen.get(&pool.name).map_or(0, |seen| seen.ready.saturating_add(seen.starting));
             let most = if self.shunned.contains_key(&pool.name) { left.min(pool.max) } else { pool.max };
             Offer { most, ..*offer }
         };

@@ -12,9 +12,13 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tidegate_core::policy::{Condition, Join, Threshold};
+use tidegate_core::{
+    Flaw,
+    policy::{Condition, Join, Threshold},
+};
 
 use crate::{
+    clock::SteadyClock,
     opinion::{Opinion, Wanted},
     sight::Sight,
     words::{Words, instances, label, reading, span},
@@ -49,6 +53,11 @@ fn condition_name(Condition { signal, above, below }: &Condition) -> String {
 }
 
 impl Beyond {
+    pub(crate) fn check(&self, clock: &SteadyClock) -> Result<(), Flaw> {
+        let since = [("above", self.above), ("below", self.below)];
+        since.into_iter().try_for_each(|(field, since)| clock.check_past(field, since.unwrap_or_default()))
+    }
+
     pub(crate) fn opinion(&mut self, threshold: &Threshold, sight: &Sight<'_>, words: Words) -> Opinion {
         let looks: Vec<Look<'_>> = threshold.conditions.iter().map(|one| Look::at(one, sight)).collect();
         let missing = looks.iter().find(|look| look.value.is_none());

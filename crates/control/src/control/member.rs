@@ -127,7 +127,7 @@ impl Member {
                 }
                 let known = account.since > Timestamp::default();
                 // A gap in the numbers: what went on meanwhile is not known.
-                (panel, number + APART, if known { account } else { fresh })
+                (panel, number.wrapping_add(APART), if known { account } else { fresh })
             }
             None => (Panel::new(policy.clone(), candidate.clone(), policy.min), 0, fresh),
         };
@@ -474,7 +474,7 @@ impl Member {
 impl Journaling {
     /// Goes on to the next record, and says whether it needs a checkpoint.
     fn next(&mut self, fleets: usize, gaps: u64) -> bool {
-        self.number += 1;
+        self.number = self.number.wrapping_add(1);
         let every = STEPS_BETWEEN.checked_div(fleets as u64).unwrap_or(CHECKPOINT_EVERY);
         let every = every.clamp(CHECKPOINT_AT_MOST_EVERY, CHECKPOINT_EVERY);
         let passed = self.number.saturating_sub(self.checkpoint_at);

@@ -1,4 +1,4 @@
-//! The journal's files: one JSON object a line, a new file when one is full, the oldest ones removed.
+//! The journal's files: one JSON object a line (see [`line`]), a new file when one is full, the oldest ones removed.
 //!
 //! Everything is written on a thread of its own, a round at a time. What cannot be written is counted,
 //! and [`Writer::gaps`] tells the loop to write policies and memories anew, so that whatever follows
@@ -23,6 +23,7 @@ use std::{
 use super::{
     Entry,
     history::{Demand, History},
+    line,
 };
 
 /// Files that the journal consists of, about: when one is full the oldest goes.
@@ -91,7 +92,8 @@ impl Writer {
         thread::Builder::new().name("tidegate-journal".into()).spawn({
             let counts = Arc::clone(&counts);
             move || {
-                let mut work = Work { lock, is_ours: false, files: Files::new(&journal, limit), history };
+                let files = Files::new(&journal, limit);
+                let mut work = Work { lock, is_ours: false, files, history, demand_fails: false };
                 work.write_all(&rounds, &counts);
                 // The folder is free before anybody is told that this is over.
                 drop(work);
@@ -138,20 +140,31 @@ struct Work {
     is_ours: bool,
     files: Files,
     history: History,
+    /// It was said that demand cannot be written.
+    demand_fails: bool,
 }
 
 impl Work {
     fn write_all(&mut self, rounds: &Receiver<Round>, counts: &Counts) {
-        let mut warned = false;
+        // What was lost by the time that it was said.
+        let mut failing = None;
         for round in rounds {
-            match self.write(&round, counts) {
-                Ok(()) => warned = false,
-                Err(error) => {
-                    if !std::mem::replace(&mut warned, true) {
-                        let directory = self.files.directory.display();
-                        tracing::warn!(%error, %directory, "the journal cannot be written");
-                    }
+            let directory = self.files.directory.display().to_string();
+            match (self.write(&round, counts), failing) {
+                (Ok(()), Some(lost)) => {
+                    let lost = counts.lost.load(Relaxed) - lost;
+                    tracing::info!(%directory, lost, "the journal is written again");
+                    failing = None;
                 }
+                (Err(error), None) => {
+                    failing = Some(counts.lost.load(Relaxed).saturating_sub(round.entries.len() as u64));
+                    tracing::warn!(%error, %directory, "the journal cannot be written; entries are lost and counted until it can");
+                }
+                (Ok(()), None) | (Err(_), Some(_)) => {}
+            }
+            if self.is_ours {
+                let demand = self.history.append(&round.demand);
+                self.say_of_demand(demand);
             }
         }
         if let Err(error) = self.history.flush() {
@@ -166,12 +179,22 @@ impl Work {
         }
         let mut lines = Vec::new();
         for entry in &round.entries {
-            serde_json::to_writer(&mut lines, entry)?;
-            lines.push(b'\n');
+            line::write(&mut lines, entry)?;
         }
-        let entries = self.files.append(&lines).inspect_err(|_| counts.lose(round.entries.len()));
-        let demand = self.history.append(&round.demand);
-        entries.and(demand)
+        self.files.append(&lines).inspect_err(|_| counts.lose(round.entries.len()))
+    }
+
+    /// It is written only now and then, and goes on by itself.
+    fn say_of_demand(&mut self, written: io::Result<bool>) {
+        match written {
+            Ok(true) => self.demand_fails = false,
+            Ok(false) => {}
+            Err(error) => {
+                if !std::mem::replace(&mut self.demand_fails, true) {
+                    tracing::warn!(%error, "recorded demand cannot be written; what cannot is missing in it");
+                }
+            }
+        }
     }
 
     fn take_lock(&mut self) -> io::Result<()> {

@@ -85,16 +85,16 @@ impl History {
         self.directory.join(format!("{fleet}.{}s", ring.step))
     }
 
-    /// Takes readings; whole minutes are written.
-    pub(crate) fn append(&mut self, demand: &[Demand]) -> io::Result<()> {
-        let mut outcome = Ok(());
+    /// Takes readings; whole minutes are written. Whether anything was.
+    pub(crate) fn append(&mut self, demand: &[Demand]) -> io::Result<bool> {
+        let mut outcome = Ok(false);
         for Demand { fleet, at, rate } in demand {
             let second = at.as_micros() / 1_000_000;
             let (number, index) = (second / GATHERED, (second % GATHERED) as usize);
             if self.gathered.get(fleet).is_some_and(|minute| minute.number != number)
                 && let Some(minute) = self.gathered.remove(fleet)
             {
-                outcome = outcome.and(self.write(fleet, &minute));
+                outcome = outcome.and(self.write(fleet, &minute).map(|()| true));
             }
             let empty = || Minute { number, seconds: [None; GATHERED as usize] };
             let minute = match self.gathered.get_mut(fleet) {
@@ -105,7 +105,7 @@ impl History {
             if (index + 1).is_multiple_of(WRITTEN_EVERY)
                 && let Some(minute) = self.gathered.get(fleet)
             {
-                outcome = outcome.and(self.write(fleet, minute));
+                outcome = outcome.and(self.write(fleet, minute).map(|()| true));
             }
         }
         outcome

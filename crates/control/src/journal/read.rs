@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Entry, file};
+use super::{Entry, file, line};
 
 /// A line longer than this is none of a journal's.
 const LONGEST_LINE: usize = 16 << 20;
@@ -18,7 +18,14 @@ pub struct Reader {
     files: Vec<PathBuf>,
     open: Option<(PathBuf, BufReader<File>, usize)>,
     /// Lines that could not be read.
-    broken: Vec<Place>,
+    broken: Vec<Broken>,
+}
+
+/// A line that was passed over, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Broken {
+    pub place: Place,
+    pub why: String,
 }
 
 /// A line of a file.
@@ -54,7 +61,7 @@ impl Reader {
     }
 
     /// The lines that were passed over because they make no sense: what a crash or a bad disk left.
-    pub fn broken(&self) -> &[Place] {
+    pub fn broken(&self) -> &[Broken] {
         &self.broken
     }
 
@@ -79,9 +86,9 @@ impl Reader {
             }
             *line += 1;
             let place = Place { file: path.clone(), line: *line };
-            match serde_json::from_slice(&text) {
+            match line::read(&text) {
                 Ok(entry) => return Ok(Some((place, entry))),
-                Err(_) => self.broken.push(place),
+                Err(why) => self.broken.push(Broken { place, why: why.to_string() }),
             }
         }
     }

@@ -5,7 +5,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{Amount, Formula, Schedule, Signal, TargetMetric};
-use crate::{RouteId, SourceId};
+use crate::{Flaw, RouteId, SourceId};
+
+/// The furthest that a forecast looks ahead, and the longest season of one.
+const FURTHEST: Duration = Duration::from_hours(24 * 366);
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -63,6 +66,20 @@ impl Trigger {
         }
     }
 
+    /// Whether what it looks ahead or back to are times that memory suffices for.
+    pub(super) fn check(&self) -> Result<(), Flaw> {
+        match self {
+            Self::Threshold(threshold) => threshold.check().map_err(Flaw::of("threshold")),
+            Self::Schedule(schedule) => Flaw::unless_short("schedule.lasts", schedule.lasts),
+            Self::Forecast(forecast) => forecast.check().map_err(Flaw::of("forecast")),
+            Self::Backlog(Backlog { pressure: Pressure::Drain { within, .. }, .. }) => {
+                Flaw::unless_short("backlog.within", *within)
+            }
+            Self::Headroom(headroom) => Flaw::unless_short("headroom.wait", headroom.wait),
+            Self::Target(_) | Self::Backlog(_) | Self::Formula(_) => Ok(()),
+        }
+    }
+
     /// What it is called in a configuration.
     pub const fn kind(&self) -> &'static str {
         match self {
@@ -114,6 +131,13 @@ pub struct Threshold {
     pub step_in: Amount,
 }
 
+impl Threshold {
+    fn check(&self) -> Result<(), Flaw> {
+        Flaw::unless(!self.conditions.is_empty(), "conditions", || "there are none".to_owned())?;
+        Flaw::unless_short("hold", self.hold)
+    }
+}
+
 /// One metric and the values that it is compared with.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -143,6 +167,15 @@ pub struct Forecast {
     pub period: Option<Duration>,
     /// The quantile of demand to have capacity for, above 0 and below 1.
     pub quantile: f64,
+}
+
+impl Forecast {
+    fn check(&self) -> Result<(), Flaw> {
+        Flaw::unless_within("horizon", self.horizon.unwrap_or_default(), FURTHEST)?;
+        Flaw::unless_within("period", self.period.unwrap_or_default(), FURTHEST)?;
+        let quantile = self.quantile;
+        Flaw::unless(quantile > 0.0 && quantile < 1.0, "quantile", || quantile.to_string())
+    }
 }
 
 /// Work off what waits.

@@ -6,6 +6,7 @@
 //! once, as much as makes the cost of being early equal to that of the changes saved.
 
 use serde::{Deserialize, Serialize};
+use tidegate_core::Flaw;
 
 use super::{
     outlook::{Outlook, TRENDS},
@@ -68,6 +69,11 @@ impl Course {
     fn new(level: f32) -> Self {
         let (highest, lowest) = (Window::new(level), Window::new(level));
         Self { highest, lowest, spared: 0.0, level, ready: level }
+    }
+
+    pub(super) fn check(&self) -> Result<(), Flaw> {
+        self.highest.check().map_err(Flaw::of("highest"))?;
+        self.lowest.check().map_err(Flaw::of("lowest"))
     }
 
     /// All courses, as if demand had always been what it is.

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
+use tidegate_core::Flaw;
 
 /// Readings that the level is the mean of.
 const LEVEL: usize = 5;
@@ -40,6 +41,17 @@ pub(super) struct Outlook {
 }
 
 impl Outlook {
+    /// Whether the sums are those of the readings.
+    pub(super) fn check(&self) -> Result<(), Flaw> {
+        let kept = self.latest.len();
+        Flaw::unless(kept <= MOST, "latest", || format!("{kept} are more than {MOST}"))?;
+        let sum = |readings: usize| -> u64 {
+            self.latest.range(kept.saturating_sub(readings)..).copied().map(u64::from).sum()
+        };
+        let expected = TRENDS.map(|readings| (sum(readings / 2), sum(readings)));
+        Flaw::unless(self.sums == expected, "sums", || format!("{:?}, not {expected:?}", self.sums))
+    }
+
     /// The newest demand, and the seconds since the one before.
     pub(super) fn observe(&mut self, passed: f64, demand: f64) {
         let newest = (demand * PARTS).ceil() as u32;

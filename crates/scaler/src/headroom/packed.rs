@@ -40,7 +40,12 @@ fn unpacked<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<f32>, D::E
     if !rest.is_empty() || quads.len() > MOST {
         return Err(D::Error::custom("these are not packed numbers"));
     }
-    Ok(quads.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect())
+    let numbers: Vec<f32> = quads.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect();
+    // An endless one is what too large a demand has become, and fades no more, but harms nobody either.
+    if numbers.iter().any(|number| number.is_nan()) {
+        return Err(D::Error::custom("one of these packed numbers is none"));
+    }
+    Ok(numbers)
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@
 //! It never has fewer instances than the followed loop wants.
 
 use serde::{Deserialize, Serialize};
+use tidegate_core::Flaw;
 
 use crate::fading::Fading;
 
@@ -48,11 +49,13 @@ pub(super) struct Patience {
 }
 
 impl Patience {
+    pub(super) fn check(&self) -> Result<(), Flaw> {
+        self.plain.check().map_err(Flaw::of("plain"))
+    }
+
     /// Charges the fleet and the plain loops.
     pub(super) fn judge(&mut self, passed: f64, work: f64, patient: f64) {
-        if !self.plain.is_whole() {
-            *self = Self::default();
-        }
+        self.begin_anew_if_torn();
         let fading = self.fading.kept(passed, MEMORY);
         (self.cost, self.changes) =
             (self.cost * fading + f64::from(self.kept) * passed, self.changes * fading);
@@ -60,7 +63,15 @@ impl Patience {
     }
 
     pub(super) fn look(&mut self, level: f64, passed: f64, start_up: f64) {
+        self.begin_anew_if_torn();
         self.plain.look(level, passed, start_up);
+    }
+
+    /// What was read back may be of other loops than these.
+    fn begin_anew_if_torn(&mut self) {
+        if !self.plain.is_whole() {
+            *self = Self::default();
+        }
     }
 
     /// Looks anew at how much patience there should be.

@@ -5,6 +5,7 @@
 //! how often it would have changed the count. None of them is followed.
 
 use serde::{Deserialize, Serialize};
+use tidegate_core::Flaw;
 
 use crate::fading::Fading;
 
@@ -83,6 +84,11 @@ impl Default for Plain {
 }
 
 impl Plain {
+    pub(super) fn check(&self) -> Result<(), Flaw> {
+        self.highest.iter().try_for_each(Window::check).map_err(Flaw::of("highest"))?;
+        self.lowest.iter().try_for_each(Window::check).map_err(Flaw::of("lowest"))
+    }
+
     /// Charges every loop for `passed` seconds in which `work` instance-seconds arrived; of what waits, no
     /// more than `patient` has not waited too long.
     pub(super) fn charge(&mut self, passed: f64, work: f64, patient: f64) {

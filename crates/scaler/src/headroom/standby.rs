@@ -4,6 +4,7 @@
 //! by, and how much that should be is a quantile of what demand has been.
 
 use serde::{Deserialize, Serialize};
+use tidegate_core::Flaw;
 
 use super::packed;
 
@@ -40,6 +41,11 @@ impl Default for Standby {
 }
 
 impl Standby {
+    pub(super) fn check(&self) -> Result<(), Flaw> {
+        let bins = self.seconds.len();
+        Flaw::unless(bins == BINS, "seconds", || format!("{bins} instead of {BINS}"))
+    }
+
     /// Returns whether the counts may be others now.
     pub(super) fn observe(&mut self, passed: f64, demand: f64) -> bool {
         let bin = ((demand as f32).to_bits() >> (23 - FINE)).cast_signed() - (SMALLEST << FINE);

@@ -5,11 +5,15 @@
 //! become more so, so the parts are gone through once for each part and not once for each step.
 
 use serde::{Deserialize, Serialize};
+use tidegate_core::Flaw;
 
 use super::{larger, packed, smaller};
 
 /// Parts that a span is divided into, the one that is being filled included.
 const PARTS: usize = 16;
+
+/// A part is never longer, in seconds: a sixteenth of all the time that instances may take to start.
+const LONGEST: f32 = 600_000.0;
 
 /// Either the largest or the smallest is asked for, of one window always the same.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -38,6 +42,12 @@ impl Window {
     /// As if it had always been `value`.
     pub(super) fn new(value: f32) -> Self {
         Self { parts: [value; PARTS], at: 0, left: 0.0, held: Held::default() }
+    }
+
+    /// Whether its next part begins at all: what never does would hold for good.
+    pub(super) fn check(&self) -> Result<(), Flaw> {
+        Flaw::unless(self.at < PARTS, "at", || format!("{} of {PARTS} parts", self.at))?;
+        Flaw::unless(self.left <= LONGEST, "left", || format!("{} s are longer than {LONGEST}", self.left))
     }
 
     /// The largest of the last `span` seconds, where `value` is the newest and `passed` the time since the one before.

@@ -7,7 +7,10 @@ use std::{
 
 use anyhow::{Context, anyhow};
 use tidegate_control::{
-    journal::{Page, read::Reader},
+    journal::{
+        Page,
+        read::{Broken, Reader},
+    },
     view::{DecidedView, DecisionsView, Range},
 };
 use tidegate_core::{FleetId, Timestamp};
@@ -48,12 +51,12 @@ pub(crate) fn decisions(
 
 /// Says what could not be read.
 pub(crate) fn warn(reader: &Reader) {
-    if let Some(first) = reader.broken().first() {
+    if let Some(Broken { place, why }) = reader.broken().first() {
         let count = reader.broken().len();
         #[expect(clippy::print_stderr, reason = "beside the output, which may be for a program")]
         {
             eprintln!(
-                "note: {count} lines of the journal cannot be read and are passed over, the first at {first}"
+                "note: {count} lines of the journal cannot be read and are passed over, the first at {place}: {why}"
             );
         }
     }

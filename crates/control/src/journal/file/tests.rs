@@ -165,3 +165,88 @@ fn an_empty_folder_recalls_nothing() {
     write(directory.path(), 1 << 20, [round(&entries(60).0)]);
     assert!(recover(directory.path(), &BTreeSet::from([&other])).unwrap().fleets.is_empty());
 }
+
+/// What is known of the fleet after the file was altered: the same, or less, and then it is said which line that is for.
+fn same_or_said(directory: &Path, panel: &Panel, what: &str) {
+    let recovered = recovered(directory);
+    let is_same = recovered.fleets.get(&fleet()).is_some_and(|recall| recall.panel == *panel);
+    let is_said = !recovered.broken.is_empty() || !recovered.stray.is_empty();
+    assert!(is_same || is_said, "{what} is another journal, and nobody says so");
+}
+
+#[test]
+fn any_byte_of_any_line_that_is_another_is_noticed() {
+    let directory = tempfile::tempdir().unwrap();
+    let (written, panel) = entries(60);
+    write(directory.path(), 1 << 20, [round(&written)]);
+    let path = paths(&folder(directory.path())).unwrap().pop().unwrap();
+    let bytes = fs::read(&path).unwrap();
+    let mut random = fastrand::Rng::with_seed(7);
+    for _ in 0..600 {
+        let (at, other) = (random.usize(..bytes.len()), random.u8(1..));
+        let mut altered = bytes.clone();
+        altered[at] ^= other;
+        fs::write(&path, &altered).unwrap();
+        same_or_said(directory.path(), &panel, &format!("byte {at} ^ {other}"));
+    }
+    // A power failure leaves the beginning, or blocks of zeros.
+    for _ in 0..50 {
+        let at = random.usize(..bytes.len());
+        fs::write(&path, &bytes[..at]).unwrap();
+        let after = recovered(directory.path());
+        let known = after.fleets.get(&fleet()).map_or(0, |recall| recall.number);
+        let whole = bytes[..at].split(|&byte| byte == b'\n').count() as u64 - 1;
+        // The end of the last line may be all that is missing.
+        assert!(known == whole || known == whole + 1, "{known} of {whole} lines");
+        let mut altered = bytes.clone();
+        altered[at..(at + 4_096).min(bytes.len())].fill(0);
+        fs::write(&path, &altered).unwrap();
+        same_or_said(directory.path(), &panel, &format!("zeros from {at}"));
+    }
+}
+
+#[test]
+fn an_older_checkpoint_serves_where_the_last_one_is_damaged() {
+    let directory = tempfile::tempdir().unwrap();
+    let (written, _) = entries(120);
+    write(directory.path(), 1 << 20, [round(&written)]);
+    let path = paths(&folder(directory.path())).unwrap().pop().unwrap();
+    let text = fs::read_to_string(&path).unwrap();
+    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    // Checkpoints are in the lines 1, 51 and 101.
+    let damage = |line: &str| line.replacen("\"desired\":", "\"desired\":1", 1);
+    lines[100] = damage(&lines[100]);
+    fs::write(&path, lines.join("\n") + "\n").unwrap();
+    let after = recovered(directory.path());
+    assert_eq!(after.fleets[&fleet()].number, 100, "up to the damage");
+    let broken = &after.broken[&fleet()];
+    assert!(
+        broken.iter().any(|broken| broken.place.line == 101 && broken.why.contains("check")),
+        "{broken:?}"
+    );
+    for line in [0, 50] {
+        lines[line] = damage(&lines[line]);
+    }
+    fs::write(&path, lines.join("\n") + "\n").unwrap();
+    let after = recovered(directory.path());
+    assert!(after.fleets.is_empty(), "nothing is left to go on from");
+    assert_eq!(after.broken[&fleet()].iter().filter(|broken| broken.why.contains("check")).count(), 3);
+}
+
+#[test]
+fn lines_without_a_check_are_read_as_ever_and_those_that_make_no_sense_are_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let (written, panel) = entries(60);
+    fs::create_dir_all(folder(directory.path())).unwrap();
+    let path = folder(directory.path()).join(name(1));
+    let mut lines: Vec<String> = written.iter().map(|entry| serde_json::to_string(entry).unwrap()).collect();
+    fs::write(&path, lines.join("\n") + "\n").unwrap();
+    assert_eq!(recovered(directory.path()).fleets[&fleet()].panel, panel);
+    lines[50] =
+        lines[50].replacen("\"usual\":{\"secs\":1,\"nanos\":1000", "\"usual\":{\"secs\":0,\"nanos\":0", 1);
+    fs::write(&path, lines.join("\n") + "\n").unwrap();
+    let after = recovered(directory.path());
+    let broken = after.broken[&fleet()].iter().find(|broken| broken.place.line == 51).unwrap();
+    assert!(broken.why.contains("acting.state.clock.usual: no time passes"), "{broken:?}");
+    assert_eq!(after.fleets[&fleet()].number, 50);
+}
