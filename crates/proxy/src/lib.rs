@@ -20,6 +20,7 @@ mod berth;
 mod buffer;
 mod certificates;
 mod chores;
+mod clock;
 mod complaints;
 mod conditional;
 mod connection;

@@ -24,6 +24,7 @@ use crate::{
     buffer::Buffers,
     certificates::{Reception, Tls},
     chores::{self, Keeper},
+    clock::Clock,
     complaints::Complaints,
     deadline::{Deadlines, TICK},
     error::Error,
@@ -70,8 +71,7 @@ pub(crate) struct Worker {
     tls: RefCell<Arc<Tls>>,
     /// When it was last counted for how long this thread was busy.
     counted: Cell<Instant>,
-    started: Instant,
-    started_at: Timestamp,
+    clock: Clock,
     date_line: RefCell<String>,
 }
 
@@ -109,8 +109,7 @@ impl Worker {
             site: RefCell::default(),
             tls: RefCell::default(),
             counted: Cell::new(Instant::now()),
-            started: Instant::now(),
-            started_at: wall_clock(),
+            clock: Clock::new(Instant::now(), wall_clock()),
             date_line: RefCell::default(),
         };
         worker.tick();
@@ -153,7 +152,7 @@ impl Worker {
 
     /// The wall clock at `instant`. It follows the monotonic clock from the last [`Worker::tick`].
     pub(crate) fn timestamp(&self, instant: Instant) -> Timestamp {
-        self.started_at + instant.saturating_duration_since(self.started)
+        self.clock.at(instant)
     }
 
     /// Shows Lua the time.
@@ -198,7 +197,9 @@ impl Worker {
 
     /// Refreshes what only needs to be roughly right.
     pub(crate) fn tick(&self) {
-        *self.date_line.borrow_mut() = format!("Date: {}\r\n", http_date(wall_clock()));
+        let wall = wall_clock();
+        self.clock.follow(Instant::now(), wall);
+        *self.date_line.borrow_mut() = format!("Date: {}\r\n", http_date(wall));
         let series = self.series();
         series.lua_bytes.store(self.vm.memory_bytes() as u64, Relaxed);
         let (pending, running) = self.vm.timer_counts();

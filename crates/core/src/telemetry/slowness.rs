@@ -58,7 +58,9 @@ impl Slowness {
 
     /// Whether requests are expected to hold up others.
     pub fn is_on(&self, now: Timestamp) -> bool {
-        self.until.load(Relaxed) > now.as_micros() || self.holds.load(Relaxed) > 0
+        let left = self.until.load(Relaxed).saturating_sub(now.as_micros());
+        // More than the longest term is left only where the clock was set back meanwhile.
+        (1..=micros(TERMS.1)).contains(&left) || self.holds.load(Relaxed) > 0
     }
 
     /// What the route does is not what it did before.

@@ -34,11 +34,13 @@ fn with_lane() -> (Running, Client) {
     (running, client)
 }
 
-/// So that the route is slow however long a test takes.
+/// So that the route is slow however long a test takes: as one that has been so again and again.
 fn stay_slow(running: &Running) {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
-    let later = Timestamp::default() + now + Duration::from_hours(1);
-    running.telemetry.route(&RouteId::new("slow").unwrap()).slowness.tell(later);
+    let route = running.telemetry.route(&RouteId::new("slow").unwrap());
+    for ago in (0..8).rev() {
+        route.slowness.tell(Timestamp::default() + now.saturating_sub(Duration::from_secs(2 * ago)));
+    }
 }
 
 #[test]
@@ -76,8 +78,10 @@ fn requests_in_a_row_are_answered_in_order_on_whatever_thread() {
 #[test]
 fn a_node_that_stops_waits_for_its_lanes() {
     let (running, mut client) = with_lane();
+    let arrived = running.route("slow").arrived;
     client.send(b"GET /slow?sleep=0.3 HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
-    eventually(Duration::from_secs(10), "the request has begun", || running.route("slow").in_flight() == 1);
+    let begun = || running.route("slow").arrived == arrived + 1;
+    eventually(Duration::from_secs(10), "the request has begun", begun);
     running.begin_drain();
     assert!(client.read().unwrap().text().starts_with("1 "));
     assert!(client.is_closed());
