@@ -44,6 +44,11 @@ pub(crate) async fn init_worker(worker: &Rc<Worker>, script: &Script) {
     if tokio::time::timeout(INIT_WORKER_LIMIT, run).await.is_err() {
         tracing::warn!(limit = ?INIT_WORKER_LIMIT, "`lua.initWorker` still waits; requests are served meanwhile");
     }
+    // Timers for at once begin before the first request, as in OpenResty.
+    if let Some(keeper) = worker.keeper.get() {
+        keeper.start_due();
+        tokio::task::yield_now().await;
+    }
 }
 
 /// Runs `lua.exitWorker` when nothing is served any more.
@@ -146,16 +151,20 @@ impl Keeper {
                 () = self.waiting.changed.notified() => continue,
                 () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {}
             }
-            let now = Instant::now();
-            for _ in 0..TIMERS_AT_ONCE {
-                let Some((due, (vm, timer))) = self.waiting.take(Some(now)) else { break };
-                self.note_lateness(now - due);
-                self.start(vm, timer, false);
-            }
+            self.start_due();
             tokio::task::yield_now().await;
         }
         while let Some((_, (vm, timer))) = self.waiting.take(None) {
             self.start(vm, timer, true);
+        }
+    }
+
+    fn start_due(&self) {
+        let now = Instant::now();
+        for _ in 0..TIMERS_AT_ONCE {
+            let Some((due, (vm, timer))) = self.waiting.take(Some(now)) else { break };
+            self.note_lateness(now - due);
+            self.start(vm, timer, false);
         }
     }
 

@@ -1,12 +1,6 @@
 //! What a worker runs for no request: timers, `init`, `initWorker`, `exitWorker`.
 
-use std::{
-    fs,
-    io::Write as _,
-    net::TcpListener,
-    sync::atomic::Ordering::Relaxed,
-    time::{Duration, Instant},
-};
+use std::{fs, io::Write as _, net::TcpListener, sync::atomic::Ordering::Relaxed, time::Duration};
 
 use tidegate_testkit::{eventually, http};
 
@@ -25,14 +19,12 @@ fn start(lua: &str, content: &str) -> Running {
 
 /// Asks until the answer is what is expected.
 fn becomes(running: &Running, expected: &str) {
-    let deadline = Instant::now() + Duration::from_secs(10);
-    loop {
-        let answer = http::get(running.addr(), "/");
-        if answer.text() == expected {
-            return;
-        }
-        assert!(Instant::now() < deadline, "{} never becomes {expected}", answer.text());
-    }
+    let mut last = String::new();
+    let deadline = Duration::from_secs(10);
+    eventually(deadline, expected, || {
+        http::get(running.addr(), "/").text().clone_into(&mut last);
+        last == expected
+    });
 }
 
 #[test]
@@ -151,6 +143,7 @@ routes:
     lua:
       content: |
         ngx.timer.at(0.001, function() end)
+        ngx.update_time()
         local from = ngx.now()
         repeat ngx.update_time() until ngx.now() - from > 0.05
   - name: waits
@@ -170,4 +163,16 @@ routes:
     eventually(within, "a run waits", || worker.lua_coroutines.load(Relaxed) == 1);
     http::get(running.addr(), "/go");
     eventually(within, "it has ended", || worker.lua_coroutines.load(Relaxed) == 0);
+}
+
+#[test]
+fn timers_for_at_once_begin_before_the_first_request() {
+    for _ in 0..5 {
+        let running = Running::with_workers(
+            1,
+            "lua: { initWorker: 'n = 0 ngx.timer.at(0, function() n = n + 1 end)' }
+routes: [{ lua: { content: 'ngx.print(n)' } }]",
+        );
+        assert_eq!(http::get(running.addr(), "/").text(), "1");
+    }
 }
