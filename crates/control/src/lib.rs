@@ -19,6 +19,8 @@ mod control;
 mod departure;
 mod driver;
 mod fleet;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod handle;
 pub mod instance;
 pub mod journal;

@@ -79,10 +79,15 @@ impl Observer {
         if let Some(new) = status.messages {
             let old = meter.latest().and_then(|status| status.messages).unwrap_or_default();
             let all = self.messages.get_or_insert_default();
-            all.done += new.done.saturating_sub(old.done);
-            all.failed += new.failed.saturating_sub(old.failed);
-            all.dead += new.dead.saturating_sub(old.dead);
-            all.lost += new.lost.saturating_sub(old.lost);
+            let pairs = [
+                (&mut all.done, new.done, old.done),
+                (&mut all.failed, new.failed, old.failed),
+                (&mut all.dead, new.dead, old.dead),
+                (&mut all.lost, new.lost, old.lost),
+            ];
+            for (sum, new, old) in pairs {
+                *sum = sum.saturating_add(new.saturating_sub(old));
+            }
         }
         meter.report(status, now);
     }

@@ -98,7 +98,7 @@ impl Recording {
         let stack =
             if self.stacks.len() < STACKS || self.stacks.contains_key(stack) { stack } else { OTHERS };
         if let Some(sum) = self.stacks.get_mut(stack) {
-            *sum += micros;
+            *sum = sum.saturating_add(micros);
         } else {
             self.stacks.insert(stack.into(), micros);
         }
@@ -109,10 +109,10 @@ impl Recording {
         for (stack, micros) in &other.stacks {
             self.add(stack, *micros);
         }
-        self.samples += other.samples;
+        self.samples = self.samples.saturating_add(other.samples);
         self.time.merge(&other.time);
-        self.vms += other.vms;
-        self.missed += other.missed;
+        self.vms = self.vms.saturating_add(other.vms);
+        self.missed = self.missed.saturating_add(other.missed);
     }
 
     /// Cuts it into parts of at most so many bytes each, and [`TEXT_BYTES`] together. [`merge`](Self::merge) puts
@@ -157,15 +157,16 @@ impl Times {
             (&mut self.other, other.other),
         ];
         for (sum, part) in pairs {
-            *sum += part;
+            *sum = sum.saturating_add(part);
         }
     }
 
     /// All that was Lua.
-    pub const fn lua(&self) -> u64 {
+    pub fn lua(&self) -> u64 {
         let Self { compiled, interpreted, functions_of_c, garbage_collector, compiler, other_lua, other: _ } =
-            self;
-        *compiled + *interpreted + *functions_of_c + *garbage_collector + *compiler + *other_lua
+            *self;
+        let parts = [compiled, interpreted, functions_of_c, garbage_collector, compiler, other_lua];
+        parts.into_iter().fold(0, u64::saturating_add)
     }
 }
 

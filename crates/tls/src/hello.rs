@@ -70,7 +70,7 @@ struct Parts<'a> {
 }
 
 /// What the records carry.
-fn message(received: &[u8]) -> Vec<u8> {
+pub(crate) fn message(received: &[u8]) -> Vec<u8> {
     let (mut rest, mut message) = (Rest(received), Vec::new());
     while let Some(head) = rest.take(3) {
         let Some(content) = rest.vector(2).filter(|_| head[0] == HANDSHAKE) else { break };

@@ -11,6 +11,8 @@ mod certificate;
 mod client;
 mod details;
 mod directory;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod hello;
 mod identity;
 mod trust;

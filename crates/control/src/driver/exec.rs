@@ -53,6 +53,17 @@ pub(crate) async fn live(remote: Arc<Remote>, origin: Origin, duties: Duties) {
     duties.exited(reason).await;
 }
 
+/// What a command answers that lists instances, or starts one.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn listed(
+    answer: &[u8],
+    owner: &tidegate_core::OwnerId,
+    fleet: &tidegate_core::FleetId,
+) -> Option<std::collections::BTreeMap<tidegate_core::InstanceId, Listed>> {
+    let _ = serde_json::from_slice::<contract::Started>(answer);
+    serde_json::from_slice::<contract::List>(answer).ok().map(|list| list.of(owner, fleet))
+}
+
 struct Life<'a> {
     remote: &'a Remote,
     duties: &'a Duties,

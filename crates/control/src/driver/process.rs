@@ -9,7 +9,7 @@
 
 mod keeper;
 mod life;
-mod logged;
+pub(crate) mod logged;
 mod output;
 mod port;
 

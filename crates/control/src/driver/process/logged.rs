@@ -6,7 +6,7 @@ use tidegate_core::{FleetId, InstanceId};
 
 /// What is in such a line, if it is one.
 #[derive(Debug, Deserialize)]
-pub(super) struct Logged {
+pub(crate) struct Logged {
     level: String,
     pub(super) message: String,
     /// Where nginx's format is asked for: its own level, the number of the connection, and what follows the message.
@@ -30,13 +30,13 @@ pub(super) struct Logged {
 
 impl Logged {
     /// `None`: somebody else wrote it.
-    pub(super) fn parse(line: &str) -> Option<Self> {
+    pub(crate) fn parse(line: &str) -> Option<Self> {
         // Most of what is not such a line shows at once.
         line.starts_with("{\"timestamp\":").then(|| serde_json::from_str(line).ok())?
     }
 
     /// Logs it, as an instance's.
-    pub(super) fn pass_on(&self, fleet: &FleetId, id: &InstanceId) {
+    pub(crate) fn pass_on(&self, fleet: &FleetId, id: &InstanceId) {
         let Self { level, message, severity, connection, .. } = self;
         let text = Option::as_deref;
         let (about, route, request, client) =
