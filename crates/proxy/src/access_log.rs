@@ -1,7 +1,8 @@
 //! The access log: one JSON object per request, written by a thread of its own.
 //!
 //! Workers gather lines and pass them on in blocks through a bounded queue. When the writer cannot
-//! keep up (a full disk, a slow terminal) blocks are dropped and counted; requests never wait.
+//! keep up (a slow terminal) or does not get anything written (a full disk), blocks are dropped and counted; requests never wait.
+//! What went wrong is said once, and once more when it is over.
 
 use std::{
     cell::{Cell, RefCell},
@@ -9,8 +10,9 @@ use std::{
     io::{self, Write},
     path::{Path, PathBuf},
     sync::{
-        atomic::Ordering::Relaxed,
-        mpsc::{Receiver, SyncSender, sync_channel},
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+        mpsc::{SyncSender, sync_channel},
     },
     thread,
 };
@@ -30,7 +32,8 @@ const QUEUE: usize = 256;
 const BLOCK: usize = 32 << 10;
 
 enum Message {
-    Lines(Vec<u8>),
+    /// So many lines.
+    Lines(Vec<u8>, u64),
     /// Write here from now on. A file is opened again if it is open: it may have been rotated away.
     Open(LogOutput),
     /// Open the file again, if there is one.
@@ -44,6 +47,8 @@ pub(crate) struct AccessLog {
     pending: RefCell<Vec<u8>>,
     /// How many lines `pending` has.
     lines: Cell<u64>,
+    /// Lines that could not be written and that no worker has counted yet.
+    lost: Arc<AtomicU64>,
 }
 
 /// Starts the writer, and fails if its file cannot be opened. It ends when all of the workers' ends are gone and everything
@@ -54,31 +59,90 @@ pub(crate) fn start(output: Option<&LogOutput>) -> Result<(AccessLog, thread::Jo
         Some(LogOutput::Stdout) | None => None,
     };
     let (sender, receiver) = sync_channel(QUEUE);
-    let writer =
-        thread::Builder::new().name("access-log".into()).spawn(move || write_all(&receiver, file))?;
-    Ok((AccessLog::new(sender), writer))
+    let lost = Arc::<AtomicU64>::default();
+    let mut output = Output { file, torn: false, failing: None, lost: Arc::clone(&lost) };
+    let write = move || receiver.iter().for_each(|message| output.take(message));
+    let writer = thread::Builder::new().name("access-log".into()).spawn(write)?;
+    Ok((AccessLog::new(sender, lost), writer))
 }
 
-fn write_all(messages: &Receiver<Message>, mut file: Option<(File, PathBuf)>) {
-    for message in messages {
-        let written = match message {
-            Message::Open(LogOutput::Stdout) => {
-                file = None;
-                Ok(())
+/// Where lines end.
+#[derive(Debug)]
+struct Output {
+    /// `None`: on standard output.
+    file: Option<(File, PathBuf)>,
+    /// Half a line was written last.
+    torn: bool,
+    /// It was said that nothing can be written; so many lines were lost since.
+    failing: Option<u64>,
+    lost: Arc<AtomicU64>,
+}
+
+impl Output {
+    fn take(&mut self, message: Message) {
+        match message {
+            Message::Open(LogOutput::Stdout) => (self.file, self.torn) = (None, false),
+            Message::Open(LogOutput::File(path)) => self.open(path),
+            Message::Reopen => {
+                if let Some((_, path)) = &self.file {
+                    self.open(path.clone());
+                }
             }
-            Message::Open(LogOutput::File(path)) => open(&path).map(|opened| file = Some((opened, path))),
-            Message::Reopen => match &mut file {
-                Some((file, path)) => open(path).map(|opened| *file = opened),
-                None => Ok(()),
-            },
-            Message::Lines(lines) => match &mut file {
-                Some((file, _)) => file.write_all(&lines),
-                None => io::stdout().lock().write_all(&lines),
-            },
-        };
-        if let Err(error) = written {
-            tracing::warn!(%error, "access log cannot be written");
+            Message::Lines(bytes, lines) => {
+                let written = self.write(&bytes);
+                self.note(written, lines);
+            }
         }
+    }
+
+    fn open(&mut self, path: PathBuf) {
+        match open(&path) {
+            Ok(file) => (self.file, self.torn) = (Some((file, path)), false),
+            Err(error) => tracing::warn!(%error, "access log cannot be opened"),
+        }
+    }
+
+    /// Counts lines that were not written, and says so once.
+    fn note(&mut self, written: io::Result<()>, lines: u64) {
+        match (written, &mut self.failing) {
+            (Ok(()), None) => {}
+            (Ok(()), Some(lost)) => {
+                tracing::info!(lost, "access log is written again");
+                self.failing = None;
+            }
+            (Err(error), failing) => {
+                if failing.is_none() {
+                    tracing::warn!(%error, "access log cannot be written; lines are dropped and counted until it can");
+                }
+                *failing.get_or_insert(0) += lines;
+                self.lost.fetch_add(lines, Relaxed);
+            }
+        }
+    }
+
+    /// What follows half a line is a line by itself.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let output: &mut dyn Write = match &mut self.file {
+            Some((file, _)) => file,
+            None => &mut io::stdout().lock(),
+        };
+        if self.torn {
+            output.write_all(b"\n")?;
+            self.torn = false;
+        }
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            match output.write(rest) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(count) => {
+                    self.torn = rest[count - 1] != b'\n';
+                    rest = &rest[count..];
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        output.flush()
     }
 }
 
@@ -88,13 +152,13 @@ fn open(path: &Path) -> io::Result<File> {
 }
 
 impl AccessLog {
-    const fn new(sender: SyncSender<Message>) -> Self {
-        Self { sender, pending: RefCell::new(Vec::new()), lines: Cell::new(0) }
+    const fn new(sender: SyncSender<Message>, lost: Arc<AtomicU64>) -> Self {
+        Self { sender, pending: RefCell::new(Vec::new()), lines: Cell::new(0), lost }
     }
 
     /// An end for one more thread.
     pub(crate) fn another(&self) -> Self {
-        Self::new(self.sender.clone())
+        Self::new(self.sender.clone(), Arc::clone(&self.lost))
     }
 
     pub(crate) fn open(&self, settings: &Settings) {
@@ -136,8 +200,16 @@ impl AccessLog {
     pub(crate) fn flush(&self, counters: &WorkerSeries) {
         let block = std::mem::take(&mut *self.pending.borrow_mut());
         let lines = self.lines.take();
-        if !block.is_empty() && self.sender.try_send(Message::Lines(block)).is_err() {
-            counters.access_log_dropped.fetch_add(lines, Relaxed);
+        let mut dropped = 0;
+        if !block.is_empty() && self.sender.try_send(Message::Lines(block, lines)).is_err() {
+            dropped = lines;
+        }
+        // Rarely any, and then whoever comes first counts them.
+        if self.lost.load(Relaxed) > 0 {
+            dropped += self.lost.swap(0, Relaxed);
+        }
+        if dropped > 0 {
+            counters.access_log_dropped.fetch_add(dropped, Relaxed);
         }
     }
 }

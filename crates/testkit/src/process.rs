@@ -3,11 +3,18 @@
 use std::{fs, path::Path};
 
 pub use rustix::process::Signal;
-use rustix::process::{Pid, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, kill_process, prlimit};
 
 /// Sends `signal` to the process `pid`; false if there is none.
 pub fn signal(pid: u32, signal: Signal) -> bool {
     i32::try_from(pid).ok().and_then(Pid::from_raw).is_some_and(|pid| kill_process(pid, signal).is_ok())
+}
+
+/// Lets files that `pid` writes become no larger than that, as if the disk were full; `None`: as large as they like.
+pub fn limit_files(pid: u32, bytes: Option<u64>) {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).expect("the id of a process");
+    let maximum = getrlimit(Resource::Fsize).maximum;
+    prlimit(Some(pid), Resource::Fsize, Rlimit { current: bytes, maximum }).expect("a process of ours");
 }
 
 /// Whether `pid` executes. A zombie, which only waits to be reaped, does not.

@@ -214,6 +214,8 @@ struct Signals {
     quit: Signal,
     user1: Signal,
     user2: Signal,
+    /// A file has become as large as it may be. Who writes it is told by an error then.
+    _file_size: Signal,
 }
 
 /// What a signal asks for.
@@ -233,6 +235,7 @@ impl Signals {
             quit: signal(SignalKind::quit())?,
             user1: signal(SignalKind::user_defined1())?,
             user2: signal(SignalKind::user_defined2())?,
+            _file_size: signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?,
         })
     }
 

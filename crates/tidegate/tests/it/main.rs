@@ -16,6 +16,7 @@ mod examples;
 mod flame;
 mod fleets;
 mod forecast;
+mod full_disk;
 mod hostile;
 mod killed;
 mod load;
