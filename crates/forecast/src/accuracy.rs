@@ -28,6 +28,9 @@ pub(crate) fn mean_pinball(levels: &[f64], said: &[f64], truth: f64) -> f64 {
 /// The levels that accuracy is reported at: an interval of 90 %, the median, and 90 %.
 pub const LEVELS: [f64; 4] = [0.05, 0.5, 0.9, 0.95];
 
+/// A loss of less than this share of what was to be forecast is none.
+const NEGLIGIBLE: f64 = 1e-3;
+
 /// Values at [`LEVELS`].
 pub type Quantiles = [f64; LEVELS.len()];
 
@@ -125,15 +128,18 @@ impl Backtest<'_> {
 
     /// The loss of `one` over that of `other` where both spoke, and how often that was.
     pub fn relative_loss(&self, one: &Said, other: &Said) -> Option<(f64, usize)> {
-        let (mut sums, mut moments) = ((0.0, 0.0), 0);
+        let (mut sums, mut moments, mut size) = ((0.0, 0.0), 0, 0.0);
         for (at, truth, said) in self.judged(one) {
             if let Some(other) = &other.quantiles[at] {
                 sums.0 += mean_pinball(&LEVELS[1..], &said[1..], truth);
                 sums.1 += mean_pinball(&LEVELS[1..], &other[1..], truth);
                 moments += 1;
+                size += truth.abs();
             }
         }
-        let ratio = if sums.1 > 0.0 { sums.0 / sums.1 } else { 1.0 };
+        // Both are right: what is left is how precisely the past is kept.
+        let both_right = sums.0.max(sums.1) <= NEGLIGIBLE * size;
+        let ratio = if sums.1 > 0.0 && !both_right { sums.0 / sums.1 } else { 1.0 };
         (moments > 0).then_some((ratio, moments))
     }
 

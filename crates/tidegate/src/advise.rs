@@ -1,6 +1,7 @@
 //! `tidegate advise FLEET`: how large an instance should be, and how busy, from what was measured.
 
 use std::{
+    collections::BTreeSet,
     fmt::Write as _,
     fs,
     io::{self, Write},
@@ -11,7 +12,7 @@ use anyhow::{Context, anyhow};
 use jiff::ZonedDateTime;
 use serde::Serialize;
 use tidegate_control::journal::read::Reader;
-use tidegate_core::Timestamp;
+use tidegate_core::{FleetId, Timestamp};
 use tidegate_scaler::{
     Learned,
     record::{Account, Chain},
@@ -111,8 +112,12 @@ impl Advise {
         let mut reader = Reader::open(&journal).with_context(name).map_err(Failure::Environment)?;
         let (mut chain, mut sizing, mut account) = (Chain::default(), Sizing::default(), Account::default());
         let mut times: Option<(Timestamp, Timestamp)> = None;
+        let mut others = BTreeSet::new();
         while let Some((_, entry)) = reader.next_entry().with_context(name).map_err(Failure::Environment)? {
             if entry.fleet.as_str() != self.fleet {
+                if !others.contains(&entry.fleet) {
+                    others.insert(entry.fleet);
+                }
                 continue;
             }
             let record = &entry.record;
@@ -123,7 +128,14 @@ impl Advise {
         }
         offline::warn(&reader);
         let Some(((from, to), panel)) = times.zip(chain.known()) else {
-            return Err(Failure::Input(anyhow!("{} knows nothing of a fleet {}", name(), self.fleet)));
+            let others: Vec<&str> = others.iter().map(FleetId::as_str).collect();
+            let there = match others.as_slice() {
+                [] if times.is_some() => "there is no checkpoint to begin at".to_owned(),
+                [] => "it is empty".to_owned(),
+                others => format!("there are: {}", others.join(", ")),
+            };
+            let (name, fleet) = (name(), &self.fleet);
+            return Err(Failure::Input(anyhow!("{name} knows nothing of a fleet {fleet}; {there}")));
         };
         let scaler = panel.acting();
         let objective = scaler.policy().slo.latency_p99.map(|limit| limit.as_millis());

@@ -7,6 +7,7 @@ use tidegate_core::trace::Recording;
 use tidegate_forecast::{
     History, Kind, Season, Settings,
     accuracy::{Backtest, Quantiles, Said},
+    forecaster::LARGEST,
 };
 use tidegate_referee::Plan;
 
@@ -37,6 +38,8 @@ pub(super) struct Recorded {
     pub(super) gaps: u64,
     pub(super) longest_gap_seconds: f64,
     pub(super) outliers: u64,
+    /// Rates that no demand can have, which are taken for gaps.
+    pub(super) absurd: usize,
     /// Those that were looked for.
     pub(super) seasons: Vec<Repeats>,
     pub(super) warm_up_seconds: f64,
@@ -148,6 +151,7 @@ impl Report {
             gaps: history.gaps,
             longest_gap_seconds: history.longest_gap as f64 * step.as_secs_f64(),
             outliers: history.outliers,
+            absurd: values.iter().flatten().filter(|&&rate| rate >= LARGEST).count(),
             seasons: repeats,
             warm_up_seconds: warm_up as f64 * step.as_secs_f64(),
             horizons: found,

@@ -53,7 +53,15 @@ fn head(text: &mut String, file: &Recorded) {
         )
     });
     let outliers = (file.outliers > 0).then(|| times(file.outliers, "outlier"));
-    let about = [about].into_iter().chain(missing).chain(outliers).collect::<Vec<_>>().join("; ");
+    let absurd = (file.absurd > 0).then(|| {
+        format!(
+            "{} beyond all demand, taken for {}",
+            times(file.absurd as u64, "rate"),
+            if file.absurd == 1 { "a gap" } else { "gaps" }
+        )
+    });
+    let about =
+        [about].into_iter().chain(missing).chain(absurd).chain(outliers).collect::<Vec<_>>().join("; ");
     line(text, &about);
     line(text, &seasons(&file.seasons));
     line(text, &format!("forecasts count after {}", span(file.warm_up_seconds)));
