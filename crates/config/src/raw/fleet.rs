@@ -51,7 +51,7 @@ record! {
         lua: text::File = optional,
         /// The source whose messages the Lua file works on: one of Redis, NATS or RabbitMQ.
         consume: SourceId = optional,
-        /// Program and arguments. `{port}` in an argument, and the variable `PORT`, is the port to serve.
+        /// Program and arguments, run in the folder that Tidegate was started in. `{port}` in an argument, and the variable `PORT`, is the port to serve.
         command: List<text::Text> = optional,
         /// Commands that start, stop and list instances: containers, virtual machines, units, jobs.
         exec: Exec = optional,
