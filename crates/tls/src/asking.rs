@@ -9,7 +9,6 @@ use std::sync::Arc;
 use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, SignatureScheme,
     client::danger::HandshakeSignatureValid,
-    crypto::{verify_tls12_signature, verify_tls13_signature},
     pki_types::{CertificateDer, UnixTime},
     server::{
         WebPkiClientVerifier,
@@ -17,7 +16,7 @@ use rustls::{
     },
 };
 
-use crate::{Trust, certificate::Facts, trust::algorithms};
+use crate::{Trust, certificate::Facts, schemes, verify_12, verify_13};
 
 /// Asks clients for certificates, and judges those that they show.
 #[derive(Debug)]
@@ -96,7 +95,7 @@ impl ClientCertVerifier for Asking {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, certificate, signature, algorithms())
+        verify_12(message, certificate, signature)
     }
 
     fn verify_tls13_signature(
@@ -105,11 +104,11 @@ impl ClientCertVerifier for Asking {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signature, algorithms())
+        verify_13(message, certificate, signature)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        algorithms().supported_schemes()
+        schemes()
     }
 }
 

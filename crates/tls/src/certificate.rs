@@ -5,6 +5,7 @@
 
 /// Tags of DER.
 const INTEGER: u8 = 0x02;
+const BITS: u8 = 0x03;
 const OCTETS: u8 = 0x04;
 pub(crate) const OBJECT: u8 = 0x06;
 const UTC_TIME: u8 = 0x17;
@@ -49,14 +50,25 @@ pub(crate) struct Body<'a> {
     pub(crate) not_before: Option<i64>,
     pub(crate) not_after: Option<i64>,
     pub(crate) subject: &'a [u8],
-    /// The key, and what comes after it.
+    /// Whether it is of the first version, which has no extensions.
+    pub(crate) is_old: bool,
+    /// With tag and length.
+    pub(crate) key: &'a [u8],
+    /// What comes after the key.
     rest: &'a [u8],
+}
+
+/// A key, and what it is for.
+pub(crate) struct KeyParts<'a> {
+    pub(crate) algorithm: &'a [u8],
+    pub(crate) bits: &'a [u8],
 }
 
 impl<'a> Body<'a> {
     pub(crate) fn read(certificate: &'a [u8]) -> Option<Self> {
         let mut whole = Der(Der(certificate).take(SEQUENCE)?);
         let mut body = Der(whole.take(SEQUENCE)?);
+        let is_old = body.0.first() != Some(&VERSION);
         body.skip(VERSION);
         let number = body.take(INTEGER)?;
         body.take(SEQUENCE)?; // How it is signed.
@@ -65,7 +77,18 @@ impl<'a> Body<'a> {
         let mut moment = || validity.any().map(|(tag, text)| time(tag, text));
         let (not_before, not_after) = (moment()?, moment()?);
         let subject = body.take(SEQUENCE)?;
-        Some(Self { number, issuer, not_before, not_after, subject, rest: body.0 })
+        let from_key = body.0;
+        body.take(SEQUENCE)?;
+        let key = &from_key[..from_key.len() - body.0.len()];
+        Some(Self { number, issuer, not_before, not_after, subject, is_old, key, rest: body.0 })
+    }
+
+    pub(crate) fn key_parts(&self) -> Option<KeyParts<'a>> {
+        let mut key = Der(Der(self.key).take(SEQUENCE)?);
+        let algorithm = key.take(SEQUENCE)?;
+        // The first byte says how many bits of the last do not count: none.
+        let bits = key.take(BITS)?.strip_prefix(&[0])?;
+        Some(KeyParts { algorithm, bits })
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use rustls::{
+    InconsistentKeys,
     crypto::{CryptoProvider, aws_lc_rs},
     pki_types::{
         CertificateDer, PrivateKeyDer,
@@ -11,7 +12,7 @@ use rustls::{
     sign::CertifiedKey,
 };
 
-use crate::certificate::Facts;
+use crate::certificate::{Body, Facts};
 
 /// Why a certificate and a key cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -91,11 +92,24 @@ impl Identity {
     fn new(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> Result<Self, Error> {
         let own = chain.first().ok_or(Error::NoCertificate)?;
         let Facts { names, .. } = Facts::of(own);
-        let key = CertifiedKey::from_der(chain, key, provider()).map_err(|error| match error {
-            rustls::Error::InconsistentKeys(_) => Error::Mismatch,
-            rustls::Error::InvalidCertificate(why) => Error::BadCertificate(format!("{why:?}")),
-            other => Error::BadKey(other.to_string()),
-        })?;
+        let old_key = Body::read(own).filter(|body| body.is_old).map(|body| body.key.to_vec());
+        let key = provider().key_provider.load_private_key(key);
+        let key = CertifiedKey::new(chain, key.map_err(|error| Error::BadKey(error.to_string()))?);
+        match old_key {
+            // rustls does not read such certificates, but clients do.
+            Some(old) => match key.key.public_key() {
+                Some(own) if own.as_ref() != old => return Err(Error::Mismatch),
+                _ => {}
+            },
+            None => match key.keys_match() {
+                Ok(()) | Err(rustls::Error::InconsistentKeys(InconsistentKeys::Unknown)) => {}
+                Err(rustls::Error::InconsistentKeys(_)) => return Err(Error::Mismatch),
+                Err(rustls::Error::InvalidCertificate(why)) => {
+                    return Err(Error::BadCertificate(format!("{why:?}")));
+                }
+                Err(other) => return Err(Error::BadKey(other.to_string())),
+            },
+        }
         Ok(Self { key: Arc::new(key), names })
     }
 
@@ -115,6 +129,10 @@ pub(crate) mod tests {
     pub(crate) const EC: (&[u8], &[u8]) = (include_bytes!("sample/ec.pem"), include_bytes!("sample/ec.key"));
     pub(crate) const RSA: (&[u8], &[u8]) =
         (include_bytes!("sample/rsa.pem"), include_bytes!("sample/rsa.key"));
+
+    /// Of the first version, which has no extensions.
+    pub(crate) const OLD: (&[u8], &[u8]) =
+        (include_bytes!("sample/old.pem"), include_bytes!("sample/old.key"));
 
     const ENDS: i64 = 4_949_306_778;
 
@@ -143,6 +161,13 @@ pub(crate) mod tests {
         assert!(matches!(why(empty, EC.1), Error::BadCertificate(_)));
         let encrypted = b"-----BEGIN ENCRYPTED PRIVATE KEY-----\nMAA=\n-----END ENCRYPTED PRIVATE KEY-----\n";
         assert_eq!(why(EC.0, encrypted), Error::NoKey);
+    }
+
+    #[test]
+    fn certificates_of_the_first_version_will_do() {
+        assert!(Identity::from_pem(OLD.0, OLD.1).unwrap().names.is_empty());
+        assert_eq!(Identity::from_pem(OLD.0, EC.1).unwrap_err(), Error::Mismatch);
+        assert_eq!(Identity::from_pem(OLD.0, RSA.1).unwrap_err(), Error::Mismatch);
     }
 
     #[test]

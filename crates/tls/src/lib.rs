@@ -15,6 +15,7 @@ mod directory;
 pub mod fuzz;
 mod hello;
 mod identity;
+mod signature;
 mod trust;
 
 pub use self::{
@@ -24,5 +25,6 @@ pub use self::{
     directory::Directory,
     hello::{HANDSHAKE, Said},
     identity::{Error, Identity, not_after, provider},
+    signature::{schemes, verify_12, verify_13},
     trust::Trust,
 };

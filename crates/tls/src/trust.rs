@@ -13,12 +13,11 @@ use rustls::{
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
         verify_server_name,
     },
-    crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature},
     pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject as _},
     server::ParsedCertificate,
 };
 
-use crate::{Error, certificate::Facts, provider};
+use crate::{Error, certificate::Facts, provider, schemes, verify_12, verify_13};
 
 /// Certificates that are trusted.
 #[derive(Debug, Clone)]
@@ -109,7 +108,7 @@ impl ServerCertVerifier for Judge {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, certificate, signature, algorithms())
+        verify_12(message, certificate, signature)
     }
 
     fn verify_tls13_signature(
@@ -118,16 +117,12 @@ impl ServerCertVerifier for Judge {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signature, algorithms())
+        verify_13(message, certificate, signature)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        algorithms().supported_schemes()
+        schemes()
     }
-}
-
-pub(crate) fn algorithms() -> &'static WebPkiSupportedAlgorithms {
-    &provider().signature_verification_algorithms
 }
 
 #[cfg(test)]

@@ -135,7 +135,7 @@ impl Head {
     fn is_of_tls(&self) -> bool {
         const MORE: [&str; 2] = ["ssl", "extra_server"];
         /// What the reference may not have.
-        const ALSO: [&str; 3] = ["skip_version", "skip_eval", "log_conf_line"];
+        const ALSO: [&str; 2] = ["skip_version", "skip_eval"];
         let mut needs = self.tags.iter().filter_map(|tag| tag.strip_prefix("needs:")).peekable();
         needs.peek().is_some()
             && needs.clone().any(|need| MORE.contains(&need))

@@ -58,6 +58,11 @@ extern "C" fn tcp_handshake(
 
 fn prepare(host: &Host, name: &[u8], flags: i32, session: i32, store: usize) -> Result<Rc<Session>, String> {
     let name = (!name.is_empty()).then(|| String::from_utf8_lossy(name).into_owned());
+    if let Some(name) = &name
+        && host.block.log_level.get() >= Level::Debug as i32
+    {
+        host.log(Level::Debug, &format!("lua ssl server name: \"{name}\""));
+    }
     let identity = if flags & IDENTITY == 0 {
         Vec::new()
     } else {

@@ -4,6 +4,7 @@
 
 local kit = ...
 
+local bit = require "bit"
 local ffi = require "ffi"
 local openssl = require "tidegate.openssl"
 local error, ipairs, tonumber = error, ipairs, tonumber
@@ -29,31 +30,46 @@ local function chain_of(read, what)
         openssl.OPENSSL_sk_push(chain, found)
         found = read()
     end
+    local failure = openssl.ERR_peek_last_error()
     openssl.ERR_clear_error()
     if openssl.OPENSSL_sk_num(chain) == 0 then
         return nil, what .. " failed"
     end
-    return chain
+    return chain, failure
 end
+
+-- That PEM ends, and not in the middle: its library and reason in an error's number.
+local PEM, NO_START_LINE = 9, 110
 
 function module.parse_pem_cert(pem)
     local source = openssl.reader(pem)
-    return chain_of(function()
+    local chain, failure = chain_of(function()
         return openssl.PEM_read_bio_X509(source, nil, nil, nil)
     end, "PEM_read_bio_X509_AUX()")
+    if not chain then
+        return nil, failure
+    end
+    if failure ~= 0 and (bit.rshift(failure, 24) ~= PEM or bit.band(failure, 0xfff) ~= NO_START_LINE) then
+        return nil, "PEM_read_bio_X509() failed"
+    end
+    return chain
 end
 
 function module.parse_der_cert(der)
     local at = ffi.new "const char *[1]"
     at[0] = der
     local start = ffi.cast("const char *", der)
-    return chain_of(function()
+    local chain, failure = chain_of(function()
         local left = #der - (at[0] - start)
         if left <= 0 then
             return nil
         end
         return openssl.d2i_X509(nil, at, left)
     end, "d2i_X509()")
+    if not chain then
+        return nil, failure
+    end
+    return chain
 end
 
 local function key(found, what)

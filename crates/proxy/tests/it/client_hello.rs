@@ -126,3 +126,34 @@ assert(ssl.verify_client(assert(ssl.parse_pem_cert(pem)), 3))",
         assert_eq!(trusting.connect(running.addr()).get("/").unwrap().text(), verdict);
     }
 }
+
+#[test]
+fn certificates_of_the_first_version_are_as_good_as_any() {
+    let sample = |name: &str| format!("{}/../tls/src/sample/{name}", env!("CARGO_MANIFEST_DIR"));
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("old.sock").display().to_string();
+    for version in ["TLSv1.2", "TLSv1.3"] {
+        let running = Running::start(&format!(
+            "listeners:
+  - address: 127.0.0.1:0
+  - address: 'unix:{socket}'
+    tls: {{ certificate: '{}', key: '{}' }}
+    lua: {{ sslClientHello: \"assert(require 'ngx.ssl.clienthello'.set_protocols {{ '{version}' }})\" }}
+lua: {{ sockets: {{ trustedCertificate: '{}' }} }}
+routes:
+  - match: {{ path: /version }}
+    lua: {{ content: ngx.print(ngx.var.ssl_protocol) }}
+  - lua:
+      content: |
+        local socket = ngx.socket.tcp()
+        assert(socket:connect('unix:{socket}'))
+        assert(socket:sslhandshake(nil, nil, true))
+        assert(socket:send('GET /version HTTP/1.0\\r\\n\\r\\n'))
+        ngx.print(socket:receive('*a'):match('TLS.*'))",
+            sample("old.pem"),
+            sample("old.key"),
+            sample("old.pem"),
+        ));
+        assert_eq!(tidegate_testkit::http::get(running.addr(), "/").text(), version);
+    }
+}

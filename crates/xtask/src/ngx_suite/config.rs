@@ -70,7 +70,10 @@ impl Writer<'_> {
             self.lua("env", env.into());
         }
         for phases in [&main.phases, &case.server.phases] {
-            for (key, script) in self.phases(phases) {
+            // Those of handshakes are the listeners'.
+            let phases = phases.iter().filter(|(phase, _)| !phase.starts_with("ssl_"));
+            let phases = phases.map(|(phase, code)| (phase.clone(), code.clone())).collect();
+            for (key, script) in self.phases(&phases) {
                 self.lua(&key, script);
             }
         }

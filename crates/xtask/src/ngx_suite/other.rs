@@ -6,7 +6,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{
-    case::{Case, Other, Phases, Text},
+    case::{Case, Directive, Other, Phases, Text},
     config::Writer,
 };
 
@@ -19,9 +19,11 @@ impl Writer<'_> {
         for server in &case.servers {
             let (of_listener, of_routes): (Phases, Phases) =
                 server.phases.clone().into_iter().partition(|(phase, _)| phase.starts_with("ssl_"));
-            let known = of_listener.into_iter().filter(|(phase, _)| OF_LISTENERS.contains(&phase.as_str()));
+            let of_all = case.main_config.phases.iter().map(|(phase, code)| (phase.clone(), code.clone()));
+            let of_listener = of_all.chain(of_listener);
+            let known = of_listener.filter(|(phase, _)| OF_LISTENERS.contains(&phase.as_str()));
             let hooks: Map<_, _> = self.phases(&known.collect()).into_iter().collect();
-            listeners.extend(server.listen.iter().map(|listen| self.listener(server, listen, &hooks)));
+            listeners.extend(server.listen.iter().map(|listen| self.listener(case, server, listen, &hooks)));
             for location in &server.locations {
                 let mut route = self.route(location);
                 let inherited = self.phases(&of_routes);
@@ -44,19 +46,23 @@ impl Writer<'_> {
         (listeners, routes)
     }
 
-    fn listener(&self, server: &Other, listen: &[Text], hooks: &Map<String, Value>) -> Value {
+    fn listener(&self, case: &Case, server: &Other, listen: &[Text], hooks: &Map<String, Value>) -> Value {
         let address = listen.first().map(|address| self.scene.fill_text(address)).unwrap_or_default();
         let is_port = address.bytes().all(|byte| byte.is_ascii_digit());
         let address = if is_port { format!("127.0.0.1:{address}") } else { address };
         if !listen.iter().any(|word| word.0 == b"ssl") {
             return json!({ "address": address });
         }
+        // What a server does not say, it inherits.
         let all = |wanted: &'static str| {
-            let given = server
-                .directives
+            let is_it = move |one: &&Directive| one.first().and_then(Value::as_str) == Some(wanted);
+            let own = server.directives.iter().any(|one| is_it(&one));
+            let given = if own { &server.directives } else { &case.main_config.directives };
+            given
                 .iter()
-                .filter(move |one| one.first().and_then(Value::as_str) == Some(wanted));
-            given.filter_map(|one| one.get(1).and_then(Value::as_str)).map(|path| self.certificate(path))
+                .filter(is_it)
+                .filter_map(|one| one.get(1).and_then(Value::as_str))
+                .map(|path| self.certificate(path))
         };
         let pairs = all("ssl_certificate").zip(all("ssl_certificate_key"));
         let tls: Vec<_> =

@@ -36,6 +36,7 @@ impl Scene {
             ("TEST_NGINX_SERVER_PORT", port.to_string()),
             ("TEST_NGINX_PORT", port.to_string()),
             ("TEST_NGINX_CLIENT_PORT", port.to_string()),
+            ("TEST_NGINX_SERVER_SSL_PORT", free_port()?.to_string()),
             ("TEST_NGINX_HTML_DIR", display(&folder.join("html"))),
             ("TEST_NGINX_NXSOCK", display(&folder.join("html"))),
             ("TEST_NGINX_SERVER_ROOT", display(&folder)),

@@ -12,7 +12,6 @@ use aws_lc_sys as ssl;
 use rustls::{
     CertificateError, DigitallySignedStruct, SignatureScheme,
     client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
-    crypto::{WebPkiSupportedAlgorithms, aws_lc_rs, verify_tls12_signature, verify_tls13_signature},
     pki_types::{CertificateDer, ServerName, UnixTime},
 };
 
@@ -175,10 +174,6 @@ impl Verdict {
     }
 }
 
-fn algorithms() -> WebPkiSupportedAlgorithms {
-    aws_lc_rs::default_provider().signature_verification_algorithms
-}
-
 impl ServerCertVerifier for Verdict {
     fn verify_server_cert(
         &self,
@@ -201,7 +196,7 @@ impl ServerCertVerifier for Verdict {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, certificate, signature, &algorithms())
+        tidegate_tls::verify_12(message, certificate, signature)
     }
 
     fn verify_tls13_signature(
@@ -210,10 +205,10 @@ impl ServerCertVerifier for Verdict {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signature, &algorithms())
+        tidegate_tls::verify_13(message, certificate, signature)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        algorithms().supported_schemes()
+        tidegate_tls::schemes()
     }
 }
