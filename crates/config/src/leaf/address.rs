@@ -151,9 +151,10 @@ fn parse_host_port(text: &str) -> Result<HostPort, String> {
     if let Some((scheme, rest)) = text.split_once("://") {
         let host = rest.split('/').next().unwrap_or_default();
         if scheme == "https" {
-            return Err(
-                "upstreams are not spoken to by TLS yet: name a host and a port that take plain HTTP".into(),
-            );
+            let host = if host.contains(':') { host.to_owned() } else { format!("{host}:443") };
+            return Err(format!(
+                "write the host and the port alone, like `{host}`, and `tls: {{}}` beside `endpoints`"
+            ));
         }
         let host = if host.contains(':') { host.to_owned() } else { format!("{host}:80") };
         return Err(format!("write the host and the port alone, like `{host}`"));

@@ -129,7 +129,7 @@ fn a_route_can_answer_by_itself() {
     let fixed = only_route("{ return: { status: 404, headers: { X-A: $host }, body: no }, internal: true }");
     let expected = FixedAnswer {
         status: 404,
-        headers: vec![("x-a".into(), Template::parse("$host"))],
+        headers: vec![("X-A".into(), Template::parse("$host"))],
         body: Template::parse("no"),
     };
     assert_eq!(fixed.local, Some(LocalAnswer::Fixed(expected)));
