@@ -65,7 +65,7 @@ mod usage;
 mod vm;
 
 pub use crate::{
-    allocator::Allocator,
+    allocator::{Allocator, grow_in_small_pages},
     arguments::Arguments,
     background::give_way,
     budget::Onlooker,
