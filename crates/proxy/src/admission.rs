@@ -13,7 +13,7 @@ use tidegate_core::telemetry::WorkerSeries;
 use tokio::net::TcpStream;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{connection, deadline::TICK, socket::Listening, worker::Worker};
+use crate::{connection, deadline::TICK, script_log, socket::Listening, worker::Worker};
 
 /// Accepts from `listener`, which has this number, until told to stop, or until it is somebody else's.
 pub(crate) async fn accept(
@@ -26,9 +26,12 @@ pub(crate) async fn accept(
     let admit = |accepted: io::Result<(TcpStream, SocketAddr)>| match accepted {
         Ok((stream, client)) => {
             let worker = Rc::clone(&worker);
+            // Another connection's request may hold up the thread before it is this one's turn.
+            let mooring = worker.berths.book(client, script_log::next_connection());
+            mooring.land(stream, number);
             connections.spawn_local(async move {
                 let _open = Open::new(worker.series());
-                connection::serve(Rc::clone(&worker), stream, number, client).await;
+                connection::serve(Rc::clone(&worker), mooring, number, client).await;
             });
             true
         }

@@ -2,7 +2,8 @@
 //!
 //! While a connection waits, its socket lies in a [`Berth`]. Its task takes it from there when it is woken; and where Lua holds
 //! up the thread, so that the task cannot be woken, somebody on another thread may take it and serve it elsewhere. Whoever
-//! comes first has it: nothing of the connection is anywhere else, as no request has begun.
+//! comes first has it: nothing of the connection is anywhere else, as no request has begun. One that has just been accepted
+//! waits as well, for its task to begin.
 //!
 //! A lock is taken twice for a request, by one thread as long as nobody is held up.
 
@@ -41,9 +42,21 @@ pub(crate) struct Berth {
 struct Inside {
     /// `None` while it is served, and when somebody else has taken it.
     client: Option<Client>,
+    /// The number of the listener that it has come to, until somebody attends to it.
+    listener: Option<usize>,
     /// How many requests it has carried.
     count: u64,
     waker: Option<Waker>,
+}
+
+/// A connection that was taken away from its thread.
+#[derive(Debug)]
+pub(crate) struct Taken {
+    pub(crate) client: Client,
+    /// The number of the listener that it has come to, if nobody has attended to it yet.
+    pub(crate) listener: Option<usize>,
+    /// How many requests it has carried.
+    pub(crate) count: u64,
 }
 
 impl Berths {
@@ -89,15 +102,14 @@ impl Berth {
         }
     }
 
-    /// Takes the connection away from its thread, if it still waits, with how many requests that has carried. Its
-    /// task learns of it when it is woken.
-    pub(crate) fn take_away(&self) -> Option<(Client, u64)> {
+    /// Takes the connection away from its thread, if it still waits. Its task learns of it when it is woken.
+    pub(crate) fn take_away(&self) -> Option<Taken> {
         let mut inside = self.inside();
         let client = inside.client.take()?;
         if let Some(waker) = inside.waker.take() {
             waker.wake();
         }
-        Some((client, inside.count))
+        Some(Taken { client, listener: inside.listener, count: inside.count })
     }
 
     fn inside(&self) -> MutexGuard<'_, Inside> {
@@ -114,10 +126,23 @@ pub(crate) struct Mooring {
 }
 
 impl Mooring {
+    /// The connection has come to the listener of this number, and waits for its task to begin.
+    pub(crate) fn land(&self, stream: TcpStream, listener: usize) {
+        let mut inside = self.berth.inside();
+        inside.client = Some(Client::Plain(stream));
+        inside.listener = Some(listener);
+    }
+
+    /// The number of the connection in this process.
+    pub(crate) fn number(&self) -> u64 {
+        self.berth.number
+    }
+
     /// The connection waits from now on; `waker` is called if somebody takes it away.
     pub(crate) fn put(&self, client: Client, count: u64, waker: &Waker) {
         let mut inside = self.berth.inside();
         inside.client = Some(client);
+        inside.listener = None;
         inside.count = count;
         if !inside.waker.as_ref().is_some_and(|known| known.will_wake(waker)) {
             inside.waker = Some(waker.clone());

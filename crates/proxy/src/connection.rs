@@ -13,6 +13,7 @@ use tidegate_traffic::router;
 use tokio::net::TcpStream;
 
 use crate::{
+    berth::Mooring,
     exchange::Exchange,
     fresh,
     handshake::{self, Arrival},
@@ -35,14 +36,19 @@ pub(crate) struct Connection {
 }
 
 /// Serves a client that came to the listener of this number, until it, or the node, has had enough.
-pub(crate) async fn serve(worker: Rc<Worker>, stream: TcpStream, listener: usize, client: SocketAddr) {
+pub(crate) async fn serve(worker: Rc<Worker>, mooring: Mooring, listener: usize, client: SocketAddr) {
+    // Else somebody has taken it away.
+    let Some(Client::Plain(stream)) = mooring.take() else { return };
     // A local address that cannot be read belongs to a connection that is gone already.
     let (Ok(local), Ok(())) = (destination(&stream, client), hurry(stream.as_fd(), client)) else { return };
-    let exchange = Exchange::new(client, local, place(&stream, client), Rc::clone(&worker));
+    let place = place(&stream, client);
+    let exchange = Exchange::new((client, mooring.number()), local, place, Rc::clone(&worker));
     if worker.tls_of(listener).is_some() {
+        drop(mooring);
         Box::pin(receive(worker, stream, listener, exchange)).await;
     } else {
-        let line = Line::new(worker, Peer::Client(Client::Plain(stream)));
+        let mut line = Line::new(worker, Peer::Client(Client::Plain(stream)));
+        line.moor_at(mooring);
         Connection { line, exchange }.serve().await;
     }
 }
@@ -94,8 +100,9 @@ pub(crate) async fn take_over(worker: Rc<Worker>, crossing: Crossing) {
     // Fails only where the connection is gone.
     let Ok(stream) = TcpStream::from_std(stream) else { return };
     let Ok(local) = destination(&stream, client) else { return };
-    let mut exchange = Exchange::new(client, local, place(&stream, client), Rc::clone(&worker));
-    (exchange.number, exchange.count) = (number, count);
+    let place = place(&stream, client);
+    let mut exchange = Exchange::new((client, number), local, place, Rc::clone(&worker));
+    exchange.count = count;
     let (connection, _open) = match layer {
         Layer::Fresh(listener) if worker.tls_of(listener).is_some() => {
             return Box::pin(receive(worker, stream, listener, exchange)).await;

@@ -15,7 +15,6 @@ use crate::{
     http::{fields::Kind, request::Request, response::Response},
     request_body::{Body, Spool},
     request_id::RequestId,
-    script_log,
     secure::Session,
     site::{Route, Site},
     subrequest,
@@ -137,9 +136,9 @@ impl Exchange {
         self.commitment == Commitment::Made
     }
 
-    /// With `place` the client came by a Unix socket.
+    /// For the connection of this number. With `place` the client came by a Unix socket.
     pub(crate) fn new(
-        client: SocketAddr,
+        (client, number): (SocketAddr, u64),
         local: SocketAddr,
         place: Option<Box<str>>,
         worker: Rc<Worker>,
@@ -148,7 +147,7 @@ impl Exchange {
         Self {
             client_text: place.as_ref().map_or_else(by_address, |_| "unix:".to_owned()),
             place,
-            number: script_log::next_connection(),
+            number,
             ..Self::unnamed(client, local, worker, Instant::now())
         }
     }

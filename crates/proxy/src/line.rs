@@ -85,6 +85,11 @@ impl Line {
         }
     }
 
+    /// Where it will wait for requests.
+    pub(crate) fn moor_at(&mut self, mooring: Mooring) {
+        self.mooring = Some(mooring);
+    }
+
     /// The head of `request` has been read; its body follows.
     pub(crate) fn begin(&mut self, request: &Request, limits: &Limits) {
         self.reader = Reader::new(request.framing, limits.body_bytes);

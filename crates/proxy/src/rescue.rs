@@ -29,7 +29,7 @@ use tidegate_lua::{Onlooker, flame::Label};
 use tokio::sync::watch;
 
 use crate::{
-    berth::Berths,
+    berth::{Berths, Taken},
     crew::Sharing,
     lane::{Crossing, Door, Layer, Permit},
     parting::Colleague,
@@ -185,9 +185,13 @@ impl Rescuer {
             });
             return None;
         };
-        if let Some((client, count)) = berth.take_away() {
+        if let Some(Taken { client, listener, count }) = berth.take_away() {
             let _ = epoll::delete(events, client.stream());
-            if let Some(crossing) = Crossing::of(client, berth.client, (berth.number, count)) {
+            if let Some(mut crossing) = Crossing::of(client, berth.client, (berth.number, count)) {
+                if let Some(listener) = listener {
+                    crossing.layer = Layer::Fresh(listener);
+                    let _ = hurry(crossing.stream.as_fd(), crossing.client); // Fails only where it is gone.
+                }
                 permit.send(crossing);
             }
         }

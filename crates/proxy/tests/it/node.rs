@@ -102,14 +102,19 @@ impl Running {
 
     /// Replaces the configuration, and waits until all workers serve it.
     pub(crate) fn reload(&mut self, config: &str) {
-        self.generation += 1;
-        self.snapshots.send_replace(Arc::new(snapshot(config, self.generation)));
+        self.begin_reload(config);
         let served = || {
             let of =
                 |worker: &tidegate_core::telemetry::WorkerSeries| worker.generation.load(Ordering::Relaxed);
             self.telemetry.workers().iter().all(|worker| of(worker) == self.generation)
         };
         eventually(PATIENCE, "all workers serve the new configuration", served);
+    }
+
+    /// Replaces the configuration; workers serve it as soon as they can.
+    pub(crate) fn begin_reload(&mut self, config: &str) {
+        self.generation += 1;
+        self.snapshots.send_replace(Arc::new(snapshot(config, self.generation)));
     }
 
     /// These are the instances of the fleet from now on.

@@ -76,6 +76,32 @@ fn clients_of_a_worker_that_is_held_up_are_served_by_another() {
 }
 
 #[test]
+fn who_was_accepted_just_before_a_hog_began_does_not_wait_for_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let flag = folder.path().join("go");
+    let mut running = Running::with_workers(1, &[HOLDING, FINE].concat());
+    // Nobody is accepted while this goes on, and it is not found to hold up anybody.
+    let init = format!("  init: 'while not io.open([[{}]]) do end'\nroutes:", flag.display());
+    running.begin_reload(&[HOLDING, FINE].concat().replacen("routes:", &init, 1).replacen(
+        "lua: { budget: { cpu: 60s }, sharedDicts: { stop: 64KiB } }",
+        "lua:\n  budget: { cpu: 60s }\n  sharedDicts: { stop: 64KiB }",
+        1,
+    ));
+    let mut hog = Client::connect(running.addr()).unwrap();
+    hog.send(b"GET /hog HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    let mut others: Vec<_> = (0..8).map(|_| Client::connect(running.addr()).unwrap()).collect();
+    for other in &mut others {
+        other.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    }
+    std::fs::write(&flag, "").unwrap();
+    for other in &mut others {
+        assert_eq!(other.read().unwrap().text(), "1 1 nil", "the lane serves them");
+    }
+    assert_eq!(others[0].get("/stop").unwrap().text(), "1");
+    assert_eq!(hog.read().unwrap().text(), "0");
+}
+
+#[test]
 fn where_all_workers_are_held_up_a_lane_serves_their_clients() {
     let running = Running::with_workers(1, &[HOLDING, FINE].concat());
     let mut hog = Client::connect(running.addr()).unwrap();
