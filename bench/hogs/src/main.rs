@@ -1,10 +1,11 @@
 //! What scripts that run away in one route do to those who ask for others.
 //!
-//! A gateway with a worker for each core serves three routes under a steady open-loop load, measured by `tidegate load`:
-//! for a while alone, then while one hog after another is asked for, then alone again. A hog is asked for as soon as
-//! the one before has been answered and a pause is over; how often that was is part of the result. Compared are the
-//! 99th percentiles of all three, and memory from before to after. By how much the two phases alone differ says what a
-//! difference is worth on that machine.
+//! A gateway with a worker for each core serves three routes under a steady open-loop load, measured by `tidegate load`, in
+//! three kinds of phases in turn: alone; while one hog after another is asked for; and while a process that has nothing to do
+//! with the gateway computes at the lowest priority, which is what hogs that were perfectly set apart would be like. A hog is
+//! asked for as soon as the one before has been answered and a pause is over; how often that was is part of the result.
+//! Compared are medians of the phases' percentiles, and memory from before to after. By how much the phases alone
+//! differ says what a difference is worth on that machine.
 
 use std::{
     io::Read as _,
@@ -54,7 +55,7 @@ routes:
 
 const NEIGHBOURS: [&str; 3] = ["hello", "counter", "match"];
 const HOGS: [&str; 4] = ["loop", "rep", "coroutines", "timers"];
-const PHASES: [&str; 3] = ["before", "during", "after"];
+const QUANTILES: [&str; 3] = ["p50Ms", "p99Ms", "p999Ms"];
 
 /// What the gateway has to give back memory when nobody asks for anything any more.
 const SETTLE: Duration = Duration::from_secs(5);
@@ -65,8 +66,11 @@ struct Args {
     /// Rounds; medians are reported.
     #[arg(long, default_value_t = 3)]
     rounds: usize,
-    /// Seconds of each of a round's three phases.
-    #[arg(long, default_value_t = 20)]
+    /// How often in a round there are phases of all kinds, one after the other.
+    #[arg(long, default_value_t = 3)]
+    turns: usize,
+    /// Seconds of each phase.
+    #[arg(long, default_value_t = 10)]
     seconds: u32,
     /// Requests per second to all neighbours together.
     #[arg(long, default_value_t = 600)]
@@ -91,69 +95,128 @@ fn main() -> ExitCode {
     bench_harness::main(run)
 }
 
+/// What goes on beside the neighbours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Alone,
+    Hogs,
+    /// A process that computes, and that nobody waits for.
+    Busy,
+}
+
 #[expect(clippy::print_stdout, reason = "what the benchmark is for")]
 fn run(args: &Args) -> Result<()> {
-    ensure!(args.rounds > 0, "nothing to measure");
+    ensure!(args.rounds > 0 && args.turns > 0, "nothing to measure");
     let binary = bench_harness::binary(args.tidegate.as_deref())?;
-    let rounds: Vec<Value> = (0..args.rounds).map(|_| round(args, &binary)).collect::<Result<_>>()?;
-    let median = |key: &str| {
-        let mut values: Vec<f64> = rounds.iter().filter_map(|round| round[key].as_f64()).collect();
-        values.sort_by(f64::total_cmp);
-        values[values.len() / 2]
-    };
-    println!(
-        "{:#}",
-        json!({
-            "p99MsBefore": median("before"), "p99MsDuring": median("during"), "p99MsAfter": median("after"),
-            "changePercent": median("changePercent"), "noisePercent": median("noisePercent"),
-            "rounds": rounds,
-        })
-    );
+    let rounds: Vec<Round> = (0..args.rounds).map(|_| round(args, &binary)).collect::<Result<_>>()?;
+    let phases: Vec<Phase> = rounds.iter().flat_map(|round| round.phases.iter().cloned()).collect();
+    let mut figures = compare(&phases);
+    figures["rounds"] = rounds.into_iter().map(|round| round.figures).collect();
+    println!("{figures:#}");
     Ok(())
 }
 
+/// What was measured in a phase: the worst route's quantiles, so that none hides behind the others.
+#[derive(Debug, Clone)]
+struct Phase {
+    kind: Kind,
+    worst: [f64; QUANTILES.len()],
+    failed: u64,
+}
+
+struct Round {
+    phases: Vec<Phase>,
+    figures: Value,
+}
+
+/// Medians of each kind of phase, and what they are of those alone.
+fn compare(phases: &[Phase]) -> Value {
+    let of = |kind: Kind, quantile: usize| {
+        let of_kind = phases.iter().filter(|phase| phase.kind == kind);
+        let mut values: Vec<f64> = of_kind.map(|phase| phase.worst[quantile]).collect();
+        values.sort_by(f64::total_cmp);
+        values
+    };
+    let median = |kind, quantile| {
+        let values = of(kind, quantile);
+        values[values.len() / 2]
+    };
+    let object = |kind| -> Value {
+        QUANTILES.iter().enumerate().map(|(at, name)| (*name, median(kind, at))).collect()
+    };
+    let percent = |value: f64, of: f64| (value / of - 1.0) * 100.0;
+    let (alone, p99) = (of(Kind::Alone, 1), |kind| median(kind, 1));
+    json!({
+        "alone": object(Kind::Alone), "hogs": object(Kind::Hogs), "busy": object(Kind::Busy),
+        "before": p99(Kind::Alone), "during": p99(Kind::Hogs), "after": phases.last().map(|last| last.worst[1]),
+        "changePercent": percent(p99(Kind::Hogs), p99(Kind::Alone)),
+        "busyPercent": percent(p99(Kind::Busy), p99(Kind::Alone)),
+        "noisePercent": percent(alone[alone.len() - 1], alone[0]),
+    })
+}
+
 /// One gateway from its start to its end.
-fn round(args: &Args, binary: &std::path::Path) -> Result<Value> {
+fn round(args: &Args, binary: &std::path::Path) -> Result<Round> {
     let budget = args.budget.as_ref().map_or_else(String::new, |budget| format!("budget: {budget}"));
     let setup = Tidegate::setup(binary).set("budget", &budget).set("workers", &args.workers);
     let gateway = setup.start(CONFIG);
     let resident = || resident_bytes(gateway.pid()).context("the gateway has ended");
     // So that everything has been loaded and compiled, and every buffer taken once.
-    phase(args, binary, &gateway, args.seconds.div_ceil(4))?;
-    let (mut figures, memory_before) = (json!({}), resident()?);
-    for name in PHASES {
-        let stop = AtomicBool::new(name != "during");
+    load(args, binary, &gateway, args.seconds.div_ceil(2))?;
+    let (memory_before, mut memory_peak, mut hogs, mut phases) = (resident()?, 0, 0, Vec::new());
+    let kinds = [Kind::Alone, Kind::Hogs, Kind::Busy].into_iter().cycle().take(3 * args.turns);
+    for kind in kinds.chain([Kind::Alone]) {
+        let stop = AtomicBool::new(kind != Kind::Hogs);
+        let other = (kind == Kind::Busy).then(busy).transpose()?;
         let (loads, asked) = thread::scope(|scope| {
             let hogs = scope.spawn(|| ask_for_hogs(args, &gateway, &stop));
-            let loads = phase(args, binary, &gateway, args.seconds);
+            let loads = load(args, binary, &gateway, args.seconds);
             stop.store(true, Relaxed);
             (loads, hogs.join())
         });
+        drop(other);
         let loads = loads?;
-        let p99: Vec<f64> = loads.iter().filter_map(|load| load["latency"]["p99Ms"].as_f64()).collect();
-        // The worst of the routes, so that none hides behind the others.
-        figures[name] = p99.iter().copied().fold(0.0, f64::max).into();
-        figures["p99Ms"][name] = json!(p99);
-        figures["failed"][name] = loads.iter().filter_map(|load| load["failed"].as_u64()).sum::<u64>().into();
-        if name == "during" {
-            figures["hogs"] = asked.ok().context("the hogs panicked")?.into();
-            figures["memoryPeakBytes"] = resident()?.into();
-        }
+        let worst = QUANTILES
+            .map(|name| loads.iter().filter_map(|load| load["latency"][name].as_f64()).fold(0.0, f64::max));
+        let failed = loads.iter().filter_map(|load| load["failed"].as_u64()).sum();
+        hogs += asked.ok().context("the hogs panicked")?;
+        memory_peak = memory_peak.max(resident()?);
+        eprintln!("{kind:?}: {worst:?}");
+        phases.push(Phase { kind, worst, failed });
     }
-    let p99 = |name: &str| figures[name].as_f64().with_context(|| format!("no latency {name}"));
-    let (before, during, after) = (p99("before")?, p99("during")?, p99("after")?);
-    figures["changePercent"] = ((during / before - 1.0) * 100.0).into();
-    figures["noisePercent"] = ((after / before - 1.0) * 100.0).abs().into();
+    let mut figures = compare(&phases);
+    figures["hogCount"] = hogs.into();
+    figures["failed"] = phases.iter().map(|phase| phase.failed).sum::<u64>().into();
+    figures["phasesP99Ms"] =
+        phases.iter().map(|phase| json!([format!("{:?}", phase.kind), phase.worst[1]])).collect();
     figures["memoryBeforeBytes"] = memory_before.into();
+    figures["memoryPeakBytes"] = memory_peak.into();
     figures["memoryAfterBytes"] = resident()?.into();
     thread::sleep(SETTLE);
     figures["memorySettledBytes"] = resident()?.into();
     eprintln!("{figures}");
-    Ok(figures)
+    Ok(Round { phases, figures })
+}
+
+/// A process that is ended when this is dropped.
+struct Ended(Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let _ = self.0.kill().and_then(|()| self.0.wait()); // It has ended by itself otherwise.
+    }
+}
+
+/// Something that computes at the lowest priority and wants nothing of the gateway.
+fn busy() -> Result<Ended> {
+    let mut command = Command::new("nice");
+    // The lowest, wherever this begins.
+    command.args(["-n", "39", "sh", "-c", "while :; do :; done"]);
+    command.spawn().map(Ended).context("nice")
 }
 
 /// Loads all neighbours at once and returns the reports.
-fn phase(args: &Args, binary: &std::path::Path, gateway: &Tidegate, seconds: u32) -> Result<Vec<Value>> {
+fn load(args: &Args, binary: &std::path::Path, gateway: &Tidegate, seconds: u32) -> Result<Vec<Value>> {
     let loads: Vec<Child> = NEIGHBOURS
         .iter()
         .map(|name| {
