@@ -29,6 +29,7 @@ mod patience;
 mod plain;
 mod standby;
 mod window;
+mod worth;
 
 use std::time::Duration;
 
@@ -73,6 +74,11 @@ const CAUTION: f64 = 0.9;
 const EVIDENCE: f64 = 1_800.0;
 /// A challenger must cost this much less.
 const ADVANTAGE: f32 = 0.99;
+/// Seconds from when requests arrive until it was decided what to start for them.
+const DECIDED: f64 = 1.0;
+/// So many times what it usually is a change is worth where requests may wait until what was started for them has worked them off: whoever
+/// shrinks too soon there harms nobody.
+const HARMLESS: f32 = 0.7;
 /// How long instances are taken to start while that is not known.
 const UNKNOWN_START_UP: Duration = Duration::from_secs(30);
 /// A longer gap between two readings, in seconds, is judged as one of this length.
@@ -102,6 +108,9 @@ pub(crate) struct Rivalry {
     /// What stands by for a burst that is awaited: kept, ready.
     #[serde(default)]
     awaited: (f32, f32),
+    /// What a change is worth, in times of what it usually is.
+    #[serde(default)]
+    worth: f32,
     /// Seconds of demand that the loops were judged by, and until the next choice.
     judged: f64,
     until_choice: f64,
@@ -124,6 +133,7 @@ impl Default for Rivalry {
             patience: Patience::default(),
             asked: 0.0,
             awaited: (0.0, 0.0),
+            worth: 1.0,
             judged: 0.0,
             until_choice: 0.0,
             levels: None,
@@ -177,11 +187,13 @@ impl Rivalry {
         let passed = gap.min(LONGEST_GAP);
         let patient = self.judge(headroom, passed, demand, sight.settled);
         let starting = start_up.unwrap_or(UNKNOWN_START_UP).as_secs_f64();
+        let late = met_late(headroom, start_up);
+        self.worth = self.patience.worth() * if late.is_some() { HARMLESS } else { 1.0 };
         let level = self.look(passed, demand, starting);
         if starting > headroom.wait.as_secs_f64() {
             self.expect((now, passed), (demand * passed, patient), (level, starting));
         }
-        self.choose(headroom, passed, start_up);
+        self.choose(headroom, passed, start_up, late);
         let ordered = self.count(self.awaited);
         let wanted = ordered.max(self.at_first(starting));
         let count = self.patience.keep(wanted, passed);
@@ -229,7 +241,8 @@ impl Rivalry {
             (self.courses, self.book) = (Course::all(&self.outlook), Book::default());
             (self.judged, self.followed) = (0.0, book::CAUTIOUS);
         }
-        let mut changed = Course::follow(&mut self.courses, (&self.outlook, level), passed, start_up);
+        let mut changed =
+            Course::follow(&mut self.courses, (&self.outlook, level), (passed, start_up), self.worth);
         if self.standby.observe(passed, demand) {
             for course in course::WITH_STANDBY {
                 changed[course] = true;
@@ -261,17 +274,22 @@ impl Rivalry {
 
     fn recount(&mut self, changed: &[bool; course::COURSES]) {
         let parts = Parts { courses: &self.courses, standby: &self.standby, awaited: self.awaited };
-        self.book.recount(parts, changed);
+        self.book.recount(parts, changed, self.worth);
     }
 
-    fn choose(&mut self, headroom: &Headroom, passed: f64, start_up: Option<Duration>) {
+    /// Where what comes can be met `late`, by a loop that does no more, there is no need for caution.
+    fn choose(&mut self, headroom: &Headroom, passed: f64, start_up: Option<Duration>, late: Option<usize>) {
         self.until_choice -= passed;
+        if self.followed == book::CAUTIOUS && self.judged < self.probation(start_up) {
+            self.followed = late.unwrap_or(book::CAUTIOUS);
+        }
         if self.judged < self.probation(start_up) || self.until_choice > 0.0 {
             return;
         }
         self.until_choice = CHOICE;
         let evidence = self.judged / (self.judged + EVIDENCE);
-        let allowed = CAUTION * evidence * self.budget.allowed(headroom.overload);
+        let starting = start_up.unwrap_or(UNKNOWN_START_UP).as_secs_f64();
+        let allowed = CAUTION * evidence * self.budget.allowed(headroom.overload, starting);
         let price = self.budget.price(headroom.overload);
         self.asked = self.book.asked(self.followed, price);
         self.followed = self.book.best(allowed, price, self.followed, ADVANTAGE);
@@ -342,6 +360,14 @@ impl Rivalry {
             "{follows}; kept are {kept}{standby}: on paper that left {short} of the demand without capacity"
         )
     }
+}
+
+/// Where requests may wait until what was started for them has worked them off: the loop that starts as many as that takes. What
+/// came in a moment is spread over as many readings as the level is the mean of, and has to be done in what the start leaves of the wait.
+fn met_late(headroom: &Headroom, start_up: Option<Duration>) -> Option<usize> {
+    let left = headroom.wait.as_secs_f64() - start_up?.as_secs_f64() - DECIDED;
+    let margin = (outlook::LEVEL as f64 / left).max(1.0);
+    book::following(margin as f32).filter(|_| left > 0.0)
 }
 
 /// The larger of two numbers, in one instruction. The library's function takes care of what is not a number.

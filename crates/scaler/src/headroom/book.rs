@@ -47,6 +47,11 @@ pub(super) fn recipe(index: usize) -> Recipe {
     Recipe { course: index / MARGINS.len(), margin: MARGINS[index % MARGINS.len()], standby: None }
 }
 
+/// The loop that follows the level as it is, times `margin` or the next larger one that there is.
+pub(super) fn following(margin: f32) -> Option<usize> {
+    MARGINS.iter().position(|&other| other >= margin)
+}
+
 /// What loops are made of.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Parts<'a> {
@@ -181,8 +186,9 @@ impl Book {
         }
     }
 
-    /// Counts anew where a course changed, or what stands by did, and charges the loops that changed for it.
-    pub(super) fn recount(&mut self, parts: Parts<'_>, changed: &[bool; COURSES]) {
+    /// Counts anew where a course changed, or what stands by did, and charges the loops that changed for it: `worth` so many
+    /// times what a change usually is.
+    pub(super) fn recount(&mut self, parts: Parts<'_>, changed: &[bool; COURSES], worth: f32) {
         if self.counts.columns.0.len() != LOOPS {
             return;
         }
@@ -195,10 +201,11 @@ impl Book {
                 course,
                 &MARGINS,
                 (&[least; MARGINS.len()], &[least_ready; MARGINS.len()]),
+                worth,
             );
             let place = WITH_STANDBY.iter().position(|&other| other == number);
             if let Some((place, (kept, ready))) = place.zip(standing.as_ref()) {
-                self.recount_rows(PLAIN + place * WITH_EACH, course, &EACH_MARGIN, (kept, ready));
+                self.recount_rows(PLAIN + place * WITH_EACH, course, &EACH_MARGIN, (kept, ready), worth);
             }
         }
     }
@@ -212,6 +219,7 @@ impl Book {
         course: &Course,
         margins: &[f32; N],
         (kept, ready): (&[f32; N], &[f32; N]),
+        worth: f32,
     ) {
         let rows = first..first + N;
         let (paid, now_ready) = &mut self.counts.columns;
@@ -219,7 +227,7 @@ impl Book {
         let costs = &mut self.cost[rows];
         for at in 0..N {
             let keeps = whole(larger(margins[at] * course.level, kept[at]));
-            costs[at] += if keeps.to_bits() == paid[at].to_bits() { 0.0 } else { change(keeps) };
+            costs[at] += if keeps.to_bits() == paid[at].to_bits() { 0.0 } else { worth * change(keeps) };
             paid[at] = keeps;
             now_ready[at] = whole(larger(margins[at] * course.ready, ready[at]));
         }
@@ -296,14 +304,14 @@ mod tests {
                 let parts = Parts { courses: &courses, standby: &standby, awaited };
                 book.charge(parts, 1.0, demand, 0.0);
                 outlook.observe(1.0, demand);
-                let mut changed = Course::follow(&mut courses, (&outlook, outlook.level()), 1.0, 5.0);
+                let mut changed = Course::follow(&mut courses, (&outlook, outlook.level()), (1.0, 5.0), 1.0);
                 if standby.observe(1.0, demand) {
                     for course in WITH_STANDBY {
                         changed[course] = true;
                     }
                 }
                 let parts = Parts { courses: &courses, standby: &standby, awaited };
-                book.recount(parts, &changed);
+                book.recount(parts, &changed, 1.0);
                 let counts = (0..LOOPS).map(|index| recipe(index).counts(parts));
                 prop_assert!(counts.unzip::<_, _, Vec<_>, Vec<_>>() == book.counts.columns);
             }

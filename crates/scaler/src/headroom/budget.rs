@@ -8,8 +8,11 @@ use crate::fading::Fading;
 const MOST_ALLOWED: f64 = 2.0;
 const LEAST_ALLOWED: f64 = 0.2;
 /// In between, the objective is what is allowed at this share of the budget spent, and each hundredth spent more takes
-/// so many hundredths from it: what is known of instances that take minutes to start comes late.
-const WELL_SPENT: f64 = 0.85;
+/// so many hundredths from it. The sooner instances start, the sooner is known what was spent, so the more may be: up to so much where they are
+/// there at once, and down to the least where they take so long, in seconds.
+const WELL_SPENT: f64 = 0.93;
+const WELL_SPENT_LATE: f64 = 0.85;
+const LATE: f64 = 120.0;
 const STRICT: f64 = 5.0;
 /// After this long, in seconds, what was spent of the budget weighs 37 %: a week.
 const MEMORY: f64 = 604_800.0;
@@ -36,9 +39,11 @@ impl Budget {
         (self.work, self.short) = (self.work * kept + work, self.short * kept + late);
     }
 
-    /// The share of work that may be left undone from here on.
-    pub(super) fn allowed(&self, overload: f64) -> f64 {
-        overload * (1.0 + STRICT * (WELL_SPENT - self.spent(overload))).clamp(LEAST_ALLOWED, MOST_ALLOWED)
+    /// The share of work that may be left undone from here on, where instances take `start_up` seconds.
+    pub(super) fn allowed(&self, overload: f64, start_up: f64) -> f64 {
+        let late = (start_up / LATE).min(1.0);
+        let well_spent = WELL_SPENT + late * (WELL_SPENT_LATE - WELL_SPENT);
+        overload * (1.0 + STRICT * (well_spent - self.spent(overload))).clamp(LEAST_ALLOWED, MOST_ALLOWED)
     }
 
     /// How much work done is worth as much as work not left undone: the inverse of the objective. Where much more
@@ -73,7 +78,7 @@ mod tests {
     #[test]
     fn a_budget_that_is_nearly_spent_is_saved() {
         let allowed =
-            |short: f64| Budget { work: 1_000.0, short, ..Budget::default() }.allowed(0.001) / 0.001;
+            |short: f64| Budget { work: 1_000.0, short, ..Budget::default() }.allowed(0.001, LATE) / 0.001;
         close(allowed(0.0), MOST_ALLOWED);
         close(allowed(0.85), 1.0);
         close(allowed(0.95), 0.5);

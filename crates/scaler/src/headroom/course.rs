@@ -81,39 +81,40 @@ impl Course {
         vec![Self::new(outlook.level() as f32); COURSES]
     }
 
-    /// Lets each see the newest demand, whose level is `level`; true for those that changed.
+    /// Lets each see the newest demand, whose level is `level`, where changes are `worth` so many times what they usually
+    /// are; true for those that changed.
     pub(super) fn follow(
         courses: &mut [Self],
         (outlook, level): (&Outlook, f64),
-        passed: f64,
-        start_up: f64,
+        (passed, start_up): (f64, f64),
+        worth: f32,
     ) -> [bool; COURSES] {
         let mut expected = [level as f32; FOLLOWS];
         for (expected, rising) in expected[1..].iter_mut().zip(outlook.rising(level, start_up)) {
             *expected = rising as f32;
         }
         // Early by x costs x²/2 over the growth, and saves a change for each x: the least of both together.
-        let ahead = (2.0 * change(expected[0]) * outlook.growth() as f32).sqrt();
+        let ahead = (2.0 * worth * change(expected[0]) * outlook.growth() as f32).sqrt();
         let (passed, start_up) = (passed as f32, start_up as f32);
         let mut changed = [false; COURSES];
         for ((course, changed), (follows, hold)) in courses.iter_mut().zip(&mut changed).zip(KINDS) {
             let hold = hold.map_or(0.0, |hold| start_up + hold);
             let before = (course.level, course.ready);
             let held = course.highest.largest(passed, hold, expected[follows]);
-            course.heed(held, ahead, passed);
+            course.heed(held, ahead, passed, worth);
             course.ready = course.lowest.smallest(passed, start_up, course.level);
             *changed = before != (course.level, course.ready);
         }
         changed
     }
 
-    fn heed(&mut self, held: f32, ahead: f32, passed: f32) {
+    fn heed(&mut self, held: f32, ahead: f32, passed: f32, worth: f32) {
         if held > self.level {
             (self.level, self.spared) = (held + ahead, 0.0);
             return;
         }
         self.spared += (self.level - held) * passed;
-        if self.spared >= change(self.level) {
+        if self.spared >= worth * change(self.level) {
             (self.level, self.spared) = (held, 0.0);
         }
     }
@@ -137,7 +138,7 @@ mod tests {
             if courses.is_empty() {
                 courses = Course::all(&outlook);
             }
-            Course::follow(&mut courses, (&outlook, outlook.level()), 1.0, 5.0);
+            Course::follow(&mut courses, (&outlook, outlook.level()), (1.0, 5.0), 1.0);
             courses[1].level
         };
         demand.into_iter().map(level).collect()
@@ -163,7 +164,7 @@ mod tests {
             if courses.is_empty() {
                 courses = Course::all(&outlook);
             }
-            Course::follow(&mut courses, (&outlook, outlook.level()), 1.0, 30.0);
+            Course::follow(&mut courses, (&outlook, outlook.level()), (1.0, 30.0), 1.0);
             for (fell, course) in fell.iter_mut().zip(&courses) {
                 *fell = if course.level > 10.0 { second } else { *fell };
             }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use tidegate_core::Flaw;
 
 /// Readings that the level is the mean of.
-const LEVEL: usize = 5;
+pub(super) const LEVEL: usize = 5;
 /// Readings that a trend is told from: the mean of the later half against that of the earlier.
 pub(super) const TRENDS: [usize; 3] = [6, 20, 60];
 /// The trend by which growth is judged to be under way, and the one by which to be over.

@@ -16,6 +16,7 @@ use crate::fading::Fading;
 use super::{
     course::change,
     plain::{Judged, MEMORY, Plain},
+    worth::Worth,
 };
 
 /// Of the changes of the plain loop: a little less than a third.
@@ -44,6 +45,8 @@ pub(super) struct Patience {
     spared: f32,
     /// How many times the worth of a change these may be.
     times: f32,
+    #[serde(default)]
+    worth: Worth,
     #[serde(skip)]
     fading: Fading,
 }
@@ -59,6 +62,7 @@ impl Patience {
         let fading = self.fading.kept(passed, MEMORY);
         (self.cost, self.changes) =
             (self.cost * fading + f64::from(self.kept) * passed, self.changes * fading);
+        self.worth.fade(passed, fading);
         self.plain.charge(passed, work, patient);
     }
 
@@ -74,12 +78,19 @@ impl Patience {
         }
     }
 
-    /// Looks anew at how much patience there should be.
+    /// Looks anew at how much patience there should be, and at what a change is worth.
     pub(super) fn choose(&mut self, overload: f64) {
-        self.times = self.plain.best(overload).map_or(0.0, |plain| self.worth(plain));
+        let plain = self.plain.best(overload);
+        self.worth.choose(plain.map(|plain| plain.changes), FEW);
+        self.times = plain.map_or(0.0, |plain| self.besides(plain));
     }
 
-    fn worth(&self, plain: Judged) -> f32 {
+    /// What a change is worth, in times of what it usually is.
+    pub(super) fn worth(&self) -> f32 {
+        self.worth.times()
+    }
+
+    fn besides(&self, plain: Judged) -> f32 {
         let often = self.changes / (FEW * plain.changes).max(1.0);
         if often <= 1.0 {
             return 0.0;
@@ -91,6 +102,7 @@ impl Patience {
 
     /// What is kept where `wanted` are wanted from now on, `passed` seconds after it was last asked.
     pub(super) fn keep(&mut self, wanted: f32, passed: f64) -> f32 {
+        self.worth.keep(wanted, passed);
         self.spared += (self.kept - wanted) * passed as f32;
         if wanted > self.kept || self.spared >= self.times * change(self.kept) {
             self.spared = 0.0;
@@ -108,31 +120,31 @@ mod tests {
 
     const PLAIN: Judged = Judged { cost: 10_000.0, changes: 100.0 };
 
-    fn worth(cost: f64, changes: f64) -> f32 {
-        Patience { cost, changes, ..Patience::default() }.worth(PLAIN)
+    fn besides(cost: f64, changes: f64) -> f32 {
+        Patience { cost, changes, ..Patience::default() }.besides(PLAIN)
     }
 
     #[test]
     fn who_changes_seldom_shrinks_at_once() {
-        assert!(worth(8_000.0, 31.0) <= 0.0);
+        assert!(besides(8_000.0, 31.0) <= 0.0);
     }
 
     #[test]
     fn the_more_changes_the_more_patience() {
-        let (few, more, most) = (worth(8_000.0, 33.0), worth(8_000.0, 35.0), worth(8_000.0, 45.0));
+        let (few, more, most) = (besides(8_000.0, 33.0), besides(8_000.0, 35.0), besides(8_000.0, 45.0));
         assert!(0.0 < few && few < more && more < most, "{few}, {more}, {most}");
         assert!(f64::from(most) <= MOST - 1.0, "{most}");
     }
 
     #[test]
     fn who_would_be_dearer_than_the_plain_loop_is_not_patient() {
-        assert!(worth(9_000.0, 40.0) > 1.0);
-        assert!(worth(9_900.0, 40.0) <= 0.0);
+        assert!(besides(9_000.0, 40.0) > 1.0);
+        assert!(besides(9_900.0, 40.0) <= 0.0);
     }
 
     #[test]
     fn what_is_out_of_reach_is_not_paid_for() {
-        assert!(worth(8_000.0, 60.0) <= 0.0);
+        assert!(besides(8_000.0, 60.0) <= 0.0);
     }
 
     #[test]

@@ -95,6 +95,42 @@ fn demand_that_jumps_or_instances_that_nobody_saw_start_are_met_with_caution_for
     assert_eq!(count(&|second| if second < 20 { 2_000.0 } else { 1_000.0 }, Some(5)), book::CAUTIOUS);
 }
 
+/// Bursts of two seconds out of silence, each minute of the ten in which caution is the rule.
+fn bursts(second: u32) -> f64 {
+    if second % 60 < 2 { 2_000.0 } else { 0.0 }
+}
+
+#[test]
+fn who_may_wait_longer_than_a_start_takes_needs_no_caution() {
+    let counts = |wait| {
+        let objective = Headroom { wait: Duration::from_secs(wait), ..OBJECTIVE };
+        run(&objective, (0..590).map(bursts), 5).0
+    };
+    let mean = |counts: &[u32]| counts.iter().sum::<u32>() / 590;
+    let (cautious, late) = (counts(7), counts(10));
+    assert!(mean(&late) * 2 < mean(&cautious), "{} and {}", mean(&late), mean(&cautious));
+    // Everybody is served in time nevertheless: what is decided after a second is ready five seconds later.
+    let mut waiting = 0.0;
+    for second in 6..590 {
+        let ready = late[second - 6..second].iter().min().unwrap();
+        let now = second as u32;
+        let patient = (now.saturating_sub(9)..=now).map(|came| bursts(came) / 100.0).sum();
+        let late = budget::serve(&mut waiting, bursts(now) / 100.0, f64::from(*ready), patient);
+        assert!(late <= 0.0, "{late} at {second}");
+    }
+}
+
+#[test]
+fn what_left_no_time_after_a_start_is_not_met_late() {
+    let met = |wait, start_up: Option<u64>| {
+        let headroom = Headroom { wait: Duration::from_secs(wait), ..OBJECTIVE };
+        met_late(&headroom, start_up.map(Duration::from_secs)).map(|index| book::recipe(index).margin)
+    };
+    let loops = [met(10, Some(0)), met(10, Some(5)), met(10, Some(7)), met(10, Some(8)), met(10, Some(30))];
+    assert_eq!(loops, [Some(1.0), Some(1.3), Some(2.6), None, None]);
+    assert_eq!((met(10, None), met(0, Some(0)), met(1, Some(0))), (None, None, None));
+}
+
 #[test]
 fn what_a_journal_knows_of_other_loops_is_forgotten() {
     let mut rivalry = Rivalry { followed: book::LOOPS + 7, judged: 1e6, ..Rivalry::default() };
