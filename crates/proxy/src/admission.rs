@@ -23,6 +23,7 @@ pub(crate) async fn accept(
     stop: CancellationToken,
     taken: CancellationToken,
 ) {
+    let local = listener.destination();
     let admit = |accepted: io::Result<(TcpStream, SocketAddr)>| match accepted {
         Ok((stream, client)) => {
             let worker = Rc::clone(&worker);
@@ -31,7 +32,8 @@ pub(crate) async fn accept(
             mooring.land(stream, number);
             connections.spawn_local(async move {
                 let _open = Open::new(worker.series());
-                connection::serve(Rc::clone(&worker), mooring, number, client).await;
+                // Apart, as a task is moved several times before it runs, and this is large.
+                Box::pin(connection::serve(Rc::clone(&worker), mooring, number, client, local)).await;
             });
             true
         }

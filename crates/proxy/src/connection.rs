@@ -2,7 +2,6 @@
 
 use std::{
     net::SocketAddr,
-    os::fd::AsFd as _,
     rc::Rc,
     sync::{Arc, atomic::Ordering::Relaxed},
     time::Instant,
@@ -24,7 +23,7 @@ use crate::{
     peer::{Client, Peer},
     secure::Secure,
     site::{Route, Site},
-    socket::{destination, hurry, place},
+    socket::{destination, place},
     wait::Fault,
     worker::Worker,
 };
@@ -35,12 +34,19 @@ pub(crate) struct Connection {
     pub(crate) exchange: Exchange,
 }
 
-/// Serves a client that came to the listener of this number, until it, or the node, has had enough.
-pub(crate) async fn serve(worker: Rc<Worker>, mooring: Mooring, listener: usize, client: SocketAddr) {
+/// Serves a client that came to the listener of this number, until it, or the node, has had enough. `local` is where it
+/// came to, if that is known already.
+pub(crate) async fn serve(
+    worker: Rc<Worker>,
+    mooring: Mooring,
+    listener: usize,
+    client: SocketAddr,
+    local: Option<SocketAddr>,
+) {
     // Else somebody has taken it away.
     let Some(Client::Plain(stream)) = mooring.take() else { return };
-    // A local address that cannot be read belongs to a connection that is gone already.
-    let (Ok(local), Ok(())) = (destination(&stream, client), hurry(stream.as_fd(), client)) else { return };
+    // An address that cannot be read belongs to a connection that is gone already.
+    let Some(local) = local.or_else(|| destination(&stream, client).ok()) else { return };
     let place = place(&stream, client);
     let exchange = Exchange::new((client, mooring.number()), local, place, Rc::clone(&worker));
     if worker.tls_of(listener).is_some() {

@@ -11,7 +11,7 @@
 
 use std::{
     io,
-    os::fd::{AsFd as _, OwnedFd},
+    os::fd::OwnedFd,
     sync::{Arc, Weak, atomic::Ordering::Relaxed},
     thread,
     time::Duration,
@@ -35,7 +35,7 @@ use crate::{
     parting::Colleague,
     script_log,
     seat::{Seat, Standing},
-    socket::{Socket, hurry},
+    socket::Socket,
     worker::wall_clock,
 };
 
@@ -165,7 +165,7 @@ impl Rescuer {
                 Err(_) => return None, // Out of descriptors, most likely.
             };
             // Fails only where the connection is gone.
-            if stream.set_nonblocking(true).and_then(|()| hurry(stream.as_fd(), client)).is_ok() {
+            if stream.set_nonblocking(true).is_ok() {
                 let number = script_log::next_connection();
                 let layer = Layer::Fresh(listener);
                 permit.send(Crossing { stream, layer, client, number, count: 0, received: Vec::new() });
@@ -190,7 +190,6 @@ impl Rescuer {
             if let Some(mut crossing) = Crossing::of(client, berth.client, (berth.number, count)) {
                 if let Some(listener) = listener {
                     crossing.layer = Layer::Fresh(listener);
-                    let _ = hurry(crossing.stream.as_fd(), crossing.client); // Fails only where it is gone.
                 }
                 permit.send(crossing);
             }

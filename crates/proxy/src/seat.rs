@@ -383,7 +383,7 @@ impl Shift {
         let worker = Rc::clone(&self.worker);
         self.connections.spawn_local(async move {
             let _open = Open::new(worker.series());
-            connection::take_over(Rc::clone(&worker), crossing).await;
+            Box::pin(connection::take_over(Rc::clone(&worker), crossing)).await;
         });
     }
 

@@ -46,6 +46,8 @@ impl Socket {
                 socket.set_reuse_address(true)?;
                 socket.set_reuse_port(true)?;
                 socket.set_nonblocking(true)?;
+                // What is written leaves at once: connections that are accepted have it from here, without being told.
+                socket.set_tcp_nodelay(true)?;
                 socket.bind(&(*address).into())?;
                 socket.listen(BACKLOG)?;
                 let socket = TcpListener::from(socket);
@@ -125,6 +127,14 @@ pub(crate) enum Listening {
 }
 
 impl Listening {
+    /// Where all come to who are accepted here; `None`: to one of several addresses.
+    pub(crate) fn destination(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(socket) => socket.local_addr().ok().filter(|address| !address.ip().is_unspecified()),
+            Self::Unix(_) => Some(NEIGHBOUR),
+        }
+    }
+
     pub(crate) fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(net::TcpStream, SocketAddr)>> {
         match self {
             Self::Tcp(socket) => socket.poll_accept(cx),
@@ -134,14 +144,6 @@ impl Listening {
             }),
         }
     }
-}
-
-/// Has what is written to a stream leave at once.
-pub(crate) fn hurry(stream: BorrowedFd<'_>, client: SocketAddr) -> io::Result<()> {
-    if client == NEIGHBOUR {
-        return Ok(());
-    }
-    Ok(rustix::net::sockopt::set_tcp_nodelay(stream, true)?)
 }
 
 /// Where `client` has come to.
@@ -160,7 +162,24 @@ pub(crate) fn place(stream: &net::TcpStream, client: SocketAddr) -> Option<Box<s
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use tidegate_testkit::eventually;
+
     use super::*;
+
+    #[test]
+    fn what_is_accepted_sends_at_once_without_being_told() {
+        let mut address = Address::Ip((Ipv4Addr::LOCALHOST, 0).into());
+        let listener = Socket::bind(&mut address).unwrap();
+        let _client = TcpStream::connect(address.ip().unwrap()).unwrap();
+        let mut accepted = None;
+        eventually(Duration::from_secs(20), "the client is accepted", || {
+            accepted = listener.accept().ok();
+            accepted.is_some()
+        });
+        assert!(accepted.unwrap().0.nodelay().unwrap());
+    }
 
     #[test]
     fn a_path_is_taken_over_from_who_has_ended_and_from_nobody_else() {

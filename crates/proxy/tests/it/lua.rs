@@ -17,6 +17,21 @@ fn content(code: &str) -> Running {
 }
 
 #[test]
+fn a_script_sees_the_address_that_its_client_came_to() {
+    let content = "ngx.print(ngx.var.server_addr, \" \", ngx.var.server_port)";
+    let routes = format!("routes: [{{ match: {{ path: /* }}, lua: {{ content: '{content}' }} }}]");
+    // All of 127.0.0.0/8 is this machine.
+    for (listens, asked) in [("127.0.0.2", &["127.0.0.2"][..]), ("0.0.0.0", &["127.0.0.1", "127.0.0.7"])] {
+        let node = Running::start(&format!("listeners: [{{ address: '{listens}:0' }}]\n{routes}"));
+        let port = node.addr().port();
+        for asked in asked {
+            let answer = http::get(format!("{asked}:{port}").parse().unwrap(), "/");
+            assert_eq!(answer.text(), format!("{asked} {port}"), "listening on {listens}");
+        }
+    }
+}
+
+#[test]
 fn a_handler_answers() {
     let running = content(
         "ngx.status = 201\nngx.header['X-A'] = 'b'\nngx.say('hello ', ngx.var.uri, ' ', ngx.var.args)",
