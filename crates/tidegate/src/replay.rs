@@ -168,8 +168,10 @@ impl Replay {
                 )?;
             }
         }
-        if report.broken_lines > 0 {
-            writeln!(output, "{} lines cannot be read", report.broken_lines)?;
+        match report.broken_lines {
+            0 => {}
+            1 => writeln!(output, "1 line cannot be read")?,
+            count => writeln!(output, "{count} lines cannot be read")?,
         }
         let Some(difference) = &report.difference else { return Ok(()) };
         let Difference { place, fleet, number, at, what, recorded, replayed } = difference;

@@ -56,7 +56,7 @@ pub(crate) fn warn(reader: &Reader) {
         #[expect(clippy::print_stderr, reason = "beside the output, which may be for a program")]
         {
             eprintln!(
-                "note: {count} lines of the journal cannot be read and are passed over, the first at {place}: {why}"
+                "note: lines of the journal that cannot be read and are passed over: {count}, the first at {place}: {why}"
             );
         }
     }
