@@ -20,6 +20,8 @@ pub(crate) struct Fleet {
     launches: VecDeque<Launch>,
     /// No launch is due before this second.
     due: usize,
+    /// What has become ready and was not told yet.
+    started: Started,
 }
 
 /// Instances that were launched together.
@@ -50,6 +52,7 @@ impl Fleet {
             starting: 0,
             launches: VecDeque::new(),
             due: usize::MAX,
+            started: Started::default(),
         }
     }
 
@@ -87,13 +90,18 @@ impl Fleet {
         self.shrink(count);
     }
 
-    /// Begins `second`: what was launched long enough ago is ready, or has failed.
+    /// Begins `second`: what was launched long enough ago is ready, or has failed. Tells of those that were ready as they were
+    /// launched, too.
     pub(crate) fn advance(&mut self, second: usize) -> Started {
-        let mut started = Started::default();
+        self.settle(second);
+        std::mem::take(&mut self.started)
+    }
+
+    fn settle(&mut self, second: usize) {
         if second < self.due {
-            return started;
+            return;
         }
-        let (ready, starting) = (&mut self.ready, &mut self.starting);
+        let Self { ready, starting, started, .. } = self;
         self.launches.retain(|launch| {
             if launch.due > second {
                 return true;
@@ -101,13 +109,12 @@ impl Fleet {
             *starting -= launch.count;
             if !launch.fails {
                 *ready += launch.count;
-                started =
-                    Started { count: started.count + launch.count, took: started.took.max(launch.took) };
+                started.count += launch.count;
+                started.took = started.took.max(launch.took);
             }
             false
         });
         self.due = self.launches.iter().map(|launch| launch.due).min().unwrap_or(usize::MAX);
-        started
     }
 
     /// Launches or stops instances so that there are `count`, at the beginning of `second`.
@@ -148,7 +155,7 @@ impl Fleet {
         }
         self.starting += count;
         self.due = self.due.min(due);
-        self.advance(second);
+        self.settle(second);
     }
 }
 
@@ -164,6 +171,16 @@ mod tests {
         fleet.resize(10, 6);
         assert_eq!((fleet.advance(14).count, fleet.ready(), fleet.launched()), (0, 2, 6));
         assert_eq!((fleet.advance(15).count, fleet.ready(), fleet.launched()), (4, 6, 6));
+    }
+
+    #[test]
+    fn what_is_there_at_once_is_told_with_the_next_second() {
+        let mut fleet = Fleet::new(0, 1, 1);
+        assert_eq!(fleet.advance(10), Started::default());
+        fleet.resize(10, 4);
+        assert_eq!(fleet.ready(), 4);
+        assert_eq!(fleet.advance(11), Started { count: 3, took: 0 });
+        assert_eq!(fleet.advance(12), Started::default());
     }
 
     #[test]
