@@ -69,8 +69,8 @@ fn refusal(folder: &Path, line: &str) -> (Option<i32>, String) {
 fn a_part_of_a_trace_is_run_as_a_load_would_be_sent() {
     let folder = folder();
     let run = |line: &str| runs(folder.path(), &format!("--trace day.csv --start-up 0s {line}")).remove(0);
-    let hours = |line: &str| number(&run(line), "instanceHours");
-    // A minute becomes a second, so what is paid for is a sixtieth, but for the noise of arrivals within minutes.
+    let hours = |line: &str| number(&run(line), "floorInstanceHours");
+    // A minute becomes a second, so a sixtieth of capacity will do, but for the noise of arrivals within minutes.
     let (slow, fast) = (hours("--peak 2000"), hours("--peak 2000 --speed 60x"));
     assert!((fast * 60.0 / slow - 1.0).abs() < 0.25, "{slow} and {fast}");
     // Instances that serve a tenth are ten times as many.
