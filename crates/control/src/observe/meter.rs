@@ -36,6 +36,8 @@ pub(super) struct Meter {
     read: Option<Instant>,
     /// Shares of its places that were taken, summed up since the last reading, and how many looks that was.
     taken: (f64, u32),
+    /// Requests that had ended when it was read last.
+    ended: u64,
     last: Figures,
 }
 
@@ -44,9 +46,10 @@ pub(super) struct Meter {
 pub(crate) struct Figures {
     /// Share of time that it was busy, 0 to 1.
     pub(crate) utilization: Option<f64>,
-    /// For how long it was busy since it was last told, by its own account or, of a command, by the kernel's.
+    /// For how long it was busy since it was last told, by its own account or, of a command, by the kernel's; or by that of the
+    /// gateway, where that is what limits it.
     pub(crate) busy: Option<Duration>,
-    /// What it finished in that time. `None` of a command, which does not say.
+    /// What it finished in that time, by the same account. `None` of the kernel's, which does not say.
     pub(crate) finished: Option<u64>,
     /// What it finished in a second.
     pub(crate) served: Option<f64>,
@@ -68,11 +71,12 @@ pub(crate) struct Figures {
 
 impl Figures {
     /// Of what an instance has, that limits it of which there is less left. A share of its places was `taken` for the time
-    /// that `passed`.
-    fn with_places(self, taken: Option<f64>, passed: Duration) -> Self {
+    /// that `passed`, in which so many requests `ended`: its own account of them is of an earlier time, when there may have been fewer.
+    fn with_places(self, taken: Option<f64>, passed: Duration, ended: u64) -> Self {
         match taken {
             Some(taken) if self.utilization.is_none_or(|share| share < taken) => {
-                Self { utilization: Some(taken), busy: Some(passed.mul_f64(taken)), ..self }
+                let (busy, finished) = (Some(passed.mul_f64(taken)), Some(ended));
+                Self { utilization: Some(taken), busy, finished, ..self }
             }
             _ => self,
         }
@@ -109,7 +113,9 @@ impl Meter {
         self.look(&instance.load);
         let figures = self.figures(usage, instance.reports_status, instance.launched, now);
         let since = self.read.replace(now).unwrap_or(instance.launched);
-        self.last = figures.with_places(self.share_taken(), now.saturating_duration_since(since));
+        let before = mem::replace(&mut self.ended, instance.load.served());
+        let ended = self.ended.saturating_sub(before);
+        self.last = figures.with_places(self.share_taken(), now.saturating_duration_since(since), ended);
         self.last
     }
 
@@ -236,18 +242,19 @@ mod tests {
         assert_eq!(meter.share_taken(), None, "that was told");
         let second = Duration::from_secs(1);
         let of = |utilization, taken| {
-            let figures = Figures { utilization, busy: Some(second / 10), ..Figures::default() };
-            let figures = figures.with_places(taken, second);
-            (figures.utilization, figures.busy.unwrap())
+            let figures =
+                Figures { utilization, busy: Some(second / 10), finished: Some(3), ..Figures::default() };
+            let figures = figures.with_places(taken, second, 8);
+            (figures.utilization, figures.busy.unwrap(), figures.finished.unwrap())
         };
         assert_eq!(
             of(Some(0.1), Some(0.5)),
-            (Some(0.5), second / 2),
-            "it waits for others, and takes no more"
+            (Some(0.5), second / 2, 8),
+            "it waits for others, and takes no more; what it finished is of the same second"
         );
-        assert_eq!(of(Some(0.8), Some(0.5)), (Some(0.8), second / 10));
-        assert_eq!(of(None, Some(0.5)), (Some(0.5), second / 2));
-        assert_eq!(of(None, None), (None, second / 10));
+        assert_eq!(of(Some(0.8), Some(0.5)), (Some(0.8), second / 10, 3));
+        assert_eq!(of(None, Some(0.5)), (Some(0.5), second / 2, 8));
+        assert_eq!(of(None, None), (None, second / 10, 3));
     }
 
     #[test]
