@@ -54,6 +54,19 @@ local function read(chain)
     end
 end
 
+-- The first certificate, and who issued it; or nil and why there are not both.
+local function read_pair(chain)
+    local certificate, issuer = read(chain)
+    if not certificate then
+        return nil, issuer
+    end
+    local found, why = issuer()
+    if not found then
+        return nil, why
+    end
+    return certificate, found
+end
+
 local function own(pointer, free)
     return pointer ~= nil and ffi.gc(pointer, openssl[free]) or nil
 end
@@ -83,16 +96,12 @@ function module.get_ocsp_responder_from_der_chain(chain, most)
 end
 
 function module.create_ocsp_request(chain, most)
-    local certificate, issuer = read(chain)
+    local certificate, issuer = read_pair(chain)
     if not certificate then
         return nil, issuer
     end
-    local found, why = issuer()
-    if not found then
-        return nil, why
-    end
     local request = own(openssl.OCSP_REQUEST_new(), "OCSP_REQUEST_free")
-    local id = openssl.OCSP_cert_to_id(nil, certificate, found)
+    local id = openssl.OCSP_cert_to_id(nil, certificate, issuer)
     openssl.ERR_clear_error()
     if id == nil then
         return nil, "OCSP_cert_to_id() failed"
@@ -127,21 +136,17 @@ local function validate(response, chain)
     if not basic then
         return nil, "OCSP_response_get1_basic() failed"
     end
-    local certificate, issuer = read(chain)
+    local certificate, issuer = read_pair(chain)
     if not certificate then
         return nil, issuer
     end
-    local found, why = issuer()
-    if not found then
-        return nil, why
-    end
     local signers = own(openssl.OPENSSL_sk_new_null(), "OPENSSL_sk_free")
-    openssl.OPENSSL_sk_push(signers, found)
+    openssl.OPENSSL_sk_push(signers, issuer)
     local nobody = own(openssl.X509_STORE_new(), "X509_STORE_free")
     if openssl.OCSP_basic_verify(basic, signers, nobody, NO_CHAIN) ~= 1 then
         return nil, "OCSP_basic_verify() failed"
     end
-    local id = own(openssl.OCSP_cert_to_id(nil, certificate, found), "OCSP_CERTID_free")
+    local id = own(openssl.OCSP_cert_to_id(nil, certificate, issuer), "OCSP_CERTID_free")
     if not id then
         return nil, "OCSP_cert_to_id() failed"
     end
