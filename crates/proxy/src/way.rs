@@ -20,10 +20,6 @@ use tidegate_tls::{Identity, Trust};
 
 use crate::certificates::{Error, text};
 
-/// Where systems keep the certificates that they trust.
-const SYSTEM: [&str; 3] =
-    ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
-
 /// What upstreams are told that follows.
 const PROTOCOL: &[u8] = b"http/1.1";
 
@@ -86,7 +82,10 @@ impl Files {
         let trusted = match &settings.trusted {
             Some(path) => text(path)?,
             // A system that trusts nobody has no such file.
-            None => SYSTEM.iter().find_map(|path| fs::read(Path::new(path)).ok()).unwrap_or_default(),
+            None => tidegate_tls::SYSTEM
+                .iter()
+                .find_map(|path| fs::read(Path::new(path)).ok())
+                .unwrap_or_default(),
         };
         let pair = |files: &CertificateFiles| Ok::<_, Error>((text(&files.certificate)?, text(&files.key)?));
         Ok(Self { trusted, pair: settings.identity.as_ref().map(pair).transpose()? })

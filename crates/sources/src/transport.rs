@@ -22,10 +22,6 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use crate::error::{Error, Result};
 
-/// Where systems keep the certificates that they trust.
-const SYSTEM: [&str; 3] =
-    ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
-
 /// A connection to a server.
 #[derive(Debug)]
 pub(crate) enum Stream {
@@ -91,7 +87,7 @@ pub(crate) async fn secure(stream: TcpStream, server: &Server, tls: &Tls) -> Res
 fn config(tls: &Tls) -> Result<Arc<ClientConfig>> {
     let trusted = match &tls.trusted {
         Some(path) => path.clone(),
-        None => SYSTEM.iter().map(PathBuf::from).find(|path| path.exists()).unwrap_or_default(),
+        None => tidegate_tls::SYSTEM.iter().map(PathBuf::from).find(|path| path.exists()).unwrap_or_default(),
     };
     let mut roots = RootCertStore::empty();
     for certificate in certificates(&trusted)? {

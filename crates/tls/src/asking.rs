@@ -16,7 +16,7 @@ use rustls::{
     },
 };
 
-use crate::{Trust, certificate::Facts, schemes, verify_12, verify_13};
+use crate::{Trust, schemes, verify_12, verify_13};
 
 /// Asks clients for certificates, and judges those that they show.
 #[derive(Debug)]
@@ -39,10 +39,8 @@ impl Asking {
     /// Whether a client that has shown these certificates, its own first, can be believed; or why not.
     pub fn judge(&self, chain: &[CertificateDer<'_>], now: UnixTime) -> Result<(), String> {
         let Some((own, others)) = chain.split_first() else { return Err("no certificate".into()) };
-        if self.trust.known.contains(own) {
-            let seconds = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
-            let has_expired = Facts::of(own).not_after.is_some_and(|end| end < seconds);
-            return if has_expired { Err("certificate has expired".into()) } else { Ok(()) };
+        if self.trust.knows(own, now).map_err(|why| told(&why))? {
+            return Ok(());
         }
         let Some(chains) = &self.chains else { return Err(told(&CertificateError::UnknownIssuer)) };
         match chains.verify_client_cert(own, others, now) {

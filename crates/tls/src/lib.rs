@@ -26,5 +26,5 @@ pub use self::{
     hello::{HANDSHAKE, Said},
     identity::{Error, Identity, not_after, provider},
     signature::{schemes, verify_12, verify_13},
-    trust::Trust,
+    trust::{SYSTEM, Trust},
 };

@@ -19,6 +19,10 @@ use rustls::{
 
 use crate::{Error, certificate::Facts, provider, schemes, verify_12, verify_13};
 
+/// Where systems keep the certificates that they trust.
+pub const SYSTEM: [&str; 3] =
+    ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
+
 /// Certificates that are trusted.
 #[derive(Debug, Clone)]
 pub struct Trust {
@@ -58,13 +62,27 @@ impl Trust {
         Self { roots: Arc::new(roots), known: Vec::new() }
     }
 
+    /// Whether it is one of them: then it needs nobody to vouch for it, and only holds until its end.
+    pub(crate) fn knows(
+        &self,
+        certificate: &CertificateDer<'_>,
+        now: UnixTime,
+    ) -> Result<bool, CertificateError> {
+        if !self.known.contains(certificate) {
+            return Ok(false);
+        }
+        let seconds = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
+        let has_expired = Facts::of(certificate).not_after.is_some_and(|end| end < seconds);
+        if has_expired { Err(CertificateError::Expired) } else { Ok(true) }
+    }
+
     /// Who judges servers by it. Without any trust, whatever certificate a server has is good.
     pub(crate) fn judge(trust: Option<&Self>) -> Arc<dyn ServerCertVerifier> {
         let Some(trust) = trust else { return Arc::new(Judge::Credulous) };
         let builder =
             WebPkiServerVerifier::builder_with_provider(Arc::clone(&trust.roots), Arc::clone(provider()));
         // It fails where nothing is trusted.
-        Arc::new(Judge::Strict { chains: builder.build().ok(), known: trust.known.clone() })
+        Arc::new(Judge::Strict { chains: builder.build().ok(), trust: trust.clone() })
     }
 }
 
@@ -73,7 +91,7 @@ enum Judge {
     /// Believes everybody.
     Credulous,
     /// Believes chains, and what it knows.
-    Strict { chains: Option<Arc<WebPkiServerVerifier>>, known: Vec<CertificateDer<'static>> },
+    Strict { chains: Option<Arc<WebPkiServerVerifier>>, trust: Trust },
 }
 
 impl ServerCertVerifier for Judge {
@@ -85,21 +103,13 @@ impl ServerCertVerifier for Judge {
         ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        match self {
-            Self::Credulous => {}
-            Self::Strict { known, .. } if known.contains(own) => {
-                let seconds = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
-                if Facts::of(own).not_after.is_some_and(|end| end < seconds) {
-                    return Err(CertificateError::Expired.into());
-                }
-                verify_server_name(&ParsedCertificate::try_from(own)?, name)?;
-            }
-            Self::Strict { chains: Some(chains), .. } => {
-                chains.verify_server_cert(own, others, name, ocsp, now)?;
-            }
-            Self::Strict { .. } => return Err(CertificateError::UnknownIssuer.into()),
+        let Self::Strict { chains, trust } = self else { return Ok(ServerCertVerified::assertion()) };
+        if trust.knows(own, now)? {
+            verify_server_name(&ParsedCertificate::try_from(own)?, name)?;
+            return Ok(ServerCertVerified::assertion());
         }
-        Ok(ServerCertVerified::assertion())
+        let chains = chains.as_ref().ok_or(CertificateError::UnknownIssuer)?;
+        chains.verify_server_cert(own, others, name, ocsp, now)
     }
 
     fn verify_tls12_signature(

@@ -17,10 +17,6 @@ use rustls::{
 
 use super::Failure;
 
-/// Where systems keep the certificates that they trust.
-const SYSTEM: [&str; 3] =
-    ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
-
 /// Certificates that are trusted.
 #[derive(Debug)]
 pub(crate) struct Trust(ptr::NonNull<ssl::X509_STORE>);
@@ -52,7 +48,7 @@ impl Trust {
 
     /// Those that the system trusts; none if it does not say.
     pub(crate) fn of_system() -> Option<Self> {
-        let found = SYSTEM.iter().find_map(|path| Self::from_file(Path::new(path)));
+        let found = tidegate_tls::SYSTEM.iter().find_map(|path| Self::from_file(Path::new(path)));
         // SAFETY: as above.
         found.or_else(|| Some(Self(ptr::NonNull::new(unsafe { ssl::X509_STORE_new() })?)))
     }
