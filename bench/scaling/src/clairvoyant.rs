@@ -259,7 +259,10 @@ mod tests {
 
     use proptest::prelude::*;
     use tidegate_core::policy::{Headroom, Policy};
-    use tidegate_sim::{Contender, Report, live::USUAL_TARGET};
+    use tidegate_sim::{
+        Contender, Report,
+        live::{Known, USUAL_TARGET},
+    };
 
     use super::*;
 
@@ -284,7 +287,7 @@ mod tests {
             let wait = Duration::from_secs(buffer.into());
             let policy = Box::new(Policy::keeping(1, 99, Headroom { overload: 0.001, wait }));
             let mut report = Report::default();
-            let own = Contender::Policy { name: "default".to_owned(), policy };
+            let own = Contender::Policy { name: "default".to_owned(), policy, known: Known::default() };
             for contender in [Contender::Hpa, Contender::Loop, own] {
                 report.add("it", &demand, under, &contender);
             }

@@ -12,7 +12,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use tidegate_core::policy::{Headroom, Policy};
-use tidegate_sim::{Conditions, Contender, Report, report::OBJECTIVE};
+use tidegate_sim::{Conditions, Contender, Report, live, report::OBJECTIVE};
 
 use crate::{
     Args,
@@ -70,7 +70,8 @@ fn jobs<'a>(args: &Args, demands: &'a [Known], kept: &Report) -> Vec<(&'a Known,
             let wait = Duration::from_secs(under.buffer.into());
             let policy = Box::new(Policy::keeping(1, MOST, Headroom { overload: OBJECTIVE, wait }));
             if !args.baselines_only {
-                jobs.push((known, under, Contender::Policy { name: "default".to_owned(), policy }));
+                let (name, knows) = ("default".to_owned(), live::Known::default());
+                jobs.push((known, under, Contender::Policy { name, policy, known: knows }));
             }
             for (name, baseline) in [("hpa", Contender::Hpa), ("loop", Contender::Loop)] {
                 if kept.cheapest(known.name, name, under, 1.0).is_none() {

@@ -4,8 +4,8 @@
 //! was seen there. The safe share is the upper end of the highest band below which every band was
 //! quick. Quick is what the objective says, or else not much slower than where there is little to do.
 //!
-//! Where latency is not measured at all, instances may be busy all the time. While it is, and until it
-//! has been seen at a utilization, [`PRIOR`] is taken for safe. One band beyond what was seen to be quick
+//! Where latency is not measured at all, instances may be busy all the time, unless somebody says [otherwise](Capacity::assume).
+//! While it is, and until it has been seen at a utilization, [`PRIOR`] is taken for safe. One band beyond what was seen to be quick
 //! is allowed, so that a fleet finds out what it can do.
 //!
 //! An answer that took ten seconds was kept waiting by what instances did in those ten, and not by what they do when it is
@@ -24,7 +24,7 @@ use crate::clock::SteadyClock;
 /// Utilization is sorted into so many bands.
 const BANDS: usize = 20;
 /// Safe as long as nothing was seen.
-const PRIOR: f64 = 0.85;
+pub const PRIOR: f64 = 0.85;
 /// The answer is never below or above.
 const LOWEST: f64 = 0.4;
 const HIGHEST: f64 = 0.95;
@@ -50,6 +50,9 @@ pub(crate) struct Capacity {
     /// How busy instances were, and in lived time since when. Oldest first.
     #[serde(default)]
     recent: VecDeque<(Duration, f64)>,
+    /// Safe where latency is not measured, as somebody says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    assumed: Option<f64>,
 }
 
 /// One reading of a fleet.
@@ -67,9 +70,17 @@ impl Capacity {
     pub(crate) fn check(&self, clock: &SteadyClock) -> Result<(), Flaw> {
         let bands = self.bands.len();
         Flaw::unless(bands == 0 || bands == BANDS, "bands", || format!("{bands}, not {BANDS}"))?;
+        Flaw::unless(self.assumed.is_none_or(|share| share > 0.0), "assumed", || {
+            "nothing is safe".to_owned()
+        })?;
         let recent = self.recent.len();
         Flaw::unless(recent <= READINGS, "recent", || format!("{recent} are more than {READINGS}"))?;
         self.recent.iter().try_for_each(|&(since, _)| clock.check_past("recent", since))
+    }
+
+    /// Takes `share` for safe as long as no latency is measured.
+    pub(crate) fn assume(&mut self, share: f64) {
+        self.assumed = Some(share.clamp(LOWEST, 1.0));
     }
 
     /// So busy instances were in the time up to `now` that has `passed`.
@@ -123,7 +134,7 @@ impl Capacity {
     /// The share of time that instances may be busy.
     pub(crate) fn safe(&self, objective: Option<Duration>) -> f64 {
         if self.bands.is_empty() {
-            return if objective.is_some() { PRIOR } else { 1.0 };
+            return self.assumed.unwrap_or(if objective.is_some() { PRIOR } else { 1.0 });
         }
         let Some(quick) = objective.map(|limit| limit.as_secs_f64()).or_else(|| self.usual()) else {
             return PRIOR;
@@ -192,6 +203,11 @@ mod tests {
     fn where_latency_is_unknown_instances_may_be_busy_all_the_time() {
         assert!((safe(&[], None) - 1.0).abs() < 1e-9);
         assert!((safe(&[], Some(50)) - 0.85).abs() < 1e-9, "an objective asks for caution");
+        let mut capacity = Capacity::default();
+        capacity.assume(0.9);
+        assert!((capacity.safe(None) - 0.9).abs() < 1e-9, "somebody says it");
+        second(&mut capacity, 1, 0.3, 8.0);
+        assert!((capacity.safe(None) - PRIOR).abs() < 1e-9, "what is measured counts");
     }
 
     #[test]

@@ -39,6 +39,7 @@ pub mod sizing;
 mod words;
 
 pub use crate::{
+    capacity::PRIOR as SAFE_AT_FIRST,
     decision::Decision,
     observed::Observed,
     panel::Panel,

@@ -173,6 +173,13 @@ impl Scaler {
         Self::restore(policy, State::new(desired))
     }
 
+    /// Where no latency is measured, instances may be busy for this share of time.
+    #[must_use]
+    pub fn assuming(mut self, safe: f64) -> Self {
+        self.state.capacity.assume(safe);
+        self
+    }
+
     /// A scaler that goes on from `state`, also with another policy than the one it comes from.
     pub fn restore(policy: Policy, mut state: State) -> Self {
         let mut memories = std::mem::take(&mut state.memories).into_iter();

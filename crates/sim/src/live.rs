@@ -6,7 +6,8 @@
 //! is blind here as it would be in a fleet that does not report them.
 //!
 //! A policy that does not look at latency is not shown any, because the instances of the benchmark either have
-//! capacity for a request or have not, and how busy they may be would be learned from it.
+//! capacity for a request or have not, and how busy they may be would be learned from it. A gateway does show it, so of
+//! a fleet it has to be [said](Known::safe) how busy its instances may be, for a simulation to cost what the fleet will.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -42,8 +43,17 @@ pub struct Live {
     /// What was seen of each pool, and what was chosen.
     pools: BTreeMap<PoolId, PoolSeen>,
     shares: Vec<PoolShare>,
-    /// How long the instances took that a run begins with, until the scaler was told.
-    began: Option<Duration>,
+    known: Known,
+}
+
+/// What a scaler knows of its instances when a run begins. Nothing, as the benchmark has it, unless it is said.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Known {
+    /// How long those took to start that are there: in a fleet that runs, it started them. Otherwise it learns that from
+    /// those that it starts.
+    pub start_up: Option<Duration>,
+    /// The share of time that they may be busy, where the policy is shown no latency. Otherwise that is all the time.
+    pub safe: Option<f64>,
 }
 
 impl Live {
@@ -53,15 +63,13 @@ impl Live {
             scaler: Scaler::new(policy),
             pools: BTreeMap::new(),
             shares: Vec::new(),
-            began: None,
+            known: Known::default(),
         }
     }
 
-    /// The instances that a run begins with took so long to start, and the scaler knows: in a fleet that runs, it started
-    /// them. Otherwise it learns that from those that it starts.
     #[must_use]
-    pub const fn having_started(mut self, took: Duration) -> Self {
-        self.began = Some(took);
+    pub fn knowing(mut self, known: Known) -> Self {
+        self.known = known;
         self
     }
 
@@ -85,8 +93,11 @@ impl Live {
         }
         let instances = Instances { starting: seen.starting, ready: seen.ready, ..Instances::default() };
         let took = Duration::from_secs(seen.started.took.into());
-        let started =
-            [took].repeat(seen.started.count as usize).into_iter().chain(self.began.take()).collect();
+        let started = [took]
+            .repeat(seen.started.count as usize)
+            .into_iter()
+            .chain(self.known.start_up.take())
+            .collect();
         let pools = self.pools.clone();
         Observed { metrics, instances, started, generation: seen.generation, pools, spent: None }
     }
@@ -104,6 +115,11 @@ fn quantiles(policy: &Policy) -> Vec<Metric> {
         }
     }
     all
+}
+
+/// Whether `policy` is shown the latency that it learns from how busy instances may be.
+pub fn learns_how_busy(policy: &Policy) -> bool {
+    quantiles(policy).contains(&Metric::LatencyP99)
 }
 
 /// What `policy` looks at and a simulated fleet does not have, as a configuration names it. Where it is blind, a
@@ -169,7 +185,8 @@ impl Autoscaler for Live {
     }
 
     fn start(&mut self, ready: u32) {
-        self.scaler = Scaler::starting_at(self.scaler.policy().clone(), ready);
+        let scaler = Scaler::starting_at(self.scaler.policy().clone(), ready);
+        self.scaler = if let Some(safe) = self.known.safe { scaler.assuming(safe) } else { scaler };
     }
 
     fn desired(&mut self, seen: &Seen) -> u32 {
@@ -214,7 +231,7 @@ fn metrics(before: &Before) -> Metrics {
 mod tests {
     use tidegate_core::{
         RouteId,
-        policy::{DEFAULT_IDLE, Pace, Slo, Supply, Target, Variable},
+        policy::{DEFAULT_IDLE, Headroom, Pace, Slo, Supply, Target, Variable},
     };
 
     use super::*;
@@ -284,6 +301,21 @@ mod tests {
         // Seen one second after it happened: 20 busy are 25 at 80 %. The last such second is 599,
         // seen at 600, and it holds for a minute.
         assert_eq!(changes, [(0, 3), (301, 25), (661, 3)]);
+    }
+
+    #[test]
+    fn instances_are_as_busy_as_it_is_said_that_they_may_be() {
+        let headroom = Headroom { overload: 0.001, wait: Duration::ZERO };
+        let count = |safe| {
+            let (mut last, demand) = (0, Demand::new(vec![1_690; 7_200]));
+            let mut live =
+                Live::new(Policy::keeping(1, 100, headroom.clone())).knowing(Known { start_up: None, safe });
+            run_watched(&demand, Conditions { start_up: 5, buffer: 0 }, &mut live, |_, moment| {
+                last = moment.launched;
+            });
+            last
+        };
+        assert_eq!([None, Some(1.0), Some(0.85), Some(0.5)].map(count), [17, 17, 20, 34]);
     }
 
     #[test]

@@ -1,7 +1,5 @@
 //! Comparisons: which contender cost what on which trace, in a form that people and programs read.
 
-use std::time::Duration;
-
 use serde::{Deserialize, Serialize};
 use tidegate_core::policy::Policy;
 
@@ -9,7 +7,7 @@ use crate::{
     demand::Demand,
     figures::Figures,
     hpa::{self, Hpa},
-    live::Live,
+    live::{Known, Live},
     tuned::{self, TunedLoop},
     world::{Conditions, World, run},
 };
@@ -25,9 +23,7 @@ pub enum Contender {
     /// The tuned loop at every setting of its sweep.
     Loop,
     /// A fleet's own policy, under its name.
-    Policy { name: String, policy: Box<Policy> },
-    /// The same of a fleet that ran: its scaler knows how long its instances take to start.
-    Veteran { name: String, policy: Box<Policy> },
+    Policy { name: String, policy: Box<Policy>, known: Known },
 }
 
 /// One run.
@@ -84,11 +80,8 @@ impl Report {
                     push("loop", Some(target), Some(hold), figures);
                 }
             }
-            Contender::Policy { name, policy } | Contender::Veteran { name, policy } => {
-                let took = Duration::from_secs(conditions.start_up.into());
-                let live = Live::new((**policy).clone());
-                let ran = matches!(contender, Contender::Veteran { .. });
-                let mut live = if ran { live.having_started(took) } else { live };
+            Contender::Policy { name, policy, known } => {
+                let mut live = Live::new((**policy).clone()).knowing(*known);
                 let world = World { supply: &policy.supply, ..World::of(demand, conditions) };
                 push(name, None, None, world.run(&mut live, |_, _, _| {}));
             }
@@ -108,6 +101,8 @@ impl Report {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use serde_json::Value;
     use tidegate_core::{Trace, policy::Headroom};
 
@@ -147,7 +142,11 @@ mod tests {
         let policy = Policy::keeping(1, 1_000, Headroom { overload: OBJECTIVE, wait: Duration::ZERO });
         for start_up in [5, 30] {
             let conditions = Conditions { start_up, buffer: 0 };
-            let fleet = Contender::Policy { name: "fleet".to_owned(), policy: Box::new(policy.clone()) };
+            let fleet = Contender::Policy {
+                name: "fleet".to_owned(),
+                policy: Box::new(policy.clone()),
+                known: Known::default(),
+            };
             let mut report = Report::default();
             report.add("a.csv", &demand, conditions, &fleet);
             report.add("a.csv", &demand, conditions, &Contender::Loop);

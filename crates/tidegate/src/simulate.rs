@@ -19,14 +19,19 @@ use std::{
     fs,
     io::{self, Write},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use anyhow::Context;
 
 use clap::ValueEnum;
 use serde::Serialize;
-use tidegate_core::policy::Policy;
-use tidegate_sim::{Conditions, Contender, Demand, Report};
+use tidegate_core::policy::{Policy, Pressure, Trigger};
+use tidegate_scaler::SAFE_AT_FIRST;
+use tidegate_sim::{
+    Conditions, Contender, Demand, Report,
+    live::{Known, learns_how_busy},
+};
 
 use self::{
     bands::{Bands, Finding},
@@ -89,6 +94,12 @@ pub(crate) struct Simulate {
     /// How long the gateway holds a request that finds no capacity
     #[arg(long, value_name = "TIME", value_delimiter = ',', default_value = "0s")]
     buffer: Vec<Seconds>,
+    /// The share of time that instances may be busy, as far as the policy knows
+    ///
+    /// Live it is learned from latency. Unless given: 85% for the policy of a fleet, as where nothing was measured yet; 100% for
+    /// the default policy, and for a recorded history, where it is part of what an instance serves.
+    #[arg(long, value_name = "SHARE", value_parser = share, conflicts_with_all = ["from_history", "scenarios"])]
+    safe_utilization: Option<f64>,
     /// Decides the arrivals within rows longer than a second: the same seed, the same arrivals
     ///
     /// Unless given: 1, or what a scenario brings
@@ -133,8 +144,7 @@ struct Case<'a> {
     demand: &'a Demand,
     conditions: Conditions,
     policy: Policy,
-    /// It is of a fleet that ran.
-    ran: bool,
+    known: Known,
 }
 
 impl Simulate {
@@ -149,22 +159,20 @@ impl Simulate {
             let case = |buffer: &Seconds| {
                 let buffer = buffer.seconds() as u32;
                 let (conditions, policy) = (world.conditions(buffer), world.policy(&subject, buffer)?);
-                Ok(Case {
-                    trace: &world.name,
-                    title: &world.name,
-                    demand: &world.demand,
-                    conditions,
-                    policy,
-                    ran: true,
-                })
+                let known = Known { start_up: Some(started(conditions)), safe: None };
+                let (trace, title, demand) = (&world.name, &world.name, &world.demand);
+                Ok(Case { trace, title, demand, conditions, policy, known })
             };
             let cases = distinct(&self.buffer).iter().map(case).collect::<Result<Vec<_>, Failure>>()?;
             return self.replay(&subject, &cases, bands.as_ref());
         }
         let demands = self.demands()?;
+        let safe = self.safe(&subject)?;
         let case = |(trace, demand), conditions: Conditions| {
             let (title, policy) = (drawing::file_name(trace), self.part.policy(&subject, conditions.buffer)?);
-            Ok(Case { trace, title, demand, conditions, policy, ran: false })
+            // A fleet has started instances before: the fewest that it has.
+            let start_up = matches!(subject, Subject::Fleet { .. }).then(|| started(conditions));
+            Ok(Case { trace, title, demand, conditions, policy, known: Known { start_up, safe } })
         };
         let cases = demands
             .iter()
@@ -243,10 +251,22 @@ impl Simulate {
             .flat_map(move |start_up| buffers.clone().into_iter().map(move |buffer| under(start_up, buffer)))
     }
 
+    /// How busy instances may be, as said, or as a fleet takes it that has measured nothing yet.
+    fn safe(&self, subject: &Subject) -> Result<Option<f64>, Failure> {
+        let Subject::Fleet { name, policy } = subject else { return Ok(self.safe_utilization) };
+        if self.safe_utilization.is_none() && asks_how_busy(policy) {
+            note(&format!(
+                "{name} keeps its instances busy for no more than {}, as where no latency was measured yet; --safe-utilization \
+                 says another share",
+                bands::number(SAFE_AT_FIRST, true)
+            ))?;
+        }
+        Ok(self.safe_utilization.or(Some(SAFE_AT_FIRST)))
+    }
+
     fn contenders(&self, name: &str, case: &Case<'_>) -> Vec<Contender> {
         let (name, policy) = (name.to_owned(), Box::new(case.policy.clone()));
-        let own =
-            if case.ran { Contender::Veteran { name, policy } } else { Contender::Policy { name, policy } };
+        let own = Contender::Policy { name, policy, known: case.known };
         let baselines = distinct(&self.vs).into_iter().map(|baseline| match baseline {
             Baseline::Hpa => Contender::Hpa,
             Baseline::Loop => Contender::Loop,
@@ -267,6 +287,28 @@ impl Simulate {
             }
         }
     }
+}
+
+/// How long instances took that are there when a run begins.
+fn started(conditions: Conditions) -> Duration {
+    Duration::from_secs(conditions.start_up.into())
+}
+
+/// Whether `policy` goes by how busy instances may be, and is shown no latency to learn it from.
+fn asks_how_busy(policy: &Policy) -> bool {
+    let asks = |trigger: &Trigger| match trigger {
+        Trigger::Headroom(_) | Trigger::Forecast(_) => true,
+        Trigger::Backlog(backlog) => matches!(backlog.pressure, Pressure::Drain { rate: None, .. }),
+        Trigger::Target(_) | Trigger::Threshold(_) | Trigger::Schedule(_) | Trigger::Formula(_) => false,
+    };
+    !learns_how_busy(policy) && policy.triggers.iter().any(asks)
+}
+
+/// `85%`, from 40 to 100: what a gateway may learn, and all the time.
+fn share(text: &str) -> Result<f64, String> {
+    let percent = text.strip_suffix('%').and_then(|number| number.parse::<f64>().ok());
+    let within = percent.filter(|percent| (40.0..=100.0).contains(percent));
+    within.map(|percent| percent / 100.0).ok_or_else(|| "write a share from 40% to 100%, as 85%".to_owned())
 }
 
 /// Each once, in the order of its first place.

@@ -36,9 +36,7 @@ struct Series {
 pub(super) fn replay(case: &Case<'_>, report: &Report, policy: &str) -> Figure {
     let &Case { trace, title, demand, conditions, .. } = case;
     let world = World { supply: &case.policy.supply, ..World::of(demand, conditions) };
-    let live = Live::new(case.policy.clone());
-    let took = Duration::from_secs(conditions.start_up.into());
-    let mut live = if case.ran { live.having_started(took) } else { live };
+    let mut live = Live::new(case.policy.clone()).knowing(case.known);
     let own =
         Series { name: policy.to_owned(), colour: Colour::Blue, chart: Chart::record(&world, &mut live) };
     let mut series = vec![own];

@@ -172,6 +172,33 @@ fn a_fleet_is_scaled_by_its_own_policy_within_its_bounds() {
 }
 
 #[test]
+fn a_fleet_without_triggers_is_as_busy_as_it_will_be_live() {
+    let folder = folder();
+    let text = std::fs::read_to_string(folder.path().join("tidegate.yaml")).unwrap();
+    let usual = "  usual: { run: { lua: app.lua }, scale: { max: 1000 } }\n";
+    write(&folder, "tidegate.yaml", &(text + usual));
+    let cost = |line: &str| {
+        number(&runs(folder.path(), &format!("--trace day.csv --start-up 5s {line}"))[0], "costOverFloor")
+    };
+    let all_the_time = cost("--policy default");
+    let times = |line: &str| cost(line) / all_the_time;
+    let as_live = times("--policy tidegate.yaml#usual");
+    assert!((as_live * 0.85 - 1.0).abs() < 0.03, "{as_live}");
+    assert!((times("--policy tidegate.yaml#usual --safe-utilization 50%") / 2.0 - 1.0).abs() < 0.1);
+    assert!((times("--policy tidegate.yaml#usual --safe-utilization 100%") - 1.0).abs() < 0.03);
+    assert!((times("--policy default --safe-utilization 85%") - as_live).abs() < 0.03);
+    let said = |line: &str| {
+        let output = simulate(folder.path(), &format!("--trace day.csv --policy tidegate.yaml#{line}"));
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let note = "note: usual keeps its instances busy for no more than 85%";
+    assert!(said("usual").contains(note), "{}", said("usual"));
+    for line in ["usual --safe-utilization 85%", "orders"] {
+        assert!(!said(line).contains("note:"), "{}", said(line));
+    }
+}
+
+#[test]
 fn what_a_simulation_cannot_show_of_a_policy_is_said() {
     let folder = folder();
     let said = |fleet: &str| {
@@ -338,6 +365,9 @@ fn arguments_that_make_no_sense_are_a_matter_of_usage() {
         ("--trace day.csv --buffer 2h", "must be from 0s to 1h"),
         ("--from-history 1h --start-up 5s", "cannot be used with"),
         ("--from-history 1h --trace day.csv", "cannot be used with"),
+        ("--from-history 1h --safe-utilization 90%", "cannot be used with"),
+        ("--trace day.csv --safe-utilization 20%", "write a share from 40% to 100%"),
+        ("--trace day.csv --safe-utilization 0.9", "write a share from 40% to 100%"),
         ("--scenario day.yaml --check bands.yaml", "cannot be used with"),
         ("--trace day.csv --vs hpa,kpa", "possible values: hpa, loop"),
         ("--trace day.csv --policy tidegate.yaml", "write FILE#FLEET"),

@@ -2,7 +2,12 @@
 //! from the counters of the data plane and the reports of instances to the fleet is what a gateway has; only the clock and
 //! the instances are made up, so it is the same on every machine.
 
-use tidegate_sim::{Conditions, live::Live, recorded, world::run_watched};
+use tidegate_sim::{
+    Conditions,
+    live::{Known, Live},
+    recorded,
+    world::run_watched,
+};
 
 use super::*;
 
@@ -64,7 +69,8 @@ fn both(scale: &str, rates: &[f64]) -> (Vec<u32>, Vec<u32>) {
     let (policy, whole) = recorded::scaled(play.member.scaler().policy().clone(), capacity);
     assert!(whole);
     let (demand, mut simulated) = (recorded::demand(rates, 1, capacity, 1), Vec::new());
-    let mut live = Live::new(policy).having_started(Duration::ZERO);
+    let known = Known { start_up: Some(Duration::ZERO), ..Known::default() };
+    let mut live = Live::new(policy).knowing(known);
     let conditions = Conditions { start_up: 0, buffer: 0 };
     run_watched(&demand, conditions, &mut live, |_, moment| simulated.push(moment.launched));
     (play.counts, simulated)
