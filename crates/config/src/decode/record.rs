@@ -64,6 +64,11 @@ macro_rules! record {
                 $crate::decode::camel_case(stringify!($name)).into()
             }
 
+            // By its place: two records of one name would share the schema of the first.
+            fn schema_id() -> std::borrow::Cow<'static, str> {
+                concat!(module_path!(), "::", stringify!($name)).into()
+            }
+
             fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
                 #[allow(unused_mut, reason = "a record may have no further property to set")]
                 let mut object = $crate::decode::Object::new(concat!($($doc, "\n"),*), generator);

@@ -16,7 +16,7 @@ use crate::{
 pub(crate) mod pool;
 pub(crate) mod trigger;
 
-pub(crate) use pool::{Budget, Pool};
+pub(crate) use pool::{FleetBudget, Pool};
 pub(crate) use trigger::Trigger;
 
 record! {
@@ -123,7 +123,7 @@ record! {
         /// wanted even when the largest spot pool vanishes at once.
         pools: Map<PoolId, Pool> = optional,
         /// What the fleet may cost. Needs `price` or `pools`.
-        budget: Budget = optional,
+        budget: FleetBudget = optional,
         /// A second policy, whose decisions are recorded beside those of the first and not acted upon.
         candidate: Candidate = optional,
     }

@@ -146,6 +146,8 @@ fn what_the_parser_accepts_the_schema_accepts() {
         ("/fleets/f/scale/triggers", json!([])),
         ("/fleets/f/scale/triggers/0/target", json!({ "metric": "arrivalRate", "value": "100/1s" })),
         ("/fleets/f/scale/triggers/1/threshold", json!({ "metric": "cpu", "above": 1.5, "below": 0.5 })),
+        ("/fleets/f/scale", json!({ "price": 0.1, "budget": { "monthly": 500, "whenSpent": "min" } })),
+        ("/lua/budget", json!({ "cpu": "50ms", "memory": "64MiB" })),
         ("/upstreams/e/endpoints/0", json!("[::1]:80")),
         ("/routes/0/match/path", json!("~ ^/f")),
         ("/routes/0/match/path", json!("/f")),

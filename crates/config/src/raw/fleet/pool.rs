@@ -28,7 +28,7 @@ record! {
 
 record! {
     /// What a fleet may cost in a calendar month, in UTC.
-    Budget {
+    FleetBudget {
         /// US dollars.
         monthly: Number = required("500"),
         /// The share of it from which on there is an alarm.

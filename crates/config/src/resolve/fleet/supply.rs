@@ -99,7 +99,12 @@ fn resolve(
     })
 }
 
-fn budget(raw: &pool::Budget, place: Place, scale: &fleet::Scale, report: &mut Report<'_>) -> Option<Budget> {
+fn budget(
+    raw: &pool::FleetBudget,
+    place: Place,
+    scale: &fleet::Scale,
+    report: &mut Report<'_>,
+) -> Option<Budget> {
     if scale.price.is_absent() && scale.pools.is_absent() {
         report.error(place, "a budget without prices limits nothing", "add `price`, or `pools`");
         return None;
