@@ -5,6 +5,7 @@ use tidegate_core::{
     policy::{Metric, Mode, PoolKind, TargetMetric, WhenSpent},
     snapshot::{
         AnswerFraming, Balance, ClientVerification, Driver, ErrorLevel, ErrorLogFormat, ErrorPages, OnExit,
+        TlsVersion,
     },
 };
 
@@ -47,6 +48,17 @@ const CLIENT_VERIFICATIONS: Words<ClientVerification> = &[
 
 const DRIVERS: Words<Driver> =
     &[("process", Driver::Process), ("thread", Driver::Thread), ("exec", Driver::Exec)];
+
+/// And what does their work so far.
+const DRIVERS_TO_COME: &[(&str, &str)] = &[
+    (
+        "inline",
+        "an app that is to run in the gateway's own workers needs no fleet: `lua: { content: FILE }` of a route",
+    ),
+    ("kubernetes", "commands that start and stop pods can be driven by `exec`"),
+];
+
+const TLS_VERSIONS: Words<TlsVersion> = &[("TLSv1.2", TlsVersion::Tls12), ("TLSv1.3", TlsVersion::Tls13)];
 
 const ON_EXIT: Words<OnExit> = &[("keep", OnExit::Keep), ("stop", OnExit::Stop)];
 
@@ -111,13 +123,14 @@ const ERROR_PAGES: Words<ErrorPages> = &[("json", ErrorPages::Json), ("html", Er
 words! {
     Balance: "a way to balance", "roundRobin", BALANCES, later: &[];
     ClientVerification: "what becomes of clients", "required", CLIENT_VERIFICATIONS, later: &[];
-    Driver: "a driver", "process", DRIVERS, later: &["inline", "kubernetes"];
+    Driver: "a driver", "process", DRIVERS, later: DRIVERS_TO_COME;
     OnExit: "what becomes of instances", "keep", ON_EXIT, later: &[];
     Mode: "a mode", "recommend", MODES, later: &[];
     PoolKind: "a kind of pool", "spot", POOL_KINDS, later: &[];
     WhenSpent: "a way to keep to a budget", "hold", WHEN_SPENT, later: &[];
     TargetMetric: "a metric for targets", "utilization", TARGET_METRICS, later: &[];
     Metric: "a metric", "utilization", METRICS, later: &[];
+    TlsVersion: "a version of TLS that is spoken", "TLSv1.3", TLS_VERSIONS, later: &[];
     ErrorLogFormat: "a format", "json", LOG_FORMATS, later: &[];
     ErrorLevel: "a level", "info", LOG_LEVELS, later: &[];
     AnswerFraming: "a framing", "short", FRAMINGS, later: &[];
@@ -137,14 +150,15 @@ impl Leaf for bool {
     }
 }
 
-fn read<T: Copy>(scalar: &Scalar, what: &str, words: Words<T>, later: &[&str]) -> Result<T, Mistake> {
+fn read<T: Copy>(scalar: &Scalar, what: &str, words: Words<T>, later: &[(&str, &str)]) -> Result<T, Mistake> {
     let text = scalar.text.as_str();
     if let Some((_, value)) = words.iter().find(|(word, _)| *word == text) {
         return Ok(*value);
     }
     let known = || words.iter().map(|(word, _)| *word);
-    if later.contains(&text) {
-        return Err(Mistake::new(format!("`{text}` is not supported yet"), format!("use {}", list(known()))));
+    if let Some((_, instead)) = later.iter().find(|(word, _)| *word == text) {
+        let help = format!("use {}; {instead}", list(known()));
+        return Err(Mistake::new(format!("`{text}` is not supported yet"), help));
     }
     let message = format!("{} is not {what}{}", quote(text), suggestion(text, known()));
     Err(Mistake::new(message, format!("choose one of {}", list(known()))))
