@@ -22,6 +22,9 @@ use crate::{
 
 mod quantity;
 
+/// Requests per second, unless something else is asked for.
+const RATE: f64 = 100.0;
+
 /// Most bytes of a trace or of a body.
 const LARGEST: u64 = 1 << 30;
 
@@ -35,12 +38,12 @@ const EXAMPLES: &str = "Examples:
 /// Latency counts from the moment a request was due, so a server that stalls is not spared the
 /// requests that its users would have sent meanwhile.
 #[derive(Debug, Clone, Args)]
-#[command(after_help = EXAMPLES, group = ArgGroup::new("demand").required(true).args(["rate", "trace"]))]
+#[command(after_help = EXAMPLES, group = ArgGroup::new("demand").args(["rate", "trace"]))]
 pub struct LoadArgs {
     /// Where to send requests; http:// only
     pub url: Url,
 
-    /// Requests per second; with --shape, where the shape is highest
+    /// Requests per second; with --shape, where the shape is highest. Without it, and without --trace: 100
     #[arg(long, value_name = "N", value_parser = per_second, help_heading = "Demand")]
     pub rate: Option<f64>,
 
@@ -57,19 +60,19 @@ pub struct LoadArgs {
     pub trace: Option<PathBuf>,
 
     /// How much faster than recorded to replay; rates stay what they are
-    #[arg(long, value_name = "FACTOR", default_value = "1x", value_parser = speed, conflicts_with = "rate", help_heading = "Demand")]
+    #[arg(long, value_name = "FACTOR", default_value = "1x", value_parser = speed, conflicts_with = "rate", requires = "trace", help_heading = "Demand")]
     pub speed: f64,
 
     /// Scale the replayed part so that its highest rate is this many requests per second
-    #[arg(long, value_name = "N", value_parser = per_second, conflicts_with = "rate", help_heading = "Demand")]
+    #[arg(long, value_name = "N", value_parser = per_second, conflicts_with = "rate", requires = "trace", help_heading = "Demand")]
     pub peak: Option<f64>,
 
     /// Where in the trace to begin, in recorded time
-    #[arg(long, value_name = "TIME", value_parser = length, conflicts_with = "rate", help_heading = "Demand")]
+    #[arg(long, value_name = "TIME", value_parser = length, conflicts_with = "rate", requires = "trace", help_heading = "Demand")]
     pub start: Option<Duration>,
 
     /// How much of the trace to replay, in recorded time
-    #[arg(long, value_name = "TIME", value_parser = length, conflicts_with = "rate", help_heading = "Demand")]
+    #[arg(long, value_name = "TIME", value_parser = length, conflicts_with = "rate", requires = "trace", help_heading = "Demand")]
     pub length: Option<Duration>,
 
     /// How requests are spread around the rate
@@ -162,7 +165,7 @@ impl LoadArgs {
     fn demand(&self) -> Result<Demand, Error> {
         let Some(path) = &self.trace else {
             let duration = self.duration.unwrap_or(Duration::from_secs(30));
-            return Ok(Demand::Shaped { shape: self.shape, peak: self.rate.unwrap_or_default(), duration });
+            return Ok(Demand::Shaped { shape: self.shape, peak: self.rate.unwrap_or(RATE), duration });
         };
         // What is no text is no number either, and is named with its line.
         let text = String::from_utf8_lossy(&read(path, LARGEST)?).into_owned();

@@ -12,6 +12,8 @@ use crate::script::place;
 pub(crate) enum Failure {
     /// What was given to it is wrong. An empty message means that all has been said already.
     Input(anyhow::Error),
+    /// The command line is wrong in a way that only the command itself can see.
+    Usage(anyhow::Error),
     /// What it needs is not there: a port, a file, a server.
     Environment(anyhow::Error),
     /// It has reported by itself and leaves with this code.
@@ -34,6 +36,7 @@ pub(crate) fn code(outcome: Result<(), Failure>) -> ExitCode {
         Ok(()) => return ExitCode::SUCCESS,
         Err(Failure::Reported(code)) => return ExitCode::from(code),
         Err(Failure::Input(error)) => (error, 1),
+        Err(Failure::Usage(error)) => (error, 2),
         Err(Failure::Environment(error)) => (error, 3),
     };
     if has_seen_enough(&error) {

@@ -111,7 +111,7 @@ impl RunScript {
             Some((file, arguments)) => Some(read(file, arguments)?),
             None if inline.is_none() => {
                 let help = "no script: name a file, `-` for standard input, or give code with -e";
-                return Err(Failure::Input(anyhow!(help)));
+                return Err(Failure::Usage(anyhow!(help)));
             }
             None => None,
         };
@@ -168,7 +168,7 @@ fn read(file: &str, arguments: &[String]) -> Result<Source, Failure> {
         let mut text = Vec::new();
         ("=stdin".to_owned(), io::stdin().read_to_end(&mut text).map(|_| text))
     } else if file.starts_with('-') {
-        return Err(Failure::Input(anyhow!("there is no option {file}; see tidegate lua --help")));
+        return Err(Failure::Usage(anyhow!("there is no option {file}; see tidegate lua --help")));
     } else {
         (format!("@{file}"), fs::read(file))
     };

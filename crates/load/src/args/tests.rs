@@ -19,10 +19,10 @@ fn plan(line: &str) -> Result<Plan, Error> {
 }
 
 #[test]
-fn a_rate_is_enough() {
-    let plan = plan("http://h/ --rate 500").unwrap();
+fn a_url_is_enough() {
+    let plan = plan("http://h/").unwrap();
     let Demand::Shaped { shape, peak, duration } = plan.schedule.demand else { panic!("not a shape") };
-    assert_eq!((shape, peak, duration), (Shape::Steady, 500.0, Duration::from_secs(30)));
+    assert_eq!((shape, peak, duration), (Shape::Steady, 100.0, Duration::from_secs(30)));
     assert_eq!((plan.connections.get(), plan.threads.get(), plan.queue.get()), (64, 1, 100_000));
     assert_eq!((plan.timeout, plan.request), (Duration::from_secs(30), Request::default()));
 }
@@ -36,7 +36,8 @@ fn a_body_makes_a_post_unless_told_otherwise() {
 #[test]
 fn mistakes_of_usage_are_refused() {
     let cases = [
-        ("http://h/", ErrorKind::MissingRequiredArgument),
+        ("", ErrorKind::MissingRequiredArgument),
+        ("http://h/ --speed 2x", ErrorKind::MissingRequiredArgument),
         ("http://h/ --rate 1 --trace f", ErrorKind::ArgumentConflict),
         ("http://h/ --rate 1 --speed 2x", ErrorKind::ArgumentConflict),
         ("http://h/ --trace f --shape ramp", ErrorKind::ArgumentConflict),

@@ -89,7 +89,7 @@ impl FromHistory {
                 FleetId::new(name).map_err(Failure::input)?
             }
             (None, Subject::Default) => {
-                return Err(Failure::Input(anyhow!("whose history? name the fleet with --fleet")));
+                return Err(Failure::Usage(anyhow!("whose history? name the fleet with --fleet")));
             }
         };
         let past = match &self.state {

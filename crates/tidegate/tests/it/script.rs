@@ -162,7 +162,8 @@ fn mistakes_and_exits_have_their_codes() {
     assert_eq!(lua(&["-e", "os.exit(3)"]).status.code(), Some(3));
     assert_eq!(lua(&["-e", "local = "]).status.code(), Some(1));
     assert_eq!(lua(&["/nowhere/a.lua"]).status.code(), Some(1));
-    assert_eq!(lua(&[]).status.code(), Some(1));
+    assert_eq!(lua(&[]).status.code(), Some(2));
+    assert_eq!(lua(&["--nonsense", "-e", "x"]).status.code(), Some(2));
     let said = |args: &[&str], part: &str| {
         let output = lua(args);
         let text = String::from_utf8(output.stderr).unwrap();
