@@ -52,6 +52,7 @@ const KEYS: &[(&str, &str)] = &[
     ("ssl_certificate", "`listeners[].tls`"),
     ("ssl_certificate_key", "`listeners[].tls`"),
     ("ssl_client_certificate", "`listeners[].clientCertificates`"),
+    ("ssl_protocols", "`listeners[].tlsProtocols`"),
     ("ssl_stapling_file", "`listeners[].tls[].staple`"),
     ("ssl_verify_client", "`listeners[].clientCertificates`"),
     ("stub_status", "`/metrics` of the Admin API"),

@@ -10,7 +10,9 @@ use schemars::{Schema, SchemaGenerator, json_schema};
 use tidegate_core::{
     FleetId, SourceId, UpstreamId,
     policy::Mode,
-    snapshot::{Address, AnswerFraming, ClientVerification, ErrorLevel, ErrorLogFormat, ErrorPages},
+    snapshot::{
+        Address, AnswerFraming, ClientVerification, ErrorLevel, ErrorLogFormat, ErrorPages, TlsVersion,
+    },
 };
 
 use crate::{
@@ -87,6 +89,8 @@ record! {
         /// Clients speak TLS, and get one of these certificates: the one for the host that they ask for, or else the first. A
         /// single mapping is a list of one. Files are read anew when they have changed.
         tls: Certificates = optional,
+        /// Versions of TLS that are spoken; `sslClientHello` may choose others for a client. Without it, both.
+        tls_protocols: List<TlsVersion> = optional,
         /// Clients are asked for certificates of theirs.
         client_certificates: ClientCertificates = optional,
         /// What Lua does before there is a request.

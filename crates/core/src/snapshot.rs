@@ -24,7 +24,8 @@ mod template;
 pub use self::{
     answer::{FixedAnswer, LocalAnswer, StaticFiles},
     listener::{
-        Address, CertificateFiles, ClientCertificates, ClientVerification, Listener, ServerTls, UpstreamTls,
+        Address, CertificateFiles, ClientCertificates, ClientVerification, Listener, ServerTls, TlsVersion,
+        TlsVersions, UpstreamTls,
     },
     lua::{Assignment, Budget, Hooks, LuaSettings, Script, SocketSettings, Unreadable, Value},
     source::{

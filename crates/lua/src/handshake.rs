@@ -3,6 +3,7 @@
 use std::{cell::RefCell, fmt, net::SocketAddr, num::NonZeroUsize, sync::Arc};
 
 use lru::LruCache;
+use tidegate_core::snapshot::TlsVersions;
 use tidegate_tls::{Error, Identity, Said};
 
 /// Certificates with their keys that each thread keeps for scripts that give them again and again.
@@ -30,7 +31,7 @@ pub struct Choosing {
     /// What the client said first.
     pub(crate) said: Said,
     certificate: Certificate,
-    versions: Option<Versions>,
+    versions: Option<TlsVersions>,
     /// Certificates in DER that the client's own has to be trusted by; empty: those of the configuration.
     asked: Option<Vec<Vec<u8>>>,
     staple: Option<Vec<u8>>,
@@ -45,19 +46,12 @@ struct Certificate {
     key: Option<Vec<u8>>,
 }
 
-/// Versions of TLS that may be spoken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Versions {
-    pub tls12: bool,
-    pub tls13: bool,
-}
-
 /// What has been decided on.
 #[derive(Debug, Default)]
 pub struct Chosen {
     /// `None`: as the configuration says; `Some(None)`: none, as there is nothing left.
     pub identity: Option<Option<Arc<Identity>>>,
-    pub versions: Option<Versions>,
+    pub versions: Option<TlsVersions>,
     /// The client is asked for a certificate, which these, or those of the configuration, have to vouch for.
     pub asked: Option<Vec<Vec<u8>>>,
     /// What the authority says of the certificate.
@@ -90,7 +84,7 @@ impl Choosing {
         Ok(())
     }
 
-    pub(crate) const fn set_versions(&mut self, versions: Versions) {
+    pub(crate) const fn set_versions(&mut self, versions: TlsVersions) {
         self.versions = Some(versions);
     }
 

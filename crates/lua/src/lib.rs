@@ -73,7 +73,7 @@ pub use crate::{
     dict::Dicts,
     error::{Error, ScriptError, Unloaded, place},
     exchange::{AnswerEnd, BodyState, Exchange, InvalidHeader, Jump},
-    handshake::{Choosing, Chosen, Hello, Versions},
+    handshake::{Choosing, Chosen, Hello},
     header::{is_token, is_token_byte},
     host::WorkerIdentity,
     level::{Level, Line, Log},

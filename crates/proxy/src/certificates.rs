@@ -18,9 +18,9 @@ use rustls::{
 };
 use tidegate_core::{
     Snapshot,
-    snapshot::{CertificateFiles, ClientCertificates, ClientVerification, ServerTls},
+    snapshot::{CertificateFiles, ClientCertificates, ClientVerification, ServerTls, TlsVersions},
 };
-use tidegate_lua::{Chosen, Versions};
+use tidegate_lua::Chosen;
 use tidegate_tls::{Asking, Directory, Identity, Trust, provider};
 
 use crate::way::Ways;
@@ -60,6 +60,8 @@ pub(crate) type Listeners = Vec<Option<Arc<Reception>>>;
 #[derive(Debug)]
 pub(crate) struct Reception {
     pub(crate) config: Arc<ServerConfig>,
+    /// Unless a script chooses others.
+    versions: TlsVersions,
     /// What clients are asked for, and what becomes of those that do not have it.
     pub(crate) asking: Option<Asked>,
 }
@@ -91,8 +93,8 @@ impl Tickets {
         };
         let certificates = Arc::new(Directory::new(identities));
         let asked = asking.as_ref().map(|(asking, _)| asking);
-        let config = config(certificates, asked, tickets, None)?;
-        Ok(Arc::new(Reception { config: Arc::new(config), asking }))
+        let config = config(certificates, asked, tickets, tls.versions)?;
+        Ok(Arc::new(Reception { config: Arc::new(config), versions: tls.versions, asking }))
     }
 }
 
@@ -107,13 +109,10 @@ fn config(
     certificates: Arc<dyn ResolvesServerCert>,
     asking: Option<&Arc<Asking>>,
     tickets: &Arc<dyn ProducesTickets>,
-    versions: Option<Versions>,
+    TlsVersions { tls12, tls13 }: TlsVersions,
 ) -> Result<ServerConfig, rustls::Error> {
     let builder = ServerConfig::builder_with_provider(Arc::clone(provider()));
-    let known: [(bool, &SupportedProtocolVersion); 2] = match versions {
-        None => [(true, &TLS13), (true, &TLS12)],
-        Some(Versions { tls12, tls13 }) => [(tls13, &TLS13), (tls12, &TLS12)],
-    };
+    let known: [(bool, &SupportedProtocolVersion); 2] = [(tls13, &TLS13), (tls12, &TLS12)];
     let spoken: Vec<_> =
         known.into_iter().filter_map(|(wanted, version)| wanted.then_some(version)).collect();
     let builder = builder.with_protocol_versions(&spoken)?;
@@ -157,6 +156,7 @@ impl Reception {
             }
             let verifier = asking.as_ref().map(|(asking, _)| asking);
             let certificates = Arc::clone(&config.cert_resolver);
+            let versions = versions.unwrap_or(self.versions);
             config = Arc::new(self::config(certificates, verifier, &config.ticketer, versions)?);
         }
         if let Some(identity) = identity {

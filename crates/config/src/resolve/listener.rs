@@ -5,11 +5,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use tidegate_core::snapshot::{CertificateFiles, ClientCertificates, ServerTls, UpstreamTls};
+use tidegate_core::snapshot::{
+    CertificateFiles, ClientCertificates, ServerTls, TlsVersion, TlsVersions, UpstreamTls,
+};
 use tidegate_tls::{Identity, Trust};
 
 use crate::{
-    decode::{Field, Located},
+    decode::{Field, List, Located},
     leaf::text::File,
     raw,
     report::{Report, quote},
@@ -26,7 +28,8 @@ impl Resolver<'_, '_> {
             let script = lua.ssl_certificate.given().map(|script| ("sslCertificate", script.place));
             let hello = lua.ssl_client_hello.given().map(|script| ("sslClientHello", script.place));
             let asked = listener.client_certificates.given().map(|asked| ("clientCertificates", asked.place));
-            return match script.or(hello).or(asked) {
+            let versions = listener.tls_protocols.given().map(|list| ("tlsProtocols", list.place));
+            return match script.or(hello).or(asked).or(versions) {
                 Some((what, place)) => {
                     let message = format!("`{what}` is for listeners with `tls`");
                     let help = "add `tls: [{ certificate: FILE, key: FILE }]`, or `tls: []` if a script gives certificates";
@@ -38,6 +41,7 @@ impl Resolver<'_, '_> {
         };
         let certificates = list.resolve(|pair, _| self.certificate(pair));
         let clients = listener.client_certificates.optional().and_then(|asked| self.clients(asked));
+        let versions = listener.tls_protocols.optional().and_then(|list| self.versions(list));
         let (ssl_client_hello, ssl_certificate) = (hello?, script?);
         if list.is_empty() && ssl_certificate.is_none() {
             let help =
@@ -46,10 +50,21 @@ impl Resolver<'_, '_> {
         }
         Some(Some(ServerTls {
             certificates: certificates?,
+            versions: versions?,
             ssl_client_hello,
             ssl_certificate,
             clients: clients?,
         }))
+    }
+
+    fn versions(&mut self, list: Option<&Located<List<TlsVersion>>>) -> Option<TlsVersions> {
+        let Some(Located { value: list, place }) = list else { return Some(TlsVersions::default()) };
+        if list.is_empty() {
+            self.report.error(*place, "no version of TLS", "name `TLSv1.2`, `TLSv1.3` or both");
+        }
+        let all = list.resolve(|&version, _| Some(version))?;
+        let has = |version| all.contains(&version);
+        Some(TlsVersions { tls12: has(TlsVersion::Tls12), tls13: has(TlsVersion::Tls13) })
     }
 
     fn certificate(&mut self, raw: &raw::KeyPair) -> Option<CertificateFiles> {

@@ -5,7 +5,7 @@ use std::{io, path::Path};
 use tidegate_config::Diagnostic;
 use tidegate_core::{
     Snapshot,
-    snapshot::{CertificateFiles, ServerTls, UpstreamTls},
+    snapshot::{CertificateFiles, ServerTls, TlsVersions, UpstreamTls},
 };
 
 const EC: (&str, &str) =
@@ -55,6 +55,9 @@ fn certificates_are_files_with_their_keys() {
     assert!(both.ssl_certificate.is_none());
     let stapled = tls("tls: { certificate: ec.pem, key: ec.key, staple: ec.ocsp }");
     assert_eq!(stapled.certificates[0].staple.as_deref(), Some(Path::new("conf/ec.ocsp")));
+    assert_eq!(stapled.versions, TlsVersions { tls12: true, tls13: true });
+    let strict = tls("tls: { certificate: ec.pem, key: ec.key }\n  tlsProtocols: [TLSv1.3]");
+    assert_eq!(strict.versions, TlsVersions { tls12: false, tls13: true });
     let by_script = tls("tls: []\n  lua: { sslCertificate: cert.lua }");
     assert!(by_script.certificates.is_empty());
     assert_eq!(&*by_script.ssl_certificate.unwrap().name, "conf/cert.lua");
@@ -90,6 +93,12 @@ fn what_is_wrong_with_them_is_told_where_it_stands() {
         (
             "tls: { certificate: ec.pem, key: ec.key }\n  clientCertificates: { trustedCertificate: ec.key }",
             "4:45 `ec.key`: there is no certificate in it",
+        ),
+        ("tlsProtocols: [TLSv1.3]", "3:17 `tlsProtocols` is for listeners with `tls`"),
+        ("tls: { certificate: ec.pem, key: ec.key }\n  tlsProtocols: []", "4:17 no version of TLS"),
+        (
+            "tls: { certificate: ec.pem, key: ec.key }\n  tlsProtocols: [TLSv1.1]",
+            "4:18 `TLSv1.1` is not a version of TLS that is spoken; did you mean `TLSv1.2`?",
         ),
         ("tls: []", "3:8 no certificate"),
         ("tls: ec.pem", "3:8 expected certificates with their keys, found the text `ec.pem`"),

@@ -52,6 +52,7 @@ impl fmt::Display for Address {
 pub struct ServerTls {
     /// The first is for clients that ask for none of the names. Empty only where a script gives certificates.
     pub certificates: Vec<CertificateFiles>,
+    pub versions: TlsVersions,
     /// Runs once a client has said what it wants, and may change how TLS is spoken with it.
     pub ssl_client_hello: Option<Script>,
     /// Runs after that, and may give the client another certificate.
@@ -69,6 +70,26 @@ impl ServerTls {
     pub fn scripts_mut(&mut self) -> impl Iterator<Item = &mut Script> {
         [&mut self.ssl_client_hello, &mut self.ssl_certificate].into_iter().flatten()
     }
+}
+
+/// Versions of TLS that may be spoken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TlsVersions {
+    pub tls12: bool,
+    pub tls13: bool,
+}
+
+impl Default for TlsVersions {
+    fn default() -> Self {
+        Self { tls12: true, tls13: true }
+    }
+}
+
+/// One of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TlsVersion {
+    Tls12,
+    Tls13,
 }
 
 /// Certificates that clients are asked for.

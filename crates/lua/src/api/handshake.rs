@@ -2,10 +2,11 @@
 
 use std::net::IpAddr;
 
+use tidegate_core::snapshot::TlsVersions;
 use tidegate_tls::Error;
 
 use crate::{
-    Choosing, Hello, Phase, Versions,
+    Choosing, Hello, Phase,
     abi::{Export, HostPtr, Text},
     host::{Host, MISSING, NO_REQUEST, OK},
 };
@@ -159,7 +160,7 @@ const TLS_13: i32 = 0x40;
 
 extern "C" fn versions(host: HostPtr, bits: i32) -> i32 {
     choose_in(host.get(), Phase::SslClientHello, |choosing| {
-        choosing.set_versions(Versions { tls12: bits & TLS_12 != 0, tls13: bits & TLS_13 != 0 });
+        choosing.set_versions(TlsVersions { tls12: bits & TLS_12 != 0, tls13: bits & TLS_13 != 0 });
         OK
     })
 }

@@ -83,6 +83,27 @@ end";
 }
 
 #[test]
+fn a_listener_speaks_the_versions_that_it_names_unless_a_script_chooses_others() {
+    let Some(authority) = Authority::new() else { return };
+    let config = |versions: &str, code: &str| {
+        let config = scripted(&authority, code, TELL).replace("sslCertificate:", "sslClientHello:");
+        config.replacen("    lua:\n", &format!("    tlsProtocols: {versions}\n    lua:\n"), 1)
+    };
+    let spoken = |running: &Running, trusting: &Trusting| {
+        let mut client = trusting.try_connect(running.addr(), "localhost").ok()?;
+        client.inner().conn.protocol_version()
+    };
+    let (both, old) = (Trusting::new(&authority), Trusting::speaking(&authority, &[&version::TLS12]));
+    let mut running = Running::start(&config("[TLSv1.3]", "-- nothing"));
+    assert_eq!(spoken(&running, &both), Some(ProtocolVersion::TLSv1_3));
+    assert_eq!(spoken(&running, &old), None);
+    running.reload(&config("[TLSv1.2]", "-- nothing"));
+    assert_eq!(spoken(&running, &both), Some(ProtocolVersion::TLSv1_2));
+    running.reload(&config("[TLSv1.3]", "require('ngx.ssl.clienthello').set_protocols { 'TLSv1.2' }"));
+    assert_eq!(spoken(&running, &old), Some(ProtocolVersion::TLSv1_2));
+}
+
+#[test]
 fn both_scripts_of_a_handshake_share_what_they_keep() {
     let Some(authority) = Authority::new() else { return };
     let config = scripted(&authority, "ngx.ctx.told = ngx.ctx.told .. ' certificate'", TELL);
