@@ -5,7 +5,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use crate::{
     advise::Advise, chaos::Chaos, check::Check, cost::Cost, exit::Failure, explain::Explain, flame::Flame,
     forecast::Forecast, instance::Instance, load, replay::Replay, schema, script::RunScript,
-    simulate::Simulate, up::Up,
+    simulate::Simulate, top::Top, up::Up,
 };
 
 /// An API gateway scripted in Lua that scales itself.
@@ -32,6 +32,7 @@ enum Command {
     Load(Box<tidegate_load::LoadArgs>),
     Simulate(Box<Simulate>),
     Forecast(Forecast),
+    Top(Top),
     /// Say why a fleet has as many instances as it has.
     Explain(Explain),
     Replay(Replay),
@@ -62,6 +63,7 @@ impl Cli {
             Command::Load(args) => load::run(&args),
             Command::Simulate(simulate) => simulate.run(),
             Command::Forecast(forecast) => forecast.run(),
+            Command::Top(top) => top.run(),
             Command::Explain(explain) => explain.run(),
             Command::Replay(replay) => replay.run(),
             Command::Chaos(chaos) => chaos.run(),

@@ -18,9 +18,11 @@ mod load;
 mod logging;
 mod replay;
 mod schema;
+mod screen;
 mod script;
 mod simulate;
 mod span;
+mod top;
 mod up;
 mod workers;
 

@@ -1,18 +1,14 @@
 //! The day on a terminal.
 //!
 //! Demand and instances are drawn one above the other over the same day, so that it can be seen how
-//! one follows the other. While the screen is up the terminal is in raw mode: Ctrl-C arrives as a key
-//! and not as a signal.
-
-use std::{io, time::Duration};
+//! one follows the other.
 
 use ratatui::{
-    DefaultTerminal, Frame,
-    crossterm::event::{self, Event, KeyCode, KeyModifiers},
+    Frame,
     layout::{Constraint, Layout, Rect},
-    style::{Color, Style, Stylize},
+    style::{Color, Stylize},
     text::Line,
-    widgets::{Block, Paragraph, Sparkline, Wrap},
+    widgets::{Block, Paragraph, Wrap},
 };
 
 use super::{
@@ -21,42 +17,9 @@ use super::{
     scene::Scene,
     summary::millis,
 };
+use crate::screen::draw_course;
 
-/// A full-screen view, taken down when it is dropped.
-#[derive(Debug)]
-pub(crate) struct Screen {
-    terminal: DefaultTerminal,
-}
-
-impl Screen {
-    pub(crate) fn open() -> io::Result<Self> {
-        ratatui::try_init().map(|terminal| Self { terminal })
-    }
-
-    pub(crate) fn show(&mut self, scene: &Scene) -> io::Result<()> {
-        self.terminal.draw(|frame| draw(frame, scene)).map(drop)
-    }
-
-    /// Whether somebody pressed a key that ends the tour. Does not wait.
-    pub(crate) fn is_left() -> io::Result<bool> {
-        let mut left = false;
-        while event::poll(Duration::ZERO)? {
-            if let Event::Key(key) = event::read()? {
-                let interrupt = key.modifiers == KeyModifiers::CONTROL && key.code == KeyCode::Char('c');
-                left |= interrupt || matches!(key.code, KeyCode::Char('q') | KeyCode::Esc);
-            }
-        }
-        Ok(left)
-    }
-}
-
-impl Drop for Screen {
-    fn drop(&mut self) {
-        ratatui::restore();
-    }
-}
-
-fn draw(frame: &mut Frame<'_>, scene: &Scene) {
+pub(crate) fn draw(frame: &mut Frame<'_>, scene: &Scene) {
     let rows = Layout::vertical([
         Constraint::Length(1),
         Constraint::Min(4),
@@ -67,6 +30,7 @@ fn draw(frame: &mut Frame<'_>, scene: &Scene) {
     let [title, demand, instances, figures, decision] = rows.areas(frame.area());
     draw_title(frame, title, scene);
     let text = format!(" demand: {:.0} requests/s ", scene.load.offered_rate);
+    // Random arrivals go a little beyond what was planned; the top of the box is for the plan.
     draw_course(frame, demand, &text, |width| scene.demand(width), PEAK as u64, Color::Cyan);
     draw_instances(frame, instances, scene);
     draw_figures(frame, figures, scene);
@@ -89,22 +53,6 @@ fn draw_instances(frame: &mut Frame<'_>, area: Rect, scene: &Scene) {
     );
     let highest = u64::from(scene.peak_instances().max(fixed_instances()));
     draw_course(frame, area, &text, |width| scene.ready(width), highest, Color::Green);
-}
-
-/// The day so far, from left to right, up to `highest`.
-fn draw_course(
-    frame: &mut Frame<'_>,
-    area: Rect,
-    title: &str,
-    course: impl Fn(usize) -> Vec<u64>,
-    highest: u64,
-    color: Color,
-) {
-    let block = Block::bordered().title(title);
-    let values = course(usize::from(block.inner(area).width));
-    // Random arrivals go a little beyond what was planned; the top of the box is for the plan.
-    let sparkline = Sparkline::default().data(values).max(highest).style(Style::new().fg(color)).block(block);
-    frame.render_widget(sparkline, area);
 }
 
 fn draw_figures(frame: &mut Frame<'_>, area: Rect, scene: &Scene) {

@@ -17,8 +17,11 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{config::FLEET, day, lines::Lines, scene::Scene, screen::Screen, summary::Summary};
-use crate::cli::Format;
+use super::{config::FLEET, day, lines::Lines, scene::Scene, screen, summary::Summary};
+use crate::{
+    cli::Format,
+    screen::{Key, Screen},
+};
 
 /// How long the day takes unless something else is asked for.
 pub(crate) const DURATION: Duration = Duration::from_mins(2);
@@ -137,14 +140,20 @@ impl Stage {
 
     fn show(&mut self, scene: &Scene) -> io::Result<()> {
         match self {
-            Self::Screen(screen) => screen.show(scene),
+            Self::Screen(view) => view.show(|frame| screen::draw(frame, scene)),
             Self::Lines(lines) => lines.show(scene),
         }
     }
 
     fn is_left(&self) -> io::Result<bool> {
         match self {
-            Self::Screen(_) => Screen::is_left(),
+            Self::Screen(_) => {
+                let mut left = false;
+                while let Some(key) = Screen::pressed()? {
+                    left |= key == Key::Leave;
+                }
+                Ok(left)
+            }
             Self::Lines(_) => Ok(false),
         }
     }

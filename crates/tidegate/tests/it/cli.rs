@@ -75,9 +75,22 @@ fn exit_codes_say_whose_fault_it_is() {
 
 #[test]
 fn every_command_has_help_with_an_example() {
-    for command in ["up", "check", "schema", "load", "explain", "chaos"] {
-        let output = run(&[command, "--help"]);
-        let text = String::from_utf8_lossy(&output.stdout);
-        assert!(output.status.success() && text.contains("Example"), "{command}: {text}");
+    let help = |arguments: &[&str]| {
+        let output = run(arguments);
+        assert!(output.status.success(), "{arguments:?}: {output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let all = help(&["--help"]);
+    let (_, commands) = all.split_once("Commands:\n").unwrap();
+    // What is told of a command may go on in further lines, which begin further in.
+    let commands = commands.lines().take_while(|line| !line.is_empty());
+    let rows = commands.filter_map(|line| line.strip_prefix("  ").filter(|row| !row.starts_with(' ')));
+    let names: Vec<&str> = rows.filter_map(|row| row.split(' ').next()).collect();
+    for known in ["up", "check", "load", "simulate", "explain", "top"] {
+        assert!(names.contains(&known), "{known}: {all}");
+    }
+    for name in names.into_iter().filter(|name| *name != "help") {
+        let text = help(&[name, "--help"]);
+        assert!(text.contains("Example"), "{name}: {text}");
     }
 }
