@@ -139,7 +139,7 @@ impl Resolver<'_, '_> {
             let Located { value: address, place } = listener.address.given()?;
             let address = match address {
                 Address::Ip(address) => Address::Ip(*address),
-                Address::Unix(path) => Address::Unix(self.scripts.locate(path)),
+                Address::Unix(path) => Address::Unix(self.scripts.locate(path).into()),
             };
             self.distinct(&address, *place, &mut seen);
             Some(snapshot::Listener { address, tls: tls? })

@@ -315,7 +315,7 @@ impl Fleet {
         let endpoint = |instance: &Instance| {
             Some(Endpoint {
                 id: instance.id.clone(),
-                address: instance.address?,
+                address: instance.address?.into(),
                 host: None,
                 weight: NonZeroU32::MIN,
                 load: Arc::clone(&instance.load),

@@ -7,7 +7,6 @@
 
 use std::{
     collections::BTreeMap,
-    net::SocketAddr,
     num::NonZeroU32,
     sync::{
         Arc,
@@ -18,7 +17,7 @@ use std::{
     },
 };
 
-use crate::{FleetId, InstanceId, turns::Turns};
+use crate::{FleetId, InstanceId, snapshot::Address, turns::Turns};
 
 /// The endpoints of all fleets that may get new requests. A fleet without any is listed, empty.
 #[derive(Debug, Clone, Default)]
@@ -32,7 +31,7 @@ pub struct Roster {
 #[derive(Debug, Clone)]
 pub struct Endpoint {
     pub id: InstanceId,
-    pub address: SocketAddr,
+    pub address: Address,
     /// The name that it was found by, if it has one.
     pub host: Option<Arc<str>>,
     /// Share of requests relative to the other endpoints.

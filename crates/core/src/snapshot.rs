@@ -4,7 +4,15 @@
 //! compile, scripts have been read. So the planes that use it need no error paths for it. The
 //! `config` crate is the only one that makes a [`Snapshot`] out of text.
 
-use std::{collections::BTreeMap, net::SocketAddr, num::NonZeroU32, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    net::SocketAddr,
+    num::NonZeroU32,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use ipnet::IpNet;
 use regex::Regex;
@@ -433,12 +441,28 @@ pub enum UpstreamTarget {
     Endpoints(Vec<StaticEndpoint>),
 }
 
-/// A fixed address. A host name is resolved when it is used, and again every 30 s.
+/// A fixed address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StaticEndpoint {
-    pub host: String,
-    pub port: u16,
+    pub address: StaticAddress,
     pub weight: NonZeroU32,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum StaticAddress {
+    /// A host name is resolved when it is used, and again every 30 s.
+    Host { host: String, port: u16 },
+    /// A Unix socket at this path.
+    Unix(Arc<Path>),
+}
+
+impl fmt::Display for StaticAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Host { host, port } => write!(f, "{host}:{port}"),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -234,7 +234,7 @@ fn line(exchange: &Exchange, seconds: f64) -> String {
         "bytesIn": exchange.bytes_in,
         "bytesOut": exchange.bytes_out,
         "seconds": seconds,
-        "upstream": upstream.address,
+        "upstream": upstream.address.as_ref().map(ToString::to_string),
         "upstreamStatus": (upstream.status != 0).then_some(upstream.status),
         "upstreamSeconds": upstream_seconds,
         "error": exchange.failure,

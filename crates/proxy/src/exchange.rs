@@ -6,7 +6,10 @@ mod variables;
 
 use std::{borrow::Cow, net::SocketAddr, os::unix::ffi::OsStrExt as _, rc::Rc, sync::Arc, time::Instant};
 
-use tidegate_core::{RouteId, Timestamp, snapshot::AnswerFraming};
+use tidegate_core::{
+    RouteId, Timestamp,
+    snapshot::{Address, AnswerFraming},
+};
 use tidegate_lua::{AnswerEnd, BodyState, Capturing, Heritage, InvalidHeader, RequestState, Subrequest};
 
 use crate::{
@@ -110,9 +113,9 @@ pub(crate) struct Exchange {
 }
 
 /// What the last attempt to reach an endpoint came to.
-#[derive(Debug, Default, Clone, Copy)]
+#[derive(Debug, Default, Clone)]
 pub(crate) struct Attempt {
-    pub(crate) address: Option<SocketAddr>,
+    pub(crate) address: Option<Address>,
     pub(crate) began: Option<Instant>,
     pub(crate) first_byte: Option<Instant>,
     pub(crate) ended: Option<Instant>,

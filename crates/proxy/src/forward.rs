@@ -143,7 +143,7 @@ async fn try_all(
                     };
                 if failure.error.is_upstream() {
                     let exchange = &connection.exchange;
-                    worker.complain(route, exchange, Some(member.endpoint.address), &failure.error, retry);
+                    worker.complain(route, exchange, Some(&member.endpoint.address), &failure.error, retry);
                 }
                 if !retry {
                     return Err(failure.error);
@@ -176,8 +176,11 @@ async fn attempt(
     (member, in_flight): (&Rc<Member>, InFlight),
 ) -> Result<Outcome, Failure> {
     let spans = Spans::new(&site.snapshot.timeouts, connection.exchange.lua.choice.as_deref());
-    connection.exchange.upstream =
-        Attempt { address: Some(member.endpoint.address), began: Some(Instant::now()), ..Attempt::default() };
+    connection.exchange.upstream = Attempt {
+        address: Some(member.endpoint.address.clone()),
+        began: Some(Instant::now()),
+        ..Attempt::default()
+    };
     let choice = connection.exchange.lua.choice.as_deref();
     let terms = if choice.is_some_and(|choice| choice.is_plain) {
         None
@@ -188,7 +191,7 @@ async fn attempt(
         Ok(kept)
     } else {
         let limit = Limit { deadline: &connection.line.front, span: spans.connect };
-        Link::connect(member.endpoint.address, terms, limit).await.map(|link| Kept { link, requests: 0 })
+        Link::connect(&member.endpoint.address, terms, limit).await.map(|link| Kept { link, requests: 0 })
     };
     let received = match kept {
         Ok(kept) => exchange_on(connection, kept, site, route, spans).await,

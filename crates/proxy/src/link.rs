@@ -6,17 +6,18 @@
 use std::{
     cell::{RefCell, RefMut},
     io::{self, ErrorKind, IoSlice},
-    net::SocketAddr,
+    os::fd::OwnedFd,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
 };
 
 use rustls::{ClientConfig, ClientConnection, pki_types::ServerName};
+use tidegate_core::snapshot::Address;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{
-        TcpStream,
+        TcpStream, UnixStream,
         tcp::{ReadHalf, WriteHalf},
     },
 };
@@ -63,17 +64,16 @@ pub(crate) struct Sealed {
 impl Link {
     /// Connects to `address`, and shakes hands there if there are terms. Each of the two may take the limit's span.
     pub(crate) async fn connect(
-        address: SocketAddr,
+        address: &Address,
         terms: Option<Terms>,
         limit: Limit<'_>,
     ) -> Result<Self, Error> {
-        let mut connecting = std::pin::pin!(TcpStream::connect(address));
+        let mut connecting = std::pin::pin!(open(address));
         let stream = match limit.bound(|cx| connecting.as_mut().poll(cx)).await {
             Ok(Ok(stream)) => stream,
             Ok(Err(error)) | Err(Fault::Io(error)) => return Err(Error::Connect(error)),
             Err(Fault::Timeout) => return Err(Error::ConnectTimeout),
         };
-        stream.set_nodelay(true).map_err(Error::Connect)?;
         match terms {
             None => Ok(Self::Plain(stream)),
             Some(terms) => {
@@ -109,6 +109,21 @@ impl Link {
                 (LinkSource::Plain(source), LinkSink::Plain(sink))
             }
             Self::Sealed(sealed) => (LinkSource::Sealed(sealed), LinkSink::Sealed(sealed)),
+        }
+    }
+}
+
+/// Reads and writes are the same over a Unix socket, so one type does for both.
+async fn open(address: &Address) -> io::Result<TcpStream> {
+    match address {
+        Address::Ip(address) => {
+            let stream = TcpStream::connect(address).await?;
+            stream.set_nodelay(true)?;
+            Ok(stream)
+        }
+        Address::Unix(path) => {
+            let stream = UnixStream::connect(path).await?.into_std()?;
+            TcpStream::from_std(OwnedFd::from(stream).into())
         }
     }
 }

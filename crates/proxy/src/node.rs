@@ -72,7 +72,7 @@ pub(crate) struct Shared {
     dicts: Mutex<(u64, Arc<Dicts>)>,
     tls: Mutex<Current>,
     /// Load of static endpoints; those of fleets bring their own.
-    loads: Mutex<HashMap<(UpstreamId, SocketAddr), Arc<Load>>>,
+    loads: Mutex<HashMap<(UpstreamId, Address), Arc<Load>>>,
 }
 
 /// How TLS is spoken under the configuration of that generation.
@@ -115,9 +115,9 @@ impl Shared {
         });
     }
 
-    pub(crate) fn load(&self, upstream: &UpstreamId, address: SocketAddr) -> Arc<Load> {
+    pub(crate) fn load(&self, upstream: &UpstreamId, address: &Address) -> Arc<Load> {
         let mut loads = self.loads.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(loads.entry((upstream.clone(), address)).or_default())
+        Arc::clone(loads.entry((upstream.clone(), address.clone())).or_default())
     }
 }
 

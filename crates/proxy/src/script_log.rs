@@ -7,7 +7,6 @@
 use std::{
     fmt::Write as _,
     io,
-    net::SocketAddr,
     path::Path,
     process,
     sync::{
@@ -19,7 +18,7 @@ use std::{
 use jiff::tz::TimeZone;
 use tidegate_core::{
     Timestamp,
-    snapshot::{ErrorLevel, ErrorLog, ErrorLogFormat, Script},
+    snapshot::{Address, ErrorLevel, ErrorLog, ErrorLogFormat, Script},
 };
 use tidegate_lua::{Exchange, Level, Line, LogRing, Phase, ScriptError};
 
@@ -79,7 +78,7 @@ impl ScriptLog {
         &self,
         route: &Route,
         exchange: &exchange::Exchange,
-        endpoint: Option<SocketAddr>,
+        endpoint: Option<&Address>,
         error: &Error,
         tried_again: bool,
     ) {

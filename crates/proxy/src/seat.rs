@@ -12,7 +12,7 @@ use std::{
 
 use tidegate_core::{
     Roster, Snapshot,
-    snapshot::{StaticEndpoint, UpstreamTarget},
+    snapshot::{Address, StaticAddress, StaticEndpoint, UpstreamTarget},
 };
 use tidegate_lua::{Vm, flame::Offer};
 use tokio::{
@@ -506,29 +506,40 @@ fn set_fleet_endpoints(worker: &Worker, site: &Site) {
     }
 }
 
-fn set_static_endpoints(upstream: &Upstream, hosts: &[(StaticEndpoint, Vec<SocketAddr>)], shared: &Shared) {
+fn set_static_endpoints(upstream: &Upstream, hosts: &[(StaticEndpoint, Vec<Address>)], shared: &Shared) {
     let name = upstream.settings.borrow().name.clone();
     upstream.set_endpoints(&static_endpoints(hosts, |address| shared.load(&name, address)), None);
 }
 
-/// The address of a host that is one already.
-fn literal(host: &StaticEndpoint) -> Option<SocketAddr> {
-    let name = host.host.trim_start_matches('[').trim_end_matches(']');
-    name.parse().ok().map(|address| SocketAddr::new(address, host.port))
+/// The address of what need not be resolved.
+fn literal(endpoint: &StaticEndpoint) -> Option<Address> {
+    match &endpoint.address {
+        StaticAddress::Host { host, port } => {
+            let name = host.trim_start_matches('[').trim_end_matches(']');
+            name.parse().ok().map(|address| SocketAddr::new(address, *port).into())
+        }
+        StaticAddress::Unix(path) => Some(Address::Unix(Arc::clone(path))),
+    }
 }
 
 /// Keeps the addresses of named hosts current for as long as the upstream is in use.
 async fn resolve(upstream: Weak<Upstream>, hosts: Vec<StaticEndpoint>, shared: Arc<Shared>) {
-    let mut known: Vec<_> = hosts.into_iter().map(|host| (host, Vec::new())).collect();
+    let begin = |host: StaticEndpoint| {
+        let known: Vec<Address> = literal(&host).into_iter().collect();
+        (host, known)
+    };
+    let mut known: Vec<_> = hosts.into_iter().map(begin).collect();
     loop {
-        for (host, addresses) in &mut known {
-            match tokio::net::lookup_host((host.host.as_str(), host.port)).await {
+        for (endpoint, addresses) in &mut known {
+            let StaticAddress::Host { host, port } = &endpoint.address else { continue };
+            match tokio::net::lookup_host((host.as_str(), *port)).await {
                 Ok(found) => {
-                    *addresses = found.collect();
-                    addresses.sort_unstable();
+                    let mut found: Vec<SocketAddr> = found.collect();
+                    found.sort_unstable();
+                    *addresses = found.into_iter().map(Address::from).collect();
                 }
                 // The last known addresses are better than none.
-                Err(error) => tracing::warn!(host = host.host, %error, "cannot be resolved"),
+                Err(error) => tracing::warn!(host, %error, "cannot be resolved"),
             }
         }
         match upstream.upgrade() {

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
-    net::{IpAddr, SocketAddr},
+    net::IpAddr,
     num::NonZeroU32,
     rc::Rc,
     sync::Arc,
@@ -11,7 +11,9 @@ use std::{
 use tidegate_core::{
     Endpoint, InstanceId, RouteId, Snapshot, Telemetry, UpstreamId,
     roster::Load,
-    snapshot::{self, Assignment, Budget, LocalAnswer, Script, StaticEndpoint, Template},
+    snapshot::{
+        self, Address, Assignment, Budget, LocalAnswer, Script, StaticAddress, StaticEndpoint, Template,
+    },
     telemetry::{PluginId, Series},
 };
 use tidegate_lua::{Handler, Phase, Purpose, Trust, Vm, flame::Label};
@@ -342,26 +344,35 @@ fn upstreams(
 
 /// The endpoints of a static upstream, given the addresses of each of its hosts.
 pub(crate) fn static_endpoints(
-    hosts: &[(StaticEndpoint, Vec<SocketAddr>)],
-    mut load: impl FnMut(SocketAddr) -> Arc<Load>,
+    hosts: &[(StaticEndpoint, Vec<Address>)],
+    mut load: impl FnMut(&Address) -> Arc<Load>,
 ) -> Vec<Endpoint> {
     let mut endpoints: Vec<Endpoint> = Vec::new();
     for (host, addresses) in hosts {
-        for &address in addresses {
-            if endpoints.iter().any(|known| known.address == address) {
+        for address in addresses {
+            if endpoints.iter().any(|known| known.address == *address) {
                 continue;
             }
-            let name = host.host.parse::<IpAddr>().is_err().then(|| host.host.as_str().into());
-            endpoints.push(Endpoint { host: name, weight: host.weight, ..endpoint(address, load(address)) });
+            let name = match &host.address {
+                StaticAddress::Host { host, .. } if host.parse::<IpAddr>().is_err() => {
+                    Some(host.as_str().into())
+                }
+                _ => None,
+            };
+            let found = endpoint(address.clone(), load(address));
+            endpoints.push(Endpoint { host: name, weight: host.weight, ..found });
         }
     }
     endpoints
 }
 
 /// What is known of an endpoint by its address alone.
-pub(crate) fn endpoint(address: SocketAddr, load: Arc<Load>) -> Endpoint {
+pub(crate) fn endpoint(address: Address, load: Arc<Load>) -> Endpoint {
     // An address is no name (it has colons); what matters is that it stays the same.
-    let id = address.to_string().replace([':', '[', ']'], "-");
+    let id = match &address {
+        Address::Ip(address) => address.to_string().replace([':', '[', ']'], "-"),
+        Address::Unix(_) => "unix".to_owned(),
+    };
     let id = InstanceId::new(&id).expect("an address without its colons is a name");
     Endpoint { id, address, host: None, weight: NonZeroU32::MIN, load }
 }

@@ -184,7 +184,7 @@ mod tests {
     #[test]
     fn a_path_is_taken_over_from_who_has_ended_and_from_nobody_else() {
         let folder = tempfile::tempdir().unwrap();
-        let mut address = Address::Unix(folder.path().join("socket"));
+        let mut address = Address::Unix(folder.path().join("socket").into());
         let first = Socket::bind(&mut address).unwrap();
         assert_eq!(Socket::bind(&mut address).unwrap_err().kind(), io::ErrorKind::AddrInUse);
         drop(first);
@@ -196,7 +196,7 @@ mod tests {
         // What is no socket is nobody's to remove.
         let file = folder.path().join("file");
         fs::write(&file, "mine").unwrap();
-        assert!(Socket::bind(&mut Address::Unix(file.clone())).is_err());
+        assert!(Socket::bind(&mut Address::Unix(file.clone().into())).is_err());
         assert!(file.exists());
     }
 }

@@ -227,11 +227,11 @@ impl Upstream {
     /// The endpoint of that address, or else a guest. Of guests, those give way that nobody uses.
     pub(crate) fn at(&self, address: SocketAddr) -> Rc<Member> {
         let State { members, guests, .. } = &mut *self.state.borrow_mut();
-        let own = members.iter().find(|member| member.endpoint.address == address);
+        let own = members.iter().find(|member| member.endpoint.address.ip() == Some(address));
         if let Some(known) = own.or_else(|| guests.get(&address)) {
             return Rc::clone(known);
         }
-        let guest = Rc::new(Member::new(site::endpoint(address, Arc::new(Load::default()))));
+        let guest = Rc::new(Member::new(site::endpoint(address.into(), Arc::new(Load::default()))));
         if guests.len() >= MOST_GUESTS {
             guests.retain(|_, guest| Rc::strong_count(guest) > 1);
         }

@@ -11,10 +11,13 @@ use std::{
     sync::Arc,
 };
 
-use rustls::{ClientConfig, pki_types::ServerName};
+use rustls::{
+    ClientConfig,
+    pki_types::{DnsName, ServerName},
+};
 use tidegate_core::{
     Endpoint, Snapshot, UpstreamId,
-    snapshot::{CertificateFiles, UpstreamTls},
+    snapshot::{Address, CertificateFiles, UpstreamTls},
 };
 use tidegate_tls::{Identity, Trust};
 
@@ -68,7 +71,11 @@ impl Way {
 /// Who an endpoint has to be of which nothing else is said.
 pub(crate) fn name_of(endpoint: &Endpoint) -> ServerName<'static> {
     let named = endpoint.host.as_deref().and_then(|host| ServerName::try_from(host.to_owned()).ok());
-    named.unwrap_or_else(|| ServerName::IpAddress(endpoint.address.ip().to_canonical().into()))
+    let numbered = || match &endpoint.address {
+        Address::Ip(address) => ServerName::IpAddress(address.ip().to_canonical().into()),
+        Address::Unix(_) => ServerName::DnsName(DnsName::try_from("localhost").expect("it is a name")),
+    };
+    named.unwrap_or_else(numbered)
 }
 
 /// What is in the files of one upstream.

@@ -5,7 +5,6 @@
 
 use std::{
     cell::{Cell, OnceCell, RefCell},
-    net::SocketAddr,
     rc::Rc,
     sync::{Arc, atomic::Ordering::Relaxed},
     time::{Instant, SystemTime},
@@ -13,6 +12,7 @@ use std::{
 
 use tidegate_core::{
     Roster, Snapshot, Telemetry, Timestamp,
+    snapshot::Address,
     telemetry::{PluginId, Tally, WorkerSeries},
 };
 use tidegate_lua::{Line, Phase, Statistics, Vm, WorkerIdentity};
@@ -175,7 +175,7 @@ impl Worker {
         &self,
         route: &Route,
         exchange: &Exchange,
-        endpoint: Option<SocketAddr>,
+        endpoint: Option<&Address>,
         error: &Error,
         tried_again: bool,
     ) {

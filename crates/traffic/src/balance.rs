@@ -84,7 +84,7 @@ mod tests {
     fn endpoints(weights: &[u32]) -> Vec<Endpoint> {
         let endpoint = |(index, &weight): (usize, &u32)| Endpoint {
             id: InstanceId::new(&format!("e{index}")).unwrap(),
-            address: ([127, 0, 0, 1], 80).into(),
+            address: std::net::SocketAddr::from(([127, 0, 0, 1], 80)).into(),
             host: None,
             weight: NonZeroU32::new(weight).unwrap(),
             load: Arc::new(Load::default()),

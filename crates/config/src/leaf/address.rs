@@ -1,10 +1,13 @@
 //! Where things listen and are reached.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::{
+    net::{IpAddr, Ipv6Addr, SocketAddr},
+    path::Path,
+};
 
 use ipnet::IpNet;
 use schemars::{Schema, json_schema};
-use tidegate_core::snapshot::Address;
+use tidegate_core::snapshot::{Address, StaticAddress};
 
 use crate::{
     decode::{Leaf, Mistake},
@@ -45,17 +48,22 @@ impl Leaf for Address {
         let Some(path) = scalar.text.strip_prefix("unix:") else {
             return SocketAddr::read(scalar).map(Self::Ip);
         };
-        let problem = match path.len() {
-            0 => "there is no path behind `unix:`".into(),
-            1..=MOST_OF_A_PATH => return Ok(Self::Unix(path.into())),
-            length => format!("a path of {length} bytes is too long for a Unix socket"),
-        };
-        Err(Mistake::new(problem, "write it like `unix:/run/tidegate.sock`"))
+        path_of_socket(path).map(|path| Self::Unix(path.into()))
     }
 
     fn form() -> Schema {
         json_schema!({ "title": "address", "type": "string", "pattern": "(:[0-9]+|^unix:.+)$" })
     }
+}
+
+/// What stands behind `unix:`.
+fn path_of_socket(path: &str) -> Result<&Path, Mistake> {
+    let problem = match path.len() {
+        0 => "there is no path behind `unix:`".into(),
+        1..=MOST_OF_A_PATH => return Ok(Path::new(path)),
+        length => format!("a path of {length} bytes is too long for a Unix socket"),
+    };
+    Err(Mistake::new(problem, "write it like `unix:/run/app.sock`"))
 }
 
 /// Bytes that the kernel takes for the path of a Unix socket.
@@ -99,6 +107,23 @@ impl Leaf for HostPort {
 
     fn form() -> Schema {
         json_schema!({ "title": "host and port", "type": "string", "pattern": "^[^/ ]+:[0-9]+$" })
+    }
+}
+
+/// A host and a port to connect to, or a Unix socket.
+impl Leaf for StaticAddress {
+    const WHAT: &'static str = HostPort::WHAT;
+    const EXAMPLE: &'static str = HostPort::EXAMPLE;
+
+    fn read(scalar: &Scalar) -> Result<Self, Mistake> {
+        match scalar.text.strip_prefix("unix:") {
+            Some(path) => path_of_socket(path).map(|path| Self::Unix(path.into())),
+            None => HostPort::read(scalar).map(|HostPort { host, port }| Self::Host { host, port }),
+        }
+    }
+
+    fn form() -> Schema {
+        json_schema!({ "title": "host and port, or Unix socket", "type": "string", "pattern": "^([^/ ]+:[0-9]+|unix:.+)$" })
     }
 }
 

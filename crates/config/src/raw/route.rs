@@ -3,13 +3,13 @@
 use schemars::{Schema, SchemaGenerator, json_schema};
 use tidegate_core::{
     FleetId, RouteId, UpstreamId,
-    snapshot::{Balance, HostMatch},
+    snapshot::{Balance, HostMatch, StaticAddress},
 };
 
 use crate::{
     decode::{Decode, Leaf, List, Map, record},
     leaf::{
-        address::{HostName, HostPort},
+        address::HostName,
         lua::{FileName, PlaceName},
         pattern::{HeaderName, Method, PathPattern},
         text,
@@ -28,7 +28,8 @@ record! {
     Upstream {
         /// Name of the fleet whose ready instances are the endpoints.
         fleet: FleetId = optional,
-        /// Fixed addresses. A host name is resolved when it is used, and again every 30 s.
+        /// Fixed addresses: hosts with their port, or `unix:PATH`, Unix sockets, relative to the folder of the configuration. A
+        /// host name is resolved when it is used, and again every 30 s.
         endpoints: List<Endpoint> = optional,
         /// `roundRobin`: in turn, by weight; `leastConnections`: fewest requests in flight for its weight. Without
         /// it: `roundRobin` for endpoints, `leastConnections` for a fleet.
@@ -45,7 +46,7 @@ record! {
     /// How TLS is spoken with the endpoints of an upstream. Files are read anew when they have changed.
     UpstreamTls {
         /// The name that endpoints are told (SNI), and that their certificates must be for. Without it: the host of the
-        /// endpoint, or its IP address.
+        /// endpoint, or its IP address; `localhost` for a Unix socket.
         server_name: HostName = optional,
         /// Whether endpoints need a certificate that is trusted, for that name.
         verify: bool = default("true"),
@@ -63,8 +64,8 @@ record! {
 record! {
     /// A fixed address.
     WeightedEndpoint {
-        /// Host and port.
-        address: HostPort = required("10.0.0.5:8080"),
+        /// Host and port, or `unix:PATH`.
+        address: StaticAddress = required("10.0.0.5:8080"),
         /// Share of requests in relation to the other endpoints.
         weight: Weight = default("1"),
     }
@@ -202,7 +203,7 @@ record! {
 /// An address, or a mapping with its weight.
 #[derive(Debug)]
 pub(crate) enum Endpoint {
-    Plain(HostPort),
+    Plain(StaticAddress),
     Weighted(WeightedEndpoint),
 }
 
@@ -210,12 +211,12 @@ impl Decode for Endpoint {
     fn decode(node: &Node, report: &mut Report<'_>) -> Option<Self> {
         match &node.kind {
             Kind::Map(_) => WeightedEndpoint::decode(node, report).map(Self::Weighted),
-            _ => HostPort::decode(node, report).map(Self::Plain),
+            _ => StaticAddress::decode(node, report).map(Self::Plain),
         }
     }
 
     fn schema(generator: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "anyOf": [HostPort::form(), WeightedEndpoint::schema(generator)] })
+        json_schema!({ "anyOf": [StaticAddress::form(), WeightedEndpoint::schema(generator)] })
     }
 }
 

@@ -6,13 +6,13 @@ use tidegate_core::{
     FleetId, RouteId, UpstreamId,
     snapshot::{
         Balance, Budget, FixedAnswer, HeaderMatch, HostMatch, LocalAnswer, Match, PathMatch, Retry, Route,
-        StaticEndpoint, StaticFiles, Template, Upstream, UpstreamTarget, Waiting,
+        StaticAddress, StaticEndpoint, StaticFiles, Template, Upstream, UpstreamTarget, Waiting,
     },
 };
 
 use crate::{
     decode::{Field, List, Located},
-    leaf::{address::HostPort, pattern::PathPattern},
+    leaf::pattern::PathPattern,
     raw::{self, route},
     report::Place,
     resolve::{Resolver, exclude, look_up},
@@ -54,21 +54,23 @@ impl Resolver<'_, '_> {
         }
         let mut seen = HashMap::new();
         raw.value.resolve(|endpoint, place| {
-            let (HostPort { host, port }, weight) = match endpoint {
-                route::Endpoint::Plain(address) => (address.clone(), 1),
-                route::Endpoint::Weighted(raw) => {
-                    (raw.address.value()?.clone(), raw.weight.value()?.as_u32())
-                }
+            let (address, weight) = match endpoint {
+                route::Endpoint::Plain(address) => (address, 1),
+                route::Endpoint::Weighted(raw) => (raw.address.value()?, raw.weight.value()?.as_u32()),
             };
-            if let Some(line) = seen.insert((host.clone(), port), place.line) {
-                let message = format!("the endpoint `{host}:{port}` is given twice");
+            if let Some(line) = seen.insert(address.clone(), place.line) {
+                let message = format!("the endpoint `{address}` is given twice");
                 self.report.error(
                     place,
                     message,
                     format!("the first is in line {line}; use `weight` for a larger share"),
                 );
             }
-            Some(StaticEndpoint { host, port, weight: NonZeroU32::new(weight)? })
+            let address = match address {
+                StaticAddress::Unix(path) => StaticAddress::Unix(self.scripts.locate(path).into()),
+                host @ StaticAddress::Host { .. } => host.clone(),
+            };
+            Some(StaticEndpoint { address, weight: NonZeroU32::new(weight)? })
         })
     }
 

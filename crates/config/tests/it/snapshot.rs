@@ -12,7 +12,7 @@ use tidegate_core::{
     snapshot::{
         AccessLog, Address, Admin, Answers, Balance, Driver, ErrorLog, Fleet, HeaderMatch, Hooks, HostMatch,
         Limits, Listener, LogOutput, LuaSettings, Match, PathMatch, ReadyCheck, Retry, Route, Run, Script,
-        StateFiles, StaticEndpoint, Timeouts, Upstream, UpstreamTarget, WORKERS, Workers,
+        StateFiles, StaticAddress, StaticEndpoint, Timeouts, Upstream, UpstreamTarget, WORKERS, Workers,
     },
 };
 
@@ -27,7 +27,8 @@ fn script(name: &str, source: &str) -> Script {
 }
 
 fn endpoint(host: &str, port: u16, weight: u32) -> StaticEndpoint {
-    StaticEndpoint { host: host.into(), port, weight: NonZeroU32::new(weight).unwrap() }
+    let address = StaticAddress::Host { host: host.into(), port };
+    StaticEndpoint { address, weight: NonZeroU32::new(weight).unwrap() }
 }
 
 fn orders() -> Fleet {
@@ -234,6 +235,18 @@ fn endpoints_may_be_ipv6_and_keep_no_brackets() {
         panic!("endpoints were given");
     };
     assert_eq!(*endpoints, [endpoint("::1", 80, 1)]);
+}
+
+#[test]
+fn endpoints_may_be_unix_sockets_beside_the_configuration() {
+    let endpoints = "[unix:run/a.sock, { address: 'unix:/run/b.sock', weight: 2 }]";
+    let snapshot = valid(&format!("{LISTENERS}upstreams: {{ u: {{ endpoints: {endpoints} }} }}"));
+    let UpstreamTarget::Endpoints(endpoints) = &snapshot.upstreams[&UpstreamId::new("u").unwrap()].target
+    else {
+        panic!("endpoints were given");
+    };
+    let told: Vec<_> = endpoints.iter().map(|one| (one.address.to_string(), one.weight.get())).collect();
+    assert_eq!(told, [("unix:conf/run/a.sock".to_owned(), 1), ("unix:/run/b.sock".to_owned(), 2)]);
 }
 
 #[test]

@@ -83,7 +83,7 @@ async fn ready(world: &World, count: usize) -> Vec<u32> {
     .await;
     let mut pids = Vec::new();
     for endpoint in &*endpoints {
-        pids.push(get(endpoint.address).await.parse().unwrap());
+        pids.push(get(endpoint.address.ip().unwrap()).await.parse().unwrap());
     }
     pids.sort_unstable();
     pids

@@ -11,7 +11,7 @@ fn instances_of_an_app_start_serve_and_are_gone_at_the_end() {
     let mut pids = Vec::new();
     let handle = run(&lua_config(3), "-- answer hello", async |world| {
         for endpoint in &*world.until_ready(3).await {
-            assert_eq!(get(endpoint.address).await, "hello");
+            assert_eq!(get(endpoint.address.ip().unwrap()).await, "hello");
         }
         pids = world.instances("ready").iter().filter_map(|one| one.pid).collect();
         assert_eq!(pids.len(), 3);
@@ -26,7 +26,7 @@ fn a_command_is_told_its_port_in_an_argument() {
     let scale = "    ready: { path: /healthz }\n    scale: { min: 2, max: 2 }\n";
     run(&command_config(r#"serve, "{port}", answer me"#, scale), "", async |world| {
         for endpoint in &*world.until_ready(2).await {
-            assert_eq!(get(endpoint.address).await, "me");
+            assert_eq!(get(endpoint.address.ip().unwrap()).await, "me");
         }
     });
 }
@@ -37,7 +37,7 @@ fn a_command_is_told_its_port_in_the_environment() {
     let run_it = run_it.replace("PROGRAM", crate::world::PROGRAM);
     run(&config(&run_it, ""), "", async |world| {
         let endpoints = world.until_ready(1).await;
-        assert_eq!(get(endpoints[0].address).await, "");
+        assert_eq!(get(endpoints[0].address.ip().unwrap()).await, "");
     });
 }
 
@@ -45,7 +45,7 @@ fn a_command_is_told_its_port_in_the_environment() {
 fn a_stop_reaches_what_a_command_started() {
     let mut grandchild = 0;
     run(&command_config(r#"family, "{port}""#, ""), "", async |world| {
-        grandchild = get(world.until_ready(1).await[0].address).await.parse().unwrap();
+        grandchild = get(world.until_ready(1).await[0].address.ip().unwrap()).await.parse().unwrap();
         assert_ne!(world.instances("ready")[0].pid, Some(grandchild));
     });
     gone(grandchild);
@@ -104,7 +104,7 @@ fn a_changed_app_replaces_the_instances_and_enough_are_ready_all_the_time() {
             })
             .await;
             for endpoint in &*world.until_ready(5).await {
-                assert_eq!(get(endpoint.address).await, "new");
+                assert_eq!(get(endpoint.address.ip().unwrap()).await, "new");
             }
         };
         let (fewest, ()) = tokio::join!(fewest, replace);

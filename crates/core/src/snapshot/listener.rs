@@ -1,8 +1,13 @@
-//! Where connections come in, and how TLS is spoken with clients and upstreams.
+//! Where connections come in and go to, and how TLS is spoken with clients and upstreams.
 //!
 //! Certificates and keys are named and not held: keys are secrets.
 
-use std::{fmt, net::SocketAddr, path::PathBuf};
+use std::{
+    fmt,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use super::Script;
 
@@ -14,12 +19,12 @@ pub struct Listener {
     pub tls: Option<ServerTls>,
 }
 
-/// Where connections are accepted.
+/// Where connections are accepted, or made to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Address {
     Ip(SocketAddr),
     /// A Unix socket at this path.
-    Unix(PathBuf),
+    Unix(Arc<Path>),
 }
 
 impl Address {

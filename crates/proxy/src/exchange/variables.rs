@@ -60,7 +60,7 @@ pub(super) fn read<'a>(exchange: &'a Exchange, name: &[u8]) -> Value<'a> {
         b"bytes_sent" => text(exchange.head_bytes + exchange.bytes_out),
         b"connection" => text(exchange.number),
         b"connection_requests" => text(exchange.count),
-        b"upstream_addr" => text(exchange.upstream.address?),
+        b"upstream_addr" => text(exchange.upstream.address.as_ref()?),
         b"upstream_status" => text((exchange.upstream.status != 0).then_some(exchange.upstream.status)?),
         b"upstream_header_time" => seconds(exchange.upstream.began, exchange.upstream.first_byte),
         b"upstream_response_time" => seconds(exchange.upstream.began, exchange.upstream.ended),

@@ -133,7 +133,7 @@ impl Running {
     ) {
         let endpoint = |(index, (address, load)): (usize, &(SocketAddr, Arc<Load>))| Endpoint {
             id: InstanceId::new(&format!("{fleet}-{}-{index}", address.port())).unwrap(),
-            address: *address,
+            address: (*address).into(),
             host: None,
             weight: NonZeroU32::MIN,
             load: Arc::clone(load),

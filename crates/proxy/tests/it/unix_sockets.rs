@@ -81,3 +81,45 @@ fn clients_go_elsewhere_where_lua_holds_up_a_worker() {
     assert_eq!(early.get("/stop").unwrap().status, 200);
     assert_eq!(hog.read().unwrap().status, 200);
 }
+
+#[test]
+fn upstreams_are_reached_by_a_path_with_tls_and_without() {
+    let Some(authority) = Authority::new() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let (certificate, key) = authority.server();
+    let [plain, safe, none] =
+        ["plain", "safe", "none"].map(|name| format!("unix:{}", folder.path().join(name).display()));
+    let running = Running::start(&format!(
+        "listeners:
+  - {{ address: 127.0.0.1:0 }}
+  - {{ address: '{plain}' }}
+  - {{ address: '{safe}', tls: {{ certificate: '{}', key: '{}' }} }}
+upstreams:
+  plain: {{ endpoints: ['{none}', '{plain}'] }}
+  safe: {{ endpoints: ['{safe}'], tls: {{ trustedCertificate: '{}' }} }}
+  none: {{ endpoints: ['{none}'] }}
+lua:
+  rewrite: ngx.req.set_uri('/told')
+  headerFilter: ngx.header.at = ngx.header.at or ngx.var.upstream_addr
+routes:
+  - {{ match: {{ path: /plain }}, upstream: plain }}
+  - {{ match: {{ path: /safe }}, upstream: safe }}
+  - {{ match: {{ path: /none }}, upstream: none }}
+  - {{ match: {{ path: /told }}, lua: {{ content: \"ngx.print(ngx.var.scheme, ' ', ngx.var.connection_requests)\" }} }}
+",
+        certificate.display(),
+        key.display(),
+        authority.certificate().display()
+    ));
+    let mut client = Client::connect(running.addr()).unwrap();
+    for turn in 1..=3 {
+        for (path, scheme, at) in [("/plain", "http", &plain), ("/safe", "https", &safe)] {
+            let answer = client.get(path).unwrap();
+            assert_eq!(
+                (answer.text(), answer.header("at")),
+                (format!("{scheme} {turn}").as_str(), Some(at.as_str()))
+            );
+        }
+    }
+    assert_eq!(client.get("/none").unwrap().status, 502);
+}
