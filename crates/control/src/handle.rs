@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -117,9 +117,9 @@ impl Handle {
         History::new(state).read(fleet, until, span)
     }
 
-    /// Whether demand is recorded.
-    pub fn records_demand(&self) -> bool {
-        self.0.state.is_some()
+    /// Where journal and demand are kept. `None`: nowhere.
+    pub fn state(&self) -> Option<&Path> {
+        self.0.state.as_deref()
     }
 
     /// The decision that was in force at `at` (or now). `None`: no such fleet, or none is known.

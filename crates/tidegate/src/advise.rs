@@ -1,33 +1,40 @@
-//! `tidegate advise FLEET`: how large an instance should be, and how busy, from what was measured.
+//! `tidegate advise`: how large an instance should be, and how busy, from what was measured.
 
 use std::{
-    collections::BTreeSet,
+    collections::BTreeMap,
     fmt::Write as _,
     fs,
     io::{self, Write},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context, anyhow};
 use jiff::ZonedDateTime;
 use serde::Serialize;
+use serde_json::json;
 use tidegate_control::journal::read::Reader;
 use tidegate_core::{FleetId, Timestamp};
 use tidegate_scaler::{
     Learned,
-    record::{Account, Chain},
+    record::{Account, Chain, Record},
     sizing::{Need, Sizes, Sizing},
 };
 
 use crate::{
+    api,
     cli::Format,
     exit::Failure,
     explain::{moment, offline},
 };
 
 const EXAMPLES: &str = "Examples:
-  tidegate advise orders
+  tidegate advise
+  tidegate advise orders --admin 10.0.0.7:9000
   tidegate advise orders --cpu 1 --memory-mib 512 --journal .tidegate/tidegate --format json";
+
+/// Where a gateway is asked that nobody has named.
+const ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9000);
 
 const MIB: f64 = 1_048_576.0;
 
@@ -37,12 +44,15 @@ const MIB: f64 = 1_048_576.0;
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Advise {
-    /// The fleet
-    fleet: String,
+    /// Only this fleet
+    fleet: Option<String>,
     /// The journal: a state directory, a journal's folder or one of its files. Default: the only one in .tidegate, or
-    /// .tidegate/tidegate
-    #[arg(long, value_name = "PATH")]
+    /// .tidegate/tidegate, or else that of the gateway
+    #[arg(long, value_name = "PATH", conflicts_with = "admin")]
     journal: Option<PathBuf>,
+    /// The admin address of a gateway on this machine, to use its journal. Default: 127.0.0.1:9000
+    #[arg(long, value_name = "ADDRESS")]
+    admin: Option<SocketAddr>,
     /// Cores that an instance is given now
     #[arg(long, value_name = "CORES")]
     cpu: Option<f64>,
@@ -67,11 +77,38 @@ struct Known {
     account: Account,
 }
 
+/// What the journal says of a fleet.
+#[derive(Default)]
+struct Past {
+    chain: Chain,
+    sizing: Sizing,
+    account: Account,
+    times: Option<(Timestamp, Timestamp)>,
+}
+
+impl Past {
+    fn follow(&mut self, record: &Record) {
+        self.chain.follow(record);
+        self.sizing.look(&record.observed);
+        self.account = record.account.unwrap_or(self.account);
+        self.times = Some((self.times.map_or(record.at, |(from, _)| from), record.at));
+    }
+
+    /// `None`: there is no checkpoint to begin at, or nothing was followed.
+    fn known(&self) -> Option<Known> {
+        let ((from, to), panel) = self.times.zip(self.chain.known())?;
+        let scaler = panel.acting();
+        let objective = scaler.policy().slo.latency_p99.map(|limit| limit.as_millis());
+        let (sizes, learned, least) = (self.sizing.sizes(), scaler.learned(), scaler.policy().min.max(1));
+        Some(Known { from, to, sizes, learned, objective, least, account: self.account })
+    }
+}
+
 /// What is advised.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Advice {
-    fleet: String,
+    fleet: FleetId,
     from: Timestamp,
     to: Timestamp,
     #[serde(flatten)]
@@ -94,56 +131,62 @@ struct Saving {
 impl Advise {
     pub(crate) fn run(&self) -> Result<(), Failure> {
         let known = self.read()?;
-        let advice = self.advice(&known);
-        let text = match self.format {
-            Format::Json => serde_json::to_string(&advice).map_err(Failure::environment)?,
-            Format::Text => tell(&advice, &ZonedDateTime::now()),
+        let items: Vec<Advice> = known.iter().map(|(fleet, known)| self.advice(fleet, known)).collect();
+        let text = match (self.format, items.as_slice()) {
+            (Format::Json, [advice]) if self.fleet.is_some() => serde_json::to_string(advice),
+            (Format::Json, items) => serde_json::to_string(&json!({ "items": items })),
+            (Format::Text, items) => {
+                let now = ZonedDateTime::now();
+                Ok(items.iter().map(|advice| tell(advice, &now)).collect::<Vec<_>>().join("\n"))
+            }
         };
+        let text = text.map_err(Failure::environment)?;
         writeln!(io::stdout().lock(), "{}", text.trim_end()).map_err(Failure::environment)
     }
 
     /// Follows the journal from its beginning to its end.
-    fn read(&self) -> Result<Known, Failure> {
-        let journal = match &self.journal {
-            Some(path) => path.clone(),
-            None => the_only_one(Path::new(".tidegate"))?,
-        };
+    fn read(&self) -> Result<Vec<(FleetId, Known)>, Failure> {
+        let journal = self.journal()?;
         let name = || format!("the journal {}", journal.display());
         let mut reader = Reader::open(&journal).with_context(name).map_err(Failure::Environment)?;
-        let (mut chain, mut sizing, mut account) = (Chain::default(), Sizing::default(), Account::default());
-        let mut times: Option<(Timestamp, Timestamp)> = None;
-        let mut others = BTreeSet::new();
+        let mut pasts: BTreeMap<FleetId, Past> = BTreeMap::new();
         while let Some((_, entry)) = reader.next_entry().with_context(name).map_err(Failure::Environment)? {
-            if entry.fleet.as_str() != self.fleet {
-                if !others.contains(&entry.fleet) {
-                    others.insert(entry.fleet);
-                }
-                continue;
+            let wanted = self.fleet.as_ref().is_none_or(|fleet| entry.fleet.as_str() == fleet);
+            let past = pasts.entry(entry.fleet).or_default();
+            if wanted {
+                past.follow(&entry.record);
             }
-            let record = &entry.record;
-            chain.follow(record);
-            sizing.look(&record.observed);
-            account = record.account.unwrap_or(account);
-            times = Some((times.map_or(record.at, |(from, _)| from), record.at));
         }
         offline::warn(&reader);
-        let Some(((from, to), panel)) = times.zip(chain.known()) else {
-            let others: Vec<&str> = others.iter().map(FleetId::as_str).collect();
-            let there = match others.as_slice() {
-                [] if times.is_some() => "there is no checkpoint to begin at".to_owned(),
-                [] => "it is empty".to_owned(),
-                others => format!("there are: {}", others.join(", ")),
-            };
-            let (name, fleet) = (name(), &self.fleet);
-            return Err(Failure::Input(anyhow!("{name} knows nothing of a fleet {fleet}; {there}")));
+        let known: Vec<_> =
+            pasts.iter().filter_map(|(fleet, past)| Some((fleet.clone(), past.known()?))).collect();
+        if !known.is_empty() {
+            return Ok(known);
+        }
+        let wanted = |fleet: &FleetId| self.fleet.as_ref().is_none_or(|wanted| fleet.as_str() == wanted);
+        let there = match pasts.keys().map(FleetId::as_str).collect::<Vec<_>>().as_slice() {
+            [] => "it is empty".to_owned(),
+            _ if pasts.keys().any(wanted) => "there is no checkpoint to begin at".to_owned(),
+            others => format!("there are: {}", others.join(", ")),
         };
-        let scaler = panel.acting();
-        let objective = scaler.policy().slo.latency_p99.map(|limit| limit.as_millis());
-        let (sizes, learned, least) = (sizing.sizes(), scaler.learned(), scaler.policy().min.max(1));
-        Ok(Known { from, to, sizes, learned, objective, least, account })
+        let whom =
+            self.fleet.as_ref().map_or_else(|| "any fleet".to_owned(), |fleet| format!("a fleet {fleet}"));
+        Err(Failure::Input(anyhow!("{} knows nothing of {whom}; {there}", name())))
     }
 
-    fn advice(&self, known: &Known) -> Advice {
+    /// What is named; or else what is found here; or else that of the gateway.
+    fn journal(&self) -> Result<PathBuf, Failure> {
+        match (&self.journal, self.admin) {
+            (Some(path), _) => Ok(path.clone()),
+            (None, Some(admin)) => of_gateway(admin),
+            (None, None) => match the_only_one(Path::new(".tidegate")) {
+                Err(missing @ Failure::Environment(_)) => of_gateway(ADMIN).map_err(|_| missing),
+                found => found,
+            },
+        }
+    }
+
+    fn advice(&self, fleet: &FleetId, known: &Known) -> Advice {
         let Known { from, to, sizes, learned, account, least, .. } = known;
         let safe = learned.safe_utilization;
         // Below the fewest that the policy keeps nothing is saved.
@@ -179,9 +222,23 @@ impl Advise {
                 least => format!("saving: none with fewer instances; the policy keeps {least}"),
             });
         }
-        let fleet = self.fleet.clone();
+        let fleet = fleet.clone();
         Advice { fleet, from: *from, to: *to, sizes: *sizes, safe_utilization: safe, saving, reasons }
     }
+}
+
+/// The state directory of the gateway, which has to be on this machine.
+fn of_gateway(admin: SocketAddr) -> Result<PathBuf, Failure> {
+    let config = api::get(admin, "/api/v1/config")?;
+    let Some(state) = config["state"].as_str().map(PathBuf::from) else {
+        let help = "give it a state directory: `state: {}` in the configuration";
+        return Err(Failure::Input(anyhow!("the gateway at {admin} keeps no journal; {help}")));
+    };
+    if !state.is_dir() {
+        let help = "ask on the gateway's machine, or name a copy of its journal with --journal";
+        return Err(Failure::Environment(anyhow!("there is no {} here; {help}", state.display())));
+    }
+    Ok(state)
 }
 
 /// The state directory that gateways keep in `folder`, each under the name of its configuration: that of `tidegate.yaml`, or
@@ -272,8 +329,9 @@ mod tests {
     #[test]
     fn what_is_saved_leaves_the_fewest_that_the_policy_keeps() {
         let advise = Advise {
-            fleet: "f".to_owned(),
+            fleet: None,
             journal: None,
+            admin: None,
             cpu: None,
             memory_mib: None,
             format: Format::Text,
@@ -288,7 +346,10 @@ mod tests {
                 least,
                 account: Account::default(),
             };
-            advise.advice(&known).saving.map(|saving| (saving.share * 100.0).round() / 100.0)
+            advise
+                .advice(&FleetId::new("f").unwrap(), &known)
+                .saving
+                .map(|saving| (saving.share * 100.0).round() / 100.0)
         };
         assert_eq!([1, 2, 3, 4].map(|least| saving(least, 0.8)), [0.5, 0.5, 0.25, 0.0].map(Some));
         assert_eq!(saving(1, 1.0), None, "nothing is known of how busy they may be");

@@ -106,7 +106,7 @@ pub(crate) async fn demand(
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     // A file of less than a megabyte that was written a minute ago.
     let recorded = state.control.demand(&fleet, Timestamp::from_secs(now.as_secs()), seconds);
-    let help = if state.control.records_demand() {
+    let help = if state.control.state().is_some() {
         "it is written down minute by minute; ask again in a minute"
     } else {
         "give the gateway a state directory: `state: {}` in the configuration"

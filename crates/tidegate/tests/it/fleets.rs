@@ -78,6 +78,34 @@ fn demand_makes_it_grow_and_calm_makes_it_shrink_without_a_failure() {
     replay(&state, &format!("{}#app", tidegate.config_path().display()));
 }
 
+#[test]
+fn a_gateway_is_watched_and_advised_on_from_elsewhere() {
+    let tidegate = start();
+    eventually(PATIENCE, "both instances are ready", || pids(&tidegate, "ready").len() == 2);
+    let (admin, elsewhere) = (tidegate.admin().to_string(), tempfile::tempdir().unwrap());
+    let run = |arguments: &[&str]| {
+        let mut command = std::process::Command::new(TIDEGATE);
+        let output = command.args(arguments).current_dir(elsewhere.path()).output().unwrap();
+        (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let (code, text) = run(&["top", "--admin", &admin]);
+    let row = text.lines().nth(1).unwrap_or_default().split_whitespace().take(3).collect::<Vec<_>>();
+    assert!(code == Some(0) && row == ["app", "2", "2"], "{text}");
+    let (code, text) = run(&["top", "--admin", &admin, "--format", "json"]);
+    let told: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert!(code == Some(0) && told["fleets"][0]["name"] == "app" && told["sources"].is_array(), "{told}");
+    // Until the first line of the journal is written there is nothing to go by.
+    let advised = || {
+        let (code, text) = run(&["advise", "--admin", &admin, "--format", "json"]);
+        let told = serde_json::from_str::<serde_json::Value>(&text).unwrap_or_default();
+        code == Some(0) && told["items"][0]["fleet"] == "app"
+    };
+    eventually(PATIENCE, "there is advice", advised);
+    let (code, text) = run(&["advise", "app", "--admin", &admin]);
+    assert!(code == Some(0) && text.starts_with("app, "), "{text}");
+    assert_eq!(run(&["advise", "ap", "--admin", &admin]).0, Some(1));
+}
+
 /// The journal in `state` replays, also with the same policy, and no longer where it was forged.
 fn replay(state: &str, policy: &str) {
     let replay = |arguments: &[&str]| {
