@@ -183,7 +183,7 @@ impl Plane {
         self.publish();
         for one in found {
             let id = one.id.clone();
-            tracing::info!(fleet = %name, instance = %id, endpoint = ?one.endpoint, "found");
+            tracing::info!(fleet = %name, instance = %id, endpoint = one.endpoint.map(tracing::field::display), "found");
             let started = self.duties(name, &id).and_then(|duties| self.drivers.take_over(duties, one));
             self.begin(name, &id, started);
         }
