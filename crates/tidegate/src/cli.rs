@@ -75,3 +75,64 @@ impl Cli {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    /// The words of the first command of a line, as a shell takes them apart. Comments, and what follows the command, go.
+    fn words(line: &str) -> Vec<String> {
+        let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None);
+        for c in line.chars() {
+            match (quote, c) {
+                (Some(open), c) if c == open => quote = None,
+                (None, '\'' | '"') => {
+                    quote = Some(c);
+                    word.get_or_insert_default();
+                }
+                (None, ' ') => words.extend(word.take()),
+                (None, '#') if word.is_none() => break,
+                (None, '|' | '&' | '>' | '<' | ';' | ')') => break,
+                (_, c) => word.get_or_insert_default().push(c),
+            }
+        }
+        words.extend(word);
+        words
+    }
+
+    /// Lines of code blocks that run the program, those that go on in the next one put together.
+    fn commands(page: &str) -> Vec<String> {
+        let page = page.replace("\\\n", " ");
+        let lines = page.lines().scan(false, |in_code, line| {
+            *in_code ^= line.trim_start().starts_with("```");
+            Some((*in_code, line.trim_start().trim_start_matches("$ ")))
+        });
+        let ours = lines.filter(|(in_code, line)| *in_code && line.starts_with("tidegate "));
+        ours.map(|(_, line)| line.to_owned()).collect()
+    }
+
+    #[test]
+    fn every_command_of_the_documentation_is_understood() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let docs = std::fs::read_dir(root.join("docs")).unwrap().map(|entry| entry.unwrap().path());
+        let pages = docs.filter(|path| path.extension().is_some_and(|end| end == "md"));
+        let others = ["README.md", "bench/README.md", "examples/README.md"].map(|name| root.join(name));
+        let mut count = 0;
+        for page in pages.chain(others) {
+            for command in commands(&std::fs::read_to_string(&page).unwrap()) {
+                let understood = Cli::try_parse_from(words(&command));
+                let help = |error: &clap::Error| error.exit_code() == 0;
+                assert!(
+                    understood.is_ok() || understood.as_ref().is_err_and(help),
+                    "{}: {command}: {}",
+                    page.display(),
+                    understood.unwrap_err()
+                );
+                count += 1;
+            }
+        }
+        assert!(count > 30, "{count}");
+    }
+}
