@@ -13,6 +13,7 @@ use tidegate_control::ConfigSource;
 use tidegate_core::{
     FleetId, Snapshot, Trace,
     policy::{Headroom, Policy},
+    snapshot::WORKERS,
 };
 use tidegate_sim::{live::blind_spots, report::OBJECTIVE};
 
@@ -69,7 +70,11 @@ pub(super) fn is_playable(length: Duration) -> bool {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Source {
     Default,
-    Fleet { file: PathBuf, fleet: FleetId },
+    /// Of a file with one fleet, that need not be named.
+    Fleet {
+        file: PathBuf,
+        fleet: Option<FleetId>,
+    },
 }
 
 /// Why a text names no policy.
@@ -89,8 +94,14 @@ impl FromStr for Source {
             return Ok(Self::Default);
         }
         // The last one: a name has no `#`, a path may.
-        let (file, fleet) = text.rsplit_once('#').filter(|(file, _)| !file.is_empty()).ok_or(Error::Form)?;
-        Ok(Self::Fleet { file: file.into(), fleet: FleetId::new(fleet)? })
+        let (file, fleet) = match text.rsplit_once('#') {
+            Some((file, fleet)) => (file, Some(FleetId::new(fleet)?)),
+            None => (text, None),
+        };
+        if file.is_empty() {
+            return Err(Error::Form);
+        }
+        Ok(Self::Fleet { file: file.into(), fleet })
     }
 }
 
@@ -114,6 +125,10 @@ impl Source {
         for diagnostic in &diagnostics {
             writeln!(io::stderr().lock(), "{diagnostic}\n").map_err(Failure::environment)?;
         }
+        let fleet = match fleet {
+            Some(fleet) => fleet,
+            None => only(&snapshot).ok_or_else(|| Failure::Input(unnamed(&name, &snapshot)))?,
+        };
         let Some(found) = snapshot.fleets.get(fleet) else {
             return Err(Failure::Input(unknown(&name, fleet, &snapshot)));
         };
@@ -167,6 +182,20 @@ pub(super) fn refuse(name: &str, diagnostics: &[Diagnostic], format: Format) -> 
         writeln!(output, "{diagnostic}\n")?;
     }
     writeln!(output, "{name} is not valid: {}", counts(diagnostics))
+}
+
+/// The fleet of a file that has no other; what serves the requests of the node is none of them.
+fn only(snapshot: &Snapshot) -> Option<&FleetId> {
+    let mut names = snapshot.fleets.keys().filter(|name| name.as_str() != WORKERS);
+    names.next().filter(|_| names.next().is_none())
+}
+
+fn unnamed(name: &str, snapshot: &Snapshot) -> anyhow::Error {
+    let known: Vec<_> = snapshot.fleets.keys().map(FleetId::as_str).collect();
+    match known.as_slice() {
+        [] => anyhow!("{name} has no fleets"),
+        [first, ..] => anyhow!("which of its fleets? {name} has {}; write {name}#{first}", known.join(", ")),
+    }
 }
 
 fn unknown(name: &str, fleet: &FleetId, snapshot: &Snapshot) -> anyhow::Error {

@@ -352,6 +352,17 @@ fn an_unknown_fleet_is_told_the_known_ones() {
     assert_eq!(code, Some(1), "{said}");
     let expected = "tidegate: tidegate.yaml has no fleet named order; its fleets are billing, orders\n";
     assert!(said.ends_with(expected), "{said}");
+    // The fleet needs a name only where there are several.
+    let (code, said) = refusal(folder.path(), "--trace day.csv --policy tidegate.yaml");
+    let expected = "which of its fleets? tidegate.yaml has billing, orders; write tidegate.yaml#billing\n";
+    assert!(code == Some(1) && said.ends_with(expected), "{said}");
+    write(
+        &folder,
+        "one.yaml",
+        "listeners: [{ address: 127.0.0.1:0 }]\nworkers: { max: 2 }\nfleets: { one: { run: { command: [x] } } }\n",
+    );
+    let (code, said) = refusal(folder.path(), "--trace day.csv --policy one.yaml");
+    assert!(code == Some(0) && said.contains("one"), "{said}");
 }
 
 #[test]
@@ -370,7 +381,7 @@ fn arguments_that_make_no_sense_are_a_matter_of_usage() {
         ("--trace day.csv --safe-utilization 0.9", "write a share from 40% to 100%"),
         ("--scenario day.yaml --check bands.yaml", "cannot be used with"),
         ("--trace day.csv --vs hpa,kpa", "possible values: hpa, loop"),
-        ("--trace day.csv --policy tidegate.yaml", "write FILE#FLEET"),
+        ("--trace day.csv --policy #orders", "write FILE#FLEET"),
         ("--trace day.csv --policy tidegate.yaml#a/b", "no fleet can have this name"),
         ("--trace day.csv --seed dice", "--seed"),
     ];
