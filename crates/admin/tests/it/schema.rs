@@ -66,6 +66,11 @@ fn ask_everything(world: &World) {
         ("/api/v1/fleets/web/demand", "/api/v1/fleets/{name}/demand"),
         ("/api/v1/fleets/web/demand?seconds=1", "/api/v1/fleets/{name}/demand"),
         ("/api/v1/cost", "/api/v1/cost"),
+        ("/api/v1/sources", "/api/v1/sources"),
+        ("/api/v1/chaos", "/api/v1/chaos"),
+        ("/api/v1/flame?seconds=0", "/api/v1/flame"),
+        ("/api/v1/flame?fleet=other", "/api/v1/flame"),
+        ("/api/v1/flame?route=all&fleet=web", "/api/v1/flame"),
         ("/api/v1/config", "/api/v1/config"),
         ("/api/v1/openapi.json", "/api/v1/openapi.json"),
     ] {
