@@ -31,6 +31,24 @@ impl Leaf for Text {
     }
 }
 
+/// Text that names or says something: a key, a queue, a query.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Filled(pub(crate) String);
+
+impl Leaf for Filled {
+    const WHAT: &'static str = "text that is not empty";
+    const EXAMPLE: &'static str = "orders";
+
+    fn read(scalar: &Scalar) -> Result<Self, Mistake> {
+        let Text(text) = Text::read(scalar)?;
+        if text.trim().is_empty() { Err(Mistake::not::<Self>("nothing")) } else { Ok(Self(text)) }
+    }
+
+    fn form() -> Schema {
+        json_schema!({ "title": "text", "type": ["string", "number", "boolean"], "minLength": 1 })
+    }
+}
+
 /// The path of a file, relative to the folder of the configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct File(pub(crate) PathBuf);

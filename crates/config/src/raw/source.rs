@@ -50,11 +50,11 @@ record! {
         /// `redis://HOST:PORT/DATABASE`, or `rediss://` for TLS.
         url: Url = required("redis://127.0.0.1:6379"),
         /// Key of a list: its elements count, and those that workers have taken and not finished.
-        list: text::Text = optional,
+        list: text::Filled = optional,
         /// Key of a stream, with `group`: what the group has not acknowledged counts.
-        stream: text::Text = optional,
+        stream: text::Filled = optional,
         /// Consumer group of the stream.
-        group: text::Text = optional,
+        group: text::Filled = optional,
         /// User, if there are any.
         user: text::Text = optional,
         /// Password, as a reference: `${env:NAME}` or `${file:PATH}`.
@@ -86,7 +86,7 @@ record! {
         /// `amqp://HOST:PORT`, or `amqps://` for TLS.
         url: Url = required("amqp://127.0.0.1:5672"),
         /// The queue. It must exist.
-        queue: text::Text = required("orders"),
+        queue: text::Filled = required("orders"),
         /// Virtual host.
         virtual_host: text::Text = default("/"),
         /// User; `guest` without it.
@@ -102,7 +102,7 @@ record! {
         /// `postgresql://HOST:PORT/DATABASE`, with `?sslmode=verify-full` for TLS.
         url: Url = required("postgresql://127.0.0.1:5432/shop"),
         /// The query. It runs in a transaction that may only read.
-        query: text::Text = required("select count(*) from jobs where done_at is null"),
+        query: text::Filled = required("select count(*) from jobs where done_at is null"),
         /// User; `postgres` without it.
         user: text::Text = optional,
         /// Password, as a reference.
@@ -116,7 +116,7 @@ record! {
         /// `http://HOST:PORT`, or `https://`; what stands before `/api/v1/query`.
         url: Url = required("http://127.0.0.1:9090"),
         /// The expression.
-        query: text::Text = required("sum(queue_depth)"),
+        query: text::Filled = required("sum(queue_depth)"),
         /// User of basic authentication.
         user: text::Text = optional,
         /// Its password, as a reference.
@@ -150,9 +150,9 @@ record! {
         /// Whether brokers speak TLS.
         tls: bool = default("false"),
         /// The topic.
-        topic: text::Text = required("orders"),
+        topic: text::Filled = required("orders"),
         /// The consumer group.
-        group: text::Text = required("workers"),
+        group: text::Filled = required("workers"),
         /// User of SASL PLAIN.
         user: text::Text = optional,
         /// Its password, as a reference.
@@ -175,6 +175,6 @@ record! {
         timeout: Span<100, { 24 * HOUR }> = default("1m"),
         /// Where dead letters go: a key (Redis), a subject (NATS), a queue (RabbitMQ). Without it, the name of what is
         /// consumed with `.dead`, or `dead.STREAM.CONSUMER` of NATS.
-        dead_letter: text::Text = optional,
+        dead_letter: text::Filled = optional,
     }
 }

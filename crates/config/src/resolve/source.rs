@@ -11,6 +11,7 @@ use tidegate_core::{
 use crate::{
     decode::{Field, Located},
     leaf::{
+        address::HostPort,
         source::{SecretReference, Url},
         text::{File, Text},
     },
@@ -31,7 +32,7 @@ impl Resolver<'_, '_> {
         let prometheus =
             raw.prometheus.value().and_then(|raw| system.prometheus(raw)).map(System::Prometheus);
         let http = raw.http.value().and_then(|raw| system.http(raw)).map(System::Http);
-        let kafka = raw.kafka.value().and_then(kafka).map(System::Kafka);
+        let kafka = raw.kafka.value().and_then(|raw| system.kafka(raw)).map(System::Kafka);
         Some(Source {
             name: name.clone(),
             system: redis.or(nats).or(rabbitmq).or(postgresql).or(prometheus).or(http).or(kafka)?,
@@ -84,10 +85,10 @@ impl Checker<'_, '_> {
         };
         exclude(("list", &raw.list), ("stream", &raw.stream), self.report);
         exclude(("list", &raw.list), ("group", &raw.group), self.report);
-        let key = match (raw.list.value(), raw.stream.value(), raw.group.value()) {
-            (Some(list), ..) => Some(RedisKey::List(list.0.clone())),
+        let key = match (raw.list.optional()?, raw.stream.optional()?, raw.group.optional()?) {
+            (Some(list), ..) => Some(RedisKey::List(list.value.0.clone())),
             (None, Some(key), Some(group)) => {
-                Some(RedisKey::Stream { key: key.0.clone(), group: group.0.clone() })
+                Some(RedisKey::Stream { key: key.value.0.clone(), group: group.value.0.clone() })
             }
             _ => {
                 let help = "write `list: KEY`, or `stream: KEY` and `group: NAME`";
@@ -193,6 +194,22 @@ impl Checker<'_, '_> {
         })
     }
 
+    fn kafka(&mut self, raw: &raw::KafkaSource) -> Option<Kafka> {
+        let tls = *raw.tls.value()?;
+        let Located { value: servers, place } = raw.servers.given()?;
+        if servers.is_empty() {
+            self.report.error(*place, "no servers", "add one, like `10.0.0.5:9092`");
+        }
+        let server =
+            |server: &HostPort, _: Place| Some(Server { tls, host: server.host.clone(), port: server.port });
+        Some(Kafka {
+            servers: servers.resolve(server)?,
+            login: login(None, &raw.user, &raw.password)?,
+            topic: raw.topic.value()?.0.clone(),
+            group: raw.group.value()?.0.clone(),
+        })
+    }
+
     /// Where a URL with one of these schemes leads: the scheme, whether it is TLS, its usual port.
     fn server(&mut self, url: &Located<Url>, schemes: &[(&'static str, bool, u16)]) -> Option<Server> {
         let Located { value: url, place } = url;
@@ -207,19 +224,6 @@ impl Checker<'_, '_> {
 }
 
 const HTTP: [(&str, bool, u16); 2] = [("http", false, 80), ("https", true, 443)];
-
-fn kafka(raw: &raw::KafkaSource) -> Option<Kafka> {
-    let tls = *raw.tls.value()?;
-    let server = |server: &crate::leaf::address::HostPort, _: Place| {
-        Some(Server { tls, host: server.host.clone(), port: server.port })
-    };
-    Some(Kafka {
-        servers: raw.servers.value()?.resolve(server)?,
-        login: login(None, &raw.user, &raw.password)?,
-        topic: raw.topic.value()?.0.clone(),
-        group: raw.group.value()?.0.clone(),
-    })
-}
 
 fn login(url: Option<&Url>, user: &Field<Text>, password: &Field<SecretReference>) -> Option<Login> {
     let given = user.optional()?.map(|user| user.value.0.clone());
