@@ -58,6 +58,8 @@ mod subrequest;
 #[expect(unsafe_code, reason = "functions that C calls, and the border to AWS-LC")]
 mod symbols;
 mod task;
+#[cfg_attr(target_arch = "x86_64", expect(unsafe_code, reason = "an instruction of the processor"))]
+mod ticks;
 mod timer;
 mod uri;
 mod usage;
@@ -83,6 +85,7 @@ pub use crate::{
     subrequest::{Captured, Capturing, Sharing, Subrequest, SubrequestBody},
     symbols::Statistics,
     task::{Handler, Heritage, RequestState, Task},
+    ticks::tell_clock_source,
     timer::{RunningTimer, Timer, TimerId},
     uri::escaped_path,
     usage::Usage,

@@ -260,6 +260,7 @@ impl RequestState {
     }
 
     /// What its Lua took since this was asked last.
+    #[inline]
     pub fn take_usage(&mut self) -> Usage {
         self.account.take()
     }

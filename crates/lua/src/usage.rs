@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use tidegate_core::{snapshot::Budget, telemetry::LuaTotals};
 
+use crate::ticks::{Pace, Ticks};
+
 /// What runs took since somebody asked last.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Usage {
@@ -20,21 +22,21 @@ pub(crate) struct Account {
     spent: Duration,
     /// What its runs added to the memory of the VM, less what was collected meanwhile.
     added_bytes: usize,
-    waits_since: Option<Duration>,
+    waits_since: Option<Ticks>,
 }
 
 impl Account {
     /// A stretch of code begins.
-    pub(crate) fn resume(&mut self, now: Duration) {
+    pub(crate) fn resume(&mut self, stretch: &Stretch) {
         if let Some(since) = self.waits_since.take() {
             self.usage.taken.yields += 1;
-            self.usage.taken.waited += now.saturating_sub(since);
+            self.usage.taken.wait_ns += stretch.pace.nanos(since, stretch.began);
         }
     }
 
-    /// A stretch of code has ended that began at `from`, when so much memory was in use and had been asked for.
-    pub(crate) fn halt(&mut self, stretch: &Stretch, now: Duration, memory: (usize, u64), waits: bool) {
-        self.usage.taken.cpu += now.saturating_sub(stretch.began);
+    /// The stretch of code has ended, `waits` or not, when so much memory was in use and had been asked for.
+    pub(crate) fn halt(&mut self, stretch: &Stretch, now: Ticks, memory: (usize, u64), waits: bool) {
+        self.usage.taken.cpu_ns += stretch.pace.nanos(stretch.began, now);
         self.usage.taken.allocated_bytes += memory.1 - stretch.memory.1;
         self.added_bytes = (self.added_bytes + memory.0).saturating_sub(stretch.memory.0);
         self.waits_since = waits.then_some(now);
@@ -68,6 +70,7 @@ impl Account {
         limits
     }
 
+    #[inline]
     pub(crate) fn take(&mut self) -> Usage {
         std::mem::take(&mut self.usage)
     }
@@ -89,7 +92,8 @@ impl Limits {
 
 /// How things were when a stretch of code began.
 pub(crate) struct Stretch {
-    pub(crate) began: Duration,
+    pub(crate) pace: Pace,
+    pub(crate) began: Ticks,
     /// In use, and ever asked for.
     pub(crate) memory: (usize, u64),
 }
@@ -123,18 +127,14 @@ mod tests {
     #[test]
     fn waits_are_counted_when_they_end() {
         let mut account = Account::default();
-        let at = Duration::from_secs(7);
-        let later = |millis| at + Duration::from_millis(millis);
-        account.resume(at);
-        account.halt(&Stretch { began: at, memory: (10, 100) }, later(2), (30, 150), true);
-        account.resume(later(7));
-        account.halt(&Stretch { began: later(7), memory: (30, 150) }, later(8), (5, 151), false);
-        let usage = account.take();
-        assert_eq!(
-            (usage.taken.cpu, usage.taken.waited),
-            (Duration::from_millis(3), Duration::from_millis(5))
-        );
-        assert_eq!((usage.taken.allocated_bytes, usage.taken.yields, account.added_bytes), (51, 1, 0));
-        assert_eq!(account.take(), Usage::default());
+        let stretch = |began, memory| Stretch { pace: Pace::CLOCK, began: Ticks(began), memory };
+        let (first, second) = (stretch(70, (10, 100)), stretch(77, (30, 150)));
+        account.resume(&first);
+        account.halt(&first, Ticks(72), (30, 150), true);
+        account.resume(&second);
+        account.halt(&second, Ticks(78), (5, 151), false);
+        let taken = LuaTotals { cpu_ns: 3, allocated_bytes: 51, yields: 1, wait_ns: 5 };
+        assert_eq!(account.take(), Usage { taken, is_long: false });
+        assert_eq!((account.added_bytes, account.take()), (0, Usage::default()));
     }
 }

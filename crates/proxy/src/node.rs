@@ -32,6 +32,9 @@ use crate::{
 /// How long a client connection without a request is kept when the node stops.
 pub(crate) const IDLE_GRACE: Duration = Duration::from_secs(1);
 
+/// Where the kernel says what it makes its clock of.
+const CLOCK_SOURCE: &str = "/sys/devices/system/clocksource/clocksource0/current_clocksource";
+
 /// Why a node did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -129,6 +132,7 @@ impl Node {
         roster: &watch::Receiver<Arc<Roster>>,
         telemetry: Arc<Telemetry>,
     ) -> Result<Self, StartError> {
+        tidegate_lua::tell_clock_source(&fs::read_to_string(CLOCK_SOURCE).unwrap_or_default());
         let snapshot = Arc::clone(&snapshots.borrow());
         let (count, most) = (telemetry.working(), telemetry.workers().len());
         let (listeners, sockets) = bind_all(&snapshot, most)?;

@@ -32,7 +32,7 @@ impl Plugin {
             route.series.slowness.tell(now);
             exchange.entry.iter().for_each(|entry| worker.telemetry.route(entry).slowness.tell(now));
         }
-        if taken.cpu >= HELD_FOR_LONG {
+        if taken.cpu() >= HELD_FOR_LONG {
             worker.held_until(Instant::now());
         }
     }

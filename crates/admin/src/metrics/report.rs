@@ -60,10 +60,10 @@ fn plugins(text: &mut Text, telemetry: &Telemetry) {
             family.sample(&[("route", route), ("phase", phase), ("plugin", script)], value(totals));
         }
     };
-    each(Metric::LuaCpu, |totals| totals.cpu.as_secs_f64().into());
+    each(Metric::LuaCpu, |totals| totals.cpu().as_secs_f64().into());
     each(Metric::LuaAllocatedBytes, |totals| totals.allocated_bytes.into());
     each(Metric::LuaYields, |totals| totals.yields.into());
-    each(Metric::LuaWait, |totals| totals.waited.as_secs_f64().into());
+    each(Metric::LuaWait, |totals| totals.waited().as_secs_f64().into());
 }
 
 fn upstreams(text: &mut Text, telemetry: &Telemetry) {

@@ -151,12 +151,7 @@ fn a_page_reads_strictly_and_says_what_was_counted() {
         phase: "access",
         script: "hooks/auth.lua".into(),
     };
-    let taken = LuaTotals {
-        cpu: Duration::from_millis(20),
-        allocated_bytes: 7,
-        yields: 2,
-        waited: Duration::from_secs(3),
-    };
+    let taken = LuaTotals { cpu_ns: 20_000_000, allocated_bytes: 7, yields: 2, wait_ns: 3_000_000_000 };
     world.telemetry.plugin(plugin).add(1, &taken);
     world.telemetry.workers()[1].lua_gc_pauses.record(Duration::from_micros(20));
     world.telemetry.workers()[1].busy_us.store(1_500_000, Relaxed);

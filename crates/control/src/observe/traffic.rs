@@ -272,7 +272,7 @@ impl Seen {
         self.ended += now.ended.saturating_sub(before.ended);
         self.shed += now.shed.saturating_sub(before.shed);
         self.errors += now.errors().saturating_sub(before.errors());
-        self.lua_cpu += now.lua.cpu.saturating_sub(before.lua.cpu);
+        self.lua_cpu += now.lua.cpu().saturating_sub(before.lua.cpu());
         self.lua_allocated += now.lua.allocated_bytes.saturating_sub(before.lua.allocated_bytes);
         self.latency += &now.latency.since(&before.latency);
     }

@@ -82,6 +82,7 @@ impl Tally {
     }
 
     /// Adds what was taken on worker number `worker`, which alone writes there.
+    #[inline]
     pub fn add(&self, worker: usize, taken: &LuaTotals) {
         self.0[worker].0.add(taken);
     }
@@ -105,12 +106,13 @@ pub(super) struct LuaCounters {
 }
 
 impl LuaCounters {
+    #[inline]
     pub(super) fn add(&self, taken: &LuaTotals) {
-        add(&self.cpu_ns, nanos(taken.cpu));
+        add(&self.cpu_ns, taken.cpu_ns);
         add(&self.allocated_bytes, taken.allocated_bytes);
         if taken.yields > 0 {
             add(&self.yields, taken.yields);
-            add(&self.wait_ns, nanos(taken.waited));
+            add(&self.wait_ns, taken.wait_ns);
         }
     }
 
@@ -119,27 +121,33 @@ impl LuaCounters {
     }
 
     pub(super) fn add_to(&self, totals: &mut LuaTotals) {
-        totals.cpu += Duration::from_nanos(self.cpu_ns.load(Relaxed));
+        totals.cpu_ns += self.cpu_ns.load(Relaxed);
         totals.allocated_bytes += self.allocated_bytes();
         totals.yields += self.yields.load(Relaxed);
-        totals.waited += Duration::from_nanos(self.wait_ns.load(Relaxed));
+        totals.wait_ns += self.wait_ns.load(Relaxed);
     }
-}
-
-fn nanos(span: Duration) -> u64 {
-    u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// What Lua took.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct LuaTotals {
     /// Time that code ran for, on the worker's thread.
-    pub cpu: Duration,
+    pub cpu_ns: u64,
     /// Bytes that it asked for, whether or not they are in use still.
     pub allocated_bytes: u64,
     /// How often it waited, and for how long altogether.
     pub yields: u64,
-    pub waited: Duration,
+    pub wait_ns: u64,
+}
+
+impl LuaTotals {
+    pub const fn cpu(&self) -> Duration {
+        Duration::from_nanos(self.cpu_ns)
+    }
+
+    pub const fn waited(&self) -> Duration {
+        Duration::from_nanos(self.wait_ns)
+    }
 }
 
 #[cfg(test)]

@@ -8,8 +8,9 @@ use tidegate_core::snapshot::Budget;
 use super::{Vm, rest::give_back, run::Outcome};
 use crate::{
     Phase, Step,
-    budget::{Ended, Watch, elapsed_time, own_cpu_time},
+    budget::{Ended, Watch, own_cpu_time},
     host::Scene,
+    ticks::Pace,
     usage::Stretch,
 };
 
@@ -22,9 +23,10 @@ impl Vm {
         run: impl FnOnce(&Self) -> Outcome,
     ) -> Step {
         self.running.set(true);
-        let stretch = Stretch { began: elapsed_time(), memory: self.ledger.state() };
+        let pace = Pace::get();
+        let stretch = Stretch { pace, began: pace.now(), memory: self.ledger.state() };
         let state = scene.state();
-        state.account.resume(stretch.began);
+        state.account.resume(&stretch);
         let (timed, label) = (!state.budget.cpu.is_zero(), state.label);
         let limits = state.account.limits(&state.budget, &self.budget, stretch.memory.0);
         self.host.enter(&mut scene, phase);
@@ -73,7 +75,7 @@ impl Vm {
             probe.note_collection(scene.state().label, phase);
         }
         let account = &mut scene.state().account;
-        account.halt(&stretch, elapsed_time(), self.ledger.state(), matches!(step, Step::Wait(_)));
+        account.halt(&stretch, pace.now(), self.ledger.state(), matches!(step, Step::Wait(_)));
         step
     }
 

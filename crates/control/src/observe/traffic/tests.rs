@@ -172,8 +172,8 @@ routes:
     for _ in 0..10 {
         route("other").shard(0).arrive();
         route("other").shard(0).end(200, Duration::from_millis(50));
-        let cpu = Duration::from_millis(40);
-        route("other").shard(0).lua(&LuaTotals { cpu, allocated_bytes: 1_000, ..LuaTotals::default() });
+        let taken = LuaTotals { cpu_ns: 40_000_000, allocated_bytes: 1_000, ..LuaTotals::default() };
+        route("other").shard(0).lua(&taken);
     }
     route("tried").shard(0).queue();
     let metrics = traffic.read(start + Duration::from_secs(2));
