@@ -158,6 +158,9 @@ impl Receiver<'_> {
         mut input: Option<Lease>,
     ) -> Result<Received, Error> {
         let framing = self.exchange.response.framing;
+        // As long as nothing has been sent, the client can still be told.
+        let begun = input.as_ref().map_or(&[][..], |buffer| buffer.unread());
+        body::check(framing, begun).map_err(|error| Error::BadAnswer(error.to_string()))?;
         let mut reader = Reader::new(framing, u64::MAX);
         let length = match framing {
             _ if self.exchange.filtered && framing != Framing::None => Length::Unknown,

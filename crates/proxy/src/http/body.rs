@@ -82,6 +82,22 @@ fn parse_encoding(text: &[u8]) -> Result<Framing, Ambiguous> {
     }
 }
 
+/// Whether a body in this framing can begin with `input`, of which nothing is taken.
+pub(crate) fn check(framing: Framing, input: &[u8]) -> Result<(), Error> {
+    if framing != Framing::Chunked {
+        return Ok(());
+    }
+    let (mut decoder, mut rest) = (chunked::Decoder::default(), input);
+    while !decoder.is_done() && !rest.is_empty() {
+        let (count, _) = decoder.step(rest)?;
+        if count == 0 {
+            break; // The rest of it is to come.
+        }
+        rest = &rest[count..];
+    }
+    Ok(())
+}
+
 /// Finds the end of one body in the bytes of a connection.
 #[derive(Debug)]
 pub(crate) struct Reader {
@@ -311,6 +327,17 @@ mod tests {
     fn a_body_over_the_limit_is_refused() {
         assert_eq!(read(Framing::Chunked, 3, "4\r\nabcd\r\n0\r\n\r\n").0, Err(Error::TooLarge));
         assert_eq!(read(Framing::Chunked, 4, "4\r\nabcd\r\n0\r\n\r\n").0, Ok(()));
+    }
+
+    #[test]
+    fn only_what_no_more_input_could_mend_is_no_beginning() {
+        for good in ["", "2", "2\r\nab", "2\r\nab\r", "2\r\nab\r\n0\r\n\r\nnonsense"] {
+            assert_eq!(check(Framing::Chunked, good.as_bytes()), Ok(()), "{good:?}");
+        }
+        for bad in ["x\r\n", "2\r\nabc", "2\r\nab\r\nx\r\n", "0\r\nx\r\n\r\n"] {
+            assert!(check(Framing::Chunked, bad.as_bytes()).is_err(), "{bad:?}");
+        }
+        assert_eq!(check(Framing::Length(9), b"x\r\n"), Ok(()));
     }
 
     #[test]

@@ -95,6 +95,9 @@ fn what_an_upstream_says_ambiguously_is_502_and_its_connection_is_not_used_again
         "HTTP/1.1 200 OK\r\nX : y\r\nContent-Length: 2\r\n\r\nok",
         "HTTP/1.1 200 OK\nContent-Length: 2\n\nok",
         "nonsense\r\n\r\n",
+        // With the body in the same segment, nothing has been passed on when it turns out to be none.
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nnonsense\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\nnonsense\r\n",
     ] {
         let upstream = Upstream::start(move |_| Answer::nothing().write(head).stall());
         let running = Running::proxying(&[upstream.addr()]);
