@@ -11,11 +11,11 @@ local kit = ...
 local ngx, shared = kit.ngx, kit.ngx.shared
 
 local concat = table.concat
-local error, getfenv, ipairs, loadstring, next, pairs, pcall, rawset, require, setfenv, setmetatable, tostring, type =
-    error, getfenv, ipairs, loadstring, next, pairs, pcall, rawset, require, setfenv, setmetatable, tostring, type
+local error, getfenv, ipairs, loadstring, next, pairs, pcall, rawget, rawset, require, setfenv, setmetatable, tostring, type =
+    error, getfenv, ipairs, loadstring, next, pairs, pcall, rawget, rawset, require, setfenv, setmetatable, tostring, type
 local getmetatable = debug.getmetatable
 local count_garbage = collectgarbage
-local byte, find, gmatch, gsub = string.byte, string.find, string.gmatch, string.gsub
+local byte, find, gmatch, gsub, match = string.byte, string.find, string.gmatch, string.gsub, string.match
 local package, searchpath = package, package.searchpath
 local open = io.open
 local function nothing() end
@@ -37,6 +37,9 @@ for name in gmatch("bit cjson cjson.safe ngx.base64 ngx.re ngx.req ngx.resp ngx.
     .. "table.nkeys", "%S+") do
     MODULES[name] = true
 end
+
+-- What is said of all others.
+local KEY = ": `sandbox: false`, in `lua` or in the route's, is for scripts that may have all"
 
 -- A copy of a table and of those in it; the host's own behaviour stays.
 local function copy(value, without, copies)
@@ -249,11 +252,11 @@ local function add_modules(globals, default)
             end
         end
         if not find(name, "^[%w_%-%.]+$") then
-            error("module '" .. name .. "' is not available here", 3)
+            error("module '" .. name .. "' is not available in a sandbox" .. KEY, 3)
         end
         local path, tried = searchpath(name, package.path)
         if not path then
-            error("module '" .. name .. "' not found or not available here:" .. tried, 3)
+            error("module '" .. name .. "' not found, or not available in a sandbox" .. KEY .. tried, 3)
         end
         local chunk, wrong = compile(read(path) or "", "@" .. path, default)
         if not chunk then
@@ -313,4 +316,41 @@ function kit.sandbox(environment)
     end
     loaded._G, loaded.ngx, loaded.os, loaded.jit, loaded.package = default, globals.ngx, globals.os, globals.jit, globals.package
     return globals
+end
+
+-- What every sandbox begins with, made when it is first asked for.
+local beginning
+
+-- The library of which a sandbox has all but that function.
+local function without(name)
+    for _, library in ipairs { "os", "package", "string" } do
+        if type(_G[library][name]) == "function" and beginning[library][name] == nil then
+            return library
+        end
+    end
+    for library, part in pairs { ngx = ngx, ["ngx.re"] = ngx.re, ["ngx.req"] = ngx.req } do
+        if WITHHELD[name] and part[name] ~= nil then
+            return library
+        end
+    end
+end
+
+-- What is said further where the message of an error is that something is nil which a sandbox has not.
+function kit.missed(message)
+    local doing, kind, name = match(message, "attempt to (%a+) (%a+) '([%w_]+)' %(a nil value%)$")
+    if not name then
+        return ""
+    end
+    beginning = beginning or kit.sandbox({})
+    local is_withheld = beginning[name] == nil and rawget(_G, name) ~= nil
+    -- Libraries are often kept in locals of their names.
+    if is_withheld and (kind == "global" or kind ~= "field" and type(rawget(_G, name)) == "table") then
+        return "; a sandbox has no " .. name .. KEY
+    end
+    local library = kind == "field" and doing == "call" and without(name)
+    if library then
+        local key = name == "getenv" and ", unless `lua.env` says what it may see" or KEY
+        return "; if that is " .. library .. "." .. name .. ", a sandbox has none" .. key
+    end
+    return ""
 end

@@ -4,10 +4,11 @@ local kit = ...
 
 local block, WARN = kit.block, kit.ngx.WARN
 local globals, rawset = _G, rawset
-local loadstring, setfenv, setmetatable, tostring, type, pcall = loadstring, setfenv, setmetatable, tostring, type, pcall
+local getfenv, loadstring, setfenv, setmetatable = getfenv, loadstring, setfenv, setmetatable
+local pcall, tostring, type = pcall, tostring, type
 local byte, find, gsub, match, sub = string.byte, string.find, string.gsub, string.match, string.sub
 local band, bor = require("bit").band, require("bit").bor
-local traceback = debug.traceback
+local getinfo, getmetatable, traceback = debug.getinfo, debug.getmetatable, debug.traceback
 local funcbc, funck = require("jit.util").funcbc, require("jit.util").funck
 
 -- A traceback whose outermost function is a script: it is compiled as one, and looks like the chunk that it was.
@@ -34,9 +35,13 @@ setmetatable(globals, {
     end,
 })
 
+-- The metatables of the environments of sandboxed scripts.
+local sandboxes = setmetatable({}, { __mode = "k" })
+
 -- The metatable of one sandboxed script's environments. Writes to a global that is not known there are told, once.
 local function environment_over(shown)
     local environment = { __index = shown }
+    sandboxes[environment] = true
     local told = {}
     function environment.__newindex(own, name, value)
         rawset(own, name, value)
@@ -140,6 +145,20 @@ local function with_line(message, trace)
     return trace
 end
 
+-- Whether a sandboxed script is what a thread was running.
+local function is_sandboxed(thread)
+    local level = 0
+    local frame = getinfo(thread, level, "f")
+    while frame do
+        if sandboxes[getmetatable(getfenv(frame.func))] then
+            return true
+        end
+        level = level + 1
+        frame = getinfo(thread, level, "f")
+    end
+    return false
+end
+
 -- The message of an error, whatever was raised, and where the thread was.
 function kit.describe(thread, raised)
     forget_thread()
@@ -160,5 +179,8 @@ function kit.describe(thread, raised)
     end
     -- Whoever could not wait need not know that it is a function of ours that could not.
     message = gsub(message, "^ngx%.%a+:%d+: (attempt to yield across )", "%1")
+    if find(message, " (a nil value)", 1, true) and is_sandboxed(thread) then
+        message = message .. kit.missed(message)
+    end
     return message, with_line(message, of_chunk(sub(kit.trace(thread, raised, traceback), 2)))
 end

@@ -124,8 +124,49 @@ fn what_leads_out_is_not_there() {
         "resty.core.base",
     ] {
         let wrong = failure(&host, &format!("require '{module}'"));
-        assert!(wrong.contains("not available here"), "{module}: {wrong}");
+        assert!(wrong.contains("not available in a sandbox: `sandbox: false`"), "{module}: {wrong}");
     }
+}
+
+/// What is said of an error beyond what LuaJIT says.
+fn hint(host: &Host, source: &str) -> String {
+    let message = failure(host, source);
+    let (_, hint) = message.split_once("(a nil value)").unwrap_or_else(|| panic!("{source}: {message}"));
+    hint.to_owned()
+}
+
+#[test]
+fn who_misses_what_is_withheld_is_told_so_and_which_key_decides_on_it() {
+    let host = Host::new();
+    let key = ": `sandbox: false`, in `lua` or in the route's, is for scripts that may have all";
+    for (source, missed) in [
+        ("io.open('x')", "a sandbox has no io"),
+        ("local io = io io.open('x')", "a sandbox has no io"),
+        ("local io = io local function f() io.open('x') end f() f()", "a sandbox has no io"),
+        ("x = 1 debug.traceback()", "a sandbox has no debug"),
+        ("dofile('x')", "a sandbox has no dofile"),
+        ("coroutine.wrap(function() io.open('x') end)()", "a sandbox has no io"),
+        ("os.execute('x')", "if that is os.execute, a sandbox has none"),
+        ("string.dump(print)", "if that is string.dump, a sandbox has none"),
+        ("ngx.req.set_body_file('x')", "if that is ngx.req.set_body_file, a sandbox has none"),
+    ] {
+        assert_eq!(hint(&host, source), format!("; {missed}{key}"), "{source}");
+    }
+    let getenv = "; if that is os.getenv, a sandbox has none, unless `lua.env` says what it may see";
+    assert_eq!(hint(&host, "os.getenv('x')"), getenv);
+    for source in [
+        "nothing.x = 1",
+        "local module local y = module.x",
+        "local t = {} local y = t.io.x",
+        "local t = {} t.write()",
+        "local t = {} t:remove()",
+        "string.rep = nil string.rep('x', 2)",
+    ] {
+        assert_eq!(hint(&host, source), "", "{source}");
+    }
+    assert_eq!(say(&host, "if io then ngx.say('io') else ngx.say('none') end"), "none\n");
+    let trusted = host.failure("no_such.x = 1");
+    assert!(trusted.ends_with("(a nil value)"), "{trusted}");
 }
 
 #[test]
