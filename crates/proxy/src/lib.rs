@@ -43,6 +43,7 @@ mod link;
 mod local;
 mod lua;
 mod node;
+mod outage;
 mod parting;
 mod peer;
 mod place;

@@ -239,7 +239,8 @@ impl Line {
             }
         }
         if let Some(intake) = &mut self.intake {
-            exchange.body = Some(intake.finish().await.map_err(Error::Spool)?);
+            let body = intake.finish().await.map_err(Error::Spool)?;
+            exchange.body = Some(self.worker.kept(body));
         }
         self.intake = None;
         Ok(Reply::Done)

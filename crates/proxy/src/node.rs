@@ -14,7 +14,7 @@ use std::{
     net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
     thread::JoinHandle,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tidegate_core::{Roster, Snapshot, Telemetry, UpstreamId, roster::Load, snapshot::Address};
@@ -25,6 +25,7 @@ use crate::{
     access_log,
     certificates::{self, Tickets, Tls},
     crew::Crew,
+    outage::Outage,
     socket::Socket,
     way,
 };
@@ -76,6 +77,8 @@ pub(crate) struct Shared {
     tls: Mutex<Current>,
     /// Load of static endpoints; those of fleets bring their own.
     loads: Mutex<HashMap<(UpstreamId, Address), Arc<Load>>>,
+    /// Whether the disk takes request bodies.
+    pub(crate) outage: Outage,
 }
 
 /// How TLS is spoken under the configuration of that generation.
@@ -141,7 +144,8 @@ impl Node {
         let (log, log_writer) = access_log::start(output)?;
         let dicts = Mutex::new((snapshot.generation, Dicts::new(&snapshot.lua.shared_dicts)));
         let (loads, tls) = (Mutex::default(), Mutex::default());
-        let shared = Arc::new(Shared { telemetry, dicts, tls, loads });
+        let outage = Outage::new(Instant::now());
+        let shared = Arc::new(Shared { telemetry, dicts, tls, loads, outage });
         shared.show_dicts();
         let crew = Crew::new(shared, sockets, log, snapshots.clone(), roster.clone());
         let node = Self { listeners, addresses, crew, log_writer };

@@ -1,6 +1,6 @@
 //! Has a request answered: phase by phase, by its route and by those that Lua sends it on to.
 
-use std::{future::poll_fn, rc::Rc};
+use std::{future::poll_fn, rc::Rc, time::Instant};
 
 use tidegate_core::snapshot::LocalAnswer;
 use tidegate_lua::{Jump, Op, Phase, Reply, Verdict};
@@ -341,6 +341,8 @@ impl Connection {
             return self.replace(site, code).await;
         }
         match error {
+            // It has been said, and goes on.
+            Error::Spool(_) if !line.worker.shared.outage.refuse(Instant::now()) => {}
             Error::NoInstance | Error::NoAddress | Error::QueueFull | Error::Spool(_) => {
                 line.worker.complain(route, exchange, None, &error, false);
             }

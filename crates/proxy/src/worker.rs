@@ -32,6 +32,7 @@ use crate::{
     lane::Side,
     node::Shared,
     parting::Parting,
+    request_body::Body,
     script_log::ScriptLog,
     site::{Route, Site},
 };
@@ -188,6 +189,16 @@ impl Worker {
                 );
             }
         }
+    }
+
+    /// A body that has been read whole. In a file it shows that the disk takes bodies.
+    pub(crate) fn kept(&self, body: Body) -> Body {
+        if matches!(body, Body::File(_))
+            && let Some(refused) = self.shared.outage.accept(Instant::now())
+        {
+            tracing::info!(refused, "request bodies can be kept in files again");
+        }
+        body
     }
 
     /// The line that dates answers made here; kept for a tick.
