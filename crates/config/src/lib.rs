@@ -7,8 +7,8 @@
 //! Invariant: there is a snapshot exactly when no diagnostic is an error, and whatever the text, time
 //! and memory are bounded.
 //!
-//! Deliberately absent: files, clock and environment; the caller reads scripts through a function. Whether Lua
-//! compiles is found out by who runs it.
+//! Deliberately absent: files, clock and environment; the caller reads scripts, and looks for programs, through functions.
+//! Whether Lua compiles is found out by who runs it.
 
 mod decode;
 mod diagnostic;
@@ -45,18 +45,20 @@ pub fn parse(
     text: &str,
     read: &dyn Fn(&Path) -> io::Result<String>,
 ) -> (Option<Snapshot>, Vec<Diagnostic>) {
-    let (snapshot, report) = read_whole(file, text, read);
+    let (snapshot, report) = read_whole(file, text, read, &|_| None);
     (snapshot.filter(|_| !report.has_flaws()), report.finish())
 }
 
 /// The same, except that a script which is needed by some requests only and cannot be read does not cost the snapshot: it is an
-/// error all the same, and the snapshot has a [`Script`](tidegate_core::snapshot::Script) that says so.
+/// error all the same, and the snapshot has a [`Script`](tidegate_core::snapshot::Script) that says so. `why_not` says why a
+/// program that a fleet starts cannot be run, which is a warning.
 pub fn parse_despite_scripts(
     file: &str,
     text: &str,
     read: &dyn Fn(&Path) -> io::Result<String>,
+    why_not: &dyn Fn(&str) -> Option<String>,
 ) -> (Option<Snapshot>, Vec<Diagnostic>) {
-    let (snapshot, report) = read_whole(file, text, read);
+    let (snapshot, report) = read_whole(file, text, read, why_not);
     (snapshot, report.finish())
 }
 
@@ -64,12 +66,13 @@ fn read_whole<'a>(
     file: &'a str,
     text: &'a str,
     read: &dyn Fn(&Path) -> io::Result<String>,
+    why_not: &dyn Fn(&str) -> Option<String>,
 ) -> (Option<Snapshot>, Report<'a>) {
     // A byte order mark has no column.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut report = Report::new(file, text);
     let raw = yaml::read(text, &mut report).and_then(|root| raw::File::decode(&root, &mut report));
-    let snapshot = raw.and_then(|raw| resolve::snapshot(&raw, file, read, &mut report));
+    let snapshot = raw.and_then(|raw| resolve::snapshot(&raw, file, read, why_not, &mut report));
     (snapshot.filter(|_| !report.has_errors()), report)
 }
 

@@ -27,6 +27,7 @@ pub(crate) mod bands;
 mod fleet;
 mod listener;
 mod lua;
+pub(crate) mod programs;
 mod regexes;
 mod route;
 pub(crate) mod scenario;
@@ -59,6 +60,7 @@ pub(crate) fn snapshot(
     raw: &raw::File,
     file: &str,
     read: Read<'_>,
+    why_not: programs::WhyNot<'_>,
     report: &mut Report<'_>,
 ) -> Option<Snapshot> {
     let mut resolver = Resolver {
@@ -77,6 +79,7 @@ pub(crate) fn snapshot(
     let snapshot = resolver.snapshot(file);
     let snapshot = snapshot.filter(|_| !report.has_errors())?;
     unused::warn(raw, &snapshot, report);
+    programs::warn(raw, why_not, report);
     Some(snapshot)
 }
 

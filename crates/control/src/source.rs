@@ -6,6 +6,7 @@
 
 mod certificates;
 mod modules;
+mod programs;
 mod scripts;
 
 use std::{
@@ -110,7 +111,8 @@ impl Source {
 }
 
 fn parse(name: &str, text: &str, read: &dyn Fn(&Path) -> io::Result<String>) -> Loaded {
-    let (snapshot, mut diagnostics) = tidegate_config::parse_despite_scripts(name, text, read);
+    let (snapshot, mut diagnostics) =
+        tidegate_config::parse_despite_scripts(name, text, read, &programs::why_not);
     let Verdict { found, broken, is_fatal } = snapshot.as_ref().map(scripts::check).unwrap_or_default();
     diagnostics.extend(found);
     let now = Moment::now().time.as_micros() / 1_000_000;

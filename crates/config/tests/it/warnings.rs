@@ -54,6 +54,33 @@ fn what_nothing_leads_to_is_told() {
 }
 
 #[test]
+fn programs_that_cannot_be_run_are_told_where_they_stand() {
+    let text = format!(
+        "{LISTENERS}upstreams: {{ a: {{ fleet: a }}, b: {{ fleet: b }} }}
+routes: [{{ match: {{ path: /a }}, upstream: a }}, {{ match: {{ path: /b }}, upstream: b }}]
+fleets:
+  a: {{ run: {{ command: [./server, --port, \"{{port}}\"] }} }}
+  b:
+    run:
+      exec: {{ start: [sh, start.sh], stop: [./stop.sh], list: [sh, list.sh] }}
+"
+    );
+    let why_not = |program: &str| program.starts_with("./").then(|| "it is not there".to_owned());
+    let read = |_: &std::path::Path| Ok(String::new());
+    let (snapshot, told) = tidegate_config::parse_despite_scripts("t.yaml", &text, &read, &why_not);
+    assert!(snapshot.is_some(), "{told:#?}");
+    let seen: Vec<_> = told.iter().map(|one| (one.severity, one.line, one.column, &*one.message)).collect();
+    assert_eq!(
+        seen,
+        [
+            (Severity::Warning, 5, 25, "`./server` cannot be run: it is not there"),
+            (Severity::Warning, 8, 45, "`./stop.sh` cannot be run: it is not there"),
+        ]
+    );
+    assert!(told[0].help.as_ref().unwrap().contains("the folder that Tidegate is started in"));
+}
+
+#[test]
 fn errors_silence_warnings() {
     let (_, diagnostics) =
         parse(&format!("{LISTENERS}workers: none\nupstreams: {{ u: {{ endpoints: [h:80] }} }}"));

@@ -19,7 +19,10 @@ fn every_example_is_valid_and_without_warnings() {
     let files = std::fs::read_dir(examples()).unwrap().map(|entry| entry.unwrap().path());
     let files: Vec<_> = files.filter(|path| path.extension().is_some_and(|end| end == "yaml")).collect();
     assert!(!files.is_empty());
-    for file in files {
+    let python = tidegate_testkit::component("python3").is_some();
+    // Programs that are not there are warned of.
+    let can_run = |file: &PathBuf| python || !std::fs::read_to_string(file).unwrap().contains("python3");
+    for file in files.into_iter().filter(can_run) {
         let output = Command::new(TIDEGATE).arg("check").arg(&file).output().unwrap();
         let said = String::from_utf8_lossy(&output.stdout);
         assert!(output.status.success(), "{}: {said}", file.display());
