@@ -85,7 +85,7 @@ impl Bench {
         let settings = LuaSettings { shared_dicts, ..LuaSettings::default() };
         let dicts = Dicts::new(&settings.shared_dicts);
         let vm = Vm::new(&settings, dicts, WorkerIdentity { id: 0, count: 1 }, Arc::new(|_| ())).unwrap();
-        vm.set_now(Timestamp::from_secs(1_777_636_800));
+        vm.set_now(Timestamp::from_secs(1_777_636_800), Instant::now());
         let handler = vm.load(&Script::new("hook.lua", source)).unwrap();
         Self { vm, handler }
     }

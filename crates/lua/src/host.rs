@@ -23,7 +23,7 @@ use std::{
 
 use mlua::ffi::{lua_State, lua_gc};
 use slab::Slab;
-use tidegate_core::{Timestamp, snapshot::LuaSettings};
+use tidegate_core::snapshot::LuaSettings;
 
 use self::scratch::{Pair, PairList, Scratch};
 use crate::{
@@ -33,6 +33,7 @@ use crate::{
     exchange::Exchange,
     flame::Ground,
     jobs::Jobs,
+    now::Now,
     regex::Engine,
     semaphore::Semaphore,
     socket::Sockets,
@@ -167,7 +168,7 @@ pub(crate) struct Host {
     pub(crate) crew: RefCell<Option<Box<Crew>>>,
     tickets: Cell<u32>,
     pub(crate) pending: Cell<Option<Pending>>,
-    pub(crate) now: Cell<Timestamp>,
+    pub(crate) now: Cell<Now>,
     pub(crate) worker: WorkerIdentity,
     pub(crate) dicts: RefCell<Vec<Arc<SharedDict>>>,
     pub(crate) retired: Rc<Retired>,
@@ -219,7 +220,7 @@ impl Host {
             crew: RefCell::default(),
             tickets: Cell::new(0),
             pending: Cell::new(None),
-            now: Cell::new(Timestamp::default()),
+            now: Cell::default(),
             worker,
             dicts: RefCell::default(),
             retired: Rc::default(),
@@ -335,13 +336,13 @@ impl Host {
         Some(result)
     }
 
-    pub(crate) fn set_now(&self, now: Timestamp) {
+    pub(crate) fn set_now(&self, now: Now) {
         self.now.set(now);
-        self.block.now.set((now.as_micros() / 1_000) as f64 / 1e3);
+        self.block.now.set((now.wall.as_micros() / 1_000) as f64 / 1e3);
     }
 
     pub(crate) fn log(&self, level: Level, text: &str) {
-        let (phase, at) = (Phase::from_bit(self.block.phase.get()), self.now.get());
+        let (phase, at) = (Phase::from_bit(self.block.phase.get()), self.now.get().wall);
         let of_request = self.with(|exchange| {
             (self.log)(&Line { level, text, at, phase, exchange: Some(exchange) });
         });

@@ -16,9 +16,9 @@ use std::{
     thread,
 };
 
-use tidegate_core::{DictName, Timestamp, snapshot::LuaSettings};
+use tidegate_core::{DictName, snapshot::LuaSettings};
 
-use crate::{Detached, Dicts, Level, Log, Reply, Vm, WorkerIdentity};
+use crate::{Detached, Dicts, Level, Log, Reply, Vm, WorkerIdentity, now::Now};
 
 /// Calls that wait for a thread, for each pool.
 const QUEUE: usize = 65_536;
@@ -68,7 +68,7 @@ impl Jobs {
         &self,
         pool: &str,
         payload: &[u8],
-        now: Timestamp,
+        now: Now,
         level: i32,
     ) -> Result<(i32, Detached), Refusal> {
         let pool = self.pools.iter().find(|(name, _)| name.as_str() == pool);
@@ -161,7 +161,7 @@ struct Maker {
 struct Job {
     payload: Vec<u8>,
     dicts: Arc<Dicts>,
-    now: Timestamp,
+    now: Now,
     level: i32,
     done: Arc<Mutex<Done>>,
 }
@@ -221,7 +221,7 @@ fn perform(vm: &mut Option<Vm>, maker: &Maker, job: &Job) -> Outcome {
         let made = Vm::new(&maker.settings, Arc::clone(&job.dicts), maker.worker, Arc::clone(&maker.log));
         vm.insert(made.map_err(|error| error.to_string())?)
     };
-    vm.set_now(job.now);
+    vm.host.set_now(job.now);
     vm.set_log_level(Level::from_number(job.level).unwrap_or(Level::Error));
     vm.perform(&job.payload)
 }

@@ -48,6 +48,7 @@ mod ledger;
 mod level;
 mod library;
 mod log_ring;
+mod now;
 mod phase;
 mod prelude;
 #[expect(unsafe_code, reason = "the border to PCRE2")]

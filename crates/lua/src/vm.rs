@@ -18,6 +18,7 @@ use std::{
     fmt, ptr,
     rc::Rc,
     sync::Arc,
+    time::Instant,
 };
 
 use mlua::{LightUserData, Lua, LuaOptions, StdLib, Table, ffi};
@@ -37,6 +38,7 @@ use crate::{
     host::Host,
     jobs::Jobs,
     ledger::Ledger,
+    now::Now,
     prelude::{self, Prelude},
     regex::Closing,
     socket::Sockets,
@@ -179,9 +181,9 @@ impl Vm {
         Ok(vm)
     }
 
-    /// Sets the time that scripts see and that dictionaries expire by. The worker calls it as its loop turns.
-    pub fn set_now(&self, now: Timestamp) {
-        self.host.set_now(now);
+    /// Sets the time: `wall` is what scripts see, `instant` what dictionaries expire by. The worker calls it as its loop turns.
+    pub fn set_now(&self, wall: Timestamp, instant: Instant) {
+        self.host.set_now(Now::new(wall, instant));
     }
 
     /// Has `onlooker` told of what holds up this thread, if there are budgets. To be called before anything runs.

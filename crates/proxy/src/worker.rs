@@ -158,7 +158,7 @@ impl Worker {
 
     /// Shows Lua the time.
     pub(crate) fn set_lua_clock(&self, vm: &Vm, instant: Instant) {
-        vm.set_now(self.timestamp(instant));
+        vm.set_now(self.timestamp(instant), instant);
     }
 
     /// A VM like the worker's, with what `init` does to it.

@@ -17,6 +17,7 @@ use std::{
     path::{Path, PathBuf},
     rc::Rc,
     sync::Arc,
+    time::{Instant, SystemTime},
 };
 
 use anyhow::{Context as _, anyhow};
@@ -145,7 +146,7 @@ impl RunScript {
         let log = Arc::new(|line: &Line<'_>| show(line));
         let vm = Vm::new(&settings, dicts, WorkerIdentity { id: 0, count: 1 }, log)?;
         vm.set_log_level(self.log_level.level());
-        vm.set_now(now());
+        set_now(&vm);
         Ok(vm)
     }
 
@@ -209,7 +210,8 @@ fn show(line: &Line<'_>) {
     }
 }
 
-fn now() -> Timestamp {
-    let since_epoch = std::time::SystemTime::now().duration_since(std::time::SystemTime::UNIX_EPOCH);
-    Timestamp::default() + since_epoch.unwrap_or_default()
+/// Shows scripts the time.
+fn set_now(vm: &Vm) {
+    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    vm.set_now(Timestamp::default() + since_epoch, Instant::now());
 }

@@ -1,7 +1,8 @@
 //! `ngx.shared.DICT`.
 //!
 //! The prelude knows a dictionary by its number in the host. The number stays when a new
-//! configuration replaces the dictionary, so what a script keeps of `ngx.shared` stays good.
+//! configuration replaces the dictionary, so what a script keeps of `ngx.shared` stays good. What expires goes by the steady
+//! clock: OpenResty's goes by the wall clock, and loses or keeps everything when that is set.
 
 use std::time::Duration;
 
@@ -54,7 +55,7 @@ pub(super) fn exports() -> Vec<Export> {
 fn with_dictionary(host: &Host, number: i32, f: impl FnOnce(&SharedDict, Timestamp) -> i32) -> i32 {
     let dicts = host.dicts.borrow();
     match usize::try_from(number).ok().and_then(|number| dicts.get(number)) {
-        Some(dict) => f(dict, host.now.get()),
+        Some(dict) => f(dict, host.now.get().steady),
         None => NO_DICTIONARY,
     }
 }

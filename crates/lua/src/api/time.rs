@@ -11,6 +11,7 @@ use crate::{
     abi::{Export, HostPtr, Text},
     date,
     host::{MISSING, OK},
+    now::Now,
 };
 
 pub(super) fn exports() -> Vec<Export> {
@@ -24,7 +25,7 @@ pub(super) fn exports() -> Vec<Export> {
 /// A handler asked for the clock. Everything else takes the time that the worker sets.
 extern "C" fn time_update(host: HostPtr) -> i32 {
     let Ok(since_epoch) = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH) else { return MISSING };
-    host.get().set_now(Timestamp::default() + since_epoch);
+    host.get().set_now(Now::new(Timestamp::default() + since_epoch, Instant::now()));
     OK
 }
 

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tidegate_core::snapshot::LuaSettings;
+use tidegate_core::{Timestamp, snapshot::LuaSettings};
 
 use crate::support::{Host, NOW, dict_settings};
 
@@ -125,7 +125,7 @@ fn entries_expire_by_the_time_that_is_set() {
     let say = |source: &str| host.say(&format!("local d = ngx.shared.dogs {source}"));
     say("d:set('a', 'x', 10) d:incr('n', 1, 0, 5) d:set('for ever', 1)");
     assert_eq!(say("ngx.print(d:ttl('a'), ' ', d:ttl('n'), ' ', d:ttl('for ever'))"), "10 5 0");
-    host.vm.set_now(NOW + Duration::from_secs(6));
+    host.pass(Duration::from_secs(6));
     assert_eq!(say("ngx.print(d:get('a'), d:get('n'), d:ttl('a'))"), "xnil4");
     assert_eq!(say("ngx.print(d:incr('n', 1)) ngx.print(d:incr('n', 1, 0))"), "nilnot found1nilfalse");
     assert_eq!(say("ngx.print(d:expire('a', 100)) ngx.print(d:ttl('a'))"), "true100");
@@ -135,12 +135,28 @@ fn entries_expire_by_the_time_that_is_set() {
 }
 
 #[test]
+fn a_clock_that_is_set_makes_nothing_expire_and_nothing_stay() {
+    let host = Host::new();
+    let say = |source: &str| host.say(&format!("local d = ngx.shared.dogs {source}"));
+    say("d:set('a', 'x', 10) d:incr('n', 1, 0, 5) d:set('l', 'x', 20)");
+    let hour = Duration::from_hours(1);
+    for wall in [NOW + hour, Timestamp::from_micros(NOW.as_micros() - hour.as_micros() as u64)] {
+        host.pass_until(Duration::from_secs(4), wall);
+        assert_eq!(say("ngx.print(d:get('a'), d:get('n'), ' ', d:ttl('a'), d:flush_expired())"), "x1 60");
+        let seen = (wall.as_micros() / 1_000) as f64 / 1e3;
+        assert_eq!(host.say("ngx.print(ngx.now())"), seen.to_string());
+    }
+    host.pass_until(Duration::from_secs(10), NOW);
+    assert_eq!(say("ngx.print(d:get('a'), d:get('n'), d:get('l'), d:flush_expired())"), "nilnilx2");
+}
+
+#[test]
 fn expired_entries_are_there_for_who_asks_for_them() {
     let host = Host::new();
     let say = |source: &str| host.say(&format!("local d = ngx.shared.dogs {source}"));
     say("d:set('a', 'x', 1, 3) d:set('b', true, 1)");
     assert_eq!(say("ngx.print(d:get_stale('a'))"), "x3false");
-    host.vm.set_now(NOW + Duration::from_secs(1));
+    host.pass(Duration::from_secs(1));
     assert_eq!(
         say("ngx.print(d:get_stale('a')) ngx.print(d:get_stale('b')) ngx.print(d:get_stale('c'))"),
         "x3truetrueniltruenil"
@@ -159,7 +175,7 @@ fn all_can_be_flushed_and_what_expired_removed() {
     assert_eq!(say("ngx.print(d:get_stale(1))"), "1niltrue");
     assert_eq!(say("ngx.print(d:flush_expired(2), d:flush_expired(), d:flush_expired())"), "240");
     say("d:set('a', 1) for i = 1, 5 do d:set(i, i, 1) end");
-    host.vm.set_now(NOW + Duration::from_secs(2));
+    host.pass(Duration::from_secs(2));
     assert_eq!(say("ngx.print(d:get('a'), d:get(1), d:flush_expired(), d:get('a'))"), "1nil31");
 }
 
@@ -254,7 +270,7 @@ fn lists_expire_as_a_whole_and_begin_anew() {
     let host = large();
     let say = |source: &str| host.say(&format!("local d = ngx.shared.cats {source}"));
     say("d:rpush('l', 1) d:rpush('l', 2) d:expire('l', 1)");
-    host.vm.set_now(NOW + Duration::from_secs(2));
+    host.pass(Duration::from_secs(2));
     assert_eq!(say("ngx.print(d:llen('l'), d:lpop('l'), d:rpush('l', 3), d:ttl('l'))"), "0nil10");
     assert_eq!(
         say("local i = 0 while d:rpush('full', ('x'):rep(500)) do i = i + 1 end

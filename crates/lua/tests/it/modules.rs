@@ -69,7 +69,7 @@ fn entries_of_the_cache_expire() {
     let host = Host::new();
     host.say("local c = require('resty.lrucache').new(2) package.loaded.c = c c:set('a', 1, 5, 7)");
     assert_eq!(host.say("ngx.print(package.loaded.c:get('a'))"), "1nil7");
-    host.vm.set_now(NOW + Duration::from_secs(6));
+    host.pass(Duration::from_secs(6));
     assert_eq!(host.say("ngx.print(package.loaded.c:get('a'))"), "nil17");
 }
 

@@ -5,6 +5,7 @@ use std::{
     collections::{BTreeMap, VecDeque},
     net::{Ipv4Addr, SocketAddr},
     sync::{Arc, Mutex},
+    time::{Duration, Instant},
 };
 
 use tidegate_core::{
@@ -251,6 +252,7 @@ pub(crate) struct Host {
     pub(crate) dicts: Arc<Dicts>,
     runtime: tokio::runtime::Runtime,
     log: Arc<Mutex<Vec<(Level, String)>>>,
+    began: Instant,
 }
 
 impl Host {
@@ -269,9 +271,20 @@ impl Host {
         let write =
             Arc::new(move |line: &Line<'_>| lines.lock().unwrap().push((line.level, line.text.to_owned())));
         let vm = Vm::new(settings, dicts.clone(), WorkerIdentity { id: 1, count: 4 }, write).unwrap();
-        vm.set_now(NOW);
+        let began = Instant::now();
+        vm.set_now(NOW, began);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        Self { vm, dicts, runtime, log }
+        Self { vm, dicts, runtime, log, began }
+    }
+
+    /// So much time has passed since the beginning.
+    pub(crate) fn pass(&self, span: Duration) {
+        self.vm.set_now(NOW + span, self.began + span);
+    }
+
+    /// The same, on a machine whose clock has been set to `wall` meanwhile.
+    pub(crate) fn pass_until(&self, span: Duration, wall: Timestamp) {
+        self.vm.set_now(wall, self.began + span);
     }
 
     pub(crate) fn load(&self, source: &str) -> Handler {

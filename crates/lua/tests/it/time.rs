@@ -1,5 +1,7 @@
 //! Times and dates.
 
+use std::time::Instant;
+
 use tidegate_core::Timestamp;
 
 use crate::support::Host;
@@ -12,7 +14,7 @@ fn eval(expression: &str) -> String {
 fn the_time_is_the_one_that_was_set() {
     assert_eq!(eval("string.format('%.6f', ngx.now()), ' ', ngx.time()"), "1777636800.123000 1777636800");
     let host = Host::new();
-    host.vm.set_now(Timestamp::from_secs(7));
+    host.vm.set_now(Timestamp::from_secs(7), Instant::now());
     assert_eq!(host.say("ngx.print(ngx.now())"), "7");
 }
 

@@ -6,7 +6,7 @@ use tidegate_core::snapshot::Script;
 use tidegate_lua::{Error, Op, Order, Reply, RequestState, ScriptError, Step, Task, Ticket, Verdict, Vm};
 use tokio::task::{AbortHandle, JoinSet};
 
-use super::{PHASE, Source, now, place, timers::Timers};
+use super::{PHASE, Source, place, set_now, timers::Timers};
 use crate::exit::Failure;
 
 /// Makes the output functions write where a program writes, and runs the chunk with its arguments. The chunk comes
@@ -61,7 +61,7 @@ pub(super) async fn drive(vm: &Vm, mut step: Step, state: &mut RequestState) -> 
             Step::Wait(mut task) => {
                 waits.follow(&mut task);
                 let (ticket, reply) = waits.next().await;
-                vm.set_now(now());
+                set_now(vm);
                 step = vm.resume_alone(task, ticket, &reply, state);
             }
         }

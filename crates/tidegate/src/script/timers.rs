@@ -8,7 +8,7 @@ use std::{
 use tidegate_lua::{RequestState, Timer, Vm};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{now, run};
+use super::{run, set_now};
 
 /// Waits for the timers of one VM.
 pub(super) struct Timers {
@@ -57,7 +57,7 @@ async fn keep(vm: Weak<Vm>, tasks: TaskTracker, ending: CancellationToken, timer
 const LONGEST: Duration = Duration::from_hours(24 * 365);
 
 async fn expire(vm: Rc<Vm>, timer: Timer, premature: bool, last: bool) {
-    vm.set_now(now());
+    set_now(&vm);
     let Some(running) = vm.expire(timer.id, last) else { return };
     let mut state = RequestState::default();
     let step = vm.start_timer(&running, premature, last, &mut state);
