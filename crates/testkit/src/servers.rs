@@ -4,14 +4,15 @@
 
 mod authority;
 mod nats;
+mod openssl;
 mod postgresql;
 mod prometheus;
 mod rabbitmq;
 mod redis;
 
 pub use self::{
-    authority::Authority, nats::Nats, postgresql::Postgresql, prometheus::Prometheus, rabbitmq::Rabbitmq,
-    redis::Redis,
+    authority::Authority, nats::Nats, openssl::Openssl, postgresql::Postgresql, prometheus::Prometheus,
+    rabbitmq::Rabbitmq, redis::Redis,
 };
 
 use std::{

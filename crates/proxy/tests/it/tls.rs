@@ -1,27 +1,19 @@
 //! Cosockets that speak TLS, with the server of the `openssl` command.
 
 use std::{
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::TcpListener,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::Command,
 };
 
-use tidegate_testkit::{component, eventually, http, process, unused_address};
+use tidegate_testkit::{component, http, servers::Openssl};
 
-use crate::node::{PATIENCE, Running};
+use crate::node::Running;
 
 /// A folder with certificates, and a server that tells about each connection.
 struct Scene {
     folder: tempfile::TempDir,
-    server: Child,
-    address: SocketAddr,
-}
-
-impl Drop for Scene {
-    fn drop(&mut self) {
-        process::signal(self.server.id(), process::Signal::KILL);
-        let _ = self.server.wait();
-    }
+    server: Openssl,
 }
 
 impl Scene {
@@ -39,26 +31,10 @@ impl Scene {
                 .unwrap();
             assert!(made.status.success(), "{made:?}");
         }
-        let address = unused_address();
-        let server = Command::new(&openssl)
-            .args([
-                "s_server",
-                "-accept",
-                &address.to_string(),
-                "-www",
-                "-cert",
-                "server.pem",
-                "-key",
-                "server.key",
-            ])
-            .args(more)
-            .current_dir(folder.path())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        eventually(PATIENCE, "openssl s_server listens", || TcpStream::connect(address).is_ok());
-        Some(Self { folder, server, address })
+        let path = |name: &str| folder.path().join(name);
+        let options = [&["-www"], more].concat();
+        let server = Openssl::serve((&path("server.pem"), &path("server.key")), &options)?;
+        Some(Self { folder, server })
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -67,7 +43,7 @@ impl Scene {
 
     /// What a handler says that has `connect()`; `trusted` is what the configuration trusts.
     fn run(&self, trusted: Option<&Path>, code: &str) -> String {
-        let (ip, port) = (self.address.ip(), self.address.port());
+        let (ip, port) = (self.server.address().ip(), self.server.address().port());
         let code = format!(
             "local function connect()\n  local socket = ngx.socket.tcp()\n  socket:settimeout(5000)\n\
              \u{20} assert(socket:connect('{ip}', {port}))\n  return socket\nend\n\

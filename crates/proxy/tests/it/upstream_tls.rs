@@ -1,13 +1,11 @@
 //! TLS with upstreams: nodes that speak it with their clients, and the server of the `openssl` command.
 
-use std::{
-    net::{SocketAddr, TcpListener, TcpStream},
-    process::{Child, Command, Stdio},
-    sync::atomic::Ordering::Relaxed,
-};
+use std::{net::TcpListener, sync::atomic::Ordering::Relaxed};
 
 use tidegate_testkit::{
-    Answer, Upstream, component, eventually, http, http::Client, process, servers::Authority, unused_address,
+    Answer, Upstream, eventually, http,
+    http::Client,
+    servers::{Authority, Openssl},
 };
 
 use crate::{
@@ -182,61 +180,24 @@ fn a_script_chooses_who_the_peer_has_to_be_and_whether_tls_is_spoken() {
     assert_eq!(balanced(&(off + " assert(b.set_upstream_tls(true))")).0, 502);
 }
 
-/// The server of the `openssl` command, which tells about each connection.
-struct Telling(Child, SocketAddr);
-
-impl Drop for Telling {
-    fn drop(&mut self) {
-        process::signal(self.0.id(), process::Signal::KILL);
-        let _ = self.0.wait();
-    }
-}
-
-impl Telling {
-    fn start(authority: &Authority, more: &[&str]) -> Option<Self> {
-        let openssl = component("openssl")?;
-        let (address, (certificate, key)) = (unused_address(), authority.server());
-        let server = Command::new(openssl)
-            .args([
-                "s_server",
-                "-www",
-                "-accept",
-                &address.to_string(),
-                "-verify_return_error",
-                "-Verify",
-                "1",
-            ])
-            .args(more)
-            .arg("-CAfile")
-            .arg(authority.certificate())
-            .arg("-cert")
-            .arg(certificate)
-            .arg("-key")
-            .arg(key)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        eventually(PATIENCE, "openssl s_server listens", || TcpStream::connect(address).is_ok());
-        Some(Self(server, address))
-    }
-}
-
 #[test]
 fn an_endpoint_that_asks_is_shown_a_certificate() {
     let Some(authority) = Authority::new() else { return };
     let (certificate, key) = authority.client();
     let shown = format!("clientCertificate: \"{}\", clientKey: \"{}\"", certificate.display(), key.display());
+    let (certificate, key) = authority.server();
+    let trusted = authority.certificate().display().to_string();
     for version in ["-tls1_2", "-tls1_3"] {
-        let Some(server) = Telling::start(&authority, &[version]) else { return };
-        let (status, page) = asked(&to(server.1, &authority, &shown, ""));
+        // It asks for a certificate, and tells about each connection.
+        let options = ["-www", "-Verify", "1", "-verify_return_error", "-CAfile", &trusted, version];
+        let Some(server) = Openssl::serve((&certificate, &key), &options) else { return };
+        let (status, page) = asked(&to(server.address(), &authority, &shown, ""));
         assert_eq!(status, 200);
         assert!(
             page.contains(&format!("Subject: CN = {}", Authority::CLIENT))
                 || page.contains(&format!("Subject: CN={}", Authority::CLIENT)),
             "{page}"
         );
-        assert_eq!(asked(&to(server.1, &authority, "", "")).0, 502);
+        assert_eq!(asked(&to(server.address(), &authority, "", "")).0, 502);
     }
 }

@@ -2,17 +2,15 @@
 
 use std::{
     collections::BTreeSet,
-    net::{SocketAddr, TcpStream, UdpSocket},
-    process::{Child, Command, Stdio},
+    net::{SocketAddr, UdpSocket},
     thread,
 };
 
 use serde_json::{Value, json};
 use tidegate_testkit::{
-    Answer, Tidegate, Upstream, component, eventually,
+    Answer, Tidegate, Upstream,
     http::{self, Response},
-    process,
-    servers::Authority,
+    servers::{Authority, Openssl},
     unused_address,
 };
 
@@ -96,7 +94,7 @@ impl Scene {
             .set("deadPort", &unused_address().port());
         let setup = match &tls {
             Some(tls) => setup
-                .set("tlsPort", &tls.address.port())
+                .set("tlsPort", &tls.server.address().port())
                 .set("authority", &tls.authority.certificate().display())
                 .set("certificate", &tls.authority.server().0.display())
                 .set("staple", &tls.authority.staple(&tls.authority.server().0).display())
@@ -252,34 +250,14 @@ fn echo() -> SocketAddr {
 /// A server that speaks TLS and sends lines back, in reverse.
 pub(super) struct Tls {
     authority: Authority,
-    address: SocketAddr,
-    server: Child,
+    server: Openssl,
 }
 
 impl Tls {
     fn start() -> Option<Self> {
         let authority = Authority::new()?;
-        let openssl = component("openssl")?;
-        let address = unused_address();
         let (certificate, key) = authority.server();
-        let server = Command::new(openssl)
-            .args(["s_server", "-quiet", "-rev", "-accept", &address.to_string(), "-cert"])
-            .arg(certificate)
-            .arg("-key")
-            .arg(key)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        eventually(PATIENCE, "openssl s_server listens", || TcpStream::connect(address).is_ok());
-        Some(Self { authority, address, server })
-    }
-}
-
-impl Drop for Tls {
-    fn drop(&mut self) {
-        process::signal(self.server.id(), process::Signal::KILL);
-        let _ = self.server.wait();
+        let server = Openssl::serve((&certificate, &key), &["-quiet", "-rev"])?;
+        Some(Self { authority, server })
     }
 }
