@@ -72,6 +72,16 @@ pub(crate) fn escape(text: &[u8], kind: Escape, out: &mut Vec<u8>) -> bool {
 
 /// Appends `text` with `%XX` decoded and `+` as a space. A `%` that starts no code stays.
 pub(crate) fn unescape(text: &[u8], out: &mut Vec<u8>) {
+    decode(text, b' ', out);
+}
+
+/// Appends a path with `%XX` decoded. A `%` that starts no code stays, and so does `+`.
+pub(crate) fn decode_path(path: &[u8], out: &mut Vec<u8>) {
+    decode(path, b'+', out);
+}
+
+/// `plus` is what a `+` stands for.
+fn decode(text: &[u8], plus: u8, out: &mut Vec<u8>) {
     let mut rest = text;
     while let [byte, tail @ ..] = rest {
         rest = tail;
@@ -80,22 +90,7 @@ pub(crate) fn unescape(text: &[u8], out: &mut Vec<u8>) {
                 out.push(hex(*high) << 4 | hex(*low));
                 rest = after;
             }
-            (b'+', _) => out.push(b' '),
-            _ => out.push(*byte),
-        }
-    }
-}
-
-/// Appends a path with `%XX` decoded. A `%` that starts no code stays, and so does `+`.
-pub(crate) fn decode_path(path: &[u8], out: &mut Vec<u8>) {
-    let mut rest = path;
-    while let [byte, tail @ ..] = rest {
-        rest = tail;
-        match (byte, tail) {
-            (b'%', [high, low, after @ ..]) if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
-                out.push(hex(*high) << 4 | hex(*low));
-                rest = after;
-            }
+            (b'+', _) => out.push(plus),
             _ => out.push(*byte),
         }
     }

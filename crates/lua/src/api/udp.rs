@@ -6,7 +6,7 @@ use crate::{
     abi::{Export, HostPtr, Text},
     api::socket::{CLOSED, adopt, failed, parse_address, refuse_others, wait},
     host::{Host, NO_REQUEST, OK},
-    socket::{connect::Target, tcp::Outcome},
+    socket::{connect::Target, tcp::Outcome, udp::Udp},
 };
 
 pub(super) fn exports() -> Vec<Export> {
@@ -27,14 +27,17 @@ extern "C" fn udp_new(host: HostPtr) -> i32 {
     host.get().sockets.new_udp().unwrap_or(NO_REQUEST)
 }
 
+/// Why nothing may be done with it now.
+fn refuse(host: &Host, udp: &Udp) -> Option<i32> {
+    let others = refuse_others(host, udp.request.get());
+    others.or_else(|| udp.check_busy().err().map(|cause| failed(host, cause)))
+}
+
 extern "C" fn udp_connect(host: HostPtr, number: u32, name: Text, length: usize, port: u32) -> i32 {
     let host = host.get();
     let Some(udp) = host.sockets.udp(number) else { return CLOSED };
-    if let Some(refused) = refuse_others(host, udp.request.get()) {
+    if let Some(refused) = refuse(host, &udp) {
         return refused;
-    }
-    if let Err(cause) = udp.check_busy() {
-        return failed(host, cause);
     }
     if !adopt(host, &udp) {
         return NO_REQUEST;
@@ -82,11 +85,8 @@ extern "C" fn udp_send(host: HostPtr, number: u32, bytes: Text, length: usize) -
 extern "C" fn udp_receive(host: HostPtr, number: u32, size: f64) -> i32 {
     let host = host.get();
     let Some(udp) = host.sockets.udp(number).filter(|udp| udp.is_open()) else { return CLOSED };
-    if let Some(refused) = refuse_others(host, udp.request.get()) {
+    if let Some(refused) = refuse(host, &udp) {
         return refused;
-    }
-    if let Err(cause) = udp.check_busy() {
-        return failed(host, cause);
     }
     match udp.receive(size as usize) {
         Outcome::Ready(bytes) => host.give_written(|out| out.extend_from_slice(&bytes)),
@@ -105,11 +105,8 @@ extern "C" fn udp_peer(host: HostPtr, number: u32) -> i32 {
 extern "C" fn udp_close(host: HostPtr, number: u32) -> i32 {
     let host = host.get();
     let Some(udp) = host.sockets.udp(number).filter(|udp| udp.is_open()) else { return CLOSED };
-    if let Some(refused) = refuse_others(host, udp.request.get()) {
+    if let Some(refused) = refuse(host, &udp) {
         return refused;
-    }
-    if let Err(cause) = udp.check_busy() {
-        return failed(host, cause);
     }
     udp.close();
     OK

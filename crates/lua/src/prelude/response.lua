@@ -103,16 +103,28 @@ function kit.getters.status()
     return status
 end
 
-function kit.setters.status(status)
+-- A status that a script gave to the function that called this.
+local function status_of(status)
     local number = tonumber(status)
     if not number or number < 0 or number > 999 then
-        error("bad status: " .. tostring(status), 2)
+        error("bad status: " .. tostring(status), 3)
     end
-    local code = response_status_set(host, number)
+    return number
+end
+
+-- Tells why it was not set, if it was not.
+local function check_status(code)
     if code == SENT then
         kit.log(ngx.ERR, "attempt to set ngx.status after sending out response headers")
     elseif code == NO_REQUEST then
-        error(kit.current_text(), 2)
+        error(kit.current_text(), 3)
+    end
+end
+
+function kit.setters.status(status)
+    local code = response_status_set(host, status_of(status))
+    if code ~= 0 then
+        check_status(code)
     end
 end
 
@@ -145,16 +157,11 @@ local function add(name, value)
 end
 
 local function set_status(status, reason)
-    local number = tonumber(status)
-    if not number or number < 0 or number > 999 then
-        error("bad status: " .. tostring(status), 2)
-    end
+    local number = status_of(status)
     reason = reason == nil and "" or tostring(reason)
     local code = response_status_set_reason(host, number, reason, #reason)
-    if code == SENT then
-        kit.log(ngx.ERR, "attempt to set ngx.status after sending out response headers")
-    elseif code == NO_REQUEST then
-        error(kit.current_text(), 2)
+    if code ~= 0 then
+        check_status(code)
     end
 end
 
