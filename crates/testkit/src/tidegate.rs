@@ -20,6 +20,10 @@ use crate::{
 
 /// How long the gateway may take to become ready.
 const START: Duration = Duration::from_secs(20);
+
+/// How long what was logged may take to be written.
+const LOG: Duration = Duration::from_secs(10);
+
 const CONFIG: &str = "tidegate.yaml";
 
 /// What is put in place before the binary starts.
@@ -214,6 +218,16 @@ impl Tidegate {
     /// Standard output and standard error, one after the other.
     pub fn log(&self) -> String {
         format!("--- stdout\n{}--- stderr\n{}", self.stdout(), self.stderr())
+    }
+
+    /// Waits until the log has `text`, which a thread of its own writes, and returns all of it.
+    pub fn log_with(&self, text: &str) -> String {
+        let mut log = String::new();
+        eventually(LOG, &format!("the log has {text:?}"), || {
+            log = self.log();
+            log.contains(text)
+        });
+        log
     }
 
     fn output(&self, name: &str) -> String {

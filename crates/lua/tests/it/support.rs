@@ -10,7 +10,7 @@ use std::{
 
 use tidegate_core::{
     DictName, Timestamp,
-    snapshot::{LuaSettings, Script},
+    snapshot::{Budget, LuaSettings, Script},
 };
 use tidegate_lua::{
     BodyState, Captured, Capturing, Detached, Dicts, Exchange, Handler, InvalidHeader, Level, Line, Op,
@@ -256,9 +256,11 @@ pub(crate) struct Host {
 }
 
 impl Host {
-    /// With a dictionary `dogs` of 4 KiB.
+    /// With a dictionary `dogs` of 4 KiB, and a budget that no machine is too slow for.
     pub(crate) fn new() -> Self {
+        let usual = LuaSettings::default().budget;
         Self::with_settings(&LuaSettings {
+            budget: Budget { cpu: Duration::from_mins(1), ..usual },
             shared_dicts: dict_settings(&[("dogs", 4096)]),
             ..LuaSettings::default()
         })

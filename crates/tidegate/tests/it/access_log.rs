@@ -91,7 +91,7 @@ fn a_full_disk_costs_lines_and_no_requests() {
     for _ in 0..200 {
         assert_eq!(http::get(tidegate.addr(), "/hello").text(), "hello\n");
     }
-    eventually(PATIENCE, "the log says so", || tidegate.log().contains("access log cannot be written"));
+    tidegate.log_with("access log cannot be written");
 }
 
 const FAILING: &str = "listeners: [{ address: \"{listen}\" }]
@@ -130,15 +130,13 @@ fn why_a_request_was_not_served_is_in_both_logs() {
     assert!(error("gone").as_str().unwrap().starts_with("upstream refuses connections"), "{lines:?}");
     assert!(error("half").as_str().unwrap().contains("before the body was complete"), "{lines:?}");
     assert_eq!(error("nameless"), "no host of the upstream could be resolved");
-    let log = tidegate.log();
-    assert!(log.contains("not served: upstream refuses connections: Connection refused"), "{log}");
+    tidegate.log_with("not served: upstream refuses connections: Connection refused");
 }
 
 #[test]
 fn nginx_s_format_says_it_in_nginx_s_words() {
     let tidegate = failing("nginx");
-    let log = tidegate.log();
-    assert!(log.contains(" connect() failed (111: Connection refused) while connecting to upstream, client: 127.0.0.1, server: localhost, request: \"GET /gone HTTP/1.1\", upstream: \"http://127.0.0.1:"), "{log}");
+    tidegate.log_with(" connect() failed (111: Connection refused) while connecting to upstream, client: 127.0.0.1, server: localhost, request: \"GET /gone HTTP/1.1\", upstream: \"http://127.0.0.1:");
 }
 
 #[test]

@@ -53,7 +53,7 @@ fn each_request_has_globals_and_modules_of_its_own() {
         assert_eq!(client.get("/").unwrap().text(), format!("app 1 1 once {number}\n"));
     }
     assert_eq!(client.get("/sub").unwrap().text(), "app 1 1 once 4\n");
-    assert!(tidegate.log().contains("`codeCache: false` is for development"), "{}", tidegate.log());
+    tidegate.log_with("`codeCache: false` is for development");
 }
 
 #[test]

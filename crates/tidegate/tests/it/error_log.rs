@@ -34,8 +34,7 @@ fn a_line_of_a_script_tells_level_place_and_request() {
     let tidegate = start("{ format: nginx, level: notice }");
     http::get(tidegate.addr(), "/log");
     let message = "[lua] content_by_lua(nginx.conf:40):2: a warning, client: 127.0.0.1, server: localhost, request: \"GET /log HTTP/1.1\", host: \"";
-    eventually(PATIENCE, "the line", || tidegate.log().contains(message));
-    let log = tidegate.log();
+    let log = tidegate.log_with(message);
     let line = log.lines().find(|line| line.contains(message)).unwrap();
     assert!(line.contains(&format!(" [warn] {0}#{0}: *", tidegate.pid())), "{line}");
     assert!(!log.contains("too much") && !log.contains("listening"), "{log}");
@@ -52,8 +51,8 @@ errorLog: { format: nginx, level: warn }
 routes: [{ match: { path: /* }, return: { status: 204 } }]
 ",
     );
-    let log = tidegate.log();
-    let line = log.lines().find(|line| line.contains("no journal is kept")).expect("a warning");
+    let log = tidegate.log_with("no journal is kept");
+    let line = log.lines().find(|line| line.contains("no journal is kept")).unwrap();
     assert!(line.contains(&format!(" [warn] {0}#{0}: ", tidegate.pid())), "{log}");
 }
 
@@ -67,8 +66,8 @@ routes: [{ match: { path: /* }, static: { root: \"{dir}\" } }]
     let tidegate = Tidegate::start(TIDEGATE, config);
     assert_eq!(http::get(tidegate.addr(), "/nothing").status, 404);
     let line = "/nothing\" failed (2: No such file or directory), client: 127.0.0.1, server: localhost, request: \"GET /nothing";
-    eventually(PATIENCE, "the line", || tidegate.log().contains(line));
-    assert!(tidegate.log().contains(" open() \""), "{}", tidegate.log());
+    let log = tidegate.log_with(line);
+    assert!(log.contains(" open() \""), "{log}");
 }
 
 #[test]

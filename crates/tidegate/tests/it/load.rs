@@ -22,6 +22,8 @@ impl Load {
         let child = Command::new(TIDEGATE)
             .args(["load", url, "--format", "json", "--quiet", "--connections", "16"])
             .args(["--rate", &rate.to_string(), "--duration", &format!("{seconds}s")])
+            // A slow machine is no failure of the gateway.
+            .args(["--timeout", "5m"])
             .stdout(Stdio::piped())
             .spawn();
         Self(Some(child.unwrap()))

@@ -37,7 +37,7 @@ fn a_bad_file_changes_nothing_and_is_reported() {
         });
         assert_eq!(http::get(tidegate.addr(), "/").text(), "one\n");
     }
-    assert!(tidegate.log().contains("did you mean `routes`"), "{}", tidegate.log());
+    tidegate.log_with("did you mean `routes`");
     tidegate.rewrite_config(&config("ngx.say('three')"));
     tidegate.signal(Signal::HUP);
     eventually(PATIENCE, "the good file is served", || http::get(tidegate.addr(), "/").text() == "three\n");
@@ -72,7 +72,7 @@ fn a_script_that_does_not_work_costs_only_the_requests_that_need_it() {
         .iter()
         .all(|reason| log.contains(reason))
     });
-    assert!(tidegate.log().contains("3 scripts do not work"), "{}", tidegate.log());
+    tidegate.log_with("3 scripts do not work");
     let checked =
         std::process::Command::new(TIDEGATE).arg("check").arg(tidegate.config_path()).output().unwrap();
     assert_eq!(checked.status.code(), Some(1), "it is a mistake all the same");
@@ -106,7 +106,7 @@ fn signals_that_nginx_knows_do_no_harm() {
     for signal in [Signal::USR1, Signal::USR2] {
         tidegate.signal(signal);
     }
-    eventually(PATIENCE, "a word about it", || tidegate.log().contains("SIGUSR2 has no effect"));
+    tidegate.log_with("SIGUSR2 has no effect");
     assert_eq!(http::get(tidegate.addr(), "/").text(), "one\n");
     tidegate.signal(Signal::QUIT);
     assert_eq!(tidegate.wait_exit(PATIENCE).code(), Some(0));
@@ -119,7 +119,7 @@ fn a_second_interrupt_does_not_wait_for_the_drain() {
     client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
     client.read_exact(&mut [0; 17]).unwrap();
     tidegate.signal(Signal::INT);
-    eventually(PATIENCE, "the drain", || tidegate.log().contains("draining"));
+    tidegate.log_with("draining");
     tidegate.signal(Signal::INT);
     assert_eq!(tidegate.wait_exit(PATIENCE).code(), Some(3));
 }
