@@ -25,7 +25,7 @@ use tidegate_scaler::{
     record::{Account, Outcome},
 };
 
-pub(crate) use self::file::Writer;
+pub(crate) use self::file::{Standing, Writer};
 
 /// Decisions that changed something, of each fleet.
 pub(crate) const KEPT: usize = 1_000;

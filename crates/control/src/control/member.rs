@@ -17,7 +17,7 @@ use tidegate_scaler::{
 use crate::{
     clock::Moment,
     fleet::{Fleet, Instance},
-    journal::{Page, recover::Recall},
+    journal::{Page, Standing, recover::Recall},
     observe::{self, Observer},
     template::Template,
     view::{BudgetView, CandidateView, DecisionView, FailureView, FleetView, InstanceView, PoolView},
@@ -198,14 +198,14 @@ impl Member {
         self.panel.acting()
     }
 
-    /// Observes and decides. `fleets` is how many there are, `gaps` how often the journal lost something.
+    /// Observes and decides. `fleets` is how many there are, `journal` how its writing goes.
     pub(super) fn step(
         &mut self,
         now: Moment,
         waiting: &BTreeMap<SourceId, f64>,
         blind: bool,
         fleets: usize,
-        gaps: u64,
+        journal: Standing,
     ) -> Step {
         let mut observed = self.observer.observe(&self.fleet, waiting, now.instant);
         // What is hidden from decisions is paid for all the same.
@@ -215,7 +215,7 @@ impl Member {
         }
         self.metrics.clone_from(&observed.metrics);
         let hpa = self.rival.as_mut().map(|rival| rival.decide(&observed));
-        let step = self.decide(now, observed, fleets, gaps);
+        let step = self.decide(now, observed, fleets, journal);
         if let Some(desired) = hpa {
             let policy = self.scaler().policy();
             self.fleet.desired = desired.min(policy.max).max(at_least_one(policy));
@@ -229,17 +229,17 @@ impl Member {
         now: Moment,
         waiting: &BTreeMap<SourceId, f64>,
         fleets: usize,
-        gaps: u64,
+        journal: Standing,
     ) -> Option<Step> {
         let asleep = self.fleet.desired == 0 && !self.fleet.is_removed();
         let wanted = asleep && (self.observer.waiting() > 0 || self.observer.has_backlog(waiting));
-        wanted.then(|| self.decide(now, self.observer.glimpse(&self.fleet, waiting), fleets, gaps))
+        wanted.then(|| self.decide(now, self.observer.glimpse(&self.fleet, waiting), fleets, journal))
     }
 
-    fn decide(&mut self, now: Moment, mut observed: Observed, fleets: usize, gaps: u64) -> Step {
+    fn decide(&mut self, now: Moment, mut observed: Observed, fleets: usize, journal: Standing) -> Step {
         self.settle_account(now);
         self.see_supply(now.time, &mut observed);
-        let checkpoint = self.journaling.next(fleets, gaps).then(|| Box::new(self.panel.checkpoint()));
+        let checkpoint = self.journaling.next(fleets, journal).then(|| Box::new(self.panel.checkpoint()));
         let verdict = self.panel.step(now.time, &observed);
         let start_up = self.panel.acting().start_up();
         self.observer.expect(self.fleet.relief(start_up, &observed.metrics, now.instant));
@@ -473,18 +473,19 @@ impl Member {
 
 impl Journaling {
     /// Goes on to the next record, and says whether it needs a checkpoint.
-    fn next(&mut self, fleets: usize, gaps: u64) -> bool {
+    fn next(&mut self, fleets: usize, journal: Standing) -> bool {
         self.number = self.number.wrapping_add(1);
         let every = STEPS_BETWEEN.checked_div(fleets as u64).unwrap_or(CHECKPOINT_EVERY);
         let every = every.clamp(CHECKPOINT_AT_MOST_EVERY, CHECKPOINT_EVERY);
         let passed = self.number.saturating_sub(self.checkpoint_at);
         // While a disk is full everything is lost, and checkpoints are what fills it most.
-        let gap = gaps != self.gaps && passed >= CHECKPOINT_AT_MOST_EVERY / 2;
-        let due = self.due || gap || passed >= every;
+        let gap = journal.gaps != self.gaps && passed >= CHECKPOINT_AT_MOST_EVERY / 2;
+        let due = self.due || journal.waits || gap || passed >= every;
         if due {
             // The first comes with the process, as that of every other fleet.
             let early = std::mem::take(&mut self.phase) % every;
-            (self.due, self.checkpoint_at, self.gaps) = (false, self.number.saturating_sub(early), gaps);
+            (self.due, self.checkpoint_at, self.gaps) =
+                (false, self.number.saturating_sub(early), journal.gaps);
         }
         due
     }

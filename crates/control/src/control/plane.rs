@@ -25,7 +25,7 @@ use crate::{
     driver::{Drivers, Duties, Event, Started, exec::Listed},
     fleet::{Action, Instance},
     handle::Shared,
-    journal::{Entry, Writer, file::Round, history::Demand, recover::Recall},
+    journal::{Entry, Standing, Writer, file::Round, history::Demand, recover::Recall},
     sources::Watched,
     template::Template,
     view::{RoundsView, View},
@@ -231,7 +231,7 @@ impl Plane {
     pub(super) fn wake(&mut self) {
         let now = Moment::now();
         self.waiting = self.sources.waiting(now.instant);
-        self.decide_with(|member, waiting, fleets, gaps| member.wake(now, waiting, fleets, gaps));
+        self.decide_with(|member, waiting, fleets, journal| member.wake(now, waiting, fleets, journal));
         self.dirty = true;
     }
 
@@ -241,24 +241,25 @@ impl Plane {
         if blind {
             self.waiting.clear();
         }
-        self.decide_with(|member, waiting, fleets, gaps| {
-            Some(member.step(Moment::now(), waiting, blind, fleets, gaps))
+        self.decide_with(|member, waiting, fleets, journal| {
+            Some(member.step(Moment::now(), waiting, blind, fleets, journal))
         });
     }
 
     /// Takes each fleet's step, if it takes one, and keeps what came of it.
     fn decide_with(
         &mut self,
-        step: impl Fn(&mut Member, &BTreeMap<SourceId, f64>, usize, u64) -> Option<Step>,
+        step: impl Fn(&mut Member, &BTreeMap<SourceId, f64>, usize, Standing) -> Option<Step>,
     ) {
-        let (fleets, gaps) = (self.fleets.len(), self.writer.as_ref().map_or(0, Writer::gaps));
+        let standing = self.writer.as_ref().map(Writer::standing).unwrap_or_default();
+        let fleets = self.fleets.len();
         let mut journal = self.shared.journal();
         let mut round = Round::default();
         for (name, member) in &mut self.fleets {
             if member.fleet.is_removed() {
                 continue;
             }
-            let taken = step(member, &self.waiting, fleets, gaps);
+            let taken = step(member, &self.waiting, fleets, standing);
             let Some(Step { record, page }) = taken else { continue };
             if page.decision.changes() {
                 let (desired, previous) = (page.decision.desired, page.decision.previous);

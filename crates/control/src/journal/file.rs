@@ -1,11 +1,12 @@
 //! The journal's files: one JSON object a line (see [`line`]), a new file when one is full, the oldest ones removed.
 //!
 //! Everything is written on a thread of its own, a round at a time. What cannot be written is counted,
-//! and [`Writer::gaps`] tells the loop to write policies and memories anew, so that whatever follows
+//! and [`Writer::standing`] tells the loop to write policies and memories anew, so that whatever follows
 //! the gap can be understood by itself.
 //!
 //! The folder belongs to one process at a time. Another one (the successor of a gateway that still drains)
-//! waits for it; what it decides meanwhile is counted as lost.
+//! waits for it; what it decides meanwhile is counted as lost, and has policies and memories in every round: whichever
+//! is the first that is written can be understood by itself, whatever numbers the other process has used.
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
@@ -13,7 +14,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
         mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
     },
     thread,
@@ -63,6 +64,17 @@ struct Counts {
     lost: AtomicU64,
     /// How often something was lost.
     gaps: AtomicU64,
+    /// The folder is another process's.
+    waits: AtomicBool,
+}
+
+/// How writing goes, for who decides what has to be written.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Standing {
+    /// Counts up whenever something was lost.
+    pub(crate) gaps: u64,
+    /// Another process has the folder, and nothing was written yet.
+    pub(crate) waits: bool,
 }
 
 impl Counts {
@@ -86,14 +98,16 @@ impl Writer {
         fs::create_dir_all(&journal)?;
         history.prepare()?;
         let lock = OpenOptions::new().create(true).append(true).open(journal.join(LOCK))?;
-        let counts = Arc::new(Counts::default());
+        let files = Files::new(&journal, limit);
+        let mut work = Work { lock, is_ours: false, files, history, demand_fails: false };
+        // Known before the first round, for that is made up by it. Why not is told when there is something to write.
+        let waits = work.take_lock().is_err();
+        let counts = Arc::new(Counts { waits: waits.into(), ..Counts::default() });
         let (queue, rounds) = sync_channel(QUEUE);
         let (writing, written) = sync_channel(0);
         thread::Builder::new().name("tidegate-journal".into()).spawn({
             let counts = Arc::clone(&counts);
             move || {
-                let files = Files::new(&journal, limit);
-                let mut work = Work { lock, is_ours: false, files, history, demand_fails: false };
                 work.write_all(&rounds, &counts);
                 // The folder is free before anybody is told that this is over.
                 drop(work);
@@ -117,9 +131,8 @@ impl Writer {
         self.counts.lost.load(Relaxed)
     }
 
-    /// Counts up whenever something was lost.
-    pub(crate) fn gaps(&self) -> u64 {
-        self.counts.gaps.load(Relaxed)
+    pub(crate) fn standing(&self) -> Standing {
+        Standing { gaps: self.counts.gaps.load(Relaxed), waits: self.counts.waits.load(Relaxed) }
     }
 }
 
@@ -177,6 +190,7 @@ impl Work {
             counts.lose(round.entries.len());
             return Err(error);
         }
+        counts.waits.store(false, Relaxed);
         let mut lines = Vec::new();
         for entry in &round.entries {
             line::write(&mut lines, entry)?;

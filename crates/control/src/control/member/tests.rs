@@ -106,7 +106,7 @@ impl Play {
     }
 
     fn step(&mut self) {
-        self.member.step(self.now, &BTreeMap::new(), self.hidden, 1, 0);
+        self.member.step(self.now, &BTreeMap::new(), self.hidden, 1, Standing::default());
         self.counts.push(self.member.fleet.desired);
         self.settle();
     }
@@ -306,4 +306,18 @@ fn a_budget_alarms_and_then_holds_the_fleet() {
     let later = play.now.time + Duration::from_hours(32 * 24);
     play.set_clock(later).serve(10, 800.0);
     assert_eq!(play.member.fleet.desired, 8);
+}
+
+#[test]
+fn whatever_may_be_the_first_record_to_be_written_can_be_understood_by_itself() {
+    let mut play = Play::new("{ max: 4 }");
+    let mut checkpoints = |waits, gaps| {
+        let step = play.member.step(play.now, &BTreeMap::new(), false, 1, Standing { gaps, waits });
+        play.now = Moment { instant: play.now.instant + SECOND, time: play.now.time + SECOND };
+        step.record.checkpoint.is_some()
+    };
+    assert_eq!([true; 4].map(|waits| checkpoints(waits, 0)), [true; 4], "another process writes");
+    assert_eq!([false; 3].map(|waits| checkpoints(waits, 0)), [false; 3]);
+    // A full disk would be filled by them.
+    assert_eq!([false; 3].map(|waits| checkpoints(waits, 1)), [false; 3]);
 }

@@ -149,9 +149,20 @@ fn a_second_process_waits_until_the_first_is_gone() {
     while paths(&folder(directory.path())).unwrap().is_empty() {
         thread::yield_now();
     }
-    assert_eq!(write(directory.path(), 1 << 20, [round(&written[1..2])]), 1, "it is not there yet");
+    let second = Writer::new(directory.path(), 1 << 20).unwrap();
+    assert!(second.standing().waits && !first.standing().waits);
+    second.write(round(&written[1..2]));
+    while second.lost() == 0 {
+        thread::yield_now();
+    }
     drop(first);
-    assert_eq!(write(directory.path(), 1 << 20, [round(&written[2..])]), 0);
+    assert!(second.standing().waits, "until something is written");
+    second.write(round(&written[2..]));
+    while second.standing().waits {
+        thread::yield_now();
+    }
+    assert_eq!(second.lost(), 1);
+    drop(second);
     let (kept, _) = read(directory.path());
     assert_eq!(kept.iter().map(|entry| entry.record.number).collect::<Vec<_>>(), [1, 3]);
 }
