@@ -6,6 +6,7 @@
 
 use std::{
     collections::BTreeMap,
+    fs,
     path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
@@ -15,8 +16,12 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use clap::Parser;
 use tidegate_core::snapshot::LuaSettings;
-use tidegate_lua::{Dicts, Vm, WorkerIdentity};
+use tidegate_lua::{Allocator, Dicts, Vm, WorkerIdentity, grow_in_small_pages};
 use tidegate_testkit::{Tidegate, eventually, http};
+
+/// As in a gateway, so that a VM starts here as it does there.
+#[global_allocator]
+static ALLOCATOR: Allocator = Allocator;
 
 /// How long a fleet may take to become empty again.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -38,9 +43,10 @@ routes: [{ name: app, match: { path: /* }, upstream: app }]
 /// Measures cold starts: a request to a fleet at zero until its answer.
 #[derive(Debug, Parser)]
 struct Args {
-    /// Cold starts of each driver.
+    /// Cold starts of each driver, and of a VM alone.
     #[arg(long, default_value_t = 200)]
     runs: usize,
+    /// Empty for the VM alone.
     #[arg(long, value_delimiter = ',', default_value = "thread,process")]
     drivers: Vec<String>,
     /// The binary to measure. Default: this workspace's, built first.
@@ -55,7 +61,9 @@ fn main() -> ExitCode {
 fn run(args: &Args) -> Result<()> {
     ensure!(args.runs > 0, "nothing to measure");
     let binary = bench_harness::binary(args.tidegate.as_deref())?;
-    let gateways: Vec<_> = args.drivers.iter().map(|driver| (driver, start(&binary, driver))).collect();
+    grow_in_small_pages(&fs::read_to_string("/proc/self/maps").unwrap_or_default());
+    let drivers = args.drivers.iter().filter(|driver| !driver.is_empty());
+    let gateways: Vec<_> = drivers.map(|driver| (driver, start(&binary, driver))).collect();
     let mut took: BTreeMap<&str, Vec<Duration>> = BTreeMap::new();
     for _ in 0..args.runs {
         for (driver, gateway) in &gateways {
