@@ -33,8 +33,8 @@ const CHECKPOINT_AT_MOST_EVERY: u64 = 60;
 /// Steps that a journal of all fleets may have between two checkpoints.
 const STEPS_BETWEEN: u64 = 60_000;
 
-/// How far the numbers of a process are from those of the one before. They may go on side by side for a while, when one
-/// hands over to the other, and what either has written must not look like the next step of the other.
+/// How far numbers of records are apart that do not follow each other: those of a process from those of the one before, and
+/// one from the next while another process writes. What either has written must not look like the next step of the other.
 const APART: u64 = 1 << 20;
 
 #[derive(Debug)]
@@ -474,7 +474,7 @@ impl Member {
 impl Journaling {
     /// Goes on to the next record, and says whether it needs a checkpoint.
     fn next(&mut self, fleets: usize, journal: Standing) -> bool {
-        self.number = self.number.wrapping_add(1);
+        self.number = self.number.wrapping_add(if journal.waits { APART } else { 1 });
         let every = STEPS_BETWEEN.checked_div(fleets as u64).unwrap_or(CHECKPOINT_EVERY);
         let every = every.clamp(CHECKPOINT_AT_MOST_EVERY, CHECKPOINT_EVERY);
         let passed = self.number.saturating_sub(self.checkpoint_at);

@@ -5,7 +5,7 @@
 //! the gap can be understood by itself.
 //!
 //! The folder belongs to one process at a time. Another one (the successor of a gateway that still drains)
-//! waits for it; what it decides meanwhile is counted as lost, and has policies and memories in every round: whichever
+//! waits for it; what it decides meanwhile is counted as lost, and has policies, memories and a number apart in every round: whichever
 //! is the first that is written can be understood by itself, whatever numbers the other process has used.
 
 use std::{

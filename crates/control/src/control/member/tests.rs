@@ -311,9 +311,12 @@ fn a_budget_alarms_and_then_holds_the_fleet() {
 #[test]
 fn whatever_may_be_the_first_record_to_be_written_can_be_understood_by_itself() {
     let mut play = Play::new("{ max: 4 }");
+    let mut number = 0;
     let mut checkpoints = |waits, gaps| {
         let step = play.member.step(play.now, &BTreeMap::new(), false, 1, Standing { gaps, waits });
         play.now = Moment { instant: play.now.instant + SECOND, time: play.now.time + SECOND };
+        let follows = step.record.number == std::mem::replace(&mut number, step.record.number) + 1;
+        assert_ne!(follows, waits, "the other process has a record of the number before");
         step.record.checkpoint.is_some()
     };
     assert_eq!([true; 4].map(|waits| checkpoints(waits, 0)), [true; 4], "another process writes");
