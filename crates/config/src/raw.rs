@@ -128,9 +128,15 @@ record! {
         /// When a client has said what it wants: it may choose the versions of TLS (`ngx.ssl.clienthello`), wait, and turn
         /// clients away.
         ssl_client_hello: lua::Chunk = optional,
+        /// After that, for a client that would go on with a session: it may give the session if it has been kept
+        /// (`ngx.ssl.session`), and wait. With this or `sslSessionStore`, sessions are kept by scripts alone.
+        ssl_session_fetch: lua::Chunk = optional,
         /// After that and before the TLS handshake: it may choose the certificate (`ngx.ssl`), wait, and turn clients
         /// away. With it, `tls` may be an empty list.
         ssl_certificate: lua::Chunk = optional,
+        /// After a handshake that made a session: it may keep it for `sslSessionFetch` (`ngx.ssl.session`), also that of
+        /// another node. What it keeps is a secret: whoever has it can read what is said with it.
+        ssl_session_store: lua::Chunk = optional,
     }
 }
 

@@ -39,6 +39,12 @@ pub trait Exchange {
     /// `None`. `arg_*`, `http_*` and `sent_http_*` are resolved by the host and never asked for.
     fn variable(&self, name: &[u8]) -> Option<Cow<'_, [u8]>>;
 
+    /// As many bytes as `key` is long, which only this end and the client can make of their connection (RFC 5705). `None`: it
+    /// does not speak TLS; `false`: there are none such.
+    fn export_key(&self, _key: &mut [u8], _label: &[u8], _context: Option<&[u8]>) -> Option<bool> {
+        None
+    }
+
     /// Gives a variable that the configuration defines another value, or none. Answers whether it could.
     fn set_variable(&mut self, name: &[u8], value: &[u8]) -> bool;
 

@@ -6,6 +6,9 @@ use lru::LruCache;
 use tidegate_core::snapshot::TlsVersions;
 use tidegate_tls::{Error, Identity, Said};
 
+/// What a session begins with when it is kept, so that nothing else is taken for one.
+const KEPT_SESSION: &[u8] = b"tidegate tls session 1\n";
+
 /// Certificates with their keys that each thread keeps for scripts that give them again and again.
 const KEPT: NonZeroUsize = NonZeroUsize::new(256).expect("it is not zero");
 
@@ -35,6 +38,17 @@ pub struct Choosing {
     /// Certificates in DER that the client's own has to be trusted by; empty: those of the configuration.
     asked: Option<Vec<Vec<u8>>>,
     staple: Option<Vec<u8>>,
+    /// The session that the client would go on with, or that has just been made.
+    pub(crate) session: Option<Session>,
+}
+
+/// A session that outlasts its connection, so that the client spares itself a whole handshake.
+#[derive(Default, PartialEq, Eq)]
+pub struct Session {
+    /// By which the client names it.
+    pub name: Vec<u8>,
+    /// Its secrets, if they are known.
+    pub content: Option<Vec<u8>>,
 }
 
 /// The certificate that a script gives.
@@ -56,11 +70,27 @@ pub struct Chosen {
     pub asked: Option<Vec<Vec<u8>>>,
     /// What the authority says of the certificate.
     pub staple: Option<Vec<u8>>,
+    /// The session that the client would go on with.
+    pub session: Option<Session>,
 }
 
 impl Choosing {
     pub fn new(said: Said) -> Self {
         Self { said, ..Self::default() }
+    }
+
+    /// For a script that may keep a session.
+    pub fn keeping(session: Session) -> Self {
+        Self { session: Some(session), ..Self::default() }
+    }
+
+    /// Learns which session the client would go on with, where these versions are spoken unless a script has chosen
+    /// others. `false`: none.
+    pub fn has_session(&mut self, versions: TlsVersions) -> bool {
+        let versions = self.versions.unwrap_or(versions);
+        let name = self.said.session(versions.tls13).map(<[u8]>::to_vec);
+        self.session = name.map(|name| Session { name, content: None });
+        self.session.is_some()
     }
 
     pub(crate) fn clear(&mut self) {
@@ -109,7 +139,30 @@ impl Choosing {
             (chain, Some(key)) => Some(Some(identity(chain, key)?)),
             (_, None) => return Err(Error::NoKey),
         };
-        Ok(Chosen { identity, versions: self.versions, asked: self.asked, staple: self.staple })
+        let Self { versions, asked, staple, session, .. } = self;
+        Ok(Chosen { identity, versions, asked, staple, session })
+    }
+}
+
+impl Session {
+    /// As scripts keep it.
+    pub(crate) fn write(&self, bytes: &mut Vec<u8>) {
+        bytes.extend_from_slice(KEPT_SESSION);
+        bytes.extend_from_slice(self.content.as_deref().unwrap_or_default());
+    }
+
+    /// Takes what was kept, unless it is something else.
+    pub(crate) fn restore(&mut self, kept: &[u8]) -> bool {
+        let content = kept.strip_prefix(KEPT_SESSION).filter(|content| !content.is_empty());
+        self.content = content.map(<[u8]>::to_vec).or_else(|| self.content.take());
+        content.is_some()
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // What is in it is a secret.
+        f.debug_struct("Session").field("is_known", &self.content.is_some()).finish_non_exhaustive()
     }
 }
 

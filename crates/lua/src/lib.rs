@@ -76,7 +76,7 @@ pub use crate::{
     dict::Dicts,
     error::{Error, ScriptError, Unloaded, place},
     exchange::{AnswerEnd, BodyState, Exchange, InvalidHeader, Jump},
-    handshake::{Choosing, Chosen, Hello},
+    handshake::{Choosing, Chosen, Hello, Session},
     header::{is_token, is_token_byte},
     host::WorkerIdentity,
     level::{Level, Line, Log},

@@ -18,7 +18,7 @@ modules! {
     "ngx.ssl": "ssl",
     "ngx.ssl.clienthello": "client_hello",
     "ngx.ssl.proxysslcert": "ssl_missing",
-    "ngx.ssl.session": "ssl_missing",
+    "ngx.ssl.session": "session",
     "resty.aes": "aes",
     "resty.core": "core/part",
     "resty.core.base": "core/base",

@@ -23,7 +23,7 @@ use tidegate_core::{
 use tidegate_lua::Chosen;
 use tidegate_tls::{Asking, Directory, Identity, Trust, provider};
 
-use crate::way::Ways;
+use crate::{sessions::Sessions, way::Ways};
 
 /// What clients may be told that follows.
 const PROTOCOLS: [&[u8]; 2] = [b"http/1.1", b"http/1.0"];
@@ -61,9 +61,19 @@ pub(crate) type Listeners = Vec<Option<Arc<Reception>>>;
 pub(crate) struct Reception {
     pub(crate) config: Arc<ServerConfig>,
     /// Unless a script chooses others.
-    versions: TlsVersions,
+    pub(crate) versions: TlsVersions,
+    /// Whether scripts keep sessions.
+    keeps_sessions: bool,
     /// What clients are asked for, and what becomes of those that do not have it.
     pub(crate) asking: Option<Asked>,
+}
+
+/// How TLS is spoken with one client.
+pub(crate) struct Terms {
+    pub(crate) config: Arc<ServerConfig>,
+    pub(crate) asking: Option<Asked>,
+    /// Unless clients keep their sessions themselves, in tickets.
+    pub(crate) sessions: Option<Arc<Sessions>>,
 }
 
 /// How TLS is spoken under one configuration.
@@ -94,7 +104,8 @@ impl Tickets {
         let certificates = Arc::new(Directory::new(identities));
         let asked = asking.as_ref().map(|(asking, _)| asking);
         let config = config(certificates, asked, tickets, tls.versions)?;
-        Ok(Arc::new(Reception { config: Arc::new(config), versions: tls.versions, asking }))
+        let (versions, keeps_sessions) = (tls.versions, tls.keeps_sessions());
+        Ok(Arc::new(Reception { config: Arc::new(config), versions, keeps_sessions, asking }))
     }
 }
 
@@ -146,8 +157,8 @@ pub(crate) type Asked = (Arc<Asking>, ClientVerification);
 
 impl Reception {
     /// How TLS is spoken with one client, of which scripts have `chosen` this much.
-    pub(crate) fn after(&self, chosen: Chosen) -> Result<(Arc<ServerConfig>, Option<Asked>), rustls::Error> {
-        let Chosen { identity, versions, asked, staple } = chosen;
+    pub(crate) fn after(&self, chosen: Chosen) -> Result<Terms, rustls::Error> {
+        let Chosen { identity, versions, asked, staple, session } = chosen;
         let mut config = Arc::clone(&self.config);
         let mut asking = self.asking.clone();
         if versions.is_some() || asked.is_some() {
@@ -167,7 +178,16 @@ impl Reception {
             let config = Arc::make_mut(&mut config);
             config.cert_resolver = Arc::new(Stapled(Arc::clone(&config.cert_resolver), staple));
         }
-        Ok((config, asking))
+        let sessions = self.keeps_sessions.then(|| Sessions::new(session));
+        if let Some(sessions) = &sessions {
+            sessions.rule(Arc::make_mut(&mut config));
+        }
+        Ok(Terms { config, asking, sessions })
+    }
+
+    /// The same where there are no scripts.
+    pub(crate) fn terms(&self) -> Terms {
+        Terms { config: Arc::clone(&self.config), asking: self.asking.clone(), sessions: None }
     }
 
     /// Where a script asks for a certificate that these vouch for.
@@ -179,10 +199,10 @@ impl Reception {
     }
 
     /// For a client that is turned away: it cannot be told why, only that there is no certificate for it.
-    pub(crate) fn without_certificate(&self) -> Arc<ServerConfig> {
+    pub(crate) fn without_certificate(&self) -> Terms {
         let mut config = ServerConfig::clone(&self.config);
         config.cert_resolver = Arc::new(Sole(None));
-        Arc::new(config)
+        Terms { config: Arc::new(config), asking: None, sessions: None }
     }
 }
 

@@ -474,14 +474,13 @@ impl tidegate_lua::Exchange for Exchange {
     }
 
     fn answer_end(&self) -> AnswerEnd {
-        if self.is_raw {
-            AnswerEnd::Raw
-        } else if (self.headers_sent || self.is_committed()) && self.request.method() == b"HEAD" {
-            AnswerEnd::HeaderOnly
-        } else if self.is_ended {
-            AnswerEnd::Ended
-        } else {
-            AnswerEnd::Open
+        match () {
+            () if self.is_raw => AnswerEnd::Raw,
+            () if (self.headers_sent || self.is_committed()) && self.request.method() == b"HEAD" => {
+                AnswerEnd::HeaderOnly
+            }
+            () if self.is_ended => AnswerEnd::Ended,
+            () => AnswerEnd::Open,
         }
     }
 
@@ -491,6 +490,10 @@ impl tidegate_lua::Exchange for Exchange {
 
     fn variable(&self, name: &[u8]) -> Option<Cow<'_, [u8]>> {
         variables::read(self, name)
+    }
+
+    fn export_key(&self, key: &mut [u8], label: &[u8], context: Option<&[u8]>) -> Option<bool> {
+        self.secure.as_ref().map(|session| session.tls().export_keying_material(key, label, context).is_ok())
     }
 
     fn set_variable(&mut self, name: &[u8], value: &[u8]) -> bool {

@@ -13,12 +13,12 @@ use std::{
 };
 
 use rustls::server::{Accepted, AcceptedAlert, Acceptor};
-use tidegate_lua::{Choosing, Chosen, Hello, Heritage, Phase, RequestState, Verdict, Vm};
+use tidegate_lua::{Choosing, Hello, Heritage, Phase, RequestState, Session as KeptSession, Verdict, Vm};
 use tidegate_tls::{HANDSHAKE, Said};
 use tokio::{net::TcpStream, time::timeout};
 
 use crate::{
-    certificates::Reception,
+    certificates::{Reception, Terms},
     excerpt::Excerpt,
     exchange::Exchange,
     fresh, lua,
@@ -77,7 +77,8 @@ pub(crate) async fn shake(
     let span = worker.site().snapshot.timeouts.handshake;
     let mut heritage = None;
     let shaking = Shaking { worker, stream: &stream, reception, listener, exchange, heritage: &mut heritage };
-    let outcome = match within(span, shaking.run()).await {
+    // It is large, and most of the time that a connection lasts it is over.
+    let outcome = match within(span, Box::pin(shaking.run())).await {
         Ok(Begun::Secure(session)) => Ok(session),
         Ok(Begun::Plain(received)) => return Arrival::Plain(stream, received),
         Err(failure) => Err(failure),
@@ -131,8 +132,23 @@ struct Shaking<'a> {
     heritage: &'a mut Option<Heritage>,
 }
 
+/// The scripts that have a say, and what they keep from one to the next.
+struct Scripts {
+    site: Rc<Site>,
+    state: RequestState,
+}
+
+impl Scripts {
+    /// What requests see of it.
+    fn end(&mut self) -> Option<Heritage> {
+        let heritage = Heritage::of(&mut self.state);
+        self.site.vm.finish(&mut self.state);
+        heritage
+    }
+}
+
 impl Shaking<'_> {
-    async fn run(mut self) -> Result<Begun, Failure> {
+    async fn run(self) -> Result<Begun, Failure> {
         let mut received = Vec::new();
         let Some(accepted) = self.listen(&mut received).await? else {
             return Ok(Begun::Plain(received));
@@ -143,17 +159,20 @@ impl Shaking<'_> {
         let &Exchange { client, local, .. } = self.exchange;
         let place = self.exchange.place.clone();
         let hello = Arc::new(Hello { name, client, local, place, version, random });
-        let chosen = self.choose(&hello, said).await;
-        let chosen = chosen.and_then(|chosen| match chosen {
-            Some(chosen) => Ok(self.reception.after(chosen)?),
-            None => Ok((Arc::clone(&self.reception.config), self.reception.asking.clone())),
-        });
-        let ((config, asking), refused) = match chosen {
-            Ok(chosen) => (chosen, None),
-            Err(failure) => ((self.reception.without_certificate(), None), Some(failure)),
+        let (scripts, terms) = match self.scripts(&hello, said) {
+            Ok(Some(mut scripts)) => {
+                let terms = self.choose(&mut scripts).await;
+                (Some(scripts), terms)
+            }
+            Ok(None) => (None, Ok(self.reception.terms())),
+            Err(failure) => (None, Err(failure)),
         };
-        let connection = match accepted.into_connection(config) {
-            Ok(connection) => connection,
+        let (Terms { config, asking, sessions }, refused) = match terms {
+            Ok(terms) => (terms, None),
+            Err(failure) => (self.reception.without_certificate(), Some(failure)),
+        };
+        let mut tls = match accepted.into_connection(config) {
+            Ok(tls) => tls,
             Err((error, alert)) => {
                 let told = refuse(self.stream, error, alert);
                 return Err(refused.unwrap_or(told));
@@ -162,8 +181,13 @@ impl Shaking<'_> {
         if let Some(failure) = refused {
             return Err(failure);
         }
-        let mut tls = connection;
         poll_fn(|cx| sealed::poll_handshake(&mut tls, self.stream, cx)).await?;
+        if let Some(mut scripts) = scripts {
+            if let Some(session) = sessions.and_then(|sessions| sessions.take_made()) {
+                self.keep(&mut scripts, session).await;
+            }
+            *self.heritage = scripts.end();
+        }
         let (shown, refusal) = match asking {
             Some((asking, verify)) => {
                 let shown = Shown::judged(&asking, &tls);
@@ -175,40 +199,52 @@ impl Shaking<'_> {
         Ok(Begun::Secure(Session { tls: Arc::new(Mutex::new(tls)), hello, shown, refusal }))
     }
 
-    /// Lets scripts choose, if there are any: `None` leaves all to the configuration.
-    async fn choose(&mut self, hello: &Arc<Hello>, said: Said) -> Result<Option<Chosen>, Failure> {
-        let site = self.worker.site();
-        let fresh;
-        let site = if site.handshakes.get(self.listener).is_none_or(Handshake::is_empty) {
+    /// The scripts of the listener, if it has any.
+    fn scripts(&self, hello: &Arc<Hello>, said: Said) -> Result<Option<Box<Scripts>>, Failure> {
+        let mut site = self.worker.site();
+        if site.handshakes.get(self.listener).is_none_or(Handshake::is_empty) {
             return Ok(None);
-        } else if site.snapshot.lua.code_cache {
-            &*site
-        } else {
-            fresh = fresh::site(self.worker, &site).map_err(|error| {
+        }
+        if !site.snapshot.lua.code_cache {
+            let fresh = fresh::site(self.worker, &site).map_err(|error| {
                 tracing::error!(%error, "hands are not shaken: lua");
                 Failure::Script
             })?;
-            &fresh
-        };
-        let Some(Handshake { hello: first, certificate }) = site.handshakes.get(self.listener) else {
-            return Ok(None);
-        };
+            site = Rc::new(fresh);
+        }
         let mut state = RequestState::with_client(Some(Arc::clone(hello)));
         state.choosing = Some(Box::new(Choosing::new(said)));
-        let scripts = [(first, Phase::SslClientHello), (certificate, Phase::SslCertificate)];
-        let mut outcome = Ok(());
-        for (plugin, phase) in
-            scripts.into_iter().filter_map(|(plugin, phase)| Some((plugin.as_ref()?, phase)))
-        {
-            outcome = self.run_script(site, plugin, phase, &mut state).await;
-            if outcome.is_err() {
-                break;
-            }
+        Ok(Some(Box::new(Scripts { site, state })))
+    }
+
+    /// Lets scripts choose.
+    async fn choose(&self, scripts: &mut Scripts) -> Result<Terms, Failure> {
+        let Scripts { site, state } = scripts;
+        let Some(handshake) = site.handshakes.get(self.listener) else { return Ok(self.reception.terms()) };
+        if let Some(hello) = &handshake.hello {
+            self.run_script(site, hello, Phase::SslClientHello, state).await?;
         }
-        *self.heritage = Heritage::of(&mut state);
-        site.vm.finish(&mut state);
-        outcome?;
-        Ok(Some(state.choosing.take().map(|choosing| choosing.outcome()).transpose()?.unwrap_or_default()))
+        let choosing = state.choosing.as_mut();
+        let has_session = choosing.is_some_and(|choosing| choosing.has_session(self.reception.versions));
+        if let Some(fetch) = handshake.session_fetch.as_ref().filter(|_| has_session) {
+            // Without it, all of the handshake is done.
+            let _ = self.run_script(site, fetch, Phase::SslSessionFetch, state).await;
+        }
+        if let Some(certificate) = &handshake.certificate {
+            self.run_script(site, certificate, Phase::SslCertificate, state).await?;
+        }
+        let chosen = state.choosing.take().map(|choosing| choosing.outcome()).transpose()?;
+        Ok(self.reception.after(chosen.unwrap_or_default())?)
+    }
+
+    /// Lets a script keep the session that was made.
+    async fn keep(&self, Scripts { site, state }: &mut Scripts, session: KeptSession) {
+        let handshake = site.handshakes.get(self.listener);
+        let Some(store) = handshake.and_then(|handshake| handshake.session_store.as_ref()) else { return };
+        state.choosing = Some(Box::new(Choosing::keeping(session)));
+        // The client is served, whatever comes of it.
+        let _ = self.run_script(site, store, Phase::SslSessionStore, state).await;
+        state.choosing = None;
     }
 
     async fn run_script(

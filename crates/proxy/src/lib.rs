@@ -58,6 +58,7 @@ mod script_log;
 mod sealed;
 mod seat;
 mod secure;
+mod sessions;
 mod site;
 mod socket;
 mod spans;

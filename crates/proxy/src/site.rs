@@ -42,16 +42,19 @@ pub(crate) struct Site {
     handlers: HashMap<(Script, Purpose, Trust), Handler>,
 }
 
-/// The scripts that run before hands are shaken.
+/// The scripts that have a say in a handshake, in the order in which they run.
 #[derive(Debug, Default)]
 pub(crate) struct Handshake {
     pub(crate) hello: Option<Plugin>,
+    pub(crate) session_fetch: Option<Plugin>,
     pub(crate) certificate: Option<Plugin>,
+    pub(crate) session_store: Option<Plugin>,
 }
 
 impl Handshake {
     pub(crate) const fn is_empty(&self) -> bool {
-        self.hello.is_none() && self.certificate.is_none()
+        let Self { hello, session_fetch, certificate, session_store } = self;
+        hello.is_none() && session_fetch.is_none() && certificate.is_none() && session_store.is_none()
     }
 }
 
@@ -190,7 +193,9 @@ impl Site {
             let Some(tls) = &listener.tls else { return Ok(Handshake::default()) };
             Ok(Handshake {
                 hello: self.plugin(tls.ssl_client_hello.as_ref(), Phase::SslClientHello, load)?,
+                session_fetch: self.plugin(tls.ssl_session_fetch.as_ref(), Phase::SslSessionFetch, load)?,
                 certificate: self.plugin(tls.ssl_certificate.as_ref(), Phase::SslCertificate, load)?,
+                session_store: self.plugin(tls.ssl_session_store.as_ref(), Phase::SslSessionStore, load)?,
             })
         });
         all.collect()

@@ -8,6 +8,8 @@ use rustls::ProtocolVersion;
 /// The type of a record with a handshake in it.
 pub const HANDSHAKE: u8 = 22;
 
+const SESSION_TICKET: u16 = 35;
+const PRE_SHARED_KEY: u16 = 41;
 const SUPPORTED_VERSIONS: u16 = 43;
 
 /// The message of a client.
@@ -33,6 +35,19 @@ impl Said {
         if speaks_13 { ProtocolVersion::TLSv1_3.into() } else { ProtocolVersion::TLSv1_2.into() }
     }
 
+    /// The name of the session that it would go on with, if TLS 1.3 `may` be spoken with it or not.
+    pub fn session(&self, may_13: bool) -> Option<&[u8]> {
+        let name = if may_13 && self.version() == u16::from(ProtocolVersion::TLSv1_3) {
+            // Sessions have no names any more; the first of its tickets is one if it tells nothing itself.
+            Rest(Rest(self.extension(PRE_SHARED_KEY)?).vector(2)?).vector(2)?
+        } else if self.extension(SESSION_TICKET).is_some_and(|ticket| !ticket.is_empty()) {
+            return None; // Then the name is made up.
+        } else {
+            self.parts()?.session
+        };
+        (!name.is_empty()).then_some(name)
+    }
+
     /// The numbers of the ciphers that it offers, two bytes each.
     pub fn ciphers(&self) -> &[u8] {
         self.parts().map_or(&[], |parts| parts.ciphers)
@@ -56,15 +71,16 @@ impl Said {
         let mut rest = Rest(&self.0);
         rest.take(6)?; // Its type and length, and a version that means nothing any more.
         let random = rest.take(32)?;
-        rest.vector(1)?; // The session.
+        let session = rest.vector(1)?;
         let ciphers = rest.vector(2)?;
         rest.vector(1)?; // Compression.
-        Some(Parts { random, ciphers, extensions: rest.vector(2).unwrap_or_default() })
+        Some(Parts { random, session, ciphers, extensions: rest.vector(2).unwrap_or_default() })
     }
 }
 
 struct Parts<'a> {
     random: &'a [u8],
+    session: &'a [u8],
     ciphers: &'a [u8],
     extensions: &'a [u8],
 }
@@ -133,6 +149,34 @@ mod tests {
         }
     }
 
+    /// A message with this session, versions, and extension.
+    fn naming(session: &[u8], versions: &[u8], (kind, content): (u16, &[u8])) -> Said {
+        let vector = |digits: usize, content: &[u8]| {
+            [&(content.len() as u32).to_be_bytes()[4 - digits..], content].concat()
+        };
+        let extension =
+            |kind: u16, content: &[u8]| [kind.to_be_bytes().to_vec(), vector(2, content)].concat();
+        let versions = extension(SUPPORTED_VERSIONS, &vector(1, versions));
+        let extensions = vector(2, &[versions, extension(kind, content)].concat());
+        let before = [&[1, 0, 0, 0, 3, 3][..], &[7; 32], &vector(1, session), &vector(2, &[0, 1])].concat();
+        Said([before, vector(1, &[0]), extensions].concat())
+    }
+
+    #[test]
+    fn a_session_is_named_as_the_version_has_it() {
+        let (old, both) = (&[3, 3][..], &[3, 4, 3, 3][..]);
+        let (no_ticket, ticket) = ((SESSION_TICKET, &b""[..]), (SESSION_TICKET, &b"ticket"[..]));
+        assert_eq!(naming(b"name", old, no_ticket).session(true), Some(&b"name"[..]));
+        assert_eq!(naming(b"", old, no_ticket).session(true), None);
+        assert_eq!(naming(b"name", old, ticket).session(true), None, "the name is made up beside a ticket");
+        // In TLS 1.3 the name is there for old machines in between, unless the older version will be spoken.
+        assert_eq!(naming(b"name", both, no_ticket).session(true), None);
+        assert_eq!(naming(b"name", both, no_ticket).session(false), Some(&b"name"[..]));
+        let tickets = (PRE_SHARED_KEY, &b"\0\x0c\0\x02ab\0\0\0\0\0\x00\0\x02\x01x"[..]);
+        assert_eq!(naming(b"name", both, tickets).session(true), Some(&b"ab"[..]));
+        assert_eq!(naming(b"name", both, (PRE_SHARED_KEY, b"\0\x0c\0\x09ab")).session(true), None);
+    }
+
     #[test]
     fn records_may_part_it_anywhere() {
         let bytes = said(&[&TLS13]);
@@ -148,6 +192,7 @@ mod tests {
         said.version();
         said.random();
         said.ciphers();
+        let _ = [true, false].map(|may_13| said.session(may_13).map(<[u8]>::len));
         said.extensions().for_each(drop);
     }
 

@@ -39,6 +39,7 @@ macro_rules! record {
     ) => {
         $(#[doc = $doc])*
         #[derive(Debug)]
+        #[allow(clippy::struct_field_names, reason = "they are the names of keys")]
         pub(crate) struct $name {$(
             $(#[doc = $field_doc])*
             pub(crate) $field: $crate::decode::Field<$type>,

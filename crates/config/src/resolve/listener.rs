@@ -13,7 +13,7 @@ use tidegate_tls::{Identity, Trust};
 use crate::{
     decode::{Field, List, Located},
     leaf::text::File,
-    raw,
+    raw::{self, lua::Chunk},
     report::{Report, quote},
     resolve::Resolver,
 };
@@ -21,15 +21,23 @@ use crate::{
 impl Resolver<'_, '_> {
     #[expect(clippy::option_option, reason = "no TLS differs from a broken one")]
     pub(super) fn server_tls(&mut self, listener: &raw::Listener) -> Option<Option<ServerTls>> {
-        let script = listener.lua.value().and_then(|lua| self.chunk(&lua.ssl_certificate));
-        let hello = listener.lua.value().and_then(|lua| self.chunk(&lua.ssl_client_hello));
+        let mut script = |of: fn(&raw::ListenerLua) -> &Field<Chunk>| {
+            listener.lua.value().and_then(|lua| self.chunk(of(lua)))
+        };
+        let (hello, certificate) = (script(|lua| &lua.ssl_client_hello), script(|lua| &lua.ssl_certificate));
+        let (fetch, store) = (script(|lua| &lua.ssl_session_fetch), script(|lua| &lua.ssl_session_store));
         let Some(Located { value: raw::Certificates(list), place }) = listener.tls.optional()? else {
             let lua = listener.lua.value()?;
-            let script = lua.ssl_certificate.given().map(|script| ("sslCertificate", script.place));
-            let hello = lua.ssl_client_hello.given().map(|script| ("sslClientHello", script.place));
+            let scripts = [
+                ("sslCertificate", &lua.ssl_certificate),
+                ("sslClientHello", &lua.ssl_client_hello),
+                ("sslSessionFetch", &lua.ssl_session_fetch),
+                ("sslSessionStore", &lua.ssl_session_store),
+            ];
+            let script = scripts.iter().find_map(|(what, script)| Some((*what, script.given()?.place)));
             let asked = listener.client_certificates.given().map(|asked| ("clientCertificates", asked.place));
             let versions = listener.tls_protocols.given().map(|list| ("tlsProtocols", list.place));
-            return match script.or(hello).or(asked).or(versions) {
+            return match script.or(asked).or(versions) {
                 Some((what, place)) => {
                     let message = format!("`{what}` is for listeners with `tls`");
                     let help = "add `tls: [{ certificate: FILE, key: FILE }]`, or `tls: []` if a script gives certificates";
@@ -42,7 +50,8 @@ impl Resolver<'_, '_> {
         let certificates = list.resolve(|pair, _| self.certificate(pair));
         let clients = listener.client_certificates.optional().and_then(|asked| self.clients(asked));
         let versions = listener.tls_protocols.optional().and_then(|list| self.versions(list));
-        let (ssl_client_hello, ssl_certificate) = (hello?, script?);
+        let (ssl_client_hello, ssl_session_fetch, ssl_certificate, ssl_session_store) =
+            (hello?, fetch?, certificate?, store?);
         if list.is_empty() && ssl_certificate.is_none() {
             let help =
                 "add `{ certificate: FILE, key: FILE }`, or a script as `lua.sslCertificate` that gives some";
@@ -52,7 +61,9 @@ impl Resolver<'_, '_> {
             certificates: certificates?,
             versions: versions?,
             ssl_client_hello,
+            ssl_session_fetch,
             ssl_certificate,
+            ssl_session_store,
             clients: clients?,
         }))
     }

@@ -90,6 +90,8 @@ fn what_is_wrong_with_them_is_told_where_it_stands() {
             "3:23 `clientCertificates` is for listeners with `tls`",
         ),
         ("lua: { sslClientHello: cert.lua }", "3:26 `sslClientHello` is for listeners with `tls`"),
+        ("lua: { sslSessionFetch: cert.lua }", "3:27 `sslSessionFetch` is for listeners with `tls`"),
+        ("lua: { sslSessionStore: cert.lua }", "3:27 `sslSessionStore` is for listeners with `tls`"),
         (
             "tls: { certificate: ec.pem, key: ec.key }\n  clientCertificates: { trustedCertificate: ec.key }",
             "4:45 `ec.key`: there is no certificate in it",

@@ -60,20 +60,32 @@ pub struct ServerTls {
     pub versions: TlsVersions,
     /// Runs once a client has said what it wants, and may change how TLS is spoken with it.
     pub ssl_client_hello: Option<Script>,
+    /// Runs for a client that would go on with a session, and may have kept it. With this or
+    /// [`ssl_session_store`](Self::ssl_session_store), sessions are kept by scripts and clients get no tickets that tell all.
+    pub ssl_session_fetch: Option<Script>,
     /// Runs after that, and may give the client another certificate.
     pub ssl_certificate: Option<Script>,
+    /// Runs once hands are shaken anew, and may keep the session.
+    pub ssl_session_store: Option<Script>,
     /// `None`: clients are not asked for certificates of theirs.
     pub clients: Option<ClientCertificates>,
 }
 
 impl ServerTls {
+    /// Whether scripts keep sessions, in place of clients.
+    pub const fn keeps_sessions(&self) -> bool {
+        self.ssl_session_fetch.is_some() || self.ssl_session_store.is_some()
+    }
+
     /// All scripts there are.
     pub fn scripts(&self) -> impl Iterator<Item = &Script> {
-        [&self.ssl_client_hello, &self.ssl_certificate].into_iter().flatten()
+        let Self { ssl_client_hello, ssl_session_fetch, ssl_certificate, ssl_session_store, .. } = self;
+        [ssl_client_hello, ssl_session_fetch, ssl_certificate, ssl_session_store].into_iter().flatten()
     }
 
     pub fn scripts_mut(&mut self) -> impl Iterator<Item = &mut Script> {
-        [&mut self.ssl_client_hello, &mut self.ssl_certificate].into_iter().flatten()
+        let Self { ssl_client_hello, ssl_session_fetch, ssl_certificate, ssl_session_store, .. } = self;
+        [ssl_client_hello, ssl_session_fetch, ssl_certificate, ssl_session_store].into_iter().flatten()
     }
 }
 

@@ -6,7 +6,7 @@ use tidegate_core::snapshot::TlsVersions;
 use tidegate_tls::Error;
 
 use crate::{
-    Choosing, Hello, Phase,
+    Choosing, Hello, Phase, Session,
     abi::{Export, HostPtr, Text},
     host::{Host, MISSING, NO_REQUEST, OK},
 };
@@ -17,6 +17,11 @@ const TOO_LATE: i32 = 2;
 const MISMATCH: i32 = 3;
 const BAD_KEY: i32 = 4;
 const NO_STATUS_REQUEST: i32 = 5;
+const NO_SESSION: i32 = 6;
+const NOT_EXPORTED: i32 = 7;
+
+/// Bytes of a key that may be exported; TLS 1.3 has fewer.
+const MOST_EXPORTED: f64 = 65_536.0;
 
 /// The port of a Unix socket.
 const NO_PORT: f64 = -1.0;
@@ -37,6 +42,10 @@ pub(super) fn exports() -> Vec<Export> {
         Export::new("choosing_trust", trust as extern "C" fn(_, _, _) -> _),
         Export::new("choosing_staple", staple as extern "C" fn(_, _, _) -> _),
         Export::new("choosing_versions", versions as extern "C" fn(_, _) -> _),
+        Export::new("session_name", session_name as extern "C" fn(_) -> _),
+        Export::new("session_content", session_content as extern "C" fn(_) -> _),
+        Export::new("session_restore", session_restore as extern "C" fn(_, _, _) -> _),
+        Export::new("export_key", export_key as extern "C" fn(_, _, _, _, _, _, _) -> _),
         Export::new("hello_extension", extension as extern "C" fn(_, _) -> _),
         Export::new("hello_extensions", extensions as extern "C" fn(_) -> _),
         Export::new("hello_ciphers", ciphers as extern "C" fn(_) -> _),
@@ -152,6 +161,62 @@ extern "C" fn staple(host: HostPtr, response: Text, length: usize) -> i32 {
         choosing.set_staple(response.of(length));
         OK
     })
+}
+
+/// [`MISSING`] where there is no session.
+fn with_session(host: &Host, f: impl FnOnce(&mut Session) -> i32) -> i32 {
+    let found = host.with_state(|state| {
+        let choosing = state.choosing.as_deref_mut();
+        choosing.and_then(|choosing| choosing.session.as_mut()).map_or(MISSING, f)
+    });
+    found.unwrap_or(NO_REQUEST)
+}
+
+extern "C" fn session_name(host: HostPtr) -> i32 {
+    let host = host.get();
+    with_session(host, |session| host.give_written(|bytes| bytes.extend_from_slice(&session.name)))
+}
+
+extern "C" fn session_content(host: HostPtr) -> i32 {
+    let host = host.get();
+    with_session(host, |session| match session.content {
+        Some(_) => host.give_written(|bytes| session.write(bytes)),
+        None => MISSING,
+    })
+}
+
+extern "C" fn session_restore(host: HostPtr, kept: Text, length: usize) -> i32 {
+    let host = host.get();
+    let is_fetched = host.block.phase.get() == Phase::SslSessionFetch as i32;
+    with_session(host, |session| match () {
+        () if !is_fetched => MISSING,
+        () if session.restore(kept.of(length)) => OK,
+        () => NO_SESSION,
+    })
+}
+
+extern "C" fn export_key(
+    host: HostPtr,
+    size: f64,
+    label: Text,
+    label_length: usize,
+    context: Text,
+    context_length: usize,
+    has_context: i32,
+) -> i32 {
+    let host = host.get();
+    if !(0.0..=MOST_EXPORTED).contains(&size) {
+        return NOT_EXPORTED;
+    }
+    let (mut key, label, context) =
+        (vec![0; size as usize], label.of(label_length), context.of(context_length));
+    let context = (has_context != 0).then_some(context);
+    match host.with(|exchange| exchange.export_key(&mut key, label, context)) {
+        None => NO_REQUEST,
+        Some(None) => NOT_TLS,
+        Some(Some(false)) => NOT_EXPORTED,
+        Some(Some(true)) => host.give_written(|bytes| bytes.extend_from_slice(&key)),
+    }
 }
 
 /// Bits of the versions, as OpenResty numbers them.

@@ -122,6 +122,7 @@ local reasons = {
     [2] = "bad ssl conn: the certificate can be chosen in ssl_certificate_by_lua* only",
     [3] = "SSL_use_PrivateKey() failed",
     [4] = "d2i_PrivateKey_bio() failed",
+    [7] = "SSL_export_keying_material() failed",
 }
 
 local function answer(code, ...)
@@ -239,6 +240,14 @@ function module.get_client_random(length)
     return answer(code, sub(bytes, 1, length or -1))
 end
 
+local export_key = kit.C.export_key
+
+-- Bytes that only both ends of the connection can make, for protocols on top of it (RFC 5705).
+function module.export_keying_material(length, label, context)
+    local code = export_key(host, length, label, #label, context or "", #(context or ""), context and 1 or 0)
+    return answer(code, code == 0 and given())
+end
+
 local function missing(names, why)
     for _, name in ipairs(names) do
         module[name] = function()
@@ -249,8 +258,8 @@ end
 
 module.MISSING = "there is no such phase, and no such part of a handshake, here"
 missing({
-    "get_shared_ssl_ciphers", "export_keying_material", "export_keying_material_early", "get_req_ssl_pointer",
-    "get_server_random", "get_session_id",
+    "get_shared_ssl_ciphers", "export_keying_material_early", "get_req_ssl_pointer", "get_server_random",
+    "get_session_id",
 }, module.MISSING)
 
 return module

@@ -4,7 +4,6 @@ local _, name = ...
 local missing = require("ngx.ssl").MISSING
 
 local functions = {
-    ["ngx.ssl.session"] = { "get_serialized_session", "get_session_id", "set_serialized_session" },
     ["ngx.ssl.proxysslcert"] = { "set_cert", "set_priv_key", "set_der_cert", "set_der_priv_key", "clear_certs" },
 }
 

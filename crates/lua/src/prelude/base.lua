@@ -81,7 +81,7 @@ end
 
 -- Where functions may wait.
 kit.YIELDABLE = kit.phases("server_rewrite rewrite access precontent content timer ssl_cert ssl_session_fetch ssl_client_hello",
-    "header_filter body_filter log balancer init_worker exit_worker")
+    "header_filter body_filter log balancer init_worker exit_worker ssl_session_store")
 -- The same, for what also needs a request whose answer has not begun to leave.
 kit.ANSWERABLE = kit.phases("server_rewrite rewrite access precontent content")
 

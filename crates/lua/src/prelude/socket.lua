@@ -16,8 +16,7 @@ local floor = math.floor
 local find, format, lower, sub = string.find, string.format, string.lower, string.sub
 local error, select, setmetatable, tonumber, tostring, type = error, select, setmetatable, tonumber, tostring, type
 
-local YIELDABLE = kit.phases("server_rewrite rewrite access precontent content timer ssl_cert ssl_session_fetch "
-    .. "ssl_client_hello", "header_filter body_filter log balancer init_worker exit_worker")
+local YIELDABLE = kit.YIELDABLE
 kit.SOCKET_PHASES = YIELDABLE
 local OK, WAIT, FAILED, CLOSED, BAD_REQUEST, BAD_SIZE = 0, 1, 2, 3, 4, 6
 

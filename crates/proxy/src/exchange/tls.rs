@@ -28,7 +28,7 @@ pub(super) fn read(session: &Session, name: &[u8]) -> Option<Cow<'static, [u8]>>
             Shown::Good => "SUCCESS".into(),
             Shown::Bad(why) => format!("FAILED:{why}").into(),
         },
-        // Sessions are kept by clients alone, and nothing comes before hands are shaken.
+        // Sessions have no names that both versions know, and nothing comes before hands are shaken.
         b"ssl_session_id" | b"ssl_early_data" => "".into(),
         _ => match name.strip_prefix(b"ssl_client_") {
             Some(name) => certificate::read(tls.peer_certificates()?.first()?, name)?.into(),

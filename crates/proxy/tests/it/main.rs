@@ -30,6 +30,7 @@ mod rescue;
 mod retries;
 mod roster;
 mod secure;
+mod sessions;
 mod subrequests;
 mod threads;
 mod tls;

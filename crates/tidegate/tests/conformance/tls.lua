@@ -58,19 +58,38 @@ table.sort(seen)
 ngx.say(#seen, " ", seen[1], " ", seen[1] == seen[#seen])
 --> 9 bad request true
 
+--# ngx.ssl.export_keying_material
+--@ tls
+ngx.say(require "handshake".asking [[
+    local ssl = require "ngx.ssl"
+    local key = ssl.export_keying_material(16, "EXPERIMENTAL label", "context")
+    return #key, key == ssl.export_keying_material(16, "EXPERIMENTAL label", "context"),
+        key == ssl.export_keying_material(16, "EXPERIMENTAL label"), key == ssl.export_keying_material(16, "other", "context")
+]])
+--> 16 true false false shaken
+--! ngx.ssl.export_keying_material
+--@ tls
+ngx.say(require("ngx.ssl").export_keying_material(16, "EXPERIMENTAL label"))
+ngx.say(require "handshake".asking [[
+    local ssl = require "ngx.ssl"
+    return select(2, ssl.export_keying_material(-1, "EXPERIMENTAL label")), ssl.export_keying_material(65536, "EXPERIMENTAL label")
+]])
+--> nilbad request
+--> SSL_export_keying_material() failed nil SSL_export_keying_material() failed shaken
+
 --# ngx.ssl.get_server_random ngx.ssl.get_shared_ssl_ciphers ngx.ssl.get_req_ssl_pointer ngx.ssl.get_session_id
---& ngx.ssl.export_keying_material ngx.ssl.export_keying_material_early
+--& ngx.ssl.export_keying_material_early
 local module, seen = require "ngx.ssl", {}
-for _, name in ipairs { "get_server_random", "get_shared_ssl_ciphers", "get_req_ssl_pointer", "get_session_id", "export_keying_material", "export_keying_material_early" } do
+for _, name in ipairs { "get_server_random", "get_shared_ssl_ciphers", "get_req_ssl_pointer", "get_session_id", "export_keying_material_early" } do
     seen[#seen + 1] = select(2, module[name]("a", "b"))
 end
 table.sort(seen)
 ngx.say(#seen, " ", seen[1], " ", seen[1] == seen[#seen])
---> 6 there is no such phase, and no such part of a handshake, here true
+--> 5 there is no such phase, and no such part of a handshake, here true
 --! ngx.ssl.get_server_random ngx.ssl.get_shared_ssl_ciphers ngx.ssl.get_req_ssl_pointer ngx.ssl.get_session_id
---& ngx.ssl.export_keying_material ngx.ssl.export_keying_material_early
+--& ngx.ssl.export_keying_material_early
 local module, answers = require "ngx.ssl", 0
-for _, name in ipairs { "get_server_random", "get_shared_ssl_ciphers", "get_req_ssl_pointer", "get_session_id", "export_keying_material", "export_keying_material_early" } do
+for _, name in ipairs { "get_server_random", "get_shared_ssl_ciphers", "get_req_ssl_pointer", "get_session_id", "export_keying_material_early" } do
     answers = answers + (module[name]() and 1 or 0)
 end
 ngx.say(answers)
@@ -140,20 +159,35 @@ ngx.say(answers)
 --> 0
 
 --# ngx.ssl.session.get_serialized_session ngx.ssl.session.get_session_id ngx.ssl.session.set_serialized_session
-local module, seen = require "ngx.ssl.session", {}
-for _, name in ipairs { "get_serialized_session", "get_session_id", "set_serialized_session" } do
-    seen[#seen + 1] = select(2, module[name]("a", "b"))
-end
-table.sort(seen)
-ngx.say(#seen, " ", seen[1], " ", seen[1] == seen[#seen])
---> 3 there is no such phase, and no such part of a handshake, here true
+--@ tls
+ngx.say(table.concat({ require "handshake".keeping([[
+    local session = require "ngx.ssl.session"
+    local id = session.get_session_id()
+    ngx.sleep(0.001)
+    ngx.shared.notes:set("session " .. id, session.get_serialized_session())
+    return ngx.get_phase(), #id
+]], [[
+    local session = require "ngx.ssl.session"
+    local kept = ngx.shared.notes:get("session " .. session.get_session_id())
+    return ngx.get_phase(), #kept > 100, session.set_serialized_session(kept)
+]]) }, ", "))
+--> ssl_session_store 64 shaken, ssl_session_fetch true true shaken, r
 --! ngx.ssl.session.get_serialized_session ngx.ssl.session.get_session_id ngx.ssl.session.set_serialized_session
-local module, answers = require "ngx.ssl.session", 0
-for _, name in ipairs { "get_serialized_session", "get_session_id", "set_serialized_session" } do
-    answers = answers + (module[name]() and 1 or 0)
-end
-ngx.say(answers)
---> 0
+--@ tls
+local session = require "ngx.ssl.session"
+ngx.say(session.get_session_id())
+ngx.say(session.get_serialized_session())
+ngx.say(session.set_serialized_session "a")
+ngx.say(table.concat({ require "handshake".keeping([[
+    return require "ngx.ssl.session".set_serialized_session "a"
+]], [[
+    local session = require "ngx.ssl.session"
+    return tostring(session.get_serialized_session()), session.set_serialized_session "==garbage data=="
+]]) }, ", "))
+--> niluninitialized session id len in lua context
+--> nilbad session in lua context
+--> nilbad lua context
+--> nil bad lua context shaken, nil nil failed to de-serialize session shaken, .
 
 --# ngx.ocsp.get_ocsp_responder_from_der_chain ngx.ocsp.create_ocsp_request ngx.ocsp.validate_ocsp_response
 --& ngx.ocsp.set_ocsp_status_resp

@@ -11,7 +11,8 @@ use super::{
 };
 
 /// Phases that come before there is a request.
-const OF_LISTENERS: [&str; 2] = ["ssl_certificate", "ssl_client_hello"];
+const OF_LISTENERS: [&str; 4] =
+    ["ssl_certificate", "ssl_client_hello", "ssl_session_fetch", "ssl_session_store"];
 
 impl Writer<'_> {
     pub(super) fn others(&mut self, case: &Case) -> (Vec<Value>, Vec<Value>) {
@@ -77,6 +78,15 @@ impl Writer<'_> {
             Some("optional_no_ca") => Some("optionalNoCa"),
             _ => None,
         };
+        let spoken =
+            server.directives.iter().find(|one| one.first().and_then(Value::as_str) == Some("ssl_protocols"));
+        if let Some(words) = spoken {
+            let words = words.iter().skip(1).filter_map(Value::as_str);
+            let known: Vec<_> = words.filter(|word| ["TLSv1.2", "TLSv1.3"].contains(word)).collect();
+            if !known.is_empty() {
+                listener["tlsProtocols"] = json!(known);
+            }
+        }
         if let (Some(verify), Some(trusted)) = (verify, all("ssl_client_certificate").next()) {
             listener["clientCertificates"] = json!({ "trustedCertificate": trusted, "verify": verify });
         }

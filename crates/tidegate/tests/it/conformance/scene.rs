@@ -30,24 +30,40 @@ function job.opt() require("ngx.re").opt("jit_stack_size", 128 * 1024) return ng
 return job
 "#;
 
-/// Shakes hands with the gateway while the code of a case chooses the certificate, or hears what is said before.
+/// Shakes hands with the gateway while the code of a case chooses the certificate, hears what is said before, or keeps the session.
 const HANDSHAKE: &str = r#"
 local notes, handshake = ngx.shared.notes, {}
-local function shake()
+local function shake(session)
     notes:delete("said")
     local socket = ngx.socket.tcp()
     assert(socket:connect("127.0.0.1", PORT))
-    local ok, why = socket:sslhandshake(nil, "localhost", false)
+    local ok, why = socket:sslhandshake(session, "localhost", false)
+    -- What names the session comes after the handshake.
+    if ok and socket:send("GET /served HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n") then
+        notes:set("reused", socket:receive("*a"):match("[r.]$"))
+    end
     socket:close()
-    return tostring(notes:get("said")) .. " " .. (ok and "shaken" or why)
+    return tostring(notes:get("said")) .. " " .. (ok and "shaken" or why), ok
 end
 function handshake.with(code)
     notes:set("code", code)
-    return shake()
+    return (shake())
 end
 function handshake.hearing(code)
     notes:set("early", code)
-    return shake()
+    return (shake())
+end
+-- In a request that follows.
+function handshake.asking(code)
+    notes:set("content", code)
+    return (shake())
+end
+-- In both of two handshakes, of which the second goes on with the session of the first.
+function handshake.keeping(store, fetch)
+    notes:set("store", store)
+    local kept, session = shake()
+    notes:set("fetch", fetch)
+    return kept, (shake(session)), notes:get("reused")
 end
 function handshake.serve(what)
     local code = notes:get(what)
@@ -161,6 +177,9 @@ fn config(suite: &Suite, has_tls: bool) -> String {
     let mut routes = vec![
         json!({ "match": { "path": "/forget" }, "lua": { "content": "require('recorder').forget()" } }),
         json!({ "match": { "path": "/called" }, "lua": { "content": "require('recorder').tell()" } }),
+        json!({ "match": { "path": "/served" }, "lua": {
+            "content": "require('handshake').serve('content') ngx.print(ngx.var.ssl_session_reused)"
+        } }),
         json!({ "match": { "path": "/surface" }, "lua": { "content": "require('recorder').surface()" } }),
     ];
     routes.extend(peers());
@@ -170,7 +189,12 @@ fn config(suite: &Suite, has_tls: bool) -> String {
         listeners.push(json!({
             "address": "{secure}",
             "tls": { "certificate": "{certificate}", "key": "{key}" },
-            "lua": { "sslClientHello": "require('handshake').serve('early')", "sslCertificate": "require('handshake').serve('code')" },
+            "lua": {
+                "sslClientHello": "require('handshake').serve('early')",
+                "sslSessionFetch": "require('handshake').serve('fetch')",
+                "sslCertificate": "require('handshake').serve('code')",
+                "sslSessionStore": "require('handshake').serve('store')",
+            },
         }));
     }
     let config = json!({
