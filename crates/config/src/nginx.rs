@@ -27,6 +27,7 @@ const KEYS: &[(&str, &str)] = &[
     ("limit_req", "`lua.access` of a route"),
     ("listen", "`listeners`"),
     ("location", "`routes`, each with its `match.path`"),
+    ("lua_ssl_protocols", "`lua.sockets.tlsProtocols`"),
     ("map", "`vars` with `lua`"),
     ("proxy_connect_timeout", "`timeouts.connect`"),
     ("proxy_next_upstream", "`retry` of an upstream"),

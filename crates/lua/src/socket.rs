@@ -17,7 +17,7 @@ use std::{
 };
 
 use slab::Slab;
-use tidegate_core::snapshot::SocketSettings;
+use tidegate_core::snapshot::{SocketSettings, TlsVersions};
 
 use self::{
     connect::Target,
@@ -55,6 +55,7 @@ pub(crate) struct Defaults {
     pub(crate) buffer_bytes: usize,
     /// How many certificates may stand between a server's and one that is trusted.
     pub(crate) verify_depth: u32,
+    pub(crate) tls_versions: TlsVersions,
 }
 
 impl From<&SocketSettings> for Defaults {
@@ -70,6 +71,7 @@ impl From<&SocketSettings> for Defaults {
             log_errors: settings.log_errors,
             buffer_bytes: settings.buffer_bytes,
             verify_depth: settings.verify_depth,
+            tls_versions: settings.tls_versions,
         }
     }
 }

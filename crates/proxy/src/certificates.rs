@@ -10,11 +10,10 @@ use std::{
 };
 
 use rustls::{
-    ServerConfig, SupportedProtocolVersion,
+    ServerConfig,
     crypto::aws_lc_rs::Ticketer,
     server::{ClientHello, ProducesTickets, ResolvesServerCert},
     sign::CertifiedKey,
-    version::{TLS12, TLS13},
 };
 use tidegate_core::{
     Snapshot,
@@ -123,10 +122,7 @@ fn config(
     TlsVersions { tls12, tls13 }: TlsVersions,
 ) -> Result<ServerConfig, rustls::Error> {
     let builder = ServerConfig::builder_with_provider(Arc::clone(provider()));
-    let known: [(bool, &SupportedProtocolVersion); 2] = [(tls13, &TLS13), (tls12, &TLS12)];
-    let spoken: Vec<_> =
-        known.into_iter().filter_map(|(wanted, version)| wanted.then_some(version)).collect();
-    let builder = builder.with_protocol_versions(&spoken)?;
+    let builder = builder.with_protocol_versions(&tidegate_tls::versions(tls12, tls13))?;
     let builder = match asking {
         Some(asking) => builder.with_client_cert_verifier(Arc::clone(asking) as _),
         None => builder.with_no_client_auth(),

@@ -3,13 +3,14 @@
 use std::sync::{Arc, OnceLock};
 
 use rustls::{
-    InconsistentKeys,
+    InconsistentKeys, SupportedProtocolVersion,
     crypto::{CryptoProvider, aws_lc_rs},
     pki_types::{
         CertificateDer, PrivateKeyDer,
         pem::{self, PemObject as _},
     },
     sign::CertifiedKey,
+    version::{TLS12, TLS13},
 };
 
 use crate::certificate::{Body, Facts};
@@ -55,6 +56,12 @@ impl Error {
 pub fn provider() -> &'static Arc<CryptoProvider> {
     static PROVIDER: OnceLock<Arc<CryptoProvider>> = OnceLock::new();
     PROVIDER.get_or_init(|| Arc::new(aws_lc_rs::default_provider()))
+}
+
+/// Versions of TLS for a configuration, by whether each is spoken.
+pub fn versions(tls12: bool, tls13: bool) -> Vec<&'static SupportedProtocolVersion> {
+    let known = [(tls13, &TLS13), (tls12, &TLS12)];
+    known.into_iter().filter_map(|(is_spoken, version)| is_spoken.then_some(version)).collect()
 }
 
 /// The last second in which the first certificate of a file in PEM holds, since the Unix epoch.

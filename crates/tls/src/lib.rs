@@ -24,7 +24,7 @@ pub use self::{
     details::{Details, fingerprint},
     directory::Directory,
     hello::{HANDSHAKE, Said},
-    identity::{Error, Identity, not_after, provider},
+    identity::{Error, Identity, not_after, provider, versions},
     signature::{schemes, verify_12, verify_13},
     trust::{SYSTEM, Trust},
 };

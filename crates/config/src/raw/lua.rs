@@ -1,7 +1,7 @@
 //! `lua` and `vars`: what Lua is given, and the phases it runs in.
 
 use schemars::{Schema, SchemaGenerator, json_schema};
-use tidegate_core::DictName;
+use tidegate_core::{DictName, snapshot::TlsVersion};
 
 use crate::{
     decode::{Decode, Leaf, List, Map, record},
@@ -129,6 +129,8 @@ record! {
         trusted_certificate: text::Text = default("''"),
         /// Certificates that may stand between a server's and one that is trusted.
         verify_depth: Count<0, 100> = default("1"),
+        /// Versions of TLS that are spoken. Without it, both.
+        tls_protocols: List<TlsVersion> = optional,
         /// Name servers, by IP address. Empty: those of `/etc/resolv.conf`.
         resolver: List<NameServer> = default("[]"),
         /// Until a name must have been resolved.

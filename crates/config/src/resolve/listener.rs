@@ -68,7 +68,7 @@ impl Resolver<'_, '_> {
         }))
     }
 
-    fn versions(&mut self, list: Option<&Located<List<TlsVersion>>>) -> Option<TlsVersions> {
+    pub(super) fn versions(&mut self, list: Option<&Located<List<TlsVersion>>>) -> Option<TlsVersions> {
         let Some(Located { value: list, place }) = list else { return Some(TlsVersions::default()) };
         if list.is_empty() {
             self.report.error(*place, "no version of TLS", "name `TLSv1.2`, `TLSv1.3` or both");

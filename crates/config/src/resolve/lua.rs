@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use tidegate_core::snapshot::{
-    Assignment, Budget, Hooks, LuaSettings, Script, SocketSettings, Template, Value,
+    Assignment, Budget, Hooks, LuaSettings, Script, SocketSettings, Template, TlsVersions, Value,
 };
 
 use crate::{
@@ -35,6 +35,9 @@ impl Resolver<'_, '_> {
             let path = path.replace("${prefix}", "$prefix").replace("$prefix/", "$prefix");
             path.replace("$prefix", &prefix)
         };
+        let raw_sockets = raw.sockets.value()?;
+        let versions = raw_sockets.tls_protocols.optional().and_then(|list| self.versions(list));
+        let sockets = sockets(raw_sockets, path, versions);
         let env = match raw.env.optional()? {
             Some(env) => Some(env.value.resolve(|name, _| Some(name.0.clone()))?),
             None => None,
@@ -60,7 +63,7 @@ impl Resolver<'_, '_> {
             captured_log_bytes: raw.capture_error_log.optional()?.map_or(0, |size| size.value.0 as usize),
             sandbox: *raw.sandbox.value()?,
             fleet: None,
-            sockets: sockets(raw.sockets.value()?, path)?,
+            sockets: sockets?,
             budget: budget(raw.budget.value()?)?,
             prefix,
         })
@@ -148,7 +151,11 @@ fn budget(raw: &raw::lua::Budget) -> Option<Budget> {
     Some(Budget { cpu: raw.cpu.value()?.0, memory_bytes: raw.memory.value()?.0 })
 }
 
-fn sockets(raw: &raw::lua::Sockets, path: impl Fn(&str) -> String) -> Option<SocketSettings> {
+fn sockets(
+    raw: &raw::lua::Sockets,
+    path: impl Fn(&str) -> String,
+    versions: Option<TlsVersions>,
+) -> Option<SocketSettings> {
     Some(SocketSettings {
         connect_timeout: raw.connect_timeout.value()?.0,
         send_timeout: raw.send_timeout.value()?.0,
@@ -159,6 +166,7 @@ fn sockets(raw: &raw::lua::Sockets, path: impl Fn(&str) -> String) -> Option<Soc
         log_errors: *raw.log_errors.value()?,
         trusted_certificate: path(&raw.trusted_certificate.value()?.0),
         verify_depth: raw.verify_depth.value()?.as_u32(),
+        tls_versions: versions?,
         resolver: raw.resolver.value()?.resolve(|server, _| Some(server.0.clone()))?,
         resolver_timeout: raw.resolver_timeout.value()?.0,
     })

@@ -9,6 +9,8 @@ use std::{
     sync::Arc,
 };
 
+use serde::{Deserialize, Serialize};
+
 use super::Script;
 
 /// An address that the data plane accepts connections on.
@@ -90,7 +92,8 @@ impl ServerTls {
 }
 
 /// Versions of TLS that may be spoken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct TlsVersions {
     pub tls12: bool,
     pub tls13: bool,

@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{DictName, FleetId, snapshot::Template};
+use crate::{
+    DictName, FleetId,
+    snapshot::{Template, TlsVersions},
+};
 
 /// What every Lua VM of the node is given.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -129,6 +132,7 @@ pub struct SocketSettings {
     pub trusted_certificate: String,
     /// How many certificates may stand between a server's and one that is trusted. Default 1.
     pub verify_depth: u32,
+    pub tls_versions: TlsVersions,
     /// Name servers, as `IP` or `IP:port`; empty: those of `/etc/resolv.conf`.
     pub resolver: Vec<String>,
     /// Until a name must have been resolved. Default 30 s.
@@ -147,6 +151,7 @@ impl Default for SocketSettings {
             log_errors: true,
             trusted_certificate: String::new(),
             verify_depth: 1,
+            tls_versions: TlsVersions::default(),
             resolver: Vec::new(),
             resolver_timeout: Duration::from_secs(30),
         }

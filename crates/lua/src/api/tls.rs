@@ -79,8 +79,11 @@ fn prepare(host: &Host, name: &[u8], flags: i32, session: i32, store: usize) -> 
         (true, 0) => Some(host.sockets.trust().ok_or("no memory")?),
         (true, store) => Some(Trust::at(store).ok_or("no memory")?.into()),
     };
-    let depth = host.sockets.defaults.borrow().verify_depth;
-    let session = Session::new(wish, trust, depth, flags & KEEP_SESSION != 0);
+    let (depth, versions) = {
+        let defaults = host.sockets.defaults.borrow();
+        (defaults.verify_depth, defaults.tls_versions)
+    };
+    let session = Session::new(wish, trust, (depth, versions), flags & KEEP_SESSION != 0);
     session.map(Rc::new).map_err(|failure| {
         host.log(Level::Error, &failure.log);
         failure.text

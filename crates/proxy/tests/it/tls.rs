@@ -97,6 +97,23 @@ fn a_server_is_verified_by_what_is_trusted_and_by_its_name() {
 }
 
 #[test]
+fn a_socket_speaks_the_versions_that_it_is_told() {
+    let Some(scene) = Scene::new(&[]) else { return };
+    let port = scene.server.address().port();
+    let code = format!(
+        "local socket = ngx.socket.tcp()
+assert(socket:connect('127.0.0.1', {port}))
+assert(socket:sslhandshake(nil, 'server.test', false))
+assert(socket:send('GET / HTTP/1.0\\r\\n\\r\\n'))
+ngx.print(socket:receive('*a'):match('Protocol *: (%S+)'))"
+    );
+    for versions in ["TLSv1.2", "TLSv1.3"] {
+        let settings = format!("lua: {{ sockets: {{ tlsProtocols: [{versions}] }} }}\n");
+        assert_eq!(run(&settings, &code), versions);
+    }
+}
+
+#[test]
 fn a_store_of_the_script_s_own_can_be_trusted() {
     let Some(scene) = Scene::new(&[]) else { return };
     let said = scene.run(

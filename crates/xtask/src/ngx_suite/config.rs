@@ -302,6 +302,11 @@ impl Writer<'_> {
                 let path = self.certificate(&value);
                 self.socket("trustedCertificate", json!(path));
             }
+            "lua_ssl_protocols" => {
+                if let Some(versions) = versions(directive) {
+                    self.socket("tlsProtocols", versions);
+                }
+            }
             "lua_ssl_verify_depth" => self.socket("verifyDepth", number(&value)),
             "resolver" => self.socket("resolver", json!([value])),
             "resolver_timeout" => self.socket("resolverTimeout", span(&value)),
@@ -315,6 +320,17 @@ impl Writer<'_> {
             _ => {}
         }
     }
+}
+
+/// Versions of TLS that a directive names and that there are.
+pub(super) fn versions(directive: &Directive) -> Option<Value> {
+    let named = directive.iter().skip(1).filter_map(Value::as_str);
+    let known: Vec<_> = named
+        .filter_map(|word| {
+            ["TLSv1.2", "TLSv1.3"].into_iter().find(|version| version.eq_ignore_ascii_case(word))
+        })
+        .collect();
+    (!known.is_empty()).then(|| json!(known))
 }
 
 /// `thread_pool NAME threads=N`.

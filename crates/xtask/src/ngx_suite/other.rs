@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     case::{Case, Directive, Other, Phases, Text},
-    config::Writer,
+    config::{Writer, versions},
 };
 
 /// Phases that come before there is a request.
@@ -80,12 +80,8 @@ impl Writer<'_> {
         };
         let spoken =
             server.directives.iter().find(|one| one.first().and_then(Value::as_str) == Some("ssl_protocols"));
-        if let Some(words) = spoken {
-            let words = words.iter().skip(1).filter_map(Value::as_str);
-            let known: Vec<_> = words.filter(|word| ["TLSv1.2", "TLSv1.3"].contains(word)).collect();
-            if !known.is_empty() {
-                listener["tlsProtocols"] = json!(known);
-            }
+        if let Some(versions) = spoken.and_then(versions) {
+            listener["tlsProtocols"] = versions;
         }
         if let (Some(verify), Some(trusted)) = (verify, all("ssl_client_certificate").next()) {
             listener["clientCertificates"] = json!({ "trustedCertificate": trusted, "verify": verify });

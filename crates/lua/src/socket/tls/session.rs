@@ -9,6 +9,8 @@ use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer},
 };
 
+use tidegate_core::snapshot::TlsVersions;
+
 use super::{Failure, Trust, Verdict};
 
 /// Servers whose tickets a session keeps: one, and another if the name changes.
@@ -36,12 +38,12 @@ impl Session {
     pub(crate) fn new(
         wish: Wish,
         trust: Option<Arc<Trust>>,
-        depth: u32,
+        (depth, versions): (u32, TlsVersions),
         kept: bool,
     ) -> Result<Self, Failure> {
         let verdict = Arc::new(Verdict::new(trust, depth, wish.name.clone()));
         let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-            .with_safe_default_protocol_versions()
+            .with_protocol_versions(&tidegate_tls::versions(versions.tls12, versions.tls13))
             .map_err(Failure::protocol)?
             .dangerous()
             .with_custom_certificate_verifier(Arc::clone(&verdict) as _);
