@@ -49,7 +49,7 @@ use crate::{
 use self::{
     book::{Book, Parts},
     budget::Budget,
-    course::Course,
+    course::Courses,
     habit::{Habit, Second},
     outlook::Outlook,
     patience::Patience,
@@ -79,8 +79,8 @@ const DECIDED: f64 = 1.0;
 /// So many times what it usually is a change is worth where requests may wait until what was started for them has worked them off: whoever
 /// shrinks too soon there harms nobody.
 const HARMLESS: f32 = 0.7;
-/// How long instances are taken to start while that is not known.
-const UNKNOWN_START_UP: Duration = Duration::from_secs(30);
+/// How long instances are taken to start while that is not known, in seconds.
+const UNKNOWN_START_UP: f64 = 30.0;
 /// A longer gap between two readings, in seconds, is judged as one of this length.
 const LONGEST_GAP: f64 = 15.0;
 /// Demand from here on, in instances, is not believed.
@@ -95,7 +95,8 @@ pub(crate) struct Rivalry {
     outlook: Outlook,
     standby: Standby,
     /// None before the first look.
-    courses: Vec<Course>,
+    #[serde(with = "course::written")]
+    courses: Option<Courses>,
     book: Book,
     budget: Budget,
     #[serde(default)]
@@ -126,7 +127,7 @@ impl Default for Rivalry {
         Self {
             outlook: Outlook::default(),
             standby: Standby::default(),
-            courses: Vec::new(),
+            courses: None,
             book: Book::default(),
             budget: Budget::default(),
             habit: Habit::default(),
@@ -159,7 +160,7 @@ impl Rivalry {
     pub(crate) fn check(&self, clock: &SteadyClock) -> Result<(), Flaw> {
         self.outlook.check().map_err(Flaw::of("outlook"))?;
         self.standby.check().map_err(Flaw::of("standby"))?;
-        self.courses.iter().try_for_each(Course::check).map_err(Flaw::of("courses"))?;
+        self.courses.iter().try_for_each(Courses::check).map_err(Flaw::of("courses"))?;
         self.patience.check().map_err(Flaw::of("patience"))?;
         self.last.map_or(Ok(()), |last| clock.check_past("last", last))
     }
@@ -185,16 +186,17 @@ impl Rivalry {
         }
         let gap = self.last.replace(now).map_or(0.0, |last| now.saturating_sub(last).as_secs_f64());
         let passed = gap.min(LONGEST_GAP);
-        let patient = self.judge(headroom, passed, demand, sight.settled);
-        let starting = start_up.unwrap_or(UNKNOWN_START_UP).as_secs_f64();
-        let late = met_late(headroom, start_up);
+        let start_up = start_up.map(|start_up| start_up.as_secs_f64());
+        let (wait, starting) = (headroom.wait.as_secs_f64(), start_up.unwrap_or(UNKNOWN_START_UP));
+        let patient = self.judge(wait, passed, demand, sight.settled);
+        let late = met_late(wait, start_up);
         self.worth = self.patience.worth() * if late.is_some() { HARMLESS } else { 1.0 };
         let level = self.look(passed, demand, starting);
-        if starting > headroom.wait.as_secs_f64() {
+        if starting > wait {
             self.expect((now, passed), (demand * passed, patient), (level, starting));
         }
         self.choose(headroom, passed, start_up, late);
-        let ordered = self.count(self.awaited);
+        let ordered = self.counts(self.awaited).0;
         let wanted = ordered.max(self.at_first(starting));
         let count = self.patience.keep(wanted, passed);
         let because = || {
@@ -212,16 +214,15 @@ impl Rivalry {
     }
 
     /// Charges every loop, and the budget, for the time since the last step. Returns how much may wait.
-    fn judge(&mut self, headroom: &Headroom, passed: f64, demand: f64, ready: u32) -> f64 {
-        if passed <= 0.0 || self.courses.len() != course::COURSES {
+    fn judge(&mut self, wait: f64, passed: f64, demand: f64, ready: u32) -> f64 {
+        let Some(courses) = self.courses.as_ref().filter(|_| passed > 0.0) else {
             return 0.0;
-        }
+        };
         let work = demand * passed;
         // Of what waits, the work that came in this second and `wait` less one before it is not late yet.
-        let wait = headroom.wait.as_secs_f64();
         let earlier = self.outlook.arrived_within((wait - passed).max(0.0), passed);
         let patient = if wait > 0.0 { earlier + work * (wait / passed).min(1.0) } else { 0.0 };
-        let parts = Parts { courses: &self.courses, standby: &self.standby, awaited: self.awaited };
+        let parts = Parts { courses, standby: &self.standby, awaited: self.awaited };
         self.book.charge(parts, passed, work, patient);
         self.budget.charge(passed, work, ready, patient);
         self.patience.judge(passed, work, patient);
@@ -236,19 +237,25 @@ impl Rivalry {
         self.patience.look(level, passed, start_up);
         let (lowest, highest) = self.levels.unwrap_or((level, level));
         self.levels = Some((lowest.min(level), highest.max(level)));
-        if self.courses.len() != course::COURSES || !self.book.is_whole() || self.followed >= book::LOOPS {
+        if !self.book.is_whole() || self.followed >= book::LOOPS {
+            self.courses = None;
+        }
+        if self.courses.is_none() {
             // The first look, or a journal of other loops than these: what they knew is of no use.
-            (self.courses, self.book) = (Course::all(&self.outlook), Book::default());
+            self.book = Book::default();
             (self.judged, self.followed) = (0.0, book::CAUTIOUS);
         }
-        let mut changed =
-            Course::follow(&mut self.courses, (&self.outlook, level), (passed, start_up), self.worth);
+        let courses = self.courses.get_or_insert_with(|| Courses::new(&self.outlook));
+        let mut changed = courses.follow((&self.outlook, level), (passed, start_up), self.worth);
         if self.standby.observe(passed, demand) {
+            let changed = changed.get_or_insert_default();
             for course in course::WITH_STANDBY {
                 changed[course] = true;
             }
         }
-        self.recount(&changed);
+        if let Some(changed) = changed {
+            self.recount(&changed);
+        }
         level
     }
 
@@ -263,7 +270,7 @@ impl Rivalry {
             self.habit = Habit::default();
         }
         let (now, price) = (now.as_secs_f64(), self.asked);
-        let alone = book::recipe(self.followed).counts(self.parts((0.0, 0.0)));
+        let alone = self.counts((0.0, 0.0));
         self.habit.observe(Second { now, passed, work, patient, level, alone, price, start_up });
         let awaited = self.habit.awaited(now, start_up);
         if awaited != self.awaited {
@@ -273,22 +280,24 @@ impl Rivalry {
     }
 
     fn recount(&mut self, changed: &[bool; course::COURSES]) {
-        let parts = Parts { courses: &self.courses, standby: &self.standby, awaited: self.awaited };
+        let Some(courses) = &self.courses else { return };
+        let parts = Parts { courses, standby: &self.standby, awaited: self.awaited };
         self.book.recount(parts, changed, self.worth);
     }
 
     /// Where what comes can be met `late`, by a loop that does no more, there is no need for caution.
-    fn choose(&mut self, headroom: &Headroom, passed: f64, start_up: Option<Duration>, late: Option<usize>) {
+    fn choose(&mut self, headroom: &Headroom, passed: f64, start_up: Option<f64>, late: Option<usize>) {
         self.until_choice -= passed;
-        if self.followed == book::CAUTIOUS && self.judged < self.probation(start_up) {
+        let on_probation = self.judged < self.probation(start_up);
+        if self.followed == book::CAUTIOUS && on_probation {
             self.followed = late.unwrap_or(book::CAUTIOUS);
         }
-        if self.judged < self.probation(start_up) || self.until_choice > 0.0 {
+        if on_probation || self.until_choice > 0.0 {
             return;
         }
         self.until_choice = CHOICE;
         let evidence = self.judged / (self.judged + EVIDENCE);
-        let starting = start_up.unwrap_or(UNKNOWN_START_UP).as_secs_f64();
+        let starting = start_up.unwrap_or(UNKNOWN_START_UP);
         let allowed = CAUTION * evidence * self.budget.allowed(headroom.overload, starting);
         let price = self.budget.price(headroom.overload);
         self.asked = self.book.asked(self.followed, price);
@@ -296,13 +305,14 @@ impl Rivalry {
         self.patience.choose(headroom.overload);
     }
 
-    /// What the followed loop keeps, with so much standing by for bursts that are awaited.
-    fn count(&self, awaited: (f32, f32)) -> f32 {
-        book::recipe(self.followed).counts(self.parts(awaited)).0
-    }
-
-    fn parts(&self, awaited: (f32, f32)) -> Parts<'_> {
-        Parts { courses: &self.courses, standby: &self.standby, awaited }
+    /// What the followed loop keeps, and has ready, with so much standing by for bursts that are awaited. Nothing before the first
+    /// look.
+    fn counts(&self, awaited: (f32, f32)) -> (f32, f32) {
+        let Some(courses) = &self.courses else { return (0.0, 0.0) };
+        let known = self.book.counts(self.followed).filter(|_| awaited == self.awaited);
+        known.unwrap_or_else(|| {
+            book::recipe(self.followed).counts(Parts { courses, standby: &self.standby, awaited })
+        })
     }
 
     /// The fewest there are at first: who has seen little should not believe that demand stays as low as it fell.
@@ -316,21 +326,21 @@ impl Rivalry {
 
     /// How long the cautious loop is followed: until it is known how long instances take, and where demand
     /// jumps from the beginning on.
-    fn probation(&self, start_up: Option<Duration>) -> f64 {
+    fn probation(&self, start_up: Option<f64>) -> f64 {
         let (lowest, highest) = self.levels.unwrap_or_default();
         let calm = highest < CALM * lowest + CALM_BESIDES;
-        let short = start_up.map(|start_up| (4.0 * start_up.as_secs_f64()).max(CALM_PROBATION));
+        let short = start_up.map(|start_up| (4.0 * start_up).max(CALM_PROBATION));
         short.filter(|_| calm).map_or(PROBATION, |short| short.min(PROBATION))
     }
 
     /// Why `count` are kept, and `wanted`, which may be more than the followed loop wants.
     fn besides(&self, wanted: f32, count: f32) -> String {
-        let ordered = self.count(self.awaited);
+        let ordered = self.counts(self.awaited).0;
         if count > wanted {
             format!("; {} until keeping them has cost as much as changes do", number(f64::from(count)))
         } else if count > ordered {
             format!("; {} while little has been seen", number(f64::from(count)))
-        } else if ordered > self.count((0.0, 0.0)) {
+        } else if ordered > self.counts((0.0, 0.0)).0 {
             format!("; {} for the burst that comes at this minute of the hour", number(f64::from(ordered)))
         } else {
             String::new()
@@ -340,7 +350,8 @@ impl Rivalry {
     fn reason(&self) -> String {
         let recipe = book::recipe(self.followed);
         let (trend, hold) = course::describe(recipe.course);
-        let level = number(f64::from(self.courses[recipe.course].level));
+        let level = self.courses.as_ref().map_or(0.0, |courses| courses.of(recipe.course).0);
+        let level = number(f64::from(level));
         let held = Some(hold).filter(|hold| *hold > 0.0).map(|hold| span(Duration::from_secs_f32(hold)));
         let follows = match (trend, held) {
             (true, None) => format!("on the way to {level}"),
@@ -364,10 +375,12 @@ impl Rivalry {
 
 /// Where requests may wait until what was started for them has worked them off: the loop that starts as many as that takes. What
 /// came in a moment is spread over as many readings as the level is the mean of, and has to be done in what the start leaves of the wait.
-fn met_late(headroom: &Headroom, start_up: Option<Duration>) -> Option<usize> {
-    let left = headroom.wait.as_secs_f64() - start_up?.as_secs_f64() - DECIDED;
-    let margin = (outlook::LEVEL as f64 / left).max(1.0);
-    book::following(margin as f32).filter(|_| left > 0.0)
+fn met_late(wait: f64, start_up: Option<f64>) -> Option<usize> {
+    let left = wait - start_up? - DECIDED;
+    if left <= 0.0 {
+        return None;
+    }
+    book::following((outlook::LEVEL as f64 / left).max(1.0) as f32)
 }
 
 /// The larger of two numbers, in one instruction. The library's function takes care of what is not a number.
@@ -379,6 +392,13 @@ fn larger(one: f32, other: f32) -> f32 {
 #[inline]
 fn smaller(one: f32, other: f32) -> f32 {
     if one < other { one } else { other }
+}
+
+/// One of two numbers without a branch, so that processors choose several at once.
+#[inline]
+fn either(first: bool, one: f32, other: f32) -> f32 {
+    let ones = u32::from(first).wrapping_neg();
+    f32::from_bits(one.to_bits() & ones | other.to_bits() & !ones)
 }
 
 #[cfg(test)]

@@ -9,8 +9,10 @@ use serde::{Deserialize, Serialize};
 use crate::fading::Fading;
 
 use super::{
-    course::{CAUTIOUS as CAUTIOUS_COURSE, COURSES, Course, WITH_STANDBY, change},
-    larger, packed, smaller,
+    course::{CAUTIOUS as CAUTIOUS_COURSE, COURSES, Courses, WITH_STANDBY, change},
+    larger,
+    packed::{self, Column},
+    smaller,
     standby::{SHARES, Standby},
 };
 
@@ -55,7 +57,7 @@ pub(super) fn following(margin: f32) -> Option<usize> {
 /// What loops are made of.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Parts<'a> {
-    pub(super) courses: &'a [Course],
+    pub(super) courses: &'a Courses,
     pub(super) standby: &'a Standby,
     /// What every loop keeps, and has ready, for bursts that are awaited.
     pub(super) awaited: (f32, f32),
@@ -64,10 +66,10 @@ pub(super) struct Parts<'a> {
 impl Recipe {
     /// Whole instances that it keeps, and that of these are ready.
     pub(super) fn counts(self, parts: Parts<'_>) -> (f32, f32) {
-        let course = &parts.courses[self.course];
+        let (level, course_ready) = parts.courses.of(self.course);
         let (kept, ready) = self.standby.map_or((0.0, 0.0), |which| parts.standby.count(which));
         let (kept, ready) = (kept.max(parts.awaited.0), ready.max(parts.awaited.1));
-        (whole((self.margin * course.level).max(kept)), whole((self.margin * course.ready).max(ready)))
+        (whole((self.margin * level).max(kept)), whole((self.margin * course_ready).max(ready)))
     }
 }
 
@@ -118,18 +120,18 @@ fn least(numbers: &[f32]) -> f32 {
 }
 
 /// All loops, a column for each figure, as they are charged together.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Book {
     /// Instance-seconds.
     #[serde(with = "packed")]
-    cost: Vec<f32>,
+    cost: Column<LOOPS>,
     /// Work that found no capacity in time, in instance-seconds.
     #[serde(with = "packed")]
-    short: Vec<f32>,
+    short: Column<LOOPS>,
     /// Work that waits.
     #[serde(with = "packed")]
-    waiting: Vec<f32>,
+    waiting: Column<LOOPS>,
     /// All work, fading like the charges.
     work: f64,
     #[serde(skip)]
@@ -138,10 +140,14 @@ pub(super) struct Book {
     counts: Counts,
 }
 
-/// Instances that each loop has and that are ready: they follow from the courses and are no memory.
+/// Instances that each loop has and that are ready, where that is known, and whether it is known that for none anything waits. That
+/// follows from the rest and is no memory.
 #[derive(Debug, Clone, Default)]
 struct Counts {
-    columns: (Vec<f32>, Vec<f32>),
+    paid: Column<LOOPS>,
+    ready: Column<LOOPS>,
+    are_known: bool,
+    nothing_waits: bool,
 }
 
 impl PartialEq for Counts {
@@ -150,17 +156,12 @@ impl PartialEq for Counts {
     }
 }
 
-impl Default for Book {
-    fn default() -> Self {
-        let column = || vec![0.0; LOOPS];
-        Self {
-            cost: column(),
-            short: column(),
-            waiting: column(),
-            work: 0.0,
-            fading: Fading::default(),
-            counts: Counts::default(),
+impl Counts {
+    fn count(&mut self, parts: Parts<'_>) {
+        for (index, (paid, ready)) in self.paid.iter_mut().zip(self.ready.iter_mut()).enumerate() {
+            (*paid, *ready) = recipe(index).counts(parts);
         }
+        self.are_known = true;
     }
 }
 
@@ -168,34 +169,53 @@ impl Book {
     /// Charges every loop for `passed` seconds in which `work` instance-seconds arrived; of what waits, no
     /// more than `patient` has not waited too long.
     pub(super) fn charge(&mut self, parts: Parts<'_>, passed: f64, work: f64, patient: f64) {
-        if self.counts.columns.0.len() != LOOPS {
-            self.counts.columns = (0..LOOPS).map(|index| recipe(index).counts(parts)).unzip();
+        if !self.counts.are_known {
+            self.counts.count(parts);
         }
         let fading = self.fading.kept(passed, MEMORY);
         self.work = self.work * fading + work;
         let (kept, work, patient, passed) = (fading as f32, work as f32, patient as f32, passed as f32);
-        let (paid, ready) = &self.counts.columns;
-        for (cost, paid) in self.cost.iter_mut().zip(paid) {
-            *cost = *cost * kept + paid * passed;
+        // Mostly steps take a second, and all that may wait is nothing.
+        if passed.to_bits() == 1.0_f32.to_bits() {
+            self.charge_each(kept, work, patient, |count| count);
+        } else {
+            self.charge_each(kept, work, patient, |count| count * passed);
         }
-        for ((short, waiting), ready) in self.short.iter_mut().zip(&mut self.waiting).zip(ready) {
-            let left = larger(*waiting + work - ready * passed, 0.0);
+    }
+
+    /// Where so many instances are so many instance-seconds.
+    #[inline]
+    fn charge_each(&mut self, kept: f32, work: f32, patient: f32, seconds: impl Fn(f32) -> f32) {
+        for (cost, &paid) in self.cost.iter_mut().zip(self.counts.paid.iter()) {
+            *cost = *cost * kept + seconds(paid);
+        }
+        let loops = self.short.iter_mut().zip(self.counts.ready.iter());
+        if patient <= 0.0 && self.counts.nothing_waits {
+            for (short, &ready) in loops {
+                *short = *short * kept + larger(work - seconds(ready), 0.0);
+            }
+            return;
+        }
+        for ((short, &ready), waiting) in loops.zip(self.waiting.iter_mut()) {
+            let left = larger(*waiting + work - seconds(ready), 0.0);
             let late = larger(left - patient, 0.0);
             *waiting = left - late;
             *short = *short * kept + late;
         }
+        self.counts.nothing_waits =
+            patient <= 0.0 && self.waiting.iter().all(|waiting| waiting.to_bits() == 0);
     }
 
     /// Counts anew where a course changed, or what stands by did, and charges the loops that changed for it: `worth` so many
     /// times what a change usually is.
     pub(super) fn recount(&mut self, parts: Parts<'_>, changed: &[bool; COURSES], worth: f32) {
-        if self.counts.columns.0.len() != LOOPS {
+        if !self.counts.are_known {
             return;
         }
         let (least, least_ready) = parts.awaited;
         let standing = WITH_STANDBY.iter().any(|&course| changed[course]).then(|| standing(parts));
-        for (number, course) in parts.courses.iter().enumerate().filter(|&(number, _)| changed[number]) {
-            let first = number * MARGINS.len();
+        for (number, _) in changed.iter().enumerate().filter(|&(_, &changed)| changed) {
+            let (first, course) = (number * MARGINS.len(), parts.courses.of(number));
             self.recount_rows(
                 first,
                 course,
@@ -216,21 +236,27 @@ impl Book {
     fn recount_rows<const N: usize>(
         &mut self,
         first: usize,
-        course: &Course,
+        (level, course_ready): (f32, f32),
         margins: &[f32; N],
         (kept, ready): (&[f32; N], &[f32; N]),
         worth: f32,
     ) {
         let rows = first..first + N;
-        let (paid, now_ready) = &mut self.counts.columns;
-        let (paid, now_ready) = (&mut paid[rows.clone()], &mut now_ready[rows.clone()]);
+        let paid = &mut self.counts.paid[rows.clone()];
+        let now_ready = &mut self.counts.ready[rows.clone()];
         let costs = &mut self.cost[rows];
         for at in 0..N {
-            let keeps = whole(larger(margins[at] * course.level, kept[at]));
+            let keeps = whole(larger(margins[at] * level, kept[at]));
             costs[at] += if keeps.to_bits() == paid[at].to_bits() { 0.0 } else { worth * change(keeps) };
             paid[at] = keeps;
-            now_ready[at] = whole(larger(margins[at] * course.ready, ready[at]));
+            now_ready[at] = whole(larger(margins[at] * course_ready, ready[at]));
         }
+    }
+
+    /// What a loop keeps and has ready, where it was counted.
+    pub(super) fn counts(&self, index: usize) -> Option<(f32, f32)> {
+        let Counts { paid, ready, .. } = &self.counts;
+        self.counts.are_known.then(|| (paid[index], ready[index]))
     }
 
     /// The loop with the least cost, where work left undone beyond `allowed` (a share) costs `penalty` times as
@@ -239,7 +265,7 @@ impl Book {
         let (most, penalty) = ((allowed * self.work) as f32, penalty as f32);
         let score = |(cost, short): (&f32, &f32)| cost + penalty * larger(short - most, 0.0);
         let mut scores = [f32::INFINITY; LOOPS];
-        for (of_loop, figures) in scores.iter_mut().zip(self.cost.iter().zip(&self.short)) {
+        for (of_loop, figures) in scores.iter_mut().zip(self.cost.iter().zip(self.short.iter())) {
             *of_loop = score(figures);
         }
         let least = least(&scores);
@@ -256,7 +282,7 @@ impl Book {
         let notably = short - NOTABLE * short.max(1.0);
         // Without branches, as there are many and it is asked for often.
         let mut asks = [f32::INFINITY; LOOPS];
-        for (ask, (other, left)) in asks.iter_mut().zip(self.cost.iter().zip(&self.short)) {
+        for (ask, (other, left)) in asks.iter_mut().zip(self.cost.iter().zip(self.short.iter())) {
             let each = larger(other - cost, 0.0) / (short - left);
             *ask = if *left < notably { each } else { f32::INFINITY };
         }
@@ -275,7 +301,7 @@ impl Book {
 
     /// Whether the columns are as long as there are loops: they come from a journal.
     pub(super) fn is_whole(&self) -> bool {
-        [&self.cost, &self.short, &self.waiting].iter().all(|column| column.len() == LOOPS)
+        [&self.cost, &self.short, &self.waiting].iter().all(|column| column.is_whole())
     }
 }
 
@@ -299,12 +325,13 @@ mod tests {
         ) {
             let (mut outlook, mut standby, mut book) = (Outlook::default(), Standby::default(), Book::default());
             outlook.observe(1.0, demands[0]);
-            let mut courses = Course::all(&outlook);
+            let mut courses = Courses::new(&outlook);
             for &demand in &demands {
                 let parts = Parts { courses: &courses, standby: &standby, awaited };
                 book.charge(parts, 1.0, demand, 0.0);
                 outlook.observe(1.0, demand);
-                let mut changed = Course::follow(&mut courses, (&outlook, outlook.level()), (1.0, 5.0), 1.0);
+                let mut changed =
+                    courses.follow((&outlook, outlook.level()), (1.0, 5.0), 1.0).unwrap_or_default();
                 if standby.observe(1.0, demand) {
                     for course in WITH_STANDBY {
                         changed[course] = true;
@@ -312,8 +339,9 @@ mod tests {
                 }
                 let parts = Parts { courses: &courses, standby: &standby, awaited };
                 book.recount(parts, &changed, 1.0);
-                let counts = (0..LOOPS).map(|index| recipe(index).counts(parts));
-                prop_assert!(counts.unzip::<_, _, Vec<_>, Vec<_>>() == book.counts.columns);
+                let mut counts = Counts::default();
+                counts.count(parts);
+                prop_assert!((counts.paid, counts.ready) == (book.counts.paid.clone(), book.counts.ready.clone()));
             }
         }
 
@@ -322,8 +350,8 @@ mod tests {
             figures in prop::collection::vec((1.0..1e4_f32, 0.0..100.0_f32), LOOPS),
             followed in 0..LOOPS,
         ) {
-            let (cost, short) = figures.iter().copied().unzip();
-            let book = Book { cost, short, work: 1e4, ..Book::default() };
+            let (cost, short): (Vec<f32>, Vec<f32>) = figures.iter().copied().unzip();
+            let book = Book { cost: cost.into(), short: short.into(), work: 1e4, ..Book::default() };
             let (mut best, mut least) = (followed, f32::INFINITY);
             let score = |index: usize| book.cost[index] + 50.0 * larger(book.short[index] - 10.0, 0.0);
             for index in 0..LOOPS {

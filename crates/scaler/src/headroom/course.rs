@@ -9,8 +9,9 @@ use serde::{Deserialize, Serialize};
 use tidegate_core::Flaw;
 
 use super::{
+    either,
     outlook::{Outlook, TRENDS},
-    window::Window,
+    window::{Abreast, Window},
 };
 
 /// The level, and each trend.
@@ -52,71 +53,175 @@ pub(super) fn change(instances: f32) -> f32 {
     CHANGE + CHANGE_EACH * instances
 }
 
-/// One course, in instances.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Course {
-    highest: Window,
-    lowest: Window,
-    /// Instance-seconds by which it was above what is followed since it last was not.
-    spared: f32,
-    pub(super) level: f32,
+/// Courses that hold alike follow the level and the three trends, in this order, so their windows go abreast. Where not all are
+/// followed, the first is there again in place of those that are not.
+const ABREAST: usize = FOLLOWS;
+/// The numbers of those that hold alike.
+const ALIKE: [[usize; ABREAST]; 5] =
+    [[1, 5, 8, 13], [2, 6, 9, 14], [3, 7, 10, 15], [4, 4, 11, 16], [0, 0, 0, 12]];
+const LANES: usize = ALIKE.len() * ABREAST;
+/// The lane of each course, the first where there are several.
+const LANE: [usize; COURSES] = {
+    let (mut lanes, mut lane) = ([0; COURSES], LANES);
+    while lane > 0 {
+        lane -= 1;
+        lanes[ALIKE[lane / ABREAST][lane % ABREAST]] = lane;
+    }
+    lanes
+};
+
+/// All courses, in instances, a lane for each.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Courses {
+    /// A row for each hold.
+    highest: [Abreast<ABREAST>; ALIKE.len()],
+    lowest: Abreast<LANES>,
+    /// Instance-seconds by which each was above what is followed since it last was not.
+    spared: [[f32; ABREAST]; ALIKE.len()],
+    level: [[f32; ABREAST]; ALIKE.len()],
     /// The lowest of the time that an instance takes to start: what is ready.
-    pub(super) ready: f32,
+    ready: [f32; LANES],
 }
 
-impl Course {
-    fn new(level: f32) -> Self {
-        let (highest, lowest) = (Window::new(level), Window::new(level));
-        Self { highest, lowest, spared: 0.0, level, ready: level }
+/// Which courses changed, where any did.
+pub(super) type Changed = Option<[bool; COURSES]>;
+
+impl Courses {
+    /// As if demand had always been what it is.
+    pub(super) fn new(outlook: &Outlook) -> Self {
+        let level = outlook.level() as f32;
+        Self {
+            highest: std::array::from_fn(|_| Abreast::new(level)),
+            lowest: Abreast::new(level),
+            spared: [[0.0; ABREAST]; ALIKE.len()],
+            level: [[level; ABREAST]; ALIKE.len()],
+            ready: [level; LANES],
+        }
     }
 
     pub(super) fn check(&self) -> Result<(), Flaw> {
-        self.highest.check().map_err(Flaw::of("highest"))?;
+        self.highest.iter().try_for_each(Abreast::check).map_err(Flaw::of("highest"))?;
         self.lowest.check().map_err(Flaw::of("lowest"))
     }
 
-    /// All courses, as if demand had always been what it is.
-    pub(super) fn all(outlook: &Outlook) -> Vec<Self> {
-        vec![Self::new(outlook.level() as f32); COURSES]
+    /// What a course is at, and what of that is ready.
+    pub(super) fn of(&self, course: usize) -> (f32, f32) {
+        let lane = LANE[course];
+        (self.level.as_flattened()[lane], self.ready[lane])
     }
 
     /// Lets each see the newest demand, whose level is `level`, where changes are `worth` so many times what they usually
-    /// are; true for those that changed.
+    /// are; says which changed.
     pub(super) fn follow(
-        courses: &mut [Self],
+        &mut self,
         (outlook, level): (&Outlook, f64),
         (passed, start_up): (f64, f64),
         worth: f32,
-    ) -> [bool; COURSES] {
-        let mut expected = [level as f32; FOLLOWS];
-        for (expected, rising) in expected[1..].iter_mut().zip(outlook.rising(level, start_up)) {
-            *expected = rising as f32;
-        }
+    ) -> Changed {
+        let slopes = outlook.slopes();
+        let [quick, usual, slow] = outlook.rising(level, start_up, &slopes).map(|rising| rising as f32);
+        let level = level as f32;
         // Early by x costs x²/2 over the growth, and saves a change for each x: the least of both together.
-        let ahead = (2.0 * worth * change(expected[0]) * outlook.growth() as f32).sqrt();
+        let ahead = (2.0 * worth * change(level) * outlook.growth(&slopes) as f32).sqrt();
         let (passed, start_up) = (passed as f32, start_up as f32);
-        let mut changed = [false; COURSES];
-        for ((course, changed), (follows, hold)) in courses.iter_mut().zip(&mut changed).zip(KINDS) {
-            let hold = hold.map_or(0.0, |hold| start_up + hold);
-            let before = (course.level, course.ready);
-            let held = course.highest.largest(passed, hold, expected[follows]);
-            course.heed(held, ahead, passed, worth);
-            course.ready = course.lowest.smallest(passed, start_up, course.level);
-            *changed = before != (course.level, course.ready);
+        let all = [level, quick, usual, slow];
+        let followed = [all, all, all, [level, level, usual, slow], [level, level, level, slow]];
+        let before = (self.level, self.ready);
+        for (row, (highest, followed)) in self.highest.iter_mut().zip(&followed).enumerate() {
+            let hold = KINDS[ALIKE[row][0]].1.map_or(0.0, |hold| start_up + hold);
+            let held = highest.largest(passed, hold, followed);
+            heed((&mut self.level[row], &mut self.spared[row]), &held, (ahead, passed, worth));
         }
-        changed
+        let mut level = [0.0; LANES];
+        level.copy_from_slice(self.level.as_flattened());
+        self.ready = self.lowest.smallest(passed, start_up, &level);
+        self.changed(&before)
     }
 
-    fn heed(&mut self, held: f32, ahead: f32, passed: f32, worth: f32) {
-        if held > self.level {
-            (self.level, self.spared) = (held + ahead, 0.0);
-            return;
+    /// Which are not what they were. Mostly none are, and that is told from all together.
+    fn changed(&self, (level, ready): &([[f32; ABREAST]; ALIKE.len()], [f32; LANES])) -> Changed {
+        let mut bits = [0; LANES];
+        let level = self.level.as_flattened().iter().zip(level.as_flattened());
+        let ready = self.ready.iter().zip(ready);
+        for ((bits, (level, before)), (ready, ready_before)) in bits.iter_mut().zip(level).zip(ready) {
+            *bits = (level.to_bits() ^ before.to_bits()) | (ready.to_bits() ^ ready_before.to_bits());
         }
-        self.spared += (self.level - held) * passed;
-        if self.spared >= worth * change(self.level) {
-            (self.level, self.spared) = (held, 0.0);
+        let any = bits.iter().fold(0, |any, bits| any | bits);
+        (any != 0).then(|| LANE.map(|lane| bits[lane] != 0))
+    }
+}
+
+/// Lets those of a row rise to what is `held`, or `ahead` of that, or fall to it once that is worth it.
+#[inline]
+fn heed(
+    (level, spared): (&mut [f32; ABREAST], &mut [f32; ABREAST]),
+    held: &[f32; ABREAST],
+    (ahead, passed, worth): (f32, f32, f32),
+) {
+    for ((level, spared), &held) in level.iter_mut().zip(spared).zip(held) {
+        let besides = *spared + (*level - held) * passed;
+        let rises = held > *level;
+        let moves = rises | (besides >= worth * change(*level));
+        *level = either(moves, either(rises, held + ahead, held), *level);
+        *spared = either(moves, 0.0, besides);
+    }
+}
+
+/// One course, as it is written down.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Course {
+    highest: Window,
+    lowest: Window,
+    spared: f32,
+    level: f32,
+    ready: f32,
+}
+
+/// All courses, where there are any, are written down one after the other. Those of another version are of no use.
+pub(super) mod written {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    use super::{ABREAST, ALIKE, Abreast, COURSES, Course, Courses, LANE, LANES};
+
+    #[expect(clippy::ref_option, reason = "as serde calls it")]
+    pub(in super::super) fn serialize<S: Serializer>(
+        courses: &Option<Courses>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        let course = |courses: &Courses, lane: usize| Course {
+            highest: courses.highest[lane / ABREAST].window(lane % ABREAST),
+            lowest: courses.lowest.window(lane),
+            spared: courses.spared.as_flattened()[lane],
+            level: courses.level.as_flattened()[lane],
+            ready: courses.ready[lane],
+        };
+        serializer.collect_seq(courses.iter().flat_map(|courses| LANE.map(|lane| course(courses, lane))))
+    }
+
+    pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Courses>, D::Error> {
+        let all = Vec::<Course>::deserialize(deserializer)?;
+        if all.len() != COURSES {
+            return Ok(None);
         }
+        let of_lane = |lane: usize| &all[ALIKE[lane / ABREAST][lane % ABREAST]];
+        let lanes: [&Course; LANES] = std::array::from_fn(of_lane);
+        let highest = ALIKE.map(|alike| Abreast::of(alike.map(|course| &all[course].highest)));
+        let highest = highest.into_iter().collect::<Option<Vec<_>>>().and_then(|rows| rows.try_into().ok());
+        let highest = highest.ok_or_else(|| {
+            D::Error::custom("the windows of courses that hold alike are not of the same time")
+        })?;
+        let lowest = Abreast::of(lanes.map(|course| &course.lowest))
+            .ok_or_else(|| D::Error::custom("the windows of what is ready are not of the same time"))?;
+        Ok(Some(Courses {
+            highest,
+            lowest,
+            spared: ALIKE.map(|alike| alike.map(|course| all[course].spared)),
+            level: ALIKE.map(|alike| alike.map(|course| all[course].level)),
+            ready: lanes.map(|course| course.ready),
+        }))
     }
 }
 
@@ -132,16 +237,48 @@ mod tests {
 
     /// The level of the course that holds least, second by second.
     fn levels(demand: impl IntoIterator<Item = f64>) -> Vec<f32> {
-        let (mut outlook, mut courses) = (Outlook::default(), Vec::new());
+        let (mut outlook, mut courses) = (Outlook::default(), None);
         let level = |demand| {
             outlook.observe(1.0, demand);
-            if courses.is_empty() {
-                courses = Course::all(&outlook);
-            }
-            Course::follow(&mut courses, (&outlook, outlook.level()), (1.0, 5.0), 1.0);
-            courses[1].level
+            let courses = courses.get_or_insert_with(|| Courses::new(&outlook));
+            courses.follow((&outlook, outlook.level()), (1.0, 5.0), 1.0);
+            courses.of(1).0
         };
         demand.into_iter().map(level).collect()
+    }
+
+    #[test]
+    fn courses_that_hold_alike_lie_beside_each_other_in_the_order_of_what_they_follow() {
+        for (row, alike) in ALIKE.iter().enumerate() {
+            for (follows, &course) in alike.iter().enumerate() {
+                assert_eq!(KINDS[course].1, KINDS[alike[0]].1, "{course}");
+                let first = LANE[course] == row * ABREAST + follows;
+                assert!(if first { follows == KINDS[course].0 } else { course == alike[0] }, "{course}");
+            }
+        }
+        assert!((0..COURSES).all(|course| ALIKE.as_flattened()[LANE[course]] == course));
+    }
+
+    #[test]
+    fn courses_come_back_from_a_journal_as_they_were() {
+        #[derive(Debug, PartialEq, Serialize, Deserialize)]
+        struct All(#[serde(with = "written")] Option<Courses>);
+        let mut outlook = Outlook::default();
+        outlook.observe(1.0, 7.0);
+        let mut courses = Courses::new(&outlook);
+        for second in 0..100_u32 {
+            outlook.observe(1.0, f64::from(second.wrapping_mul(2_654_435_761) >> 28));
+            courses.follow((&outlook, outlook.level()), (1.0, 30.0), 1.0);
+        }
+        let all = All(Some(courses));
+        let mut json = serde_json::to_value(&all).unwrap();
+        assert_eq!(serde_json::from_value::<All>(json.clone()).unwrap(), all);
+        let written = json.as_array().unwrap();
+        assert_eq!((written.len(), written[3]["highest"].as_object().unwrap().len()), (COURSES, 3));
+        // One that has lived through another time than those that hold alike.
+        json[3]["highest"]["at"] = 17.into();
+        assert!(serde_json::from_value::<All>(json).is_err());
+        assert_eq!(serde_json::from_str::<All>("[]").unwrap(), All(None));
     }
 
     #[test]
@@ -158,15 +295,13 @@ mod tests {
     #[test]
     fn a_peak_costs_no_start_up_time_without_a_hold() {
         let demand = [5.0; 60].into_iter().chain([45.0; 60]).chain([5.0; 300]);
-        let (mut outlook, mut courses, mut fell) = (Outlook::default(), Vec::new(), [0; 2]);
+        let (mut outlook, mut courses, mut fell) = (Outlook::default(), None, [0; 2]);
         for (second, demand) in demand.enumerate() {
             outlook.observe(1.0, demand);
-            if courses.is_empty() {
-                courses = Course::all(&outlook);
-            }
-            Course::follow(&mut courses, (&outlook, outlook.level()), (1.0, 30.0), 1.0);
-            for (fell, course) in fell.iter_mut().zip(&courses) {
-                *fell = if course.level > 10.0 { second } else { *fell };
+            let courses = courses.get_or_insert_with(|| Courses::new(&outlook));
+            courses.follow((&outlook, outlook.level()), (1.0, 30.0), 1.0);
+            for (course, fell) in fell.iter_mut().enumerate() {
+                *fell = if courses.of(course).0 > 10.0 { second } else { *fell };
             }
         }
         assert!((120..=130).contains(&fell[0]), "{fell:?}");

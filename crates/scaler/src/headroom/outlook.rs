@@ -95,44 +95,47 @@ impl Outlook {
         for &demand in self.latest.range(self.latest.len().saturating_sub(readings)..) {
             sum += u64::from(demand);
         }
-        sum as f64 / PARTS
+        float(sum) / PARTS
+    }
+
+    /// How demand rises: instances per second in each of the trends, from the middle of its earlier half to that of the later.
+    pub(super) fn slopes(&self) -> [f64; TRENDS.len()] {
+        let mut slopes = [0.0; TRENDS.len()];
+        if self.pace > 0.0 {
+            for ((slope, readings), (late, whole)) in slopes.iter_mut().zip(TRENDS).zip(self.sums) {
+                let half = (readings / 2) as f64;
+                let risen = (float(late) - float(whole - late)) / half / (half * self.pace) / PARTS;
+                *slope = if self.latest.len() < readings { 0.0 } else { risen };
+            }
+        }
+        slopes
     }
 
     /// Where demand, now at `level`, will be `ahead` seconds from now if it goes on rising as in each of the trends.
     /// Never below the level, and not absurdly far above it.
-    pub(super) fn rising(&self, level: f64, ahead: f64) -> [f64; TRENDS.len()] {
+    pub(super) fn rising(&self, level: f64, ahead: f64, slopes: &[f64; TRENDS.len()]) -> [f64; TRENDS.len()] {
         // The level is the mean of some readings and lies half of them back.
         let lag = LEVEL as f64 / 2.0 * self.pace;
-        let mut rising = [0.0; TRENDS.len()];
-        for (which, rising) in rising.iter_mut().enumerate() {
-            *rising = (level + self.slope(which).max(0.0) * (ahead + lag)).min(STEEPEST * level + 1.0);
-        }
-        rising
+        slopes.map(|slope| (level + slope.max(0.0) * (ahead + lag)).min(STEEPEST * level + 1.0))
     }
 
     /// Instances per second by which demand surely rises; zero where it may be noise, and no more than it may have
     /// risen just now: a step is over at once, and the longer trend tells it from a rise only later.
-    pub(super) fn growth(&self) -> f64 {
-        let surely = self.slope(USUAL) - SURE * self.error(USUAL);
-        surely.min(self.slope(QUICK) + self.error(QUICK)).max(0.0)
+    pub(super) fn growth(&self, slopes: &[f64; TRENDS.len()]) -> f64 {
+        let surely = slopes[USUAL] - SURE * self.error(USUAL);
+        surely.min(slopes[QUICK] + self.error(QUICK)).max(0.0)
     }
 
-    /// What noise makes of a trend where there is none: the standard error of [`Self::slope`].
+    /// What noise makes of a trend where there is none: the standard error of its slope.
     fn error(&self, which: usize) -> f64 {
         let half = (TRENDS[which] / 2) as f64;
         self.noise / PARTS * (2.0 / half).sqrt() / (half * self.pace.max(1e-3))
     }
+}
 
-    /// Instances per second, from the middle of the earlier half to that of the later.
-    fn slope(&self, which: usize) -> f64 {
-        let readings = TRENDS[which];
-        if self.latest.len() < readings || self.pace <= 0.0 {
-            return 0.0;
-        }
-        let (late, whole) = self.sums[which];
-        let half = (readings / 2) as f64;
-        (late as f64 - (whole - late) as f64) / half / (half * self.pace) / PARTS
-    }
+/// A sum of readings, of which none is so large that its sign would be lost: processors convert signed numbers only.
+fn float(sum: u64) -> f64 {
+    sum.cast_signed() as f64
 }
 
 #[cfg(test)]
@@ -147,34 +150,42 @@ mod tests {
         outlook
     }
 
+    fn rising(outlook: &Outlook, ahead: f64) -> [f64; TRENDS.len()] {
+        outlook.rising(outlook.level(), ahead, &outlook.slopes())
+    }
+
+    fn growth(outlook: &Outlook) -> f64 {
+        outlook.growth(&outlook.slopes())
+    }
+
     #[test]
     fn a_ramp_is_expected_to_go_on() {
         let outlook = outlook(|second| 10.0 + f64::from(second));
         assert!((outlook.level() - 97.0).abs() < 1e-9);
-        for rising in outlook.rising(outlook.level(), 30.0) {
+        for rising in rising(&outlook, 30.0) {
             assert!((rising - 129.5).abs() < 1e-6, "{rising}");
         }
-        assert!((outlook.growth() - 1.0).abs() < 1e-6, "{}", outlook.growth());
+        assert!((growth(&outlook) - 1.0).abs() < 1e-6, "{}", growth(&outlook));
     }
 
     #[test]
     fn a_burst_is_not_expected_to_rise_without_end() {
         let outlook = outlook(|second| if second < 87 { 0.0 } else { 10.0 });
         assert!((outlook.level() - 6.0).abs() < 1e-9);
-        assert!(outlook.rising(outlook.level(), 120.0).into_iter().all(|rising| rising <= 19.0 + 1e-9));
-        assert!((outlook.rising(outlook.level(), 120.0)[0] - 19.0).abs() < 1e-6);
+        assert!(rising(&outlook, 120.0).into_iter().all(|rising| rising <= 19.0 + 1e-9));
+        assert!((rising(&outlook, 120.0)[0] - 19.0).abs() < 1e-6);
     }
 
     #[test]
     fn falling_demand_is_not_expected_to_fall_on() {
         let outlook = outlook(|second| 100.0 - f64::from(second));
-        assert!((outlook.rising(outlook.level(), 30.0)[1] - outlook.level()).abs() < 1e-9);
-        assert!(outlook.growth() <= 0.0);
+        assert!((rising(&outlook, 30.0)[1] - outlook.level()).abs() < 1e-9);
+        assert!(growth(&outlook) <= 0.0);
     }
 
     #[test]
     fn a_step_is_no_growth_once_it_is_over() {
-        let growth = |seconds: u32| outlook(|second| if second < 90 - seconds { 1.0 } else { 10.0 }).growth();
+        let growth = |seconds: u32| growth(&outlook(|second| if second < 90 - seconds { 1.0 } else { 10.0 }));
         assert!(growth(3) > 0.15, "{}", growth(3));
         for seconds in 7..20 {
             assert!(growth(seconds) < 0.08, "{} after {seconds} s", growth(seconds));
@@ -185,7 +196,7 @@ mod tests {
     fn noise_is_no_growth() {
         let jump = |second: u32| f64::from(second.wrapping_mul(2_654_435_761) >> 20) / 4_096.0;
         for offset in 0..50 {
-            let growth = outlook(|second| 20.0 + jump(second + offset)).growth();
+            let growth = growth(&outlook(|second| 20.0 + jump(second + offset)));
             assert!(growth <= 0.0, "{growth}");
         }
     }
@@ -208,7 +219,7 @@ mod tests {
         for _ in 0..100 {
             outlook.observe(0.0, 3.0);
         }
-        assert!((outlook.rising(outlook.level(), 30.0)[1] - 3.0).abs() < 1e-9);
+        assert!((rising(&outlook, 30.0)[1] - 3.0).abs() < 1e-9);
         assert!(outlook.latest.len() <= MOST);
     }
 }

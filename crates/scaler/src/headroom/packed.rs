@@ -2,8 +2,63 @@
 //!
 //! Written out they would be most of a record. The bits come back as they were.
 
+use std::ops::{Deref, DerefMut};
+
 use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+/// A number for each of `N` loops, where processors can take several at once.
+#[derive(Debug, Clone, PartialEq)]
+#[repr(align(16))]
+pub(super) struct Column<const N: usize> {
+    numbers: [f32; N],
+    is_whole: bool,
+}
+
+impl<const N: usize> Column<N> {
+    /// Not where it was read back and was of other loops.
+    pub(super) const fn is_whole(&self) -> bool {
+        self.is_whole
+    }
+}
+
+impl<const N: usize> Default for Column<N> {
+    fn default() -> Self {
+        [0.0; N].into()
+    }
+}
+
+impl<const N: usize> From<[f32; N]> for Column<N> {
+    fn from(numbers: [f32; N]) -> Self {
+        Self { numbers, is_whole: true }
+    }
+}
+
+impl<const N: usize> From<Vec<f32>> for Column<N> {
+    fn from(numbers: Vec<f32>) -> Self {
+        numbers.try_into().map_or_else(|_| Self { is_whole: false, ..Self::default() }, <[f32; N]>::into)
+    }
+}
+
+impl<const N: usize> AsRef<[f32]> for Column<N> {
+    fn as_ref(&self) -> &[f32] {
+        &self.numbers
+    }
+}
+
+impl<const N: usize> Deref for Column<N> {
+    type Target = [f32; N];
+
+    fn deref(&self) -> &[f32; N] {
+        &self.numbers
+    }
+}
+
+impl<const N: usize> DerefMut for Column<N> {
+    fn deref_mut(&mut self) -> &mut [f32; N] {
+        &mut self.numbers
+    }
+}
 
 /// Most numbers that are believed.
 const MOST: usize = 4_096;
@@ -74,6 +129,16 @@ mod tests {
         let Four(four) = serde_json::from_str("\"0*4\"").unwrap();
         assert_eq!(four.len(), 4);
         assert!(serde_json::from_str::<Four>("\"0*5\"").is_err());
+    }
+
+    #[test]
+    fn a_column_of_other_loops_is_not_whole() {
+        #[derive(Deserialize)]
+        struct Three(#[serde(with = "super")] Column<3>);
+        for (json, whole) in [("\"0*3\"", true), ("\"0*4\"", false), ("\"AACAPwAAAEAAAEBA\"", true)] {
+            let Three(three) = serde_json::from_str(json).unwrap();
+            assert_eq!(three.is_whole(), whole, "{json}");
+        }
     }
 
     #[test]

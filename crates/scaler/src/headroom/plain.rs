@@ -9,7 +9,12 @@ use tidegate_core::Flaw;
 
 use crate::fading::Fading;
 
-use super::{book::whole, larger, packed, window::Window};
+use super::{
+    book::whole,
+    either, larger,
+    packed::{self, Column},
+    window::{Abreast, abreast},
+};
 
 /// For how long the highest level is kept, in seconds, and how busy instances may be.
 const HOLDS: [f32; 5] = [60.0, 300.0, 900.0, 1_800.0, 3_600.0];
@@ -19,26 +24,27 @@ const LOOPS: usize = HOLDS.len() * TARGETS.len();
 pub(super) const MEMORY: f64 = 172_800.0;
 
 /// All plain loops, a column for each figure.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Plain {
     /// Of each hold, the highest level, and the lowest of that within a start-up time. Empty before the first look.
-    highest: Vec<Window>,
-    lowest: Vec<Window>,
+    highest: Vec<Abreast<1>>,
+    #[serde(with = "abreast")]
+    lowest: Option<Abreast<{ HOLDS.len() }>>,
     #[serde(with = "packed")]
-    kept: Vec<f32>,
+    kept: Column<LOOPS>,
     #[serde(with = "packed")]
-    ready: Vec<f32>,
+    ready: Column<LOOPS>,
     #[serde(with = "packed")]
-    waiting: Vec<f32>,
+    waiting: Column<LOOPS>,
     /// Instance-seconds.
     #[serde(with = "packed")]
-    cost: Vec<f32>,
+    cost: Column<LOOPS>,
     /// Work that found no capacity in time, in instance-seconds.
     #[serde(with = "packed")]
-    short: Vec<f32>,
+    short: Column<LOOPS>,
     #[serde(with = "packed")]
-    changes: Vec<f32>,
+    changes: Column<LOOPS>,
     /// All work.
     work: f64,
     #[serde(skip)]
@@ -47,9 +53,20 @@ pub(super) struct Plain {
     seen: Seen,
 }
 
-/// What the loops of each hold went by last, in bits: while that stays, so do they. It follows from the windows and is no memory.
-#[derive(Debug, Clone, Copy, Default)]
-struct Seen([Option<(u32, u32)>; HOLDS.len()]);
+/// What the loops of each hold went by last, in bits: while that stays, so do they. And whether it is known that for none anything waits.
+/// It follows from the rest and is no memory.
+#[derive(Debug, Clone, Copy)]
+struct Seen {
+    levels: [(u32, u32); HOLDS.len()],
+    nothing_waits: bool,
+}
+
+impl Default for Seen {
+    fn default() -> Self {
+        // Not a number, and so no level.
+        Self { levels: [(u32::MAX, u32::MAX); HOLDS.len()], nothing_waits: false }
+    }
+}
 
 impl PartialEq for Seen {
     fn eq(&self, _: &Self) -> bool {
@@ -64,29 +81,10 @@ pub(super) struct Judged {
     pub(super) changes: f64,
 }
 
-impl Default for Plain {
-    fn default() -> Self {
-        let column = || vec![0.0; LOOPS];
-        Self {
-            highest: Vec::new(),
-            lowest: Vec::new(),
-            kept: column(),
-            ready: column(),
-            waiting: column(),
-            cost: column(),
-            short: column(),
-            changes: column(),
-            work: 0.0,
-            fading: Fading::default(),
-            seen: Seen::default(),
-        }
-    }
-}
-
 impl Plain {
     pub(super) fn check(&self) -> Result<(), Flaw> {
-        self.highest.iter().try_for_each(Window::check).map_err(Flaw::of("highest"))?;
-        self.lowest.iter().try_for_each(Window::check).map_err(Flaw::of("lowest"))
+        self.highest.iter().try_for_each(Abreast::check).map_err(Flaw::of("highest"))?;
+        self.lowest.iter().try_for_each(Abreast::check).map_err(Flaw::of("lowest"))
     }
 
     /// Charges every loop for `passed` seconds in which `work` instance-seconds arrived; of what waits, no
@@ -95,40 +93,57 @@ impl Plain {
         let fading = self.fading.kept(passed, MEMORY);
         self.work = self.work * fading + work;
         let (fading, work, patient, passed) = (fading as f32, work as f32, patient as f32, passed as f32);
-        for ((cost, changes), kept) in self.cost.iter_mut().zip(&mut self.changes).zip(&self.kept) {
+        for ((cost, changes), kept) in self.cost.iter_mut().zip(self.changes.iter_mut()).zip(self.kept.iter())
+        {
             *cost = *cost * fading + kept * passed;
             *changes *= fading;
         }
-        for ((short, waiting), ready) in self.short.iter_mut().zip(&mut self.waiting).zip(&self.ready) {
+        let loops = self.short.iter_mut().zip(self.ready.iter());
+        if patient <= 0.0 && self.seen.nothing_waits {
+            for (short, ready) in loops {
+                *short = *short * fading + larger(work - ready * passed, 0.0);
+            }
+            return;
+        }
+        for ((short, ready), waiting) in loops.zip(self.waiting.iter_mut()) {
             let left = larger(*waiting + work - ready * passed, 0.0);
             let late = larger(left - patient, 0.0);
             *waiting = left - late;
             *short = *short * fading + late;
         }
+        self.seen.nothing_waits = patient <= 0.0 && self.waiting.iter().all(|waiting| waiting.to_bits() == 0);
     }
 
     /// Lets every loop see the newest level.
     pub(super) fn look(&mut self, level: f64, passed: f64, start_up: f64) {
         let (level, passed, start_up) = (level as f32, passed as f32, start_up as f32);
-        let new = self.highest.len() != HOLDS.len() || self.lowest.len() != HOLDS.len();
+        let new = self.highest.len() != HOLDS.len() || self.lowest.is_none();
         if new {
-            self.highest = vec![Window::new(level); HOLDS.len()];
-            self.lowest = self.highest.clone();
+            self.highest = vec![Abreast::new(level); HOLDS.len()];
+            self.lowest = None;
         }
-        for (which, hold) in HOLDS.into_iter().enumerate() {
-            let held = self.highest[which].largest(passed, hold, level);
-            let ready = self.lowest[which].smallest(passed, start_up, held);
-            let seen = Some((held.to_bits(), ready.to_bits()));
-            if std::mem::replace(&mut self.seen.0[which], seen) == seen {
-                continue;
+        let lowest = self.lowest.get_or_insert_with(|| Abreast::new(level));
+        let mut highest = [level; HOLDS.len()];
+        for ((held, window), hold) in highest.iter_mut().zip(&mut self.highest).zip(HOLDS) {
+            [*held] = window.largest(passed, hold, &[level]);
+        }
+        let lowest = lowest.smallest(passed, start_up, &highest);
+        for (which, (held, ready)) in highest.into_iter().zip(lowest).enumerate() {
+            let seen = (held.to_bits(), ready.to_bits());
+            if std::mem::replace(&mut self.seen.levels[which], seen) != seen {
+                self.count(which * TARGETS.len(), (held, ready), if new { 0.0 } else { 1.0 });
             }
-            for (index, target) in (which * TARGETS.len()..).zip(TARGETS) {
-                let kept = whole(held / target);
-                if kept.to_bits() != self.kept[index].to_bits() && !new {
-                    self.changes[index] += 1.0;
-                }
-                (self.kept[index], self.ready[index]) = (kept, whole(ready / target));
-            }
+        }
+    }
+
+    /// Counts the loops of a hold anew, from number `first` on, and their changes as so many each.
+    fn count(&mut self, first: usize, (held, ready): (f32, f32), change: f32) {
+        let loops = first..first + TARGETS.len();
+        let kept = self.kept[loops.clone()].iter_mut().zip(&mut self.ready[loops.clone()]);
+        for (((kept, now_ready), changes), target) in kept.zip(&mut self.changes[loops]).zip(TARGETS) {
+            let keeps = whole(held / target);
+            *changes += either(keeps.to_bits() == kept.to_bits(), 0.0, change);
+            (*kept, *now_ready) = (keeps, whole(ready / target));
         }
     }
 
@@ -143,7 +158,7 @@ impl Plain {
     /// Whether the columns are as long as there are loops: they come from a journal.
     pub(super) fn is_whole(&self) -> bool {
         let columns = [&self.kept, &self.ready, &self.waiting, &self.cost, &self.short, &self.changes];
-        columns.iter().all(|column| column.len() == LOOPS)
+        columns.iter().all(|column| column.is_whole())
     }
 }
 

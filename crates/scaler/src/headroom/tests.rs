@@ -122,13 +122,11 @@ fn who_may_wait_longer_than_a_start_takes_needs_no_caution() {
 
 #[test]
 fn what_left_no_time_after_a_start_is_not_met_late() {
-    let met = |wait, start_up: Option<u64>| {
-        let headroom = Headroom { wait: Duration::from_secs(wait), ..OBJECTIVE };
-        met_late(&headroom, start_up.map(Duration::from_secs)).map(|index| book::recipe(index).margin)
-    };
-    let loops = [met(10, Some(0)), met(10, Some(5)), met(10, Some(7)), met(10, Some(8)), met(10, Some(30))];
+    let met =
+        |wait: f64, start_up: Option<f64>| met_late(wait, start_up).map(|index| book::recipe(index).margin);
+    let loops = [0.0, 5.0, 7.0, 8.0, 30.0].map(|start_up| met(10.0, Some(start_up)));
     assert_eq!(loops, [Some(1.0), Some(1.3), Some(2.6), None, None]);
-    assert_eq!((met(10, None), met(0, Some(0)), met(1, Some(0))), (None, None, None));
+    assert_eq!((met(10.0, None), met(0.0, Some(0.0)), met(1.0, Some(0.0))), (None, None, None));
 }
 
 #[test]
@@ -227,7 +225,7 @@ fn where_demand_jumps_about_the_fleet_shrinks_later_and_says_so() {
         let says = opinion
             .because
             .ends_with(&format!("; {count} until keeping them has cost as much as changes do"));
-        assert!(!says || count > rivalry.count(rivalry.awaited) as u32, "{}", opinion.because);
+        assert!(!says || count > rivalry.counts(rivalry.awaited).0 as u32, "{}", opinion.because);
         counts.push(count);
         later += u32::from(says);
     }
