@@ -47,9 +47,10 @@ impl SteadyClock {
             self.lived = self.lived.saturating_add(self.usual);
             return self.usual;
         }
-        let passed =
-            if gap <= LEAST_JUMP.max(self.usual.saturating_mul(JUMP_FACTOR)) { gap } else { self.usual };
-        if !gap.is_zero() {
+        let usual = gap <= LEAST_JUMP || gap <= self.usual.saturating_mul(JUMP_FACTOR);
+        let passed = if usual { gap } else { self.usual };
+        // Mostly they are alike.
+        if gap != self.usual && !gap.is_zero() {
             self.usual = gap.min(self.usual.saturating_mul(2));
         }
         self.lived = self.lived.saturating_add(passed);

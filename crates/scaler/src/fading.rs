@@ -5,13 +5,14 @@
 /// The exponential that was asked for last. It follows from what is asked and is no memory.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Fading {
-    exponent: f64,
+    passed: f64,
+    memory: f64,
     kept: f64,
 }
 
 impl Default for Fading {
     fn default() -> Self {
-        Self { exponent: 0.0, kept: 1.0 }
+        Self { passed: 0.0, memory: 1.0, kept: 1.0 }
     }
 }
 
@@ -25,9 +26,9 @@ impl Fading {
     /// The share that is kept after `passed` seconds of a `memory` of so many.
     #[inline]
     pub(crate) fn kept(&mut self, passed: f64, memory: f64) -> f64 {
-        let exponent = -passed / memory;
-        if exponent.to_bits() != self.exponent.to_bits() {
-            *self = Self { exponent, kept: exponent.exp() };
+        let bits = |passed: f64, memory: f64| (passed.to_bits(), memory.to_bits());
+        if bits(passed, memory) != bits(self.passed, self.memory) {
+            *self = Self { passed, memory, kept: (-passed / memory).exp() };
         }
         self.kept
     }

@@ -189,10 +189,13 @@ impl Metrics {
 
     /// The readings that can be true: what is not a number, endless or below zero is missing.
     pub(crate) fn credible(&self) -> Cow<'_, Self> {
-        if self.is_credible() {
-            return Cow::Borrowed(self);
-        }
-        Cow::Owned(Self {
+        if self.is_credible() { Cow::Borrowed(self) } else { Cow::Owned(self.sifted()) }
+    }
+
+    /// Those that can be true.
+    #[cold]
+    fn sifted(&self) -> Self {
+        Self {
             arrival_rate: sound(self.arrival_rate),
             served_rate: sound(self.served_rate),
             worked: self.worked.filter(Worked::is_sound),
@@ -215,12 +218,14 @@ impl Metrics {
             lua_dicts: sound(self.lua_dicts),
             routes: of_some(&self.routes, |route| Some(route.credible())),
             sources: of_some(&self.sources, |&value| sound(Some(value))),
-        })
+        }
     }
 
-    /// Whether every reading can be true, as nearly always.
+    /// Whether every reading can be true, as nearly always. Told from their bits: those of what is below zero or not a number
+    /// are above those of what is endless.
     fn is_credible(&self) -> bool {
-        let sound = |reading: &Option<f64>| reading.is_none_or(|value| (0.0..f64::INFINITY).contains(&value));
+        let endless = f64::INFINITY.to_bits();
+        let sound = |reading: &Option<f64>| reading.is_none_or(|value| value.to_bits() < endless);
         sound(&self.arrival_rate)
             && sound(&self.served_rate)
             && sound(&self.concurrency)
@@ -239,7 +244,7 @@ impl Metrics {
             && sound(&self.lua_collecting)
             && sound(&self.lua_allocation)
             && sound(&self.lua_dicts)
-            && self.utilization.is_none_or(|share| (0.0..=1.0).contains(&share))
+            && self.utilization.is_none_or(|share| share.to_bits() <= 1.0_f64.to_bits())
             && self.worked.as_ref().is_none_or(Worked::is_sound)
             && self.routes.is_empty()
             && self.sources.values().all(|&value| sound(&Some(value)))

@@ -53,11 +53,17 @@ pub(crate) fn opinion(schedule: &Schedule, sight: &Sight<'_>, words: Words) -> O
 
 /// The lowest ceiling that holds at `now`, and until when.
 pub(crate) fn ceiling(policy: &Policy, now: Timestamp) -> Option<(u32, Timestamp)> {
-    let ceilings = policy.triggers.iter().filter_map(|trigger| match trigger {
-        Trigger::Schedule(schedule) => Some((schedule.ceiling?, schedule.window(now)?)),
-        _ => None,
-    });
-    ceilings.min_by_key(|&(count, _)| count)
+    let mut lowest: Option<(u32, Timestamp)> = None;
+    for trigger in &policy.triggers {
+        if let Trigger::Schedule(schedule) = trigger
+            && let Some(count) = schedule.ceiling
+            && let Some(end) = schedule.window(now)
+            && lowest.is_none_or(|(least, _)| count < least)
+        {
+            lowest = Some((count, end));
+        }
+    }
+    lowest
 }
 
 /// A time as people read it, in UTC.

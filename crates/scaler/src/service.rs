@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tidegate_core::Flaw;
 
-use crate::{clock::SteadyClock, observed::Metrics};
+use crate::{clock::SteadyClock, fading::Fading, observed::Metrics};
 
 /// After this long, a reading weighs 37 % of a new one.
 const MEMORY: Duration = Duration::from_mins(1);
@@ -35,6 +35,8 @@ pub(crate) struct Service {
     /// When there was one again, in lived time.
     #[serde(skip_serializing_if = "Option::is_none")]
     woke: Option<Duration>,
+    #[serde(skip)]
+    fading: Fading,
 }
 
 impl Service {
@@ -57,9 +59,10 @@ impl Service {
             return;
         }
         let Some((held, served)) = metrics.concurrency.zip(metrics.served_rate) else { return };
-        let kept = (-passed.as_secs_f64() / MEMORY.as_secs_f64()).exp();
-        let seconds = self.seconds * kept + held * passed.as_secs_f64();
-        let requests = self.requests * kept + served * passed.as_secs_f64();
+        let passed = passed.as_secs_f64();
+        let kept = self.fading.kept(passed, MEMORY.as_secs_f64());
+        let seconds = self.seconds * kept + held * passed;
+        let requests = self.requests * kept + served * passed;
         // An absurd reading must not spoil the sums for good.
         if seconds.is_finite() && requests.is_finite() {
             (self.seconds, self.requests) = (seconds, requests);

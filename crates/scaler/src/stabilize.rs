@@ -54,6 +54,8 @@ impl Stabilizer {
         let (now, window) = (micros(now), micros(window));
         if window == 0 {
             self.recent.clear();
+            self.recent.push_back((now, wanted));
+            return wanted;
         }
         let mut wanted = wanted;
         if let Some(&(at, seen)) = self.recent.back()

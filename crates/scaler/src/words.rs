@@ -15,6 +15,7 @@ pub(crate) enum Words {
 }
 
 impl Words {
+    #[inline]
     pub(crate) fn say(self, sentence: impl FnOnce() -> String) -> String {
         match self {
             Self::Spoken => sentence(),
