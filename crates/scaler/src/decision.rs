@@ -14,9 +14,9 @@ pub struct Decision {
     pub desired: u32,
     /// How many were desired before this step.
     pub previous: u32,
-    /// What each trigger asked for, in the order of the policy.
+    /// What each trigger asked for, in the order of the policy. Only of steps that explain themselves.
     pub recommendations: Vec<Recommendation>,
-    /// Which recommendation was the largest, as an index; `None` where none had an opinion.
+    /// Which recommendation was the largest, as an index; `None` where none had an opinion or there are none.
     pub winner: Option<usize>,
     /// What changed the winner's count on its way to `desired`, in order.
     pub adjustments: Vec<Adjustment>,

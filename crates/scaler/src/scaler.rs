@@ -45,6 +45,8 @@ use crate::{
 pub struct Scaler {
     policy: Policy,
     state: State,
+    /// What the triggers said in a step, kept for its room: empty between two.
+    opinions: Vec<Opinion>,
 }
 
 /// Everything that a step depends on besides its arguments and the policy. Bounded: a few KiB.
@@ -185,7 +187,7 @@ impl Scaler {
         let mut memories = std::mem::take(&mut state.memories).into_iter();
         let memory = |trigger: &Trigger| memories.next().unwrap_or_default().suited_to(trigger);
         state.memories = policy.triggers.iter().map(memory).collect();
-        Self { policy, state }
+        Self { policy, state, opinions: Vec::new() }
     }
 
     /// A reload: keeps what was learned. A trigger that was there before keeps its hold.
@@ -244,18 +246,20 @@ impl Scaler {
         self.decide(now, observed, Words::Spoken)
     }
 
-    /// The same step with every sentence left empty, for simulations that take millions of them.
+    /// The same step without a word of why, for simulations that take millions of them: no recommendations, and of what moved the
+    /// count no sentence.
     pub fn step_unspoken(&mut self, now: Timestamp, observed: &Observed) -> Decision {
         self.decide(now, observed, Words::Unspoken)
     }
 
     fn decide(&mut self, at: Timestamp, observed: &Observed, words: Words) -> Decision {
         let metrics = observed.metrics.credible();
+        let metrics: &Metrics = &metrics;
         let ready = observed.instances.ready;
         let settled = self.state.ready.replace(ready).map_or(ready, |before| before.min(ready));
-        self.learn(at, &metrics, observed, settled);
+        self.learn(at, metrics, observed, settled);
         // What cannot be seen does not count as quiet.
-        let backlogs = self.backlogs(&metrics);
+        let backlogs = self.backlogs(metrics);
         let requests = metrics.arrival_rate.is_some() || metrics.queued.is_some();
         let unseen = if backlogs == Backlogs::None { !requests } else { backlogs == Backlogs::Unknown };
         if metrics.is_active() || backlogs == Backlogs::Waiting || (unseen && self.state.desired > 0) {
@@ -263,7 +267,7 @@ impl Scaler {
         }
         let previous = self.state.desired;
         let sight = Sight {
-            metrics: &metrics,
+            metrics,
             instances: observed.instances,
             settled,
             desired: previous,
@@ -276,7 +280,8 @@ impl Scaler {
             service: self.state.service.of_late(),
             safe: self.state.capacity.safe(self.policy.slo.latency_p99),
         };
-        let opinions = self.opinions(&sight, words);
+        let mut opinions = std::mem::take(&mut self.opinions);
+        self.ask(&sight, words, &mut opinions);
         let (winner, wanted, blind) = largest(&opinions);
         let holds = (words == Words::Spoken).then(|| self.holds());
         self.state.spent = observed.spent;
@@ -287,14 +292,19 @@ impl Scaler {
         let supply = &self.policy.supply;
         let mix = self.state.pools.choose(supply, course.count, &observed.pools, (now, start_up), words);
         let warning = supply.budget.and_then(|budget| supply::warning(&budget, observed.spent));
-        let named = self.policy.triggers.iter().zip(opinions);
-        let recommendation =
-            |(trigger, opinion): (&Trigger, Opinion)| opinion.recommendation(words.say(|| name(trigger)));
+        let recommendations = if words == Words::Spoken {
+            let named = self.policy.triggers.iter().zip(opinions.drain(..));
+            named.map(|(trigger, opinion)| opinion.recommendation(name(trigger))).collect()
+        } else {
+            Vec::new()
+        };
+        opinions.clear();
+        self.opinions = opinions;
         Decision {
             desired: course.count,
             previous,
-            recommendations: named.map(recommendation).collect(),
-            winner,
+            winner: winner.filter(|_| words == Words::Spoken),
+            recommendations,
             adjustments: course.adjustments,
             otherwise,
             mix,
@@ -371,10 +381,11 @@ impl Scaler {
         }
     }
 
-    fn opinions(&mut self, sight: &Sight<'_>, words: Words) -> Vec<Opinion> {
+    /// Asks every trigger, in the order of the policy.
+    fn ask(&mut self, sight: &Sight<'_>, words: Words, opinions: &mut Vec<Opinion>) {
         let rests = self.rests();
         let triggers = self.policy.triggers.iter().zip(&mut self.state.memories);
-        let opinion = |(trigger, memory): (&Trigger, &mut Memory)| match (trigger, memory) {
+        let opinion = |trigger: &Trigger, memory: &mut Memory| match (trigger, memory) {
             (Trigger::Target(target), _) => Some(target::opinion(target, sight, words)),
             (Trigger::Schedule(schedule), _) => Some(schedule::opinion(schedule, sight, words)),
             (Trigger::Threshold(threshold), Memory::Threshold(beyond)) => {
@@ -396,17 +407,20 @@ impl Scaler {
             _ => Some(Opinion::missing(words, String::new)),
         };
         if !self.policy.triggers.iter().any(|trigger| matches!(trigger, Trigger::Formula(_))) {
-            return triggers.filter_map(opinion).collect();
+            for (trigger, memory) in triggers {
+                opinions.extend(opinion(trigger, memory));
+            }
+            return;
         }
         // Formulas see what the others say.
-        let first: Vec<_> = triggers.map(opinion).collect();
+        let first: Vec<_> = triggers.map(|(trigger, memory)| opinion(trigger, memory)).collect();
         let others: Vec<_> = self.policy.triggers.iter().zip(first).collect();
         let ask = |(trigger, opinion): &(&Trigger, Option<Opinion>)| match (trigger, opinion) {
             (Trigger::Formula(formula), _) => formula::opinion(formula, sight, &others, words),
             (_, Some(opinion)) => opinion.clone(),
             (_, None) => Opinion::missing(words, String::new),
         };
-        others.iter().map(ask).collect()
+        opinions.extend(others.iter().map(ask));
     }
 
     fn bound(&self, at: Timestamp, course: &mut Course) {
