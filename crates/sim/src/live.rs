@@ -9,13 +9,10 @@
 //! capacity for a request or have not, and how busy they may be would be learned from it. A gateway does show it, so of
 //! a fleet it has to be [said](Known::safe) how busy its instances may be, for a simulation to cost what the fleet will.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::{collections::BTreeSet, time::Duration};
 
 use tidegate_core::{
-    PoolId, Timestamp,
+    Timestamp,
     policy::{Formula, Metric, Policy, Signal, TargetMetric, Trigger},
 };
 use tidegate_scaler::{
@@ -40,8 +37,9 @@ pub struct Live {
     scaler: Scaler,
     /// The quantiles of latency that the policy looks at.
     quantiles: Vec<Metric>,
-    /// What was seen of each pool, and what was chosen.
-    pools: BTreeMap<PoolId, PoolSeen>,
+    /// What is observed in a second, kept for its room.
+    observed: Observed,
+    /// What was chosen of each pool.
     shares: Vec<PoolShare>,
     known: Known,
 }
@@ -61,7 +59,7 @@ impl Live {
         Self {
             quantiles: quantiles(&policy),
             scaler: Scaler::new(policy),
-            pools: BTreeMap::new(),
+            observed: Observed::default(),
             shares: Vec::new(),
             known: Known::default(),
         }
@@ -78,9 +76,10 @@ impl Live {
         self.scaler.learned()
     }
 
-    fn observed(&mut self, seen: &Seen) -> Observed {
+    fn observe(&mut self, seen: &Seen) {
         let before = seen.before.as_ref().filter(|_| !seen.lost);
-        let mut metrics = before.map(metrics).unwrap_or_default();
+        let Observed { metrics, instances, started, generation, .. } = &mut self.observed;
+        measure(metrics, before);
         for metric in &self.quantiles {
             let latency = metric.quantile().zip(before).and_then(|(share, on)| answered_within(on, share));
             *match metric {
@@ -91,15 +90,12 @@ impl Live {
                 _ => &mut metrics.latency_p99,
             } = latency;
         }
-        let instances = Instances { starting: seen.starting, ready: seen.ready, ..Instances::default() };
+        *instances = Instances { starting: seen.starting, ready: seen.ready, ..Instances::default() };
+        started.clear();
         let took = Duration::from_secs(seen.started.took.into());
-        let started = [took]
-            .repeat(seen.started.count as usize)
-            .into_iter()
-            .chain(self.known.start_up.take())
-            .collect();
-        let pools = self.pools.clone();
-        Observed { metrics, instances, started, generation: seen.generation, pools, spent: None }
+        started.resize(seen.started.count as usize, took);
+        started.extend(self.known.start_up.take());
+        *generation = seen.generation;
     }
 }
 
@@ -192,15 +188,15 @@ impl Autoscaler for Live {
     fn desired(&mut self, seen: &Seen) -> u32 {
         let lived = BEGIN_SECONDS + seen.second as u64;
         let now = Timestamp::from_secs(lived.saturating_add_signed(seen.clock));
-        let observed = self.observed(seen);
-        let decision = self.scaler.step_unspoken(now, &observed);
+        self.observe(seen);
+        let decision = self.scaler.step_unspoken(now, &self.observed);
         self.shares = decision.mix.map(|mix| mix.shares).unwrap_or_default();
         decision.desired
     }
 
     fn see(&mut self, pools: &[PoolSeen]) {
         let names = self.scaler.policy().supply.pools.iter().map(|pool| pool.name.clone());
-        self.pools = names.zip(pools.iter().copied()).collect();
+        self.observed.pools = names.zip(pools.iter().copied()).collect();
     }
 
     fn shares(&self) -> &[PoolShare] {
@@ -208,23 +204,22 @@ impl Autoscaler for Live {
     }
 }
 
-/// What the gateway would have measured.
-fn metrics(before: &Before) -> Metrics {
-    let busy = before.busy();
-    let queued = before.queued as f64;
-    let arrivals = f64::from(before.arrivals);
-    Metrics {
-        arrival_rate: Some(arrivals),
-        served_rate: Some(f64::from(before.served)),
-        worked: Some(Worked { busy_seconds: busy, requests: f64::from(before.served) }),
-        // An instance works on one request at a time; those that wait are in flight too.
-        concurrency: Some(busy + queued),
-        queued: Some(queued),
-        utilization: (before.ready > 0).then(|| before.utilization()),
-        error_rate: (before.arrivals > 0).then(|| (f64::from(before.violated) / arrivals).min(1.0)),
-        cpu: Some(busy),
-        ..Metrics::default()
-    }
+/// What the gateway would have measured; nothing where no metric can be read.
+fn measure(metrics: &mut Metrics, before: Option<&Before>) {
+    let served = before.map(|before| f64::from(before.served));
+    let busy = before.map(Before::busy);
+    let queued = before.map(|before| before.queued as f64);
+    metrics.arrival_rate = before.map(|before| f64::from(before.arrivals));
+    metrics.served_rate = served;
+    metrics.worked = busy.zip(served).map(|(busy, served)| Worked { busy_seconds: busy, requests: served });
+    // An instance works on one request at a time; those that wait are in flight too.
+    metrics.concurrency = busy.zip(queued).map(|(busy, queued)| busy + queued);
+    metrics.queued = queued;
+    metrics.utilization = before.filter(|before| before.ready > 0).map(Before::utilization);
+    metrics.error_rate = before
+        .filter(|before| before.arrivals > 0)
+        .map(|before| (f64::from(before.violated) / f64::from(before.arrivals)).min(1.0));
+    metrics.cpu = busy;
 }
 
 #[cfg(test)]

@@ -54,15 +54,20 @@ impl<'a> Supply<'a> {
     }
 
     pub(crate) fn ready(&self) -> u32 {
-        self.fleets.iter().map(Fleet::ready).sum()
+        self.all(Fleet::ready)
     }
 
     pub(crate) fn starting(&self) -> u32 {
-        self.fleets.iter().map(Fleet::starting).sum()
+        self.all(Fleet::starting)
     }
 
     pub(crate) fn launched(&self) -> u32 {
-        self.fleets.iter().map(Fleet::launched).sum()
+        self.all(Fleet::launched)
+    }
+
+    /// Of all fleets together. Mostly there is one.
+    fn all(&self, count: impl Fn(&Fleet) -> u32) -> u32 {
+        if let [only] = self.fleets.as_slice() { count(only) } else { self.fleets.iter().map(count).sum() }
     }
 
     /// What is ready, in usual instances.
@@ -83,6 +88,9 @@ impl<'a> Supply<'a> {
             }
             leaving.due > second
         });
+        if let [only] = self.fleets.as_mut_slice() {
+            return only.advance(second);
+        }
         let mut started = Started::default();
         for one in self.fleets.iter_mut().map(|fleet| fleet.advance(second)) {
             started = Started { count: started.count + one.count, took: started.took.max(one.took) };
