@@ -1,6 +1,6 @@
 //! Whether the process lives, and whether it should get requests.
 
-use std::sync::atomic::Ordering::Relaxed;
+use std::{process, sync::atomic::Ordering::Relaxed};
 
 use axum::{
     Json, extract,
@@ -23,13 +23,15 @@ struct Readiness {
     ready: bool,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     reasons: Vec<String>,
+    /// Of the gateway that answers: its successor does so in the same place.
+    pid: u32,
 }
 
 pub(crate) async fn ready(extract::State(state): extract::State<State>) -> Response {
     let reasons = reasons(&state);
     let ready = reasons.is_empty();
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(Readiness { ready, reasons })).into_response()
+    (status, Json(Readiness { ready, reasons, pid: process::id() })).into_response()
 }
 
 /// What speaks against sending requests here.

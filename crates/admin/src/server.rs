@@ -1,4 +1,7 @@
 //! The server around the API: a thread, a listener, and bounds on what clients may do.
+//!
+//! A gateway's successor listens on the same socket. While there is one it serves alone, so that whoever asks learns of the
+//! gateway that is to stay: nothing more is accepted here, and connections end after the request that they are at.
 
 use std::{
     io,
@@ -20,7 +23,7 @@ use tidegate_control::Handle;
 use tidegate_core::Telemetry;
 use tokio::{
     net::TcpStream,
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
     time::{sleep, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -55,6 +58,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub struct Server {
     address: SocketAddr,
     state: State,
+    listener: TcpListener,
+    superseded: watch::Sender<bool>,
     stop: CancellationToken,
     thread: Option<JoinHandle<()>>,
 }
@@ -62,17 +67,32 @@ pub struct Server {
 impl Server {
     /// Binds (without sharing the port) and starts to serve.
     pub fn start(address: SocketAddr, control: Handle, telemetry: Arc<Telemetry>) -> io::Result<Self> {
-        let listener = TcpListener::bind(address)?;
+        Self::start_on(TcpListener::bind(address)?, control, telemetry)
+    }
+
+    /// The same on a socket that listens already.
+    pub fn start_on(listener: TcpListener, control: Handle, telemetry: Arc<Telemetry>) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
-        let address = listener.local_addr()?;
+        let (address, accepting) = (listener.local_addr()?, listener.try_clone()?);
         let state = State::new(control, telemetry);
         let (router, stop) = (api::router(state.clone()), CancellationToken::new());
+        let (superseded, is_superseded) = watch::channel(false);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let thread = thread::Builder::new().name("tidegate-admin".into()).spawn({
             let stop = stop.clone();
-            move || runtime.block_on(serve(listener, router, stop))
+            move || runtime.block_on(serve(accepting, router, is_superseded, stop))
         })?;
-        Ok(Self { address, state, stop, thread: Some(thread) })
+        Ok(Self { address, state, listener, superseded, stop, thread: Some(thread) })
+    }
+
+    /// What it listens on.
+    pub const fn listener(&self) -> &TcpListener {
+        &self.listener
+    }
+
+    /// Tells the server whether another one serves in its place.
+    pub fn superseded(&self) -> watch::Sender<bool> {
+        self.superseded.clone()
     }
 
     /// With the port that was found for port 0.
@@ -100,20 +120,33 @@ impl Drop for Server {
     }
 }
 
-async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
+async fn serve(
+    listener: TcpListener,
+    router: Router,
+    mut superseded: watch::Receiver<bool>,
+    stop: CancellationToken,
+) {
     let listener = match tokio::net::TcpListener::from_std(listener) {
         Ok(listener) => listener,
         Err(error) => return tracing::error!(%error, "cannot serve the Admin API"),
     };
     let (places, connections) = (Arc::new(Semaphore::new(CONNECTIONS)), TaskTracker::new());
+    let mut turn = stop.child_token();
     loop {
+        let is_superseded = *superseded.borrow_and_update();
+        if is_superseded {
+            turn.cancel();
+        } else if turn.is_cancelled() {
+            turn = stop.child_token();
+        }
         let accepted = tokio::select! {
             () = stop.cancelled() => break,
-            accepted = accept(&listener, &places) => accepted,
+            Ok(()) = superseded.changed() => continue,
+            accepted = accept(&listener, &places), if !is_superseded => accepted,
         };
         match accepted {
             Ok((stream, place)) => {
-                connections.spawn(connection(stream, router.clone(), stop.clone(), place));
+                connections.spawn(connection(stream, router.clone(), turn.clone(), place));
             }
             Err(error) => {
                 tracing::warn!(%error, "the admin listener failed");

@@ -13,7 +13,10 @@ fn it_lives_from_the_start_and_is_ready_when_workers_and_fleets_are() {
     assert_eq!(answer.json()["reasons"][0], "worker 0 does not serve yet");
     let world = world.serving();
     let answer = world.get("/readyz");
-    assert_eq!((answer.status, answer.json()), (200, serde_json::json!({ "ready": true })));
+    assert_eq!(
+        (answer.status, answer.json()),
+        (200, serde_json::json!({ "ready": true, "pid": std::process::id() }))
+    );
     world.server.begin_drain();
     let answer = world.get("/readyz");
     assert_eq!((answer.status, answer.json()["reasons"][0].as_str()), (503, Some("draining")));

@@ -67,3 +67,24 @@ fn a_stopped_server_ends_its_connections() {
     second.stop();
     assert_eq!(idle.read(&mut [0; 1]).unwrap_or(0), 0);
 }
+
+#[test]
+fn nothing_is_accepted_while_a_successor_serves_in_its_place() {
+    let world = World::new();
+    let mut stays = connect(&world);
+    stays.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    let mut start = [0; 12];
+    stays.read_exact(&mut start).unwrap();
+    world.server.superseded().send_replace(true);
+    // Whoever is connected comes again, and so to the successor.
+    let mut rest = Vec::new();
+    stays.read_to_end(&mut rest).unwrap();
+    let successor = world.server.listener().try_clone().unwrap();
+    successor.set_nonblocking(false).unwrap();
+    let mut other = connect(&world);
+    other.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    drop(successor.accept().unwrap());
+    successor.set_nonblocking(true).unwrap();
+    world.server.superseded().send_replace(false);
+    assert_eq!(world.get("/healthz").status, 200);
+}
