@@ -164,10 +164,11 @@ impl Drivers {
         }
     }
 
-    /// Tidegate ends: instances that outlive it are left as they are.
-    pub(crate) fn leave(&self) {
+    /// Tidegate ends: instances that outlive it are left as they are, and so are all that a successor can find again where they
+    /// are `entrusted` to one.
+    pub(crate) fn leave(&self, entrusted: bool) {
         for remote in self.remotes.values() {
-            remote.leave();
+            remote.leave(entrusted);
         }
     }
 

@@ -3,7 +3,10 @@
 use std::{
     io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
 };
 
 use tidegate_core::{FleetId, Timestamp, flame::Wish as FlameWish};
@@ -35,6 +38,8 @@ pub(crate) struct Shared {
     pub(crate) wake: Notify,
     /// Instances that can be asked what their Lua does.
     pub(crate) recorders: Recorders,
+    /// A successor looks after instances that outlive this process.
+    entrusted: AtomicBool,
     wish: mpsc::Sender<Wish>,
     wishes: Mutex<Option<mpsc::Receiver<Wish>>>,
 }
@@ -47,6 +52,7 @@ impl Shared {
         let (wish, wishes) = mpsc::channel(WAITING);
         Self {
             recorders: Recorders::default(),
+            entrusted: AtomicBool::default(),
             wish,
             wishes: Mutex::new(Some(wishes)),
             view: Mutex::new(Arc::new(view)),
@@ -60,6 +66,10 @@ impl Shared {
     /// What others want to go wrong. For the one loop that does it.
     pub(crate) fn wishes(&self) -> mpsc::Receiver<Wish> {
         lock(&self.wishes).take().expect("a control plane runs once")
+    }
+
+    pub(crate) fn is_entrusted(&self) -> bool {
+        self.entrusted.load(Relaxed)
     }
 
     pub(crate) fn show(&self, view: View) {
@@ -92,6 +102,12 @@ impl Handle {
     /// Has instances that are processes of their own look at what their Lua does.
     pub async fn record(&self, wish: &FlameWish) -> Told {
         self.0.recorders.record(wish).await
+    }
+
+    /// From now on a successor looks after instances that outlive this process: they are left alone when it ends, also where the
+    /// file says that they end with it.
+    pub fn entrust(&self) {
+        self.0.entrusted.store(true, Relaxed);
     }
 
     /// Reads the configuration again, soon.

@@ -311,7 +311,7 @@ impl Plane {
     /// Drains everything; [`is_empty`](Self::is_empty) when that is done.
     pub(super) fn stop(&mut self, loader: &Loader) {
         self.stopping = true;
-        self.drivers.leave();
+        self.drivers.leave(self.shared.is_entrusted());
         self.give_up_late();
         // The next process goes on from here.
         self.fleets.values_mut().for_each(Member::will_end);

@@ -99,6 +99,22 @@ async fn clear(world: &World, pids: &[u32]) {
 }
 
 #[test]
+fn what_a_successor_looks_after_is_left_to_it() {
+    let folder = folder(2);
+    let ending = exec_config(folder.path(), 2, "a").replace("owner: us", "owner: us, onExit: stop");
+    folder.write("tidegate.yaml", &ending);
+    let (pids, folder) = run_in(folder, async |world| {
+        let pids = ready(world, 2).await;
+        world.handle.entrust();
+        pids
+    });
+    assert!(pids.iter().all(|&pid| is_alive(pid)));
+    let (again, _) = run_in(folder, async |world| ready(world, 2).await);
+    assert_eq!(again, pids);
+    pids.into_iter().for_each(gone);
+}
+
+#[test]
 fn instances_outlive_the_gateway_and_are_found_again() {
     let (first, folder) = run_in(folder(3), async |world| {
         assert_eq!(world.fleet().instances.len(), 0, "nothing is there before it is known what there is");

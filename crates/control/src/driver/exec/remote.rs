@@ -104,9 +104,10 @@ impl Remote {
         self.listing.subscribe()
     }
 
-    /// Tidegate ends: instances are left as they are, if that is what is wanted. Says whether.
-    pub(crate) fn leave(&self) -> bool {
-        let keep = self.settings.borrow().on_exit == OnExit::Keep;
+    /// Tidegate ends: instances are left as they are, if that is what is wanted or they are `entrusted` to a successor. Says
+    /// whether.
+    pub(crate) fn leave(&self, entrusted: bool) -> bool {
+        let keep = entrusted || self.settings.borrow().on_exit == OnExit::Keep;
         if keep {
             self.leave.cancel();
         }
