@@ -1,9 +1,10 @@
 //! The workers of a node: who there is, who takes connections from which socket, who leaves.
 //!
-//! Each worker that there may be has a seat with a socket of its own on each listener's address. The sockets are bound
-//! before the first worker starts and closed when the node stops, and not in between: the kernel spreads
+//! Each worker that there may be has a seat with a row of sockets of its own, one on each listener's address. The sockets
+//! are bound before the first worker starts and closed when the node stops, and not in between: the kernel spreads
 //! connections over them whatever happens here, and one that waits in the queue of a closed socket would be reset. So
-//! the sockets of a seat without a worker are looked after by the workers that there are.
+//! the sockets of a seat without a worker are looked after by the workers that there are, and so are rows that are nobody's
+//! seat: a predecessor with more workers has left them.
 //!
 //! A worker leaves in two steps. First it takes no more connections, and passes those that it has on to others when
 //! their requests are finished; that can be taken back. Then it ends, and its seat is free.
@@ -31,7 +32,7 @@ use crate::{
     node::{Shared, StartError},
     parting::Colleague,
     seat::{self, Seat},
-    socket::Socket,
+    socket::Row,
 };
 
 /// How long a new worker waits for a seat: workers that end leave one.
@@ -40,7 +41,7 @@ const SEAT_WITHIN: Duration = Duration::from_secs(30);
 /// Who does what.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Sharing {
-    /// Who accepts from the sockets of each seat: the number of a worker.
+    /// Who accepts from the sockets of each row: the number of a worker.
     pub(crate) owners: Vec<usize>,
     /// All who are at work.
     pub(crate) at_work: Vec<Colleague>,
@@ -63,6 +64,8 @@ pub struct Crew {
     roster: watch::Receiver<Arc<Roster>>,
     pub(crate) stop: CancellationToken,
     sharing: watch::Sender<Arc<Sharing>>,
+    /// How many rows of sockets there are: one for each seat, or more.
+    rows: usize,
     seats: Mutex<Seats>,
     freed: Condvar,
 }
@@ -70,8 +73,8 @@ pub struct Crew {
 #[derive(Debug)]
 struct Seats {
     all: Vec<Place>,
-    /// Of each seat, on each listener's address. Empty when the node stops.
-    sockets: Arc<[Vec<Socket>]>,
+    /// Empty when the node stops.
+    sockets: Arc<[Row]>,
     /// What a new worker writes to. `None` when the node stops.
     access_log: Option<AccessLog>,
 }
@@ -94,12 +97,12 @@ struct Employed {
 impl Crew {
     pub(crate) fn new(
         shared: Arc<Shared>,
-        sockets: Vec<Vec<Socket>>,
+        sockets: Vec<Row>,
         access_log: AccessLog,
         snapshots: watch::Receiver<Arc<Snapshot>>,
         roster: watch::Receiver<Arc<Roster>>,
     ) -> Arc<Self> {
-        let count = sockets.len();
+        let (count, rows) = (shared.telemetry.workers().len(), sockets.len());
         let seats = Seats {
             all: (0..count).map(|_| Place::default()).collect(),
             sockets: sockets.into(),
@@ -111,6 +114,7 @@ impl Crew {
             roster,
             stop: CancellationToken::new(),
             sharing: watch::Sender::default(),
+            rows,
             seats: Mutex::new(seats),
             freed: Condvar::new(),
         })
@@ -159,6 +163,11 @@ impl Crew {
                 Err(error)
             }
         }
+    }
+
+    /// All sockets.
+    pub(crate) fn sockets(&self) -> Arc<[Row]> {
+        Arc::clone(&self.seats().sockets)
     }
 
     /// The node stops: nobody accepts any more but what waits already.
@@ -232,7 +241,7 @@ impl Crew {
         self.sharing.send_modify(|sharing| {
             // With nobody at work, those who leave keep what they have.
             let owners =
-                if numbers.is_empty() { sharing.owners.clone() } else { owners(seats.all.len(), &numbers) };
+                if numbers.is_empty() { sharing.owners.clone() } else { owners(self.rows, &numbers) };
             *sharing = Arc::new(Sharing { owners, at_work });
         });
     }
@@ -273,11 +282,11 @@ impl Employed {
     }
 }
 
-/// Each seat's own worker if it is at work, and the others in turn for the rest.
-fn owners(seats: usize, at_work: &[usize]) -> Vec<usize> {
+/// Each row's own worker if it is at work, and the others in turn for the rest.
+fn owners(rows: usize, at_work: &[usize]) -> Vec<usize> {
     let mut others = at_work.iter().copied().cycle();
-    let owner = |seat| at_work.contains(&seat).then_some(seat).or_else(|| others.next());
-    (0..seats).filter_map(owner).collect()
+    let owner = |row| at_work.contains(&row).then_some(row).or_else(|| others.next());
+    (0..rows).filter_map(owner).collect()
 }
 
 fn join(thread: JoinHandle<()>) {
@@ -379,16 +388,16 @@ mod tests {
 
     #[test]
     fn every_socket_has_an_owner_who_works_and_each_worker_as_many_as_another() {
-        for seats in 1..12 {
+        for (seats, rows) in (1..12).flat_map(|seats| [(seats, seats), (seats, 2 * seats + 1)]) {
             for working in 1..(1_usize << seats) {
                 let at_work: Vec<usize> = (0..seats).filter(|seat| working & (1 << seat) != 0).collect();
-                let owners = owners(seats, &at_work);
-                assert_eq!(owners.len(), seats);
+                let owners = owners(rows, &at_work);
+                assert_eq!(owners.len(), rows);
                 let of = |worker| owners.iter().filter(|&&owner| owner == worker).count();
                 let counts: Vec<usize> = at_work.iter().map(|&worker| of(worker)).collect();
                 let (least, most) = (counts.iter().min().unwrap(), counts.iter().max().unwrap());
                 assert!(most - least <= 1, "{owners:?}");
-                assert_eq!(counts.iter().sum::<usize>(), seats);
+                assert_eq!(counts.iter().sum::<usize>(), rows);
                 assert!(at_work.iter().all(|&worker| owners[worker] == worker), "its own first: {owners:?}");
             }
         }

@@ -82,6 +82,11 @@ pub fn chunked(input: &[u8]) {
     assert_eq!((again.data, again.end, again.rest), (data, Some(end), 0));
 }
 
+/// What gateways say when one hands its sockets over to the other.
+pub fn handover(input: &[u8]) {
+    crate::handover::message::fuzz(input);
+}
+
 fn read_request(input: &[u8], seen: usize) -> Result<Option<(Request, usize)>, Refusal> {
     let mut head = Request::default();
     head.read(input, seen, &Limits::default()).map(|size| size.map(|size| (head, size)))
@@ -163,6 +168,11 @@ mod tests {
     const BODIES: &[&[u8]] =
         &[b"5\r\nhello\r\n00a;name=\"v\"\r\n, world...\r\n0\r\nX-Sum: 1\r\n\r\nGET", b"1\r\na\r\n0\r\n\r\n"];
 
+    const HANDOVERS: &[&[u8]] = &[
+        br#"{"version":1,"pid":7,"network":4026531840,"sockets":[{"for":"listener","address":"[::]:80","count":4},{"for":"listener","address":"unix:/run/a.sock","count":1},{"for":"predecessor","count":2}]}"#,
+        br#"{"version":1,"listens":["127.0.0.1:8080","unix:/run/a.sock"]}"#,
+    ];
+
     proptest! {
         #[test]
         fn requests(input in mutated(REQUESTS)) {
@@ -177,6 +187,11 @@ mod tests {
         #[test]
         fn bodies(input in mutated(BODIES)) {
             super::chunked(&input);
+        }
+
+        #[test]
+        fn handovers(input in mutated(HANDOVERS)) {
+            super::handover(&input);
         }
     }
 }

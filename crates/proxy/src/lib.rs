@@ -34,6 +34,7 @@ mod forward;
 mod fresh;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
+pub mod handover;
 mod handshake;
 mod hold;
 mod http;

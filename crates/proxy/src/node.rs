@@ -4,6 +4,9 @@
 //! connections over them. A Unix socket is one that all accept from. All sockets are bound before the first thread starts, so a node either
 //! listens everywhere or does not start. Who works, and who takes connections from which socket, is the [`Crew`]'s.
 //!
+//! Sockets that a predecessor has handed over ([`handover`](crate::handover)) come first; where those are more than there may be workers,
+//! all are accepted from nevertheless.
+//!
 //! Stopping: connections that wait in the kernel's queue are still taken, then the sockets are
 //! closed; answers say `Connection: close`; clients that send nothing for [`IDLE_GRACE`] are let go,
 //! and what still runs after the drain time is cut.
@@ -25,8 +28,9 @@ use crate::{
     access_log,
     certificates::{self, Tickets, Tls},
     crew::Crew,
+    handover::{Handed, absolute},
     outage::Outage,
-    socket::Socket,
+    socket::{Row, Socket},
     way,
 };
 
@@ -135,10 +139,20 @@ impl Node {
         roster: &watch::Receiver<Arc<Roster>>,
         telemetry: Arc<Telemetry>,
     ) -> Result<Self, StartError> {
+        Self::succeed(snapshots, roster, telemetry, &mut Handed::default())
+    }
+
+    /// The same with the sockets that a predecessor has handed over.
+    pub fn succeed(
+        snapshots: &watch::Receiver<Arc<Snapshot>>,
+        roster: &watch::Receiver<Arc<Roster>>,
+        telemetry: Arc<Telemetry>,
+        handed: &mut Handed,
+    ) -> Result<Self, StartError> {
         tidegate_lua::tell_clock_source(&fs::read_to_string(CLOCK_SOURCE).unwrap_or_default());
         let snapshot = Arc::clone(&snapshots.borrow());
         let (count, most) = (telemetry.working(), telemetry.workers().len());
-        let (listeners, sockets) = bind_all(&snapshot, most)?;
+        let (listeners, sockets) = bind_all(&snapshot, most, handed)?;
         let addresses = listeners.iter().filter_map(Address::ip).collect();
         let output = snapshot.access_log.as_ref().map(|settings| &settings.output);
         let (log, log_writer) = access_log::start(output)?;
@@ -152,7 +166,8 @@ impl Node {
         match node.crew.begin(count) {
             Ok(()) => Ok(node),
             Err(error) => {
-                node.drain();
+                // Paths of sockets that a predecessor listens on too are not this node's to remove.
+                node.drain(handed.addresses());
                 node.join();
                 Err(error)
             }
@@ -162,6 +177,11 @@ impl Node {
     /// Its workers, for whoever decides how many there are.
     pub fn crew(&self) -> Arc<Crew> {
         Arc::clone(&self.crew)
+    }
+
+    /// All its sockets, by number of their listener.
+    pub(crate) fn sockets(&self) -> Arc<[Row]> {
+        self.crew.sockets()
     }
 
     /// Where the node listens, with the port that was found for port 0.
@@ -174,10 +194,10 @@ impl Node {
         &self.addresses
     }
 
-    /// Takes no new connections, and ends the present ones as they finish their requests.
-    pub fn drain(&self) {
+    /// Takes no new connections, and ends the present ones as they finish their requests. Others go on listening on `elsewhere`.
+    pub fn drain(&self, elsewhere: &[Address]) {
         self.crew.drain();
-        for listener in &self.listeners {
+        for listener in self.listeners.iter().filter(|listener| !elsewhere.contains(&absolute(listener))) {
             if let Address::Unix(path) = listener {
                 // Nobody may come this way any more; a path that is left over would only mislead.
                 let _ = fs::remove_file(path);
@@ -204,25 +224,30 @@ impl Node {
     }
 }
 
-/// One socket for each worker on each listener's address, but for Unix sockets, which all share; and the addresses.
-fn bind_all(snapshot: &Snapshot, workers: usize) -> Result<(Vec<Address>, Vec<Vec<Socket>>), StartError> {
-    let mut sockets: Vec<Vec<Socket>> = (0..workers).map(|_| Vec::new()).collect();
+/// A row of sockets for each worker, with one on each listener's address, and more rows for handed ones that are more; and the
+/// addresses. Unix sockets all share.
+fn bind_all(
+    snapshot: &Snapshot,
+    workers: usize,
+    handed: &mut Handed,
+) -> Result<(Vec<Address>, Vec<Row>), StartError> {
+    let mut rows: Vec<Row> = (0..workers).map(|_| Vec::new()).collect();
     let mut addresses = Vec::new();
-    for listener in &snapshot.listeners {
+    for (number, listener) in snapshot.listeners.iter().enumerate() {
         let mut address = listener.address.clone();
-        let mut shared: Option<Socket> = None;
-        for of_worker in &mut sockets {
-            let socket = match &shared {
-                Some(shared) => shared.try_clone(),
-                None => Socket::bind(&mut address),
+        let mut sockets = handed.take(&address);
+        while sockets.len() < workers {
+            let socket = match sockets.first() {
+                Some(shared @ Socket::Unix(_)) => shared.try_clone(),
+                _ => Socket::bind(&mut address),
             };
-            let socket = socket.map_err(|source| StartError::Listen { address: address.clone(), source })?;
-            if let (Socket::Unix(_), None) = (&socket, &shared) {
-                shared = Some(socket.try_clone()?);
-            }
-            of_worker.push(socket);
+            sockets.push(socket.map_err(|source| StartError::Listen { address: address.clone(), source })?);
+        }
+        rows.resize_with(rows.len().max(sockets.len()), Vec::new);
+        for (row, socket) in rows.iter_mut().zip(sockets) {
+            row.push((number, socket));
         }
         addresses.push(address);
     }
-    Ok((addresses, sockets))
+    Ok((addresses, rows))
 }

@@ -35,7 +35,7 @@ use crate::{
     parting::Colleague,
     script_log,
     seat::{Seat, Standing},
-    socket::Socket,
+    socket::Row,
     worker::wall_clock,
 };
 
@@ -51,7 +51,7 @@ pub(crate) struct Rescuer {
     telemetry: Arc<Telemetry>,
     berths: Arc<Berths>,
     /// They are the node's to close.
-    sockets: Weak<[Vec<Socket>]>,
+    sockets: Weak<[Row]>,
     sharing: watch::Receiver<Arc<Sharing>>,
     snapshots: watch::Receiver<Arc<Snapshot>>,
     refuge: Refuge,
@@ -64,6 +64,7 @@ pub(crate) struct Rescuer {
 struct Held {
     /// `None`: it cannot be had.
     events: Option<OwnedFd>,
+    /// Row, and place in it.
     listeners: Vec<(usize, usize)>,
     by: Option<Arc<Series>>,
 }
@@ -112,14 +113,14 @@ impl Rescuer {
         let events = epoll::create(CreateFlags::CLOEXEC)?;
         let owners = &self.sharing.borrow().owners;
         let sockets = self.sockets.upgrade();
-        for (seat, sockets) in sockets.iter().flat_map(|all| all.iter()).enumerate() {
-            if owners.get(seat) != Some(&self.index) {
+        for (row, sockets) in sockets.iter().flat_map(|all| all.iter()).enumerate() {
+            if owners.get(row) != Some(&self.index) {
                 continue;
             }
-            for (number, socket) in sockets.iter().enumerate() {
+            for (place, (_, socket)) in sockets.iter().enumerate() {
                 let key = EventData::new_u64(LISTENERS + listeners.len() as u64);
                 epoll::add(&events, socket, key, EventFlags::IN)?;
-                listeners.push((seat, number));
+                listeners.push((row, place));
             }
         }
         let mut outcome = Ok(());
@@ -155,11 +156,12 @@ impl Rescuer {
     }
 
     /// Passes on connections that wait to be accepted. `None`: nobody can take them.
-    fn accept(&mut self, (seat, listener): (usize, usize), is_long: bool) -> Option<()> {
+    fn accept(&mut self, (row, place): (usize, usize), is_long: bool) -> Option<()> {
         let sockets = self.sockets.upgrade()?;
+        let (listener, socket) = &sockets[row][place];
         for _ in 0..AT_ONCE {
             let permit = self.find_refuge(is_long)?;
-            let (stream, client) = match sockets[seat][listener].accept() {
+            let (stream, client) = match socket.accept() {
                 Ok(accepted) => accepted,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(_) => return None, // Out of descriptors, most likely.
@@ -167,7 +169,7 @@ impl Rescuer {
             // Fails only where the connection is gone.
             if stream.set_nonblocking(true).is_ok() {
                 let number = script_log::next_connection();
-                let layer = Layer::Fresh(listener);
+                let layer = Layer::Fresh(*listener);
                 permit.send(Crossing { stream, layer, client, number, count: 0, received: Vec::new() });
             }
         }

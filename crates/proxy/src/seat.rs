@@ -36,7 +36,7 @@ use crate::{
     rescue::Rescuer,
     script_log::ScriptLog,
     site::{Ground, Site, static_endpoints},
-    socket::Socket,
+    socket::{Row, Socket},
     upstream::Upstream,
     worker::{Worker, make_vm},
 };
@@ -59,8 +59,8 @@ const POLLS: u32 = 8;
 pub(crate) struct Seat {
     pub(crate) index: usize,
     pub(crate) shared: Arc<Shared>,
-    /// Of each seat, on each listener's address, and who takes connections from them.
-    pub(crate) sockets: Arc<[Vec<Socket>]>,
+    /// And who takes connections from them.
+    pub(crate) sockets: Arc<[Row]>,
     pub(crate) sharing: watch::Receiver<Arc<Sharing>>,
     pub(crate) access_log: AccessLog,
     pub(crate) snapshots: watch::Receiver<Arc<Snapshot>>,
@@ -155,9 +155,10 @@ struct Shift {
     shared: Arc<Shared>,
     connections: TaskTracker,
     accepting: TaskTracker,
-    /// Sockets that are accepted from, by their seat. Gone when this worker is to end.
-    sockets: Option<Arc<[Vec<Socket>]>>,
+    /// Sockets that are accepted from. Gone when this worker is to end.
+    sockets: Option<Arc<[Row]>>,
     sharing: watch::Receiver<Arc<Sharing>>,
+    /// Those that this worker accepts from, by their row.
     taking: BTreeMap<usize, CancellationToken>,
     resolving: JoinSet<()>,
     snapshots: watch::Receiver<Arc<Snapshot>>,
@@ -247,26 +248,26 @@ impl Shift {
         let Some(sockets) = &self.sockets else { return Ok(()) };
         let sharing = Arc::clone(&self.sharing.borrow_and_update());
         self.part(&sharing);
-        for (seat, listeners) in sockets.iter().enumerate() {
-            if sharing.owners.get(seat) != Some(&self.worker.index) {
-                if let Some(taken) = self.taking.remove(&seat) {
+        for (row, listeners) in sockets.iter().enumerate() {
+            if sharing.owners.get(row) != Some(&self.worker.index) {
+                if let Some(taken) = self.taking.remove(&row) {
                     taken.cancel();
                 }
                 continue;
             }
-            if self.taking.contains_key(&seat) {
+            if self.taking.contains_key(&row) {
                 continue;
             }
-            let listeners = listeners.iter().map(|one| one.try_clone()?.listen());
-            let listeners = listeners.collect::<io::Result<Vec<_>>>()?;
+            let listen = |(number, socket): &(usize, Socket)| Ok((*number, socket.try_clone()?.listen()?));
+            let listeners = listeners.iter().map(listen).collect::<io::Result<Vec<_>>>()?;
             let taken = CancellationToken::new();
-            for listener in listeners.into_iter().enumerate() {
+            for listener in listeners {
                 let (worker, connections) = (Rc::clone(&self.worker), self.connections.clone());
                 let accepting =
                     admission::accept(worker, listener, connections, self.stop.clone(), taken.clone());
                 self.accepting.spawn_local(accepting);
             }
-            self.taking.insert(seat, taken);
+            self.taking.insert(row, taken);
         }
         Ok(())
     }

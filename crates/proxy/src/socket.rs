@@ -31,6 +31,9 @@ pub(crate) const NEIGHBOUR: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ip
 /// Anybody on the machine may connect, as to a port.
 const MODE: u32 = 0o666;
 
+/// Sockets that one worker accepts from, each with its listener's number.
+pub(crate) type Row = Vec<(usize, Socket)>;
+
 #[derive(Debug)]
 pub(crate) enum Socket {
     Tcp(TcpListener),
@@ -55,6 +58,27 @@ impl Socket {
                 Ok(Self::Tcp(socket))
             }
             Address::Unix(path) => bind_path(path).map(Self::Unix),
+        }
+    }
+
+    /// One that somebody else has bound to `address`, if it is that.
+    pub(crate) fn handed(socket: OwnedFd, address: &Address) -> io::Result<Self> {
+        let known = |is_known: bool| if is_known { Ok(()) } else { Err(io::ErrorKind::InvalidInput) };
+        known(rustix::net::sockopt::socket_acceptconn(&socket)?)?;
+        match address {
+            Address::Ip(address) => {
+                let socket = TcpListener::from(socket);
+                known(socket.local_addr()? == *address)?;
+                socket.set_nonblocking(true)?;
+                Ok(Self::Tcp(socket))
+            }
+            Address::Unix(path) => {
+                let socket = UnixListener::from(socket);
+                // Nobody can come to one whose path is gone.
+                known(socket.local_addr()?.as_pathname().is_some() && is_socket(path))?;
+                socket.set_nonblocking(true)?;
+                Ok(Self::Unix(socket))
+            }
         }
     }
 

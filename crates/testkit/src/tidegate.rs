@@ -5,6 +5,7 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
+    sync::Arc,
     thread,
     time::Duration,
 };
@@ -80,13 +81,16 @@ impl Setup {
     pub fn spawn(self, config: &str) -> Tidegate {
         let path = self.dir.path().join(CONFIG);
         write(&path, &self.fill_in(config));
-        let child = self.run();
-        Tidegate { child, setup: self }
+        let child = self.run(0);
+        Tidegate { child, generation: 0, setup: Arc::new(self) }
     }
 
-    fn run(&self) -> Child {
+    fn run(&self, generation: u32) -> Child {
         let path = self.dir.path().join(CONFIG);
-        let output = |name| File::create(self.dir.path().join(name)).expect("an output file can be made");
+        let output = |name: &str| {
+            let path = self.dir.path().join(output_file(name, generation));
+            File::create(path).expect("an output file can be made")
+        };
         Command::new(&self.binary)
             .arg("up")
             .arg(&path)
@@ -115,7 +119,9 @@ impl Setup {
 #[derive(Debug)]
 pub struct Tidegate {
     child: Child,
-    setup: Setup,
+    /// How many before it ran in its place.
+    generation: u32,
+    setup: Arc<Setup>,
 }
 
 impl Tidegate {
@@ -178,20 +184,32 @@ impl Tidegate {
     pub fn kill_and_restart(&mut self) {
         self.child.kill().expect("a child can be killed");
         self.child.wait().expect("a child can be waited for");
-        self.child = self.setup.run();
+        self.child = self.setup.run(self.generation);
         self.wait_ready();
+    }
+
+    /// Runs another one with the same files and addresses beside this one, to take its place, and waits until it is ready.
+    #[must_use]
+    pub fn succeed(&self) -> Self {
+        let generation = self.generation + 1;
+        let child = self.setup.run(generation);
+        let mut successor = Self { child, generation, setup: Arc::clone(&self.setup) };
+        successor.wait_ready();
+        successor
     }
 
     pub fn signal(&self, signal: Signal) {
         assert!(process::signal(self.pid(), signal), "tidegate has ended:\n{}", self.log());
     }
 
-    /// Waits until `/readyz` answers 200, at most 20 s.
+    /// Waits until `/readyz` of this very process answers 200, at most 20 s.
     pub fn wait_ready(&mut self) {
         eventually(START, "tidegate is ready (its log is below)", || {
             let ended = self.child.try_wait().expect("a child can be waited for");
             assert!(ended.is_none(), "tidegate ended before it was ready: {ended:?}");
-            http::try_get(self.admin(), "/readyz").is_ok_and(|response| response.status == 200)
+            let own = format!("\"pid\":{}}}", self.pid());
+            http::try_get(self.admin(), "/readyz")
+                .is_ok_and(|response| response.status == 200 && response.text().contains(&own))
         });
     }
 
@@ -231,7 +249,8 @@ impl Tidegate {
     }
 
     fn output(&self, name: &str) -> String {
-        let bytes = fs::read(self.dir().join(name)).unwrap_or_default();
+        let path = self.dir().join(output_file(name, self.generation));
+        let bytes = fs::read(path).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
     }
 }
@@ -245,6 +264,10 @@ impl Drop for Tidegate {
             eprintln!("{}", self.log());
         }
     }
+}
+
+fn output_file(name: &str, generation: u32) -> String {
+    if generation == 0 { name.to_owned() } else { format!("{name}.{generation}") }
 }
 
 fn write(path: &Path, text: &str) {

@@ -3,11 +3,14 @@
 //! The main thread runs the control plane, because the kernel ties the life of the instances to the
 //! thread that starts them. Workers and the Admin API have threads of their own.
 //!
+//! Before anything is bound, a gateway that runs already with the same state directory is asked for its sockets
+//! ([`handover`]); it goes on until it is told to stop.
+//!
 //! Stopping: not ready → no new connections → requests finish → instances drain → exit.
 
 use std::{
     env,
-    net::SocketAddr,
+    net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
     sync::Arc,
     thread,
@@ -19,7 +22,10 @@ use tidegate_core::{
     Telemetry,
     snapshot::{Snapshot, Workers},
 };
-use tidegate_proxy::{Node, StartError};
+use tidegate_proxy::{
+    Node, StartError,
+    handover::{self, Succession},
+};
 use tokio::{
     runtime::{Builder, Runtime},
     signal::unix::{Signal, SignalKind, signal},
@@ -42,9 +48,13 @@ pub(crate) struct Gateway {
     node: Node,
     telemetry: Arc<Telemetry>,
     admin: tidegate_admin::Server,
+    succession: Succession,
     runtime: Runtime,
     signals: Signals,
 }
+
+/// Where sockets are handed over, in the state directory.
+const HANDOVER: &str = "handover.sock";
 
 impl Gateway {
     /// Reads the configuration, and listens. `hpa`: the target of HPA's rule, if that decides.
@@ -74,20 +84,27 @@ impl Gateway {
         let runtime = Builder::new_current_thread().enable_all().build().map_err(Failure::environment)?;
         // Before anybody can see that this process is ready, and may want to tell it something.
         let signals = runtime.block_on(async { Signals::listen() }).map_err(Failure::environment)?;
-        // First, because it does not share its port: a second gateway on the same file ends here.
+        let handle = control.handle();
+        let place = handle.state().map(|state| state.join(HANDOVER));
+        let mut handed = place.as_deref().map(|place| handover::ask(place, &snapshot)).unwrap_or_default();
+        // First, because it does not share its port: a second gateway that was handed nothing ends here.
         let address = snapshot.admin.address;
-        let admin = tidegate_admin::Server::start(address, control.handle(), Arc::clone(&telemetry))
+        let admin = handed.take_admin().map_or_else(|| TcpListener::bind(address), Ok);
+        let admin = admin
+            .and_then(|listener| tidegate_admin::Server::start_on(listener, handle, Arc::clone(&telemetry)))
             .with_context(|| format!("cannot serve the Admin API on {address}; is another gateway running?"))
             .map_err(Failure::Environment)?;
-        let node = Node::start(&control.snapshots(), &control.roster(), Arc::clone(&telemetry)).map_err(
-            |error| match error {
+        let telemetry_of_node = Arc::clone(&telemetry);
+        let node = Node::succeed(&control.snapshots(), &control.roster(), telemetry_of_node, &mut handed)
+            .map_err(|error| match error {
                 StartError::Lua(_) | StartError::Tls(_) => Failure::input(error),
                 StartError::Listen { .. }
                 | StartError::AccessLog(_)
                 | StartError::Worker(_)
                 | StartError::Full => Failure::environment(error),
-            },
-        )?;
+            })?;
+        let superseded = admin.superseded();
+        let succession = Succession::begin(place.as_deref(), &node, admin.listener(), handed, superseded);
         if let Workers::Fleet { .. } = snapshot.workers {
             control = control.employing(workers::Workers::of(&node));
         }
@@ -95,7 +112,7 @@ impl Gateway {
             tracing::info!(%address, workers, "listening");
         }
         tracing::info!(address = %admin.address(), "admin");
-        Ok(Self { control, node, telemetry, admin, runtime, signals })
+        Ok(Self { control, node, telemetry, admin, succession, runtime, signals })
     }
 
     /// Where the data plane listens.
@@ -113,15 +130,15 @@ impl Gateway {
 
     /// Runs until a signal or the end of the errand, and until everything has been drained.
     pub(crate) fn run(self, errand: Option<Errand>) -> Result<(), Failure> {
-        let Self { control, node, telemetry, admin, runtime, signals } = self;
-        let driven = drive(control, node, telemetry, &admin, signals, errand);
+        let Self { control, node, telemetry, admin, succession, runtime, signals } = self;
+        let driven = drive(control, (node, succession), telemetry, &admin, signals, errand);
         runtime.block_on(driven).map_err(Failure::Environment)
     }
 }
 
 async fn drive(
     control: Control,
-    node: Node,
+    (node, succession): (Node, Succession),
     telemetry: Arc<Telemetry>,
     admin: &tidegate_admin::Server,
     mut signals: Signals,
@@ -138,7 +155,10 @@ async fn drive(
         }
         tracing::info!("draining");
         admin.begin_drain();
-        node.drain();
+        if *admin.superseded().borrow() {
+            handle.entrust();
+        }
+        node.drain(&succession.end());
         let (sender, drained) = oneshot::channel();
         // Workers end in their own time; joining them must not hold up the control plane.
         let joining = thread::Builder::new().name("drain".into()).spawn(move || {
@@ -190,8 +210,8 @@ async fn until_asked_to_stop(signals: &mut Signals, handle: &Handle, node: &Node
             }
             (Asked::Reopen, _) => reopen_logs(node),
             (Asked::Upgrade, _) => tracing::warn!(
-                "SIGUSR2 has no effect: start the new program on the same listeners, with another admin address, and end \
-                 this one with SIGTERM"
+                "SIGUSR2 has no effect: start the new program beside this one with the same configuration, and end this one \
+                 with SIGTERM"
             ),
             (Asked::Stop, Some(stop)) if !stop.is_cancelled() => stop.cancel(),
             (Asked::Stop, _) => return,

@@ -157,7 +157,7 @@ impl Running {
     }
 
     pub(crate) fn begin_drain(&self) {
-        self.node.as_ref().unwrap().drain();
+        self.node.as_ref().unwrap().drain(&[]);
     }
 
     /// Waits for the end of a drain.
@@ -169,7 +169,7 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         if let Some(node) = self.node.take() {
-            node.drain();
+            node.drain(&[]);
             node.join();
         }
     }

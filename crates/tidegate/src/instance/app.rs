@@ -76,7 +76,7 @@ impl App {
         if let Some(worker) = self.worker {
             worker.end();
         }
-        self.node.drain();
+        self.node.drain(&[]);
         self.node.join();
     }
 }

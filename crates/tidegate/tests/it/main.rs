@@ -17,6 +17,7 @@ mod flame;
 mod fleets;
 mod forecast;
 mod full_disk;
+mod handover;
 mod hostile;
 mod killed;
 mod load;
