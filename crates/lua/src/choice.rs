@@ -10,6 +10,8 @@ const MOST_TRIES: u32 = 100;
 pub struct Choice {
     /// Where the attempt goes; `None` leaves that to the upstream.
     pub peer: Option<SocketAddr>,
+    /// Where the connection comes from; with port 0, from any; `None` leaves that to the system.
+    pub local: Option<SocketAddr>,
     /// Who the peer has to be if TLS is spoken with it; `None` leaves that to the upstream.
     pub server_name: Option<String>,
     /// Whether TLS is spoken with the upstream.
@@ -43,6 +45,7 @@ impl Choice {
     /// An attempt is about to begin, for which nothing is chosen yet.
     pub fn begin(&mut self) {
         self.peer = None;
+        self.local = None;
         self.server_name = None;
         self.is_recreated = false;
         self.tried += 1;

@@ -187,11 +187,13 @@ async fn attempt(
     } else {
         upstream.terms(member, choice.and_then(|choice| choice.server_name.as_deref()))
     };
-    let kept = if let Some(kept) = member.reuse(terms.as_ref()) {
+    let local = choice.and_then(|choice| choice.local);
+    let kept = if let Some(kept) = member.reuse(terms.as_ref(), local) {
         Ok(kept)
     } else {
         let limit = Limit { deadline: &connection.line.front, span: spans.connect };
-        Link::connect(&member.endpoint.address, terms, limit).await.map(|link| Kept { link, requests: 0 })
+        let linked = Link::connect(&member.endpoint.address, local, terms, limit).await;
+        linked.map(|link| Kept { link, local, requests: 0 })
     };
     let received = match kept {
         Ok(kept) => exchange_on(connection, kept, site, route, spans).await,

@@ -6,6 +6,7 @@
 use std::{
     cell::{RefCell, RefMut},
     io::{self, ErrorKind, IoSlice},
+    net::SocketAddr,
     os::fd::OwnedFd,
     pin::Pin,
     sync::Arc,
@@ -17,7 +18,7 @@ use tidegate_core::snapshot::Address;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{
-        TcpStream, UnixStream,
+        TcpSocket, TcpStream, UnixStream,
         tcp::{ReadHalf, WriteHalf},
     },
 };
@@ -62,13 +63,14 @@ pub(crate) struct Sealed {
 }
 
 impl Link {
-    /// Connects to `address`, and shakes hands there if there are terms. Each of the two may take the limit's span.
+    /// Connects to `address`, from `local` if that is given, and shakes hands there if there are terms. Each of the two may take the limit's span.
     pub(crate) async fn connect(
         address: &Address,
+        local: Option<SocketAddr>,
         terms: Option<Terms>,
         limit: Limit<'_>,
     ) -> Result<Self, Error> {
-        let mut connecting = std::pin::pin!(open(address));
+        let mut connecting = std::pin::pin!(open(address, local));
         let stream = match limit.bound(|cx| connecting.as_mut().poll(cx)).await {
             Ok(Ok(stream)) => stream,
             Ok(Err(error)) | Err(Fault::Io(error)) => return Err(Error::Connect(error)),
@@ -114,10 +116,13 @@ impl Link {
 }
 
 /// Reads and writes are the same over a Unix socket, so one type does for both.
-async fn open(address: &Address) -> io::Result<TcpStream> {
+async fn open(address: &Address, local: Option<SocketAddr>) -> io::Result<TcpStream> {
     match address {
         Address::Ip(address) => {
-            let stream = TcpStream::connect(address).await?;
+            let stream = match local {
+                Some(local) => from(local)?.connect(*address).await?,
+                None => TcpStream::connect(address).await?,
+            };
             stream.set_nodelay(true)?;
             Ok(stream)
         }
@@ -126,6 +131,15 @@ async fn open(address: &Address) -> io::Result<TcpStream> {
             TcpStream::from_std(OwnedFd::from(stream).into())
         }
     }
+}
+
+/// A socket whose connection comes from there.
+fn from(local: SocketAddr) -> io::Result<TcpSocket> {
+    let socket = if local.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // Connections that have ended there do not keep others from it.
+    socket.set_reuseaddr(true)?;
+    socket.bind(local)?;
+    Ok(socket)
 }
 
 impl Sealed {

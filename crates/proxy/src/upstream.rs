@@ -94,6 +94,8 @@ struct Idle {
 #[derive(Debug)]
 pub(crate) struct Kept {
     pub(crate) link: Link,
+    /// Where a script has it come from.
+    pub(crate) local: Option<SocketAddr>,
     pub(crate) requests: u32,
 }
 
@@ -304,11 +306,12 @@ impl Member {
         self.name.get_or_init(|| Arc::new(way::name_of(&self.endpoint)))
     }
 
-    /// Of those that these are the terms of, the connection that was used last and still stands.
-    pub(crate) fn reuse(&self, terms: Option<&Terms>) -> Option<Kept> {
+    /// Of those that these are the terms of, and that come from there if that matters, the connection that was used last and still stands.
+    pub(crate) fn reuse(&self, terms: Option<&Terms>, local: Option<SocketAddr>) -> Option<Kept> {
         let mut idle = self.idle.borrow_mut();
+        let suits = |Idle { kept, .. }: &Idle| kept.local == local && kept.link.suits(terms);
         loop {
-            let last = idle.iter().rposition(|idle| idle.kept.link.suits(terms))?;
+            let last = idle.iter().rposition(suits)?;
             let Idle { kept, .. } = idle.remove(last);
             if kept.link.is_open() {
                 return Some(kept);

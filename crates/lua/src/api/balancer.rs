@@ -28,6 +28,7 @@ pub(super) fn exports() -> Vec<Export> {
         Export::new("balancer_keep_alive", keep_alive as extern "C" fn(_, _, _) -> _),
         Export::new("balancer_recreate", recreate as extern "C" fn(_) -> _),
         Export::new("balancer_set_name", set_name as extern "C" fn(_, _, _) -> _),
+        Export::new("balancer_set_local", set_local as extern "C" fn(_, _, _) -> _),
         Export::new("balancer_set_tls", set_tls as extern "C" fn(_, _) -> _),
     ]
 }
@@ -50,18 +51,33 @@ extern "C" fn set_peer(host: HostPtr, address: Text, length: usize, port: f64) -
     })
 }
 
+extern "C" fn set_local(host: HostPtr, address: Text, length: usize) -> i32 {
+    choose(host.get(), |choice| match read(address.of(length)) {
+        Some((ip, port)) => {
+            choice.local = Some(SocketAddr::new(ip, port.unwrap_or(0)));
+            OK
+        }
+        None => NOT_AN_ADDRESS,
+    })
+}
+
 /// A port in the text goes over the one beside it.
 fn peer(text: &[u8], port: f64) -> Result<SocketAddr, i32> {
-    let text = str::from_utf8(text).map_err(|_| NOT_AN_ADDRESS)?;
-    if let Ok(peer) = text.parse() {
-        return Ok(peer);
+    match read(text).ok_or(NOT_AN_ADDRESS)? {
+        (ip, Some(port)) => Ok(SocketAddr::new(ip, port)),
+        (_, None) if port.fract() != 0.0 || !(1.0..=f64::from(u16::MAX)).contains(&port) => Err(NOT_A_PORT),
+        (ip, None) => Ok(SocketAddr::new(ip, port as u16)),
+    }
+}
+
+/// An address, with a port or without.
+fn read(text: &[u8]) -> Option<(IpAddr, Option<u16>)> {
+    let text = str::from_utf8(text).ok()?;
+    if let Ok(address) = text.parse::<SocketAddr>() {
+        return Some((address.ip(), Some(address.port())));
     }
     let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
-    let ip: IpAddr = bare.parse().map_err(|_| NOT_AN_ADDRESS)?;
-    if port.fract() != 0.0 || !(1.0..=f64::from(u16::MAX)).contains(&port) {
-        return Err(NOT_A_PORT);
-    }
-    Ok(SocketAddr::new(ip, port as u16))
+    Some((bare.parse().ok()?, None))
 }
 
 extern "C" fn add_tries(host: HostPtr, count: f64) -> i32 {

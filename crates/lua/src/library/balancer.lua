@@ -5,9 +5,9 @@ local C, host = kit.C, kit.host
 
 local set_peer, add_tries, failure = C.balancer_set_peer, C.balancer_add_tries, C.balancer_failure
 local set_spans, keep_alive, recreate = C.balancer_set_timeouts, C.balancer_keep_alive, C.balancer_recreate
-local set_name, set_tls = C.balancer_set_name, C.balancer_set_tls
+local set_name, set_tls, set_local = C.balancer_set_name, C.balancer_set_tls, C.balancer_set_local
 local MISSING, NO_REQUEST = kit.MISSING, kit.NO_REQUEST
-local OK, REDUCED = 0, 3
+local OK, NOT_AN_ADDRESS, REDUCED = 0, 1, 3
 local band = require("bit").band
 local error, floor, huge, tonumber, type = error, math.floor, math.huge, tonumber, type
 
@@ -118,12 +118,16 @@ function module.set_upstream_tls(on)
     return answer(set_tls(host, (on == false or on == 0) and 0 or 1))
 end
 
-function module.bind_to_local_addr()
-    local status = failure(host)
-    if status < 0 then
-        return answer(status)
+-- The attempt comes from there: an address, with a port or without.
+function module.bind_to_local_addr(address)
+    if type(address) ~= "string" then
+        error("bad argument #1 to 'bind_to_local_addr' (string expected, got " .. type(address) .. ")", 2)
     end
-    return nil, "binding to a local address is not supported"
+    local code = set_local(host, address, #address)
+    if code == NOT_AN_ADDRESS then
+        return nil, "invalid addr " .. address
+    end
+    return answer(code)
 end
 
 return module

@@ -1,6 +1,11 @@
 //! Lua that chooses where an attempt goes.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    io::{BufRead as _, BufReader, Write as _},
+    net::{SocketAddr, TcpListener, TcpStream},
+    sync::Arc,
+    thread,
+};
 
 use tidegate_testkit::{Answer, Upstream, http, unused_address};
 
@@ -160,6 +165,48 @@ fn a_script_refuses_a_request_or_fails() {
 }
 
 #[test]
+fn a_script_says_where_connections_come_from() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    // Every connection is told where it comes from and how many requests it has carried.
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            thread::spawn(move || tell_of(stream.unwrap()));
+        }
+    });
+    let code = "balancer.set_current_peer(FIRST)
+if ngx.var.arg_from then assert(balancer.bind_to_local_addr(ngx.var.arg_from)) end";
+    let running = choosing(code, &[address], "");
+    // One connection stays with one worker, and so with its connections to upstreams.
+    let mut client = http::Client::connect(running.addr()).unwrap();
+    let mut told = |from: &str| client.get(from).unwrap().text().to_owned();
+    assert_eq!(told("/?from=127.0.0.2"), "127.0.0.2 1");
+    assert_eq!(told("/?from=127.0.0.3"), "127.0.0.3 1");
+    assert_eq!(told("/"), "127.0.0.1 1", "those are for whoever asks for them");
+    assert_eq!(told("/?from=127.0.0.2"), "127.0.0.2 2");
+    assert_eq!(told("/"), "127.0.0.1 2");
+    // Nobody is there.
+    assert_eq!(http::get(running.addr(), "/?from=192.0.2.1").status, 502);
+}
+
+/// Answers each request of a connection with where that comes from, and how many there have been.
+fn tell_of(stream: TcpStream) {
+    let from = stream.peer_addr().unwrap().ip();
+    let (mut reader, mut stream) = (BufReader::new(stream.try_clone().unwrap()), stream);
+    for count in 1.. {
+        let mut line = String::new();
+        while line != "\r\n" {
+            line.clear();
+            if reader.read_line(&mut line).unwrap_or(0) == 0 {
+                return;
+            }
+        }
+        let body = format!("{from} {count}");
+        write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len()).unwrap();
+    }
+}
+
+#[test]
 fn mistakes_are_told() {
     let told = |code: &str| {
         let first = named("first");
@@ -179,10 +226,10 @@ fn mistakes_are_told() {
     assert_eq!(result("balancer.set_more_tries(1000)"), "true reduced tries due to limit");
     assert_eq!(result("balancer.set_upstream_tls(true)"), "nil TLS is not configured for the upstream");
     assert_eq!(result("balancer.set_upstream_tls(false)"), "true nil");
-    assert_eq!(
-        result("balancer.bind_to_local_addr('127.0.0.2')"),
-        "nil binding to a local address is not supported"
-    );
+    for address in ["localhost", "", "127.0.0.1:", "127.0.0.1:70000"] {
+        let refused = format!("nil invalid addr {address}");
+        assert_eq!(result(&format!("balancer.bind_to_local_addr('{address}')")), refused.trim_end());
+    }
     let raised = |call: &str| {
         let text = told(&format!("local _, why = pcall(function() {call} end) told = why"));
         text.rsplit(": ").next().unwrap_or_default().to_owned()

@@ -321,7 +321,7 @@ ngx.say(balancer.get_last_failure())
 ngx.say(balancer.recreate_request())
 ngx.say(balancer.set_upstream_tls(true))
 ngx.say(balancer.bind_to_local_addr("127.0.0.1"))
-for name, argument in pairs { set_current_peer = 1, set_more_tries = -1, set_timeouts = -1, enable_keepalive = -1 } do
+for name, argument in pairs { set_current_peer = 1, set_more_tries = -1, set_timeouts = -1, enable_keepalive = -1, bind_to_local_addr = 1 } do
     ngx.log(ngx.INFO, name, ": ", select(2, pcall(balancer[name], argument)))
 end
 --> nilno upstream found
@@ -336,9 +336,11 @@ end
 --log set_more_tries: bad argument #1 to 'set_more_tries' (expected >= 0)
 --log set_timeouts: bad connect timeout
 --log enable_keepalive: bad argument #1 to 'enable_keepalive' (expected >= 0)
+--log bind_to_local_addr: bad argument #1 to 'bind_to_local_addr' (string expected, got number)
 --# ngx.balancer.bind_to_local_addr
 --@ phase balancer
 --@ route {"upstream": "echo", "lua": {"headerFilter": "ngx.header['X-Why'] = ngx.ctx.why"}}
-local ok, why = require("ngx.balancer").bind_to_local_addr("127.0.0.1")
-ngx.ctx.why = why
---= X-Why: binding to a local address is not supported
+local balancer = require "ngx.balancer"
+local _, why = balancer.bind_to_local_addr("localhost")
+ngx.ctx.why = why .. ", " .. tostring(balancer.bind_to_local_addr("127.0.0.1"))
+--= X-Why: invalid addr localhost, true
