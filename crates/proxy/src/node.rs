@@ -236,9 +236,12 @@ fn bind_all(
     for (number, listener) in snapshot.listeners.iter().enumerate() {
         let mut address = listener.address.clone();
         let mut sockets = handed.take(&address);
+        let is_handed = !sockets.is_empty();
         while sockets.len() < workers {
             let socket = match sockets.first() {
                 Some(shared @ Socket::Unix(_)) => shared.try_clone(),
+                // Workers may yet fail to start: until then all connections are the predecessor's.
+                Some(_) if is_handed => Socket::bind_beside(&mut address),
                 _ => Socket::bind(&mut address),
             };
             sockets.push(socket.map_err(|source| StartError::Listen { address: address.clone(), source })?);

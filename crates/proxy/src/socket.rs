@@ -43,6 +43,15 @@ pub(crate) enum Socket {
 impl Socket {
     /// Port 0 becomes a port, which the next socket for that address shares.
     pub(crate) fn bind(address: &mut Address) -> io::Result<Self> {
+        let socket = Self::bind_beside(address)?;
+        if let Self::Tcp(socket) = &socket {
+            rustix::net::listen(socket, BACKLOG)?;
+        }
+        Ok(socket)
+    }
+
+    /// The same, but nobody can connect to a port before somebody [listens](Self::listen): connections go to others that do.
+    pub(crate) fn bind_beside(address: &mut Address) -> io::Result<Self> {
         match address {
             Address::Ip(address) => {
                 let socket = Raw::new(Domain::for_address(*address), Type::STREAM, Some(Protocol::TCP))?;
@@ -52,7 +61,6 @@ impl Socket {
                 // What is written leaves at once: connections that are accepted have it from here, without being told.
                 socket.set_tcp_nodelay(true)?;
                 socket.bind(&(*address).into())?;
-                socket.listen(BACKLOG)?;
                 let socket = TcpListener::from(socket);
                 *address = socket.local_addr()?;
                 Ok(Self::Tcp(socket))
@@ -102,7 +110,11 @@ impl Socket {
 
     pub(crate) fn listen(self) -> io::Result<Listening> {
         Ok(match self {
-            Self::Tcp(socket) => Listening::Tcp(net::TcpListener::from_std(socket)?),
+            Self::Tcp(socket) => {
+                // Most do already.
+                rustix::net::listen(&socket, BACKLOG)?;
+                Listening::Tcp(net::TcpListener::from_std(socket)?)
+            }
             Self::Unix(socket) => Listening::Unix(net::UnixListener::from_std(socket)?),
         })
     }

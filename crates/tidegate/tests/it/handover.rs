@@ -138,6 +138,30 @@ fn one_that_cannot_start_changes_nothing() {
 }
 
 #[test]
+fn one_that_fails_late_has_taken_no_connection_with_it() {
+    let old = start();
+    let broken = "workers: 8\nlua: { init: \"local t = os.clock() while os.clock() - t < 0.2 do end error('no')\" }\nfleets:";
+    let config = CONFIG
+        .replace("{listen}", &old.addr().to_string())
+        .replace("{dir}", &old.dir().display().to_string())
+        .replace("fleets:", broken);
+    let setup = Tidegate::setup(TIDEGATE).arg("--state-dir").arg(state(&old).to_str().unwrap());
+    let mut failing = setup.file("app.lua", "").spawn(&config);
+    let has_ended = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let asking = scope.spawn(|| {
+            while !has_ended.load(Relaxed) {
+                assert_eq!(http::get(old.addr(), "/").text(), "served\n");
+            }
+        });
+        assert_eq!(failing.wait_exit(PATIENCE).code(), Some(1));
+        has_ended.store(true, Relaxed);
+        asking.join().unwrap();
+    });
+    assert!(failing.log().contains("took over listening sockets"), "{}", failing.log());
+}
+
+#[test]
 fn the_old_one_goes_on_when_the_new_one_is_ended() {
     let mut old = start();
     let path = old.dir().join("path.sock");
