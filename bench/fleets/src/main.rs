@@ -22,7 +22,12 @@ use tidegate_control::{
     instance::protocol::Status, usage,
 };
 use tidegate_core::{Telemetry, UpstreamId};
+use tidegate_lua::Allocator;
 use tokio_util::sync::CancellationToken;
+
+/// As in a gateway.
+#[global_allocator]
+static ALLOCATOR: Allocator = Allocator;
 
 /// A round has to be over within this.
 const GOAL: Duration = Duration::from_millis(50);
