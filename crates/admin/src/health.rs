@@ -45,8 +45,8 @@ fn reasons(state: &State) -> Vec<String> {
     let workers = workers
         .filter(|(_, worker)| worker.works.load(Relaxed) && worker.generation.load(Relaxed) == 0)
         .map(|(index, _)| format!("worker {index} does not serve yet"));
-    let fleets = view.fleets.iter().filter(|fleet| fleet.min > 0 && fleet.states.ready == 0).map(unready);
-    workers.chain(fleets).collect()
+    let fleets = view.fleets.iter().filter(|fleet| fleet.min > 0 && fleet.states.ready == 0);
+    workers.chain(fleets.map(|fleet| unready(fleet))).collect()
 }
 
 fn unready(fleet: &FleetView) -> String {

@@ -35,5 +35,5 @@ impl State {
 
 /// The fleet of that name.
 pub(crate) fn find<'a>(view: &'a View, name: &str) -> Option<&'a FleetView> {
-    view.fleets.iter().find(|fleet| fleet.name.as_str() == name)
+    view.fleets.iter().map(Arc::as_ref).find(|fleet| fleet.name.as_str() == name)
 }

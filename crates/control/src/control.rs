@@ -212,8 +212,8 @@ impl Control {
         let mut snapshot = Arc::clone(&snapshots.borrow());
         plane.configure(&snapshot);
         let (mut sample, mut step, mut look) = (every(SAMPLE_EVERY), every(STEP_EVERY), every(LOOK_EVERY));
+        plane.settle(&loader);
         loop {
-            plane.settle(&loader);
             let turn = tokio::select! {
                 biased;
                 () = stop.cancelled() => Turn::Stop,
@@ -227,7 +227,12 @@ impl Control {
             };
             match turn {
                 Turn::Stop => break,
-                Turn::Event(event) => take_all(&mut plane, event, &mut events),
+                // Instances report all the time, and nothing follows from most of that before the next step.
+                Turn::Event(event) => {
+                    if !take_all(&mut plane, event, &mut events) {
+                        continue;
+                    }
+                }
                 Turn::Disturb(wish) => plane.grant(wish),
                 Turn::Sample => plane.sample(),
                 Turn::Step(lag) => plane.step(lag),
@@ -242,6 +247,7 @@ impl Control {
                     }
                 }
             }
+            plane.settle(&loader);
         }
         plane.stop(&loader);
         while !plane.is_empty() {
@@ -252,12 +258,16 @@ impl Control {
 }
 
 /// Takes an event and those that came with it: they are looked at together, or many fleets would be looked at for each.
-fn take_all(plane: &mut Plane, first: Event, events: &mut mpsc::Receiver<Event>) {
+/// Returns whether something follows from them.
+fn take_all(plane: &mut Plane, first: Event, events: &mut mpsc::Receiver<Event>) -> bool {
+    let mut matters = first.matters();
     plane.on(first);
     for _ in 0..EVENTS_AT_ONCE {
         let Ok(event) = events.try_recv() else { break };
+        matters |= event.matters();
         plane.on(event);
     }
+    matters
 }
 
 /// Opens what is kept on disk, and reads what there is. Where nobody asked for a certain place, one that
@@ -301,7 +311,8 @@ fn owner(config: &ConfigSource) -> OwnerId {
 /// What there is to see before anything runs: fleets without instances.
 fn first_view(loader: &Loader, snapshot: &Snapshot) -> View {
     let now = Moment::now();
-    let fleet = |(name, fleet)| Member::new(name, fleet, Template::new(fleet, snapshot), now, None).view(now);
+    let fleet =
+        |(name, fleet)| Member::new(name, fleet, Template::new(fleet, snapshot), now, None).shown(now);
     let fleets = snapshot.fleets.iter().map(fleet).collect();
     View {
         at: now.time,

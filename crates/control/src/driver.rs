@@ -75,6 +75,13 @@ pub(crate) enum Event {
     },
 }
 
+impl Event {
+    /// Whether something has to be done about it at once. What an instance reports is for the next step.
+    pub(crate) fn matters(&self) -> bool {
+        !matches!(self, Self::Status { .. })
+    }
+}
+
 /// What the task of an instance has to know.
 #[derive(Debug)]
 pub(crate) struct Duties {

@@ -21,6 +21,7 @@ mod trouble;
 
 use std::{
     collections::BTreeMap,
+    net::SocketAddr,
     num::NonZeroU32,
     sync::Arc,
     time::{Duration, Instant},
@@ -225,12 +226,7 @@ impl Fleet {
     }
 
     /// The instance passed its check. Returns how long it took, or `None` if it was not awaited.
-    pub(crate) fn ready(
-        &mut self,
-        id: &InstanceId,
-        address: std::net::SocketAddr,
-        now: Instant,
-    ) -> Option<Duration> {
+    pub(crate) fn ready(&mut self, id: &InstanceId, address: SocketAddr, now: Instant) -> Option<Duration> {
         let instance = self.instances.iter_mut().find(|instance| instance.id == *id)?;
         if instance.state != State::Starting {
             return None;
@@ -308,20 +304,23 @@ impl Fleet {
         &trial.unwrap_or(&self.current).template
     }
 
-    /// Who may get requests now.
-    pub(crate) fn endpoints(&self) -> Arc<[Endpoint]> {
+    /// Who may get requests now, and where.
+    pub(crate) fn serving(&self) -> impl Iterator<Item = (&Instance, SocketAddr)> {
         let is_node = matches!(self.current.template.program, Program::Node);
-        let ready = self.instances.iter().filter(|instance| instance.serves() && !is_node);
-        let endpoint = |instance: &Instance| {
-            Some(Endpoint {
-                id: instance.id.clone(),
-                address: instance.address?.into(),
-                host: None,
-                weight: NonZeroU32::MIN,
-                load: Arc::clone(&instance.load),
-            })
+        let ready = self.instances.iter().filter(move |instance| instance.serves() && !is_node);
+        ready.filter_map(|instance| Some((instance, instance.address?)))
+    }
+
+    /// The same, for the roster.
+    pub(crate) fn endpoints(&self) -> Arc<[Endpoint]> {
+        let endpoint = |(instance, address): (&Instance, SocketAddr)| Endpoint {
+            id: instance.id.clone(),
+            address: address.into(),
+            host: None,
+            weight: NonZeroU32::MIN,
+            load: Arc::clone(&instance.load),
         };
-        ready.filter_map(endpoint).collect()
+        self.serving().map(endpoint).collect()
     }
 
     /// Time that instances ran, all together, from launch until gone.

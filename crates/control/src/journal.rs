@@ -47,9 +47,9 @@ pub struct Entry {
 pub struct Page {
     pub at: Timestamp,
     pub mode: Mode,
-    pub decision: Decision,
+    pub decision: Arc<Decision>,
     /// What the candidate decided.
-    pub candidate: Option<Decision>,
+    pub candidate: Option<Arc<Decision>>,
     pub observed: Observed,
     pub account: Account,
 }
@@ -58,7 +58,7 @@ impl Page {
     /// Of a record that changed something, as it was written. The candidate's decision is there only if it
     /// changed something too.
     pub fn of(record: Record) -> Option<Self> {
-        let decision = |outcome: Outcome| outcome.decision.map(|decision| *decision);
+        let decision = |outcome: Outcome| outcome.decision.map(|decision| Arc::new(*decision));
         Some(Self {
             at: record.at,
             mode: record.mode,

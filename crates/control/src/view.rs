@@ -1,11 +1,11 @@
 //! What the control plane shows of itself.
 //!
 //! A [`View`] is made after every change and every second, and replaced as a whole: whoever reads one
-//! never waits for the control plane, and sees one moment of it.
+//! never waits for the control plane, and sees one moment of it. Between seconds only those fleets are made anew that changed.
 
 use std::{net::SocketAddr, num::NonZeroU32, sync::Arc};
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use tidegate_config::Diagnostic;
 use tidegate_core::{FleetId, InstanceId, PoolId, RouteId, SourceId, Timestamp, policy::Mode};
 use tidegate_scaler::{
@@ -26,7 +26,7 @@ pub struct View {
     /// Whether things may be made to go wrong.
     pub chaos: bool,
     /// By name.
-    pub fleets: Vec<FleetView>,
+    pub fleets: Vec<Arc<FleetView>>,
     /// By name.
     pub sources: Vec<SourceView>,
     /// Journal entries that could not be written to disk.
@@ -254,20 +254,25 @@ pub struct FailureView {
     pub reason: String,
 }
 
-/// A decision with its reasons in words.
-#[derive(Debug, Clone, Serialize)]
-#[serde(rename_all = "camelCase")]
+/// A decision. Whoever reads it gets the reasons in words, which are written then: most decisions nobody reads.
+#[derive(Debug, Clone)]
 pub struct DecisionView {
     pub at: Timestamp,
-    /// Most important first.
-    pub reasons: Vec<String>,
-    #[serde(flatten)]
-    pub decision: Decision,
+    pub decision: Arc<Decision>,
 }
 
-impl DecisionView {
-    pub fn new(at: Timestamp, decision: Decision) -> Self {
-        Self { at, reasons: decision.reasons(), decision }
+impl Serialize for DecisionView {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct WithReasons<'a> {
+            at: Timestamp,
+            /// Most important first.
+            reasons: Vec<String>,
+            #[serde(flatten)]
+            decision: &'a Decision,
+        }
+        let Self { at, decision } = self;
+        WithReasons { at: *at, reasons: decision.reasons(), decision }.serialize(serializer)
     }
 }
 
@@ -287,11 +292,13 @@ pub struct DecidedView {
 
 impl From<&Page> for DecidedView {
     fn from(page: &Page) -> Self {
+        let decision =
+            |decision: &Arc<Decision>| DecisionView { at: page.at, decision: Arc::clone(decision) };
         Self {
-            decision: DecisionView::new(page.at, page.decision.clone()),
+            decision: decision(&page.decision),
             mode: page.mode,
             observed: page.observed.clone(),
-            candidate: page.candidate.clone().map(|decision| DecisionView::new(page.at, decision)),
+            candidate: page.candidate.as_ref().map(decision),
             cost: page.account.into(),
         }
     }

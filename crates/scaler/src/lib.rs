@@ -42,7 +42,7 @@ pub use crate::{
     capacity::PRIOR as SAFE_AT_FIRST,
     decision::Decision,
     observed::Observed,
-    panel::Panel,
+    panel::{Panel, Verdict},
     record::Record,
     scaler::{Learned, Outlook, Scaler, State},
     supply::{Mix, PoolShare},

@@ -1,6 +1,9 @@
 //! Fleets, and the decisions about them.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::{
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use axum::{
     Json,
@@ -34,7 +37,7 @@ pub(crate) struct Items<T> {
     pub(super) items: Vec<T>,
 }
 
-pub(crate) async fn list(extract::State(state): extract::State<State>) -> Json<Items<FleetView>> {
+pub(crate) async fn list(extract::State(state): extract::State<State>) -> Json<Items<Arc<FleetView>>> {
     Json(Items { items: state.view().fleets.clone() })
 }
 

@@ -1,7 +1,10 @@
 //! Everything that is known, as metrics.
 
 use std::{
-    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -185,9 +188,10 @@ fn sources(text: &mut Text, sources: &[SourceView]) {
     each(Metric::SourceFailures, &|source| Some(source.failures.into()));
 }
 
-fn fleets(text: &mut Text, fleets: &[FleetView]) {
+fn fleets(text: &mut Text, fleets: &[Arc<FleetView>]) {
     let mut instances = text.family(Metric::FleetInstances);
-    for FleetView { name, states, .. } in fleets {
+    for fleet in fleets {
+        let FleetView { name, states, .. } = &**fleet;
         let states = [
             ("starting", states.starting),
             ("ready", states.ready),
@@ -252,7 +256,7 @@ fn fleets(text: &mut Text, fleets: &[FleetView]) {
     });
 }
 
-fn pools(text: &mut Text, fleets: &[FleetView]) {
+fn pools(text: &mut Text, fleets: &[Arc<FleetView>]) {
     let all =
         || fleets.iter().flat_map(|fleet| fleet.pools.iter().map(move |pool| (fleet.name.as_str(), pool)));
     let mut instances = text.family(Metric::FleetPool);

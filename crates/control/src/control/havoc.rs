@@ -121,7 +121,7 @@ impl Plane {
         if let Some(Action::Drain(id)) = action {
             self.drain(&fleet, &id);
         }
-        self.dirty = true;
+        self.touch_all();
         let end = self.drivers.end(&fleet, id);
         self.tasks.spawn(async move {
             sleep(notice).await;

@@ -1,6 +1,6 @@
 //! One fleet and those who look after it: those who decide, its observer, and what it shows.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use tidegate_core::{
     FleetId, RouteId, SourceId, Timestamp,
@@ -8,7 +8,7 @@ use tidegate_core::{
     snapshot,
 };
 use tidegate_scaler::{
-    Decision, Observed, Panel, Record, Scaler,
+    Decision, Observed, Panel, Record, Scaler, Verdict,
     hpa::Hpa,
     observed::Metrics,
     record::{Account, Charge, Outcome},
@@ -66,6 +66,8 @@ pub(super) struct Member {
     last: Option<Moment>,
     /// Decides instead of the policy.
     rival: Option<Rival>,
+    /// What is shown of it. `None`: something of that has changed.
+    shown: Option<Arc<FleetView>>,
 }
 
 /// HPA's rule, fed with what is observed.
@@ -158,6 +160,7 @@ impl Member {
             accounted: Duration::ZERO,
             last: None,
             rival: None,
+            shown: None,
         }
     }
 
@@ -240,52 +243,42 @@ impl Member {
         self.settle_account(now);
         self.see_supply(now.time, &mut observed);
         let checkpoint = self.journaling.next(fleets, journal).then(|| Box::new(self.panel.checkpoint()));
-        let verdict = self.panel.step(now.time, &observed);
+        let Verdict { acting, candidate } = self.panel.step(now.time, &observed);
+        let (acting, candidate) = (Arc::new(acting), candidate.map(Arc::new));
         let start_up = self.panel.acting().start_up();
         self.observer.expect(self.fleet.relief(start_up, &observed.metrics, now.instant));
         if self.mode == Mode::Act {
-            let shares = verdict.acting.mix.as_ref().map_or(&[][..], |mix| &mix.shares);
-            self.fleet.want(verdict.acting.desired, shares);
+            let shares = acting.mix.as_ref().map_or(&[][..], |mix| &mix.shares);
+            self.fleet.want(acting.desired, shares);
         }
-        let candidate = verdict.candidate.as_ref();
-        let notable = checkpoint.is_some() || verdict.acting.changes();
+        let notable = checkpoint.is_some() || acting.changes();
         let record = Record {
             number: self.journaling.number,
             at: now.time,
             checkpoint,
             mode: self.mode,
             observed: observed.clone(),
-            outcome: Outcome::of(&verdict.acting),
-            candidate: candidate.map(Outcome::of),
+            outcome: Outcome::of(&acting),
+            candidate: candidate.as_deref().map(Outcome::of),
             account: notable.then_some(self.account),
         };
-        self.remember(now.time, &verdict.acting, candidate);
-        let page = self.page(now.time, observed, verdict.acting, verdict.candidate);
-        Step { record, page }
+        self.remember(now.time, &acting, candidate.as_ref());
+        let (mode, account) = (self.mode, self.account);
+        Step { record, page: Page { at: now.time, mode, decision: acting, candidate, observed, account } }
     }
 
-    fn remember(&mut self, at: Timestamp, acting: &Decision, candidate: Option<&Decision>) {
-        let view = DecisionView::new(at, acting.clone());
+    fn remember(&mut self, at: Timestamp, acting: &Arc<Decision>, candidate: Option<&Arc<Decision>>) {
+        let view = |decision: &Arc<Decision>| DecisionView { at, decision: Arc::clone(decision) };
         self.sound_alarm(at, acting.warning.as_deref());
         if acting.changes() {
             self.changes += 1;
-            self.last_change = Some(view.clone());
+            self.last_change = Some(view(acting));
         }
-        self.last_step = Some(view);
+        self.last_step = Some(view(acting));
         if let Some(candidate) = candidate {
             self.candidate_changes += u64::from(candidate.changes());
-            self.candidate_step = Some(DecisionView::new(at, candidate.clone()));
+            self.candidate_step = Some(view(candidate));
         }
-    }
-
-    fn page(
-        &self,
-        at: Timestamp,
-        observed: Observed,
-        decision: Decision,
-        candidate: Option<Decision>,
-    ) -> Page {
-        Page { at, mode: self.mode, decision, candidate, observed, account: self.account }
     }
 
     /// Charges the time since the last step.
@@ -305,7 +298,7 @@ impl Member {
         }
         account.hpa_instance_seconds += f64::from(self.panel.hpa_desired()) * passed;
         // What workers on messages need depends on what waits, however busy they are.
-        let tells = self.metrics.utilization.is_some() || self.fleet.endpoints().is_empty();
+        let tells = self.metrics.utilization.is_some() || self.fleet.serving().next().is_none();
         account.hpa_seconds += if tells && self.observer.messages().is_none() { passed } else { 0.0 };
         if let Some(candidate) = self.panel.candidate() {
             let count = f64::from(candidate.desired());
@@ -370,6 +363,22 @@ impl Member {
     /// Has the next record stand for itself, as it may be the last.
     pub(super) fn will_end(&mut self) {
         self.journaling.due = true;
+    }
+
+    /// Whether the roster lists it.
+    pub(super) fn is_listed(&self) -> bool {
+        !self.fleet.is_removed() || self.fleet.serving().next().is_some()
+    }
+
+    /// What is shown of it is out of date.
+    pub(super) fn touch(&mut self) {
+        self.shown = None;
+    }
+
+    /// What is to be shown of it: made anew where it is out of date.
+    pub(super) fn shown(&mut self, now: Moment) -> Arc<FleetView> {
+        let shown = self.shown.take().unwrap_or_else(|| Arc::new(self.view(now)));
+        Arc::clone(self.shown.insert(shown))
     }
 
     pub(super) fn view(&self, now: Moment) -> FleetView {

@@ -137,7 +137,18 @@ impl Plane {
                 member.fleet.remove(now.instant);
             }
         }
+        self.touch_all();
+    }
+
+    /// What is shown of a fleet is out of date.
+    fn touch(&mut self, name: &FleetId) {
         self.dirty = true;
+        self.fleets.get_mut(name).into_iter().for_each(Member::touch);
+    }
+
+    pub(super) fn touch_all(&mut self) {
+        self.dirty = true;
+        self.fleets.values_mut().for_each(Member::touch);
     }
 
     /// Takes what happened to an instance.
@@ -152,7 +163,7 @@ impl Plane {
                     tracing::info!(%fleet, instance = %id, %address, took_ms = took.as_millis(), "ready");
                     member.observer.started(took);
                 }
-                self.dirty = true;
+                self.touch(&fleet);
             }
             Event::Status { fleet, id, status } => {
                 if let Some(member) = self.fleets.get_mut(&fleet) {
@@ -165,7 +176,7 @@ impl Plane {
                 if let Some(member) = self.fleets.get_mut(&fleet) {
                     member.fleet.failed_to_list(reason, now);
                 }
-                self.dirty = true;
+                self.touch(&fleet);
             }
         }
     }
@@ -179,7 +190,9 @@ impl Plane {
             return;
         };
         let (found, actions) = member.fleet.listed(listed, revision, now);
-        self.dirty |= !found.is_empty() || !actions.is_empty();
+        if !found.is_empty() || !actions.is_empty() {
+            self.touch(name);
+        }
         self.publish();
         for one in found {
             let id = one.id.clone();
@@ -206,7 +219,7 @@ impl Plane {
             tracing::info!(%fleet, instance = %id, %reason, "gone");
         }
         member.fleet.exited(id, reason, now);
-        self.dirty = true;
+        self.touch(fleet);
     }
 
     /// Counts requests in flight.
@@ -218,7 +231,7 @@ impl Plane {
     pub(super) fn step(&mut self, lag: Duration) {
         let began = Instant::now();
         self.decide();
-        self.dirty = true;
+        self.touch_all();
         self.rounds = RoundsView {
             count: self.rounds.count + 1,
             late: self.rounds.late + u64::from(lag > LATE),
@@ -232,7 +245,7 @@ impl Plane {
         let now = Moment::now();
         self.waiting = self.sources.waiting(now.instant);
         self.decide_with(|member, waiting, fleets, journal| member.wake(now, waiting, fleets, journal));
-        self.dirty = true;
+        self.touch_all();
     }
 
     fn decide(&mut self) {
@@ -291,6 +304,9 @@ impl Plane {
                 *launched += 1;
                 if driven { lasting_id(fleet, self.began, *launched) } else { instance_id(fleet, *launched) }
             });
+            if !todo.is_empty() {
+                member.touch();
+            }
             actions.extend(todo.into_iter().map(|action| (name.clone(), action)));
         }
         self.dirty |= !actions.is_empty();
@@ -320,12 +336,13 @@ impl Plane {
         for (name, member) in &mut self.fleets {
             actions.extend(member.fleet.stop().into_iter().map(|action| (name.clone(), action)));
         }
-        self.dirty |= self.publish();
+        self.publish();
         for (fleet, action) in actions {
             if let Action::Drain(id) = action {
                 self.drain(&fleet, &id);
             }
         }
+        self.touch_all();
         self.show(loader);
     }
 
@@ -402,31 +419,45 @@ impl Plane {
 
     /// Publishes who can serve, if that has changed; says whether it has.
     pub(super) fn publish(&self) -> bool {
-        let mut new = roster(self.fleets.iter().filter_map(|(name, member)| {
-            let endpoints = member.fleet.endpoints();
-            let listed = !member.fleet.is_removed() || !endpoints.is_empty();
-            listed.then_some((name, endpoints))
-        }));
-        let turns =
-            |(name, member): (&FleetId, &Member)| Some((name.clone(), Arc::clone(member.fleet.turns()?)));
-        new.turns = self.fleets.iter().filter_map(turns).collect();
-        self.roster.send_if_modified(|old| {
-            let changed = !same(old, &new);
+        self.roster.send_if_modified(|roster| {
+            let changed = !self.is_current(roster);
             if changed {
-                *old = Arc::new(new);
+                *roster = Arc::new(self.make_roster());
             }
             changed
         })
     }
 
-    fn show(&self, loader: &Loader) {
+    fn make_roster(&self) -> Roster {
+        let listed = self.fleets.iter().filter(|(_, member)| member.is_listed());
+        let mut new = roster(listed.map(|(name, member)| (name, member.fleet.endpoints())));
+        let turns =
+            |(name, member): (&FleetId, &Member)| Some((name.clone(), Arc::clone(member.fleet.turns()?)));
+        new.turns = self.fleets.iter().filter_map(turns).collect();
+        new
+    }
+
+    /// Whether `roster` is what a new one would be: the same instances, and of the same fleets those that wait for a place.
+    /// Asked all the time, and mostly so.
+    fn is_current(&self, roster: &Roster) -> bool {
+        let listed = self.fleets.iter().filter(|(_, member)| member.is_listed());
+        let turns = self.fleets.values().filter_map(|member| member.fleet.turns());
+        roster.fleets.len() == listed.clone().count()
+            && roster.fleets.iter().zip(listed).all(|((old, endpoints), (name, member))| {
+                let serving = member.fleet.serving().map(|(instance, _)| &instance.id);
+                old == name && endpoints.iter().map(|endpoint| &endpoint.id).eq(serving)
+            })
+            && roster.turns.values().map(Arc::as_ptr).eq(turns.map(Arc::as_ptr))
+    }
+
+    fn show(&mut self, loader: &Loader) {
         let now = Moment::now();
         self.shared.show(View {
             at: now.time,
             stopping: self.stopping,
             config: loader.status(),
             chaos: self.havoc.allowed,
-            fleets: self.fleets.values().map(|member| member.view(now)).collect(),
+            fleets: self.fleets.values_mut().map(|member| member.shown(now)).collect(),
             sources: self.sources.view(now.instant),
             journal_lost: self.writer.as_ref().map_or(0, Writer::lost),
             rounds: self.rounds,
@@ -438,16 +469,6 @@ impl Plane {
 pub(super) fn roster<'a>(fleets: impl Iterator<Item = (&'a FleetId, Arc<[Endpoint]>)>) -> Roster {
     let fleets = fleets.map(|(name, endpoints)| (name.clone(), endpoints)).collect();
     Roster { fleets, ..Roster::default() }
-}
-
-/// Whether both rosters list the same instances, and of the same fleets those that wait for a place.
-fn same(old: &Roster, new: &Roster) -> bool {
-    let ids = |endpoints: &Arc<[Endpoint]>| endpoints.iter().map(|one| one.id.clone()).collect::<Vec<_>>();
-    let pairs = |roster: &Roster| -> Vec<_> {
-        roster.fleets.iter().map(|(name, endpoints)| (name.clone(), ids(endpoints))).collect()
-    };
-    let turns = |roster: &Roster| -> Vec<_> { roster.turns.values().map(Arc::as_ptr).collect() };
-    pairs(old) == pairs(new) && turns(old) == turns(new)
 }
 
 /// `orders-19ac0e4f2b1-17`, with the millisecond in which this process began: such names are seen by others, and by the next

@@ -53,7 +53,7 @@ pub(super) fn step(panel: &mut Panel, second: u64, concurrency: f64, checkpoint:
         outcome: Outcome::of(&decision),
         candidate: None,
     };
-    (record, Page { at, mode: Mode::Act, decision, candidate: None, observed, account })
+    (record, Page { at, mode: Mode::Act, decision: Arc::new(decision), candidate: None, observed, account })
 }
 
 /// A journal of a step for each of these concurrencies, a second apart.

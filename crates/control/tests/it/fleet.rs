@@ -22,6 +22,21 @@ fn instances_of_an_app_start_serve_and_are_gone_at_the_end() {
 }
 
 #[test]
+fn who_can_serve_is_published_only_where_that_changes() {
+    run(&lua_config(2), "-- answer hello", async |world| {
+        world.until_ready(2).await;
+        let mut roster = world.roster.clone();
+        roster.borrow_and_update();
+        let steps = world.handle.view().rounds.count;
+        until("two steps", || (world.handle.view().rounds.count > steps + 1).then_some(())).await;
+        assert!(!roster.has_changed().unwrap());
+        world.configure(&lua_config(1)).await;
+        assert_eq!(world.until_ready(1).await.len(), 1);
+        assert!(roster.has_changed().unwrap());
+    });
+}
+
+#[test]
 fn a_command_is_told_its_port_in_an_argument() {
     let scale = "    ready: { path: /healthz }\n    scale: { min: 2, max: 2 }\n";
     run(&command_config(r#"serve, "{port}", answer me"#, scale), "", async |world| {

@@ -31,8 +31,9 @@ fn busy_instances_are_joined_by_others_and_the_journal_replays_it() {
         assert_eq!(fleet.metrics.arrival_rate, Some(0.0));
         assert!(fleet.metrics.memory.unwrap() > 0.0 && fleet.metrics.cpu.is_some());
         let decision = fleet.last_decision.unwrap();
+        let reasons = decision.decision.reasons();
         assert_eq!(decision.decision.desired, 3);
-        assert!(decision.reasons[0].contains("busy"), "{:?}", decision.reasons);
+        assert!(reasons[0].contains("busy"), "{reasons:?}");
         assert!(decision.decision.otherwise.iter().any(|one| one.case == "HPA at 70%"), "{decision:?}");
         assert!(fleet.start_up_seconds.unwrap() > 0.0 && fleet.instance_seconds > 0.0);
         let candidate =

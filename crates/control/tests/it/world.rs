@@ -129,7 +129,7 @@ impl World {
 
     /// Waits until what is shown is so.
     pub(crate) async fn until(&self, what: &str, condition: impl Fn(&FleetView) -> bool) -> FleetView {
-        let found = || Some(self.handle.view().fleets.iter().find(|one| condition(one))?.clone());
+        let found = || Some(self.handle.view().fleets.iter().find(|one| condition(one))?.as_ref().clone());
         let Ok(found) = timeout(DEADLINE, soon(found)).await else {
             panic!("in vain: {what}: {:#?}", self.handle.view());
         };
@@ -162,7 +162,7 @@ impl World {
 }
 
 fn fleet(view: &View) -> FleetView {
-    view.fleets.first().expect("a fleet").clone()
+    view.fleets.first().expect("a fleet").as_ref().clone()
 }
 
 /// Waits until there is something.

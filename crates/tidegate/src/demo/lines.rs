@@ -88,6 +88,9 @@ mod tests {
             "01:01  demand 100/s  instances 1 ready, 0 starting, 0 draining  p50 1.5 ms  p99 -  requests 7  failed 0"
         );
         assert!(rows[1].starts_with("02:10"));
-        assert_eq!(rows[2], "02:20  1 → 2 instances: target arrival rate: 100 requests/s; pace: slowly");
+        assert_eq!(
+            rows[2],
+            "02:20  1 → 2 instances: target arrival rate: 100 requests/s; pace: 2 instead of 1, slowly"
+        );
     }
 }

@@ -163,7 +163,7 @@ impl Decision {
             noticed,
             from: view.decision.previous,
             to: view.decision.desired,
-            reasons: view.reasons.clone(),
+            reasons: view.decision.reasons(),
         })
     }
 }

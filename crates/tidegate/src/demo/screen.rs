@@ -108,7 +108,7 @@ mod tests {
             "requests  7   failed 0",
             "last decision, at 12:00: 1 → 2 instances",
             "target arrival rate: 100 requests/s",
-            "pace: slowly",
+            "pace: 2 instead of 1, slowly",
         ];
         for part in expected {
             assert!(text.contains(part), "{part:?} is missing in\n{text}");

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeSet, VecDeque},
     path::Path,
+    sync::Arc,
 };
 
 use anyhow::{Context, anyhow};
@@ -101,8 +102,8 @@ impl Told {
             Some(verdict) => Some(Page {
                 at: record.at,
                 mode: record.mode,
-                decision: verdict.acting,
-                candidate: verdict.candidate,
+                decision: Arc::new(verdict.acting),
+                candidate: verdict.candidate.map(Arc::new),
                 observed: record.observed,
                 account: self.account,
             }),

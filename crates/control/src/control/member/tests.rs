@@ -208,8 +208,20 @@ fn instances_are_of_the_pools_that_were_chosen_and_cost_what_these_cost() {
     assert!((cost.fixed_usd.unwrap() * hour - 2.0).abs() < 0.1, "{cost:?}");
     assert!((cost.requests - 118_000.0).abs() < 4_000.0, "{cost:?}");
     let decision = play.member.view(play.now).last_decision.unwrap();
-    let told = decision.reasons.iter().find(|reason| reason.starts_with("pools: ")).unwrap();
+    let reasons = decision.decision.reasons();
+    let told = reasons.iter().find(|reason| reason.starts_with("pools: ")).unwrap();
     assert!(told.contains("9 of a (spot, 0.03 USD/h)"), "{told}");
+}
+
+#[test]
+fn what_is_shown_is_made_anew_when_it_has_changed() {
+    let mut play = Play::new("{ min: 1 }");
+    play.step();
+    let shown = play.member.shown(play.now);
+    assert!(Arc::ptr_eq(&shown, &play.member.shown(play.now)));
+    play.member.fleet.desired = 7;
+    play.member.touch();
+    assert_eq!((shown.desired, play.member.shown(play.now).desired), (1, 7));
 }
 
 #[test]
@@ -237,7 +249,7 @@ fn a_policy_on_trial_says_which_pools_it_would_take_and_what_they_would_cost() {
     let trigger = "triggers: [{ target: { metric: arrivalRate, value: 100/1s } }]";
     let told = |play: &Play| {
         let step = play.member.view(play.now).last_step.unwrap();
-        step.decision.mix.unwrap().because
+        step.decision.mix.as_ref().unwrap().because.clone()
     };
     // Nothing is done: one instance, of no pool, costs what it does on demand; what is reserved is paid anyway.
     let mut play = Play::new(&format!("{{ max: 100, mode: recommend, {POOLS}, {trigger} }}"));
@@ -257,7 +269,8 @@ fn a_policy_on_trial_says_which_pools_it_would_take_and_what_they_would_cost() {
         let mut play = Play::new(&scale);
         play.serve(60, 2_000.0);
         let view = play.member.view(play.now);
-        (view.candidate.unwrap().last_step.unwrap().decision.mix.unwrap().because, view.cost)
+        let step = view.candidate.unwrap().last_step.unwrap();
+        (step.decision.mix.as_ref().unwrap().because.clone(), view.cost)
     };
     let (because, cost) = candidate("");
     assert!(because.contains("9 of a (spot, 0.03 USD/h)"), "{because}");
@@ -296,12 +309,8 @@ fn a_budget_alarms_and_then_holds_the_fleet() {
     assert!(play.member.view(play.now).budget.is_some_and(|budget| budget.spent));
     play.serve(10, 800.0);
     assert_eq!(play.member.fleet.desired, 2, "it grows no more");
-    let step = play.member.view(play.now).last_step.unwrap();
-    assert!(
-        step.reasons.iter().any(|reason| reason.starts_with("budget: 2 instead of 8, ")),
-        "{:?}",
-        step.reasons
-    );
+    let reasons = play.member.view(play.now).last_step.unwrap().decision.reasons();
+    assert!(reasons.iter().any(|reason| reason.starts_with("budget: 2 instead of 8, ")), "{reasons:?}");
     // A month later nothing is spent.
     let later = play.now.time + Duration::from_hours(32 * 24);
     play.set_clock(later).serve(10, 800.0);

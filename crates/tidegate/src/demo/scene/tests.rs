@@ -1,9 +1,10 @@
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use tidegate_control::view::{ConfigView, DecisionView, FleetView, Reloads, RoundsView};
 use tidegate_core::{FleetId, policy::Mode};
 use tidegate_scaler::{
     Decision as Decided, Learned,
+    decision::{Adjustment, Recommendation},
     observed::{Instances, Metrics},
     record::Account,
 };
@@ -23,7 +24,7 @@ impl Day {
     }
 
     pub(crate) fn fleet(&mut self) -> &mut FleetView {
-        &mut self.view.fleets[0]
+        Arc::make_mut(&mut self.view.fleets[0])
     }
 
     pub(crate) fn decide(&mut self, from: u32, to: u32) {
@@ -32,18 +33,21 @@ impl Day {
         let decision = Decided {
             desired: to,
             previous: from,
-            recommendations: Vec::new(),
-            winner: None,
-            adjustments: Vec::new(),
+            recommendations: vec![Recommendation {
+                trigger: "target arrival rate".to_owned(),
+                wanted: Some(to),
+                because: "100 requests/s".to_owned(),
+            }],
+            winner: Some(0),
+            adjustments: vec![Adjustment { rule: "pace".into(), from, to, because: "slowly".to_owned() }],
             otherwise: Vec::new(),
             mix: None,
             warning: None,
         };
-        let reasons = vec!["target arrival rate: 100 requests/s".into(), "pace: slowly".into()];
         let fleet = self.fleet();
         fleet.desired = to;
         fleet.changes += 1;
-        fleet.last_decision = Some(DecisionView { at, reasons, decision });
+        fleet.last_decision = Some(DecisionView { at, decision: Arc::new(decision) });
     }
 
     /// Lets the day advance to this minute.
@@ -102,7 +106,7 @@ fn view() -> View {
         stopping: false,
         chaos: false,
         config,
-        fleets: vec![fleet],
+        fleets: vec![Arc::new(fleet)],
         journal_lost: 0,
         rounds: RoundsView::default(),
     }
