@@ -242,6 +242,25 @@ impl Series {
         }
         totals
     }
+
+    /// As in [`Totals`], without reading all the rest: it is asked for many times a second.
+    pub fn in_flight(&self) -> u64 {
+        self.sum(|shard| &shard.arrived).saturating_sub(self.sum(|shard| &shard.ended))
+    }
+
+    /// As in [`Totals`].
+    pub fn waiting(&self) -> u64 {
+        self.sum(|shard| &shard.queued).saturating_sub(self.sum(|shard| &shard.unqueued))
+    }
+
+    /// Bytes of bodies in both directions.
+    pub fn transferred(&self) -> u64 {
+        self.sum(|shard| &shard.bytes_in) + self.sum(|shard| &shard.bytes_out)
+    }
+
+    fn sum(&self, counter: impl Fn(&Shard) -> &AtomicU64) -> u64 {
+        self.shards.iter().map(|shard| counter(shard).load(Relaxed)).sum()
+    }
 }
 
 /// One worker's part of a [`Series`].
@@ -461,6 +480,7 @@ mod tests {
         let [(name, totals)] = telemetry.routes().try_into().unwrap();
         assert_eq!(name, orders);
         assert_eq!((totals.arrived, totals.in_flight(), totals.errors()), (2, 1, 1));
+        assert_eq!(telemetry.route(&orders).in_flight(), 1);
         assert_eq!(totals.latency.quantile(0.5), Some(Duration::from_millis(5)));
     }
 

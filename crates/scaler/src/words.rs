@@ -42,7 +42,9 @@ pub(crate) fn span(time: Duration) -> String {
 
 /// `80%`, `99.5%`.
 pub(crate) fn percent(share: f64) -> String {
-    format!("{}%", number(share * 100.0))
+    let mut text = number(share * 100.0);
+    text.push('%');
+    text
 }
 
 /// Two digits behind the point below ten, one below a hundred, none above; no trailing zeros.
@@ -52,8 +54,11 @@ pub(crate) fn number(value: f64) -> String {
         size if size < 99.95 => 1,
         _ => 0,
     };
-    let text = format!("{value:.digits$}");
-    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+    let mut text = format!("{value:.digits$}");
+    if text.contains('.') {
+        text.truncate(text.trim_end_matches('0').trim_end_matches('.').len());
+    }
+    text
 }
 
 /// `1 instance was`, `3 instances were`.

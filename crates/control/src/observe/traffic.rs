@@ -44,9 +44,9 @@ enum Entrance {
 
 impl Entrance {
     /// What waits for an instance of this fleet. Nothing waits for a worker: those of a route wait for others.
-    const fn waiting(&self, totals: &Totals) -> u64 {
+    fn waiting(&self, series: &Series) -> u64 {
         match self {
-            Self::Upstream(_) => totals.waiting(),
+            Self::Upstream(_) => series.waiting(),
             Self::Route(_) => 0,
         }
     }
@@ -69,11 +69,17 @@ impl Counted {
 #[derive(Debug)]
 struct Route {
     series: Arc<Series>,
-    last: Totals,
     /// Its requests go to the fleet.
     leads_here: bool,
-    /// The policy looks at it.
-    watched: bool,
+    /// Bytes that it had moved at the last reading.
+    moved: u64,
+    /// Where the policy looks at it.
+    watched: Option<Watched>,
+}
+
+#[derive(Debug)]
+struct Watched {
+    last: Totals,
     /// Requests in flight, summed over the samples since the last reading.
     in_flight: u64,
 }
@@ -137,26 +143,31 @@ impl Traffic {
             if !leads_here && !watched {
                 continue;
             }
-            let kept = old.remove(&route.name).unwrap_or_else(|| {
+            let mut kept = old.remove(&route.name).unwrap_or_else(|| {
                 let series = telemetry.route(&route.name);
-                let last = series.totals();
-                Route { series, last, leads_here, watched, in_flight: 0 }
+                let moved = series.transferred();
+                Route { series, leads_here, moved, watched: None }
             });
-            self.routes.insert(route.name.clone(), Route { leads_here, watched, ..kept });
+            let before = kept.watched.filter(|_| watched);
+            let from_now = || Watched { last: kept.series.totals(), in_flight: 0 };
+            kept.watched = watched.then(|| before.unwrap_or_else(from_now));
+            self.routes.insert(route.name.clone(), Route { leads_here, ..kept });
         }
     }
 
     pub(super) fn sample(&mut self) {
-        self.in_flight += self.entrances.values().map(|one| one.series.totals().in_flight()).sum::<u64>();
-        for route in self.routes.values_mut().filter(|route| route.watched) {
-            route.in_flight += route.series.totals().in_flight();
+        self.in_flight += self.entrances.values().map(|one| one.series.in_flight()).sum::<u64>();
+        for route in self.routes.values_mut() {
+            if let Some(watched) = &mut route.watched {
+                watched.in_flight += route.series.in_flight();
+            }
         }
         self.samples += 1;
     }
 
     /// How many requests wait for an instance, at this moment.
     pub(super) fn waiting(&self) -> u64 {
-        let waiting = |(entrance, one): (&Entrance, &Counted)| entrance.waiting(&one.series.totals());
+        let waiting = |(entrance, one): (&Entrance, &Counted)| entrance.waiting(&one.series);
         self.entrances.iter().map(waiting).sum()
     }
 
@@ -183,7 +194,7 @@ impl Traffic {
         for (entrance, counted) in &mut self.entrances {
             let totals = counted.series.totals();
             seen.add(&totals, &counted.last);
-            waiting += entrance.waiting(&totals);
+            waiting += entrance.waiting(&counted.series);
             counted.last = totals;
         }
         let finished = seen.ended.saturating_sub(seen.shed);
@@ -227,22 +238,23 @@ impl Traffic {
     fn read_routes(&mut self, seconds: f64, samples: u32) -> (Option<f64>, BTreeMap<RouteId, RouteMetrics>) {
         let (mut network, mut metrics) = (None, BTreeMap::new());
         for (name, route) in &mut self.routes {
-            let totals = route.series.totals();
-            let last = std::mem::replace(&mut route.last, totals.clone());
-            let in_flight = std::mem::take(&mut route.in_flight);
-            let moved = |totals: &Totals| totals.bytes_in + totals.bytes_out;
-            let bytes = moved(&totals).saturating_sub(moved(&last)) as f64 / seconds;
+            let moved = route.series.transferred();
+            let bytes = moved.saturating_sub(std::mem::replace(&mut route.moved, moved)) as f64 / seconds;
             if route.leads_here {
                 *network.get_or_insert(0.0) += bytes;
             }
-            if !route.watched || seconds <= 0.0 {
+            let Some(watched) = &mut route.watched else { continue };
+            let totals = route.series.totals();
+            let (mut seen, in_flight) = (Seen::default(), std::mem::take(&mut watched.in_flight));
+            seen.add(&totals, &watched.last);
+            let waiting = totals.waiting();
+            watched.last = totals;
+            if seconds <= 0.0 {
                 continue;
             }
-            let mut seen = Seen::default();
-            seen.add(&totals, &last);
             let figures = RouteMetrics {
                 concurrency: Some(in_flight as f64 / f64::from(samples)),
-                queued: Some(totals.waiting() as f64),
+                queued: Some(waiting as f64),
                 network: Some(bytes),
                 ..seen.figures(seconds)
             };
