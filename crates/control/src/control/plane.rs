@@ -267,7 +267,7 @@ impl Plane {
         let standing = self.writer.as_ref().map(Writer::standing).unwrap_or_default();
         let fleets = self.fleets.len();
         let mut journal = self.shared.journal();
-        let mut round = Round::default();
+        let mut round = Round::of(if self.writer.is_some() { fleets } else { 0 });
         for (name, member) in &mut self.fleets {
             if member.fleet.is_removed() {
                 continue;
