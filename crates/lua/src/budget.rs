@@ -84,6 +84,8 @@ struct Watched {
     /// The bounds as the script is told them.
     told_ns: AtomicU64,
     told_bytes: AtomicU64,
+    /// The time there would be for what has not run away; 0: this has not.
+    instead_of_ns: AtomicU64,
     /// Time between two looks.
     pause_ns: AtomicU64,
     /// Whose run it is.
@@ -111,6 +113,7 @@ impl Watch {
             cpu_ns: AtomicU64::new(0),
             told_ns: AtomicU64::new(0),
             told_bytes: AtomicU64::new(0),
+            instead_of_ns: AtomicU64::new(0),
             pause_ns: AtomicU64::new(nanos(LOOK_EVERY.1)),
             label: AtomicU32::new(0),
             is_large: AtomicBool::new(false),
@@ -134,6 +137,7 @@ impl Watch {
         watched.cpu_ns.store(cpu, Relaxed);
         watched.told_ns.store(nanos(limits.told.cpu), Relaxed);
         watched.told_bytes.store(limits.told.memory_bytes, Relaxed);
+        watched.instead_of_ns.store(nanos(limits.instead_of), Relaxed);
         if cpu > 0 && cpu / LOOKS < watched.pause_ns.load(Relaxed) {
             watched.pause_ns.store((cpu / LOOKS).max(nanos(LOOK_EVERY.0)), Relaxed);
         }
@@ -374,12 +378,19 @@ impl Watched {
     }
 
     /// Why the run is ended, as a text of C in `buffer`.
-    fn reason<'b>(&self, buffer: &'b mut [u8; 96]) -> &'b CStr {
+    fn reason<'b>(&self, buffer: &'b mut [u8; 128]) -> &'b CStr {
         let mut rest = &mut buffer[..];
+        let time = |of: &AtomicU64| Duration::from_nanos(of.load(Relaxed));
+        let (told, instead_of) = (time(&self.told_ns), time(&self.instead_of_ns));
         let told = if self.is_large.load(Relaxed) {
             write!(rest, "memory limit of {} KiB reached\0", self.told_bytes.load(Relaxed) >> 10)
+        } else if instead_of.is_zero() {
+            write!(rest, "CPU budget of {told:?} used up\0")
         } else {
-            write!(rest, "CPU budget of {:?} used up\0", Duration::from_nanos(self.told_ns.load(Relaxed)))
+            write!(
+                rest,
+                "CPU budget of {told:?} used up, which is {instead_of:?} where Lua has not run away of late\0"
+            )
         };
         let text = told.ok().and_then(|()| CStr::from_bytes_until_nul(buffer).ok());
         text.unwrap_or(c"budget used up")
@@ -398,7 +409,7 @@ unsafe extern "C-unwind" fn raise(state: *mut ffi::lua_State, place: *mut ffi::l
             return;
         }
         *watched.ending.load(Relaxed) = 1;
-        let mut buffer = [0; 96];
+        let mut buffer = [0; 128];
         let text = watched.reason(&mut buffer);
         ffi::luaL_where(state, 0);
         ffi::lua_pushstring_(state, text.as_ptr());

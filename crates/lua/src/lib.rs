@@ -89,6 +89,6 @@ pub use crate::{
     ticks::tell_clock_source,
     timer::{RunningTimer, Timer, TimerId},
     uri::escaped_path,
-    usage::Usage,
+    usage::{Long, Usage},
     vm::{Collection, Module, Purpose, Trust, Vm, give_back},
 };

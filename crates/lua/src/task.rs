@@ -11,6 +11,7 @@ use std::{
     fmt,
     rc::Rc,
     sync::Arc,
+    time::Duration,
 };
 
 use mlua::ffi::{self, lua_State};
@@ -227,6 +228,8 @@ pub struct RequestState {
     pub jump: Option<Jump>,
     /// What its Lua may use up, beside what bounds every run.
     pub budget: Budget,
+    /// What a stretch of it may take at most, where that is less than for every run: scripts like it have run away.
+    pub left_to_stretch: Option<Duration>,
     /// The route that it is served by, for recordings.
     pub label: Label,
     pub(crate) account: Account,
@@ -247,6 +250,7 @@ impl Default for RequestState {
             choice: None,
             jump: None,
             budget: Budget::NONE,
+            left_to_stretch: None,
             label: Label::default(),
             account: Account::default(),
         }

@@ -106,6 +106,8 @@ impl Connection {
     /// Runs the phases of `route`; tells where the request goes if it is not answered there.
     async fn pass(&mut self, site: &Site, route: &Route, entry: Entry) -> Result<Option<Jump>, Error> {
         self.exchange.lua.budget = route.budget;
+        let now = || self.line.worker.timestamp(Instant::now());
+        self.exchange.lua.left_to_stretch = route.series.slowness.left(now);
         self.exchange.lua.label = route.label;
         if let Framing::Length(length) = self.exchange.request.framing
             && length > site.snapshot.limits.body_bytes

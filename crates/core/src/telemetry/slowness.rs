@@ -1,7 +1,10 @@
-//! For how long a route counts as one that holds up others.
+//! For how long a route counts as one that holds up others, and how long its Lua may go on meanwhile.
 //!
 //! A route that was slow once is remembered for a while; one that is so again and again for ever longer, because each time
 //! that it is forgotten somebody has to wait until it is found out anew. All workers know of it.
+//!
+//! Lua that was cut off twice of late runs away, and whatever else it is given of its budget is lost to others. From then on, for as
+//! long as the route is remembered, its runs may take some times as long as the longest that came to its end by itself.
 
 use std::{
     sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
@@ -19,6 +22,13 @@ const APART: Duration = Duration::from_secs(1);
 /// A route that was not slow for so long after its term starts afresh.
 const FORGIVEN_AFTER: Duration = Duration::from_mins(10);
 
+/// Whoever was cut off so often runs away.
+const RUNS_AWAY: u32 = 2;
+
+/// What is left then to each run: so many times the longest that ended by itself, and no less than this.
+const TIMES_THE_LONGEST: u32 = 4;
+const LEAST_LEFT: Duration = Duration::from_millis(50);
+
 #[derive(Debug, Default)]
 pub struct Slowness {
     /// In microseconds since the epoch.
@@ -27,6 +37,10 @@ pub struct Slowness {
     term: AtomicU64,
     /// Threads that it holds up at this moment.
     holds: AtomicU32,
+    /// How often its Lua was cut off since it starts afresh.
+    cut_off: AtomicU32,
+    /// What the longest of its runs took that ended by themselves, of those that were found to be long, in nanoseconds.
+    longest: AtomicU64,
 }
 
 impl Slowness {
@@ -35,6 +49,7 @@ impl Slowness {
         let (until, term) = (self.until.load(Relaxed), self.term.load(Relaxed));
         let (now, last) = (now.as_micros(), until.saturating_sub(term));
         let term = if term == 0 || now > until.saturating_add(micros(FORGIVEN_AFTER)) {
+            self.cut_off.store(0, Relaxed);
             micros(TERMS.0)
         } else if now >= last.saturating_add(micros(APART)) {
             (2 * term).min(micros(TERMS.1))
@@ -43,6 +58,27 @@ impl Slowness {
         };
         self.term.store(term, Relaxed);
         self.until.store(now.saturating_add(term), Relaxed);
+    }
+
+    /// A run of its Lua has held up others and was cut off. Says whether that shows that it runs away, which was not known yet.
+    pub fn cut_off(&self, now: Timestamp) -> bool {
+        self.tell(now);
+        self.cut_off.fetch_add(1, Relaxed) + 1 == RUNS_AWAY
+    }
+
+    /// A run of its Lua took so long and ended by itself.
+    pub fn ended(&self, took: Duration) {
+        self.longest.fetch_max(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX), Relaxed);
+    }
+
+    /// What is left to each of its runs, if it runs away. Only then anybody asks what time it is.
+    #[inline]
+    pub fn left(&self, now: impl FnOnce() -> Timestamp) -> Option<Duration> {
+        if self.cut_off.load(Relaxed) < RUNS_AWAY || !self.is_on(now()) {
+            return None;
+        }
+        let longest = Duration::from_nanos(self.longest.load(Relaxed));
+        Some(longest.saturating_mul(TIMES_THE_LONGEST).max(LEAST_LEFT))
     }
 
     /// A request holds up others from now on, until [`release`](Self::release).
@@ -67,6 +103,8 @@ impl Slowness {
     pub fn forgive(&self) {
         self.term.store(0, Relaxed);
         self.until.store(0, Relaxed);
+        self.cut_off.store(0, Relaxed);
+        self.longest.store(0, Relaxed);
     }
 }
 
@@ -123,5 +161,31 @@ mod tests {
         assert!(!slowness.is_on(now));
         slowness.tell(now);
         assert!(slowness.is_on(Timestamp::from_secs(129)) && !slowness.is_on(Timestamp::from_secs(130)));
+    }
+
+    #[test]
+    fn what_runs_away_is_bounded_by_what_ended_by_itself_for_as_long_as_it_is_remembered() {
+        let (slowness, at, millis) = (Slowness::default(), Timestamp::from_secs, Duration::from_millis);
+        let left = |second| slowness.left(|| at(second));
+        assert!(!slowness.cut_off(at(100)));
+        assert_eq!(left(100), None, "once is no habit");
+        assert!(slowness.cut_off(at(102)));
+        assert!(!slowness.cut_off(at(104)), "that is known");
+        assert_eq!(left(104), Some(millis(50)));
+        slowness.ended(millis(11));
+        assert_eq!(left(104), Some(millis(50)));
+        slowness.ended(millis(300));
+        slowness.ended(millis(20));
+        assert_eq!(left(104), Some(millis(1_200)));
+        assert_eq!(left(104 + 120), None, "it is forgotten");
+        slowness.cut_off(at(300));
+        assert_eq!(left(300), Some(millis(1_200)), "but not forgiven");
+        slowness.cut_off(at(300 + 240 + 601));
+        assert_eq!(left(300 + 240 + 601), None, "after ten minutes it starts afresh");
+        slowness.cut_off(at(1_200));
+        slowness.forgive();
+        slowness.cut_off(at(1_200));
+        slowness.cut_off(at(1_200));
+        assert_eq!(left(1_200), Some(millis(50)), "it is another script");
     }
 }

@@ -1,6 +1,6 @@
 //! What surrounds a stretch of code: the scene that it sees, its bounds, and its account.
 
-use std::ffi::c_int;
+use std::{ffi::c_int, time::Duration};
 
 use mlua::ffi;
 use tidegate_core::snapshot::Budget;
@@ -11,7 +11,7 @@ use crate::{
     budget::{Ended, Watch, own_cpu_time},
     host::Scene,
     ticks::Pace,
-    usage::Stretch,
+    usage::{Long, Stretch},
 };
 
 impl Vm {
@@ -28,7 +28,8 @@ impl Vm {
         let state = scene.state();
         state.account.resume(&stretch);
         let (timed, label) = (!state.budget.cpu.is_zero(), state.label);
-        let limits = state.account.limits(&state.budget, &self.budget, stretch.memory.0);
+        let whole = (&self.budget, state.left_to_stretch);
+        let limits = state.account.limits(&state.budget, whole, stretch.memory.0);
         self.host.enter(&mut scene, phase);
         // What prepares a worker may take its time: nobody is served yet.
         let watch = self.watch(&limits.next).filter(|_| !matches!(phase, Phase::Init | Phase::InitWorker));
@@ -63,11 +64,11 @@ impl Vm {
         if let Some(before) = spent {
             account.spend(own_cpu_time().saturating_sub(before));
         }
-        if cut_off || ended == Ended::Late {
-            account.tell_long();
-        }
         if cut_off {
+            account.tell_long(Long::CutOff);
             self.clean_up();
+        } else if ended == Ended::Late {
+            account.tell_long(Long::Ended(Duration::from_nanos(stretch.took(pace.now()))));
         }
         if self.collect()
             && let Some(probe) = &*self.probe.borrow()

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tidegate_core::snapshot::{Budget, LuaSettings};
-use tidegate_lua::{Phase, Step};
+use tidegate_lua::{Long, Phase, Step};
 
 use crate::support::{Host, Request};
 
@@ -33,6 +33,17 @@ fn a_run_that_takes_too_long_is_ended_with_its_place() {
         assert!(error.traceback().contains("test.lua"), "{}", error.traceback());
         assert_eq!(host.say("ngx.say('the next one is fine')"), "the next one is fine\n");
     }
+}
+
+#[test]
+fn who_has_less_because_it_ran_away_is_told_so() {
+    let host = short();
+    let mut request = Request::get("/");
+    request.state.left_to_stretch = Some(Duration::from_millis(10));
+    let error = host.run(Phase::Access, "while true do end", &mut request).unwrap_err();
+    let told = "test.lua:1: CPU budget of 10ms used up, which is 20ms where Lua has not run away of late";
+    assert_eq!(error.message(), told);
+    assert_eq!(request.state.take_usage().long, Some(Long::CutOff));
 }
 
 #[test]

@@ -26,6 +26,7 @@ mod migration;
 mod node_workers;
 mod places;
 mod reload;
+mod runaway;
 mod scenarios;
 mod script;
 mod simulate;
