@@ -138,7 +138,8 @@ impl Watch {
         watched.told_ns.store(nanos(limits.told.cpu), Relaxed);
         watched.told_bytes.store(limits.told.memory_bytes, Relaxed);
         watched.instead_of_ns.store(nanos(limits.instead_of), Relaxed);
-        if cpu > 0 && cpu / LOOKS < watched.pause_ns.load(Relaxed) {
+        // What runs away is looked at closely anyway, and others should not be.
+        if cpu > 0 && limits.instead_of.is_zero() && cpu / LOOKS < watched.pause_ns.load(Relaxed) {
             watched.pause_ns.store((cpu / LOOKS).max(nanos(LOOK_EVERY.0)), Relaxed);
         }
         RUNNING.set(Arc::as_ptr(&self.watched));

@@ -25,9 +25,10 @@ const FORGIVEN_AFTER: Duration = Duration::from_mins(10);
 /// Whoever was cut off so often runs away.
 const RUNS_AWAY: u32 = 2;
 
-/// What is left then to each run: so many times the longest that ended by itself, and no less than this.
-const TIMES_THE_LONGEST: u32 = 4;
-const LEAST_LEFT: Duration = Duration::from_millis(50);
+/// What is left then to each run: so many times the longest that ended by itself, and no less than this. What takes half as
+/// long need not be found to be long, so it is not known.
+const TIMES_THE_LONGEST: u64 = 4;
+const LEAST_LEFT_MS: u64 = 100;
 
 #[derive(Debug, Default)]
 pub struct Slowness {
@@ -39,8 +40,8 @@ pub struct Slowness {
     holds: AtomicU32,
     /// How often its Lua was cut off since it starts afresh.
     cut_off: AtomicU32,
-    /// What the longest of its runs took that ended by themselves, of those that were found to be long, in nanoseconds.
-    longest: AtomicU64,
+    /// What the longest of its runs took that ended by themselves, of those that were found to be long, in milliseconds.
+    longest_ms: AtomicU64,
 }
 
 impl Slowness {
@@ -68,7 +69,7 @@ impl Slowness {
 
     /// A run of its Lua took so long and ended by itself.
     pub fn ended(&self, took: Duration) {
-        self.longest.fetch_max(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX), Relaxed);
+        self.longest_ms.fetch_max(u64::try_from(took.as_millis()).unwrap_or(u64::MAX), Relaxed);
     }
 
     /// What is left to each of its runs, if it runs away. Only then anybody asks what time it is.
@@ -77,8 +78,8 @@ impl Slowness {
         if self.cut_off.load(Relaxed) < RUNS_AWAY || !self.is_on(now()) {
             return None;
         }
-        let longest = Duration::from_nanos(self.longest.load(Relaxed));
-        Some(longest.saturating_mul(TIMES_THE_LONGEST).max(LEAST_LEFT))
+        let longest = self.longest_ms.load(Relaxed).saturating_mul(TIMES_THE_LONGEST);
+        Some(Duration::from_millis(longest.max(LEAST_LEFT_MS)))
     }
 
     /// A request holds up others from now on, until [`release`](Self::release).
@@ -104,7 +105,7 @@ impl Slowness {
         self.term.store(0, Relaxed);
         self.until.store(0, Relaxed);
         self.cut_off.store(0, Relaxed);
-        self.longest.store(0, Relaxed);
+        self.longest_ms.store(0, Relaxed);
     }
 }
 
@@ -171,9 +172,9 @@ mod tests {
         assert_eq!(left(100), None, "once is no habit");
         assert!(slowness.cut_off(at(102)));
         assert!(!slowness.cut_off(at(104)), "that is known");
-        assert_eq!(left(104), Some(millis(50)));
+        assert_eq!(left(104), Some(millis(100)));
         slowness.ended(millis(11));
-        assert_eq!(left(104), Some(millis(50)));
+        assert_eq!(left(104), Some(millis(100)));
         slowness.ended(millis(300));
         slowness.ended(millis(20));
         assert_eq!(left(104), Some(millis(1_200)));
@@ -186,6 +187,6 @@ mod tests {
         slowness.forgive();
         slowness.cut_off(at(1_200));
         slowness.cut_off(at(1_200));
-        assert_eq!(left(1_200), Some(millis(50)), "it is another script");
+        assert_eq!(left(1_200), Some(millis(100)), "it is another script");
     }
 }

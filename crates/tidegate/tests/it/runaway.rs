@@ -34,7 +34,8 @@ fn cut_off(tidegate: &Tidegate, path: &str, message: &str, times: usize) {
 
 #[test]
 fn who_was_cut_off_twice_has_less_until_the_script_is_another() {
-    let (usual, less) = ("CPU budget of 300ms used up\"", "CPU budget of 50ms used up, which is 300ms where");
+    let (usual, less) =
+        ("CPU budget of 300ms used up\"", "CPU budget of 100ms used up, which is 300ms where");
     let tidegate = start("300ms");
     cut_off(&tidegate, "/hog?hog=1", usual, 1);
     cut_off(&tidegate, "/hog?hog=1", usual, 2);
@@ -61,5 +62,5 @@ fn what_took_long_and_came_to_its_end_still_may() {
     cut_off(&tidegate, "/hog?hog=1", "CPU budget of", 2);
     assert_eq!(honest().text(), "fine\n");
     cut_off(&tidegate, "/hog?hog=1", "CPU budget of", 3);
-    assert_eq!(tidegate.stderr().matches("CPU budget of 50ms").count(), 0, "{}", tidegate.stderr());
+    assert_eq!(tidegate.stderr().matches("CPU budget of 100ms").count(), 0, "{}", tidegate.stderr());
 }
