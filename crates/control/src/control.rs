@@ -212,8 +212,8 @@ impl Control {
         let mut snapshot = Arc::clone(&snapshots.borrow());
         plane.configure(&snapshot);
         let (mut sample, mut step, mut look) = (every(SAMPLE_EVERY), every(STEP_EVERY), every(LOOK_EVERY));
-        plane.settle(&loader);
         loop {
+            plane.settle(&loader);
             let turn = tokio::select! {
                 biased;
                 () = stop.cancelled() => Turn::Stop,
@@ -227,12 +227,7 @@ impl Control {
             };
             match turn {
                 Turn::Stop => break,
-                // Instances report all the time, and nothing follows from most of that before the next step.
-                Turn::Event(event) => {
-                    if !take_all(&mut plane, event, &mut events) {
-                        continue;
-                    }
-                }
+                Turn::Event(event) => take_all(&mut plane, event, &mut events),
                 Turn::Disturb(wish) => plane.grant(wish),
                 Turn::Sample => plane.sample(),
                 Turn::Step(lag) => plane.step(lag),
@@ -247,7 +242,6 @@ impl Control {
                     }
                 }
             }
-            plane.settle(&loader);
         }
         plane.stop(&loader);
         while !plane.is_empty() {
@@ -258,8 +252,8 @@ impl Control {
 }
 
 /// Takes an event and those that came with it: they are looked at together, or many fleets would be looked at for each.
-/// Returns whether something follows from them.
-fn take_all(plane: &mut Plane, first: Event, events: &mut mpsc::Receiver<Event>) -> bool {
+/// Instances report all the time, and nothing follows from that before the next step.
+fn take_all(plane: &mut Plane, first: Event, events: &mut mpsc::Receiver<Event>) {
     let mut matters = first.matters();
     plane.on(first);
     for _ in 0..EVENTS_AT_ONCE {
@@ -267,7 +261,7 @@ fn take_all(plane: &mut Plane, first: Event, events: &mut mpsc::Receiver<Event>)
         matters |= event.matters();
         plane.on(event);
     }
-    matters
+    plane.calm = !matters;
 }
 
 /// Opens what is kept on disk, and reads what there is. Where nobody asked for a certain place, one that
