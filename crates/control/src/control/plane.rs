@@ -270,7 +270,7 @@ impl Plane {
         let standing = self.writer.as_ref().map(Writer::standing).unwrap_or_default();
         let fleets = self.fleets.len();
         let mut journal = self.shared.journal();
-        let mut round = Round::of(if self.writer.is_some() { fleets } else { 0 });
+        let mut round = Round::default();
         for (name, member) in &mut self.fleets {
             if member.fleet.is_removed() {
                 continue;
@@ -317,7 +317,10 @@ impl Plane {
         }
         self.dirty |= !actions.is_empty();
         self.forget_gone();
-        self.dirty |= self.publish();
+        // Also without anything to do: an instance may have been taken back.
+        if self.publish() {
+            self.touch_all();
+        }
         for (fleet, action) in actions {
             match action {
                 Action::Start(id) if self.havoc.put_off(&fleet, &id) => {}

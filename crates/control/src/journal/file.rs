@@ -48,13 +48,6 @@ pub(crate) struct Round {
     pub(crate) demand: Vec<Demand>,
 }
 
-impl Round {
-    /// With room for what so many fleets leave: entries are large to be moved.
-    pub(crate) fn of(fleets: usize) -> Self {
-        Self { entries: Vec::with_capacity(fleets), demand: Vec::with_capacity(fleets) }
-    }
-}
-
 /// Writes rounds on a thread of its own, so that a disk holds up nobody.
 #[derive(Debug)]
 pub(crate) struct Writer {
