@@ -5,6 +5,9 @@
 //! be measured and compiled code is not left for them. A stretch that allocates much collects as it goes on, as
 //! LuaJIT does by itself: that time is part of the stretch's own and is not told apart.
 //!
+//! What a stretch that allocates much owes after that is not collected at once, as all others would wait for that, but part by
+//! part after the stretches that follow, whosever they are.
+//!
 //! LuaJIT begins to collect where memory reaches a threshold, which can be set only as a percentage of what is in use. So
 //! the percentage is set anew whenever the threshold is, and a script that asks for one is told of its own.
 
@@ -25,6 +28,11 @@ const STEP_BYTES: u64 = 8 << 10;
 
 /// Growth within one stretch from which on LuaJIT collects by itself.
 const HEADROOM: usize = 1 << 20;
+
+/// What is collected for after a stretch: no more than so many bytes of what is owed, or this part of it, so that who allocates much again and
+/// again owes no more than so many times that.
+const PART_BYTES: usize = 32 << 10;
+const PARTS: usize = 16;
 
 /// Collections in a row, and what each has to free for the next: so many bytes, and that part of what there was.
 const COLLECTIONS: u32 = 24;
@@ -51,6 +59,8 @@ pub(super) struct Collector {
     under_way: Cell<bool>,
     /// What memory in use has to reach for the next to begin.
     due: Cell<usize>,
+    /// Growth that was not collected for yet, while a collection is under way.
+    owed: Cell<usize>,
     /// Where LuaJIT begins by itself.
     threshold: Cell<usize>,
     /// Collections that had ended when it was last looked, and were told.
@@ -77,7 +87,8 @@ impl Vm {
     pub(super) fn collect(&self) -> bool {
         let (used, allocated) = self.ledger.state();
         let asked = allocated - self.collector.seen.get().1;
-        asked >= STEP_BYTES && self.collect_part(used, usize::try_from(asked).unwrap_or(usize::MAX))
+        let is_due = asked >= STEP_BYTES || self.collector.owed.get() > 0;
+        is_due && self.collect_part(used, usize::try_from(asked).unwrap_or(usize::MAX))
     }
 
     #[inline(never)]
@@ -97,7 +108,11 @@ impl Vm {
         }
         let collects = collector.under_way.get();
         if collects {
-            self.step(c_int::try_from(used.saturating_sub(before) >> 10).unwrap_or(c_int::MAX));
+            // For what was beyond LuaJIT has collected by itself.
+            let owed = collector.owed.get().saturating_add(used.saturating_sub(before).min(HEADROOM));
+            let part = if self.rest.is_thrifty() { owed } else { owed.min(PART_BYTES.max(owed / PARTS)) };
+            collector.owed.set(owed - part);
+            self.step(c_int::try_from(part >> 10).unwrap_or(c_int::MAX));
         } else if collector.told.get() != ended {
             self.tell(None);
         }
@@ -168,6 +183,7 @@ impl Vm {
     fn set_due(&self, used: usize) {
         let percent = usize::try_from(self.host.block.collector_pause.get()).unwrap_or_default();
         self.collector.due.set((used / 100).saturating_mul(percent).max(1));
+        self.collector.owed.set(0);
     }
 
     /// Keeps LuaJIT from collecting by itself until memory has grown by much.

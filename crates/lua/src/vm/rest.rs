@@ -77,6 +77,11 @@ pub(super) struct Rest {
 }
 
 impl Rest {
+    /// Whether garbage must not be left lying about.
+    pub(super) fn is_thrifty(&self) -> bool {
+        self.is_thrifty.get()
+    }
+
     /// Much has been let go that nobody may want again soon.
     pub(super) fn tell_let_go(&self) {
         self.let_go.set(true);
@@ -106,7 +111,7 @@ impl Vm {
         let budget = self.budget.memory_bytes;
         let is_roomy = budget == 0 || budget > 4 * SMALL_BYTES as u64;
         let is_small = self.ledger.state().0 < SMALL_BYTES;
-        let waits = is_roomy && is_small && !self.rest.is_thrifty.get();
+        let waits = is_roomy && is_small && !self.rest.is_thrifty();
         self.host.block.collector_pause.set(if waits { LONG_PAUSE } else { USUAL_PAUSE });
     }
 

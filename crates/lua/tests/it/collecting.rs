@@ -65,3 +65,21 @@ fn a_script_may_have_garbage_kept_or_collected_when_it_wants() {
     host.say(LITTER);
     assert_eq!(host.say(pause), "300150300");
 }
+
+#[test]
+fn what_one_run_leaves_is_collected_in_parts_after_those_that_follow() {
+    let (host, told) = watched();
+    host.say("kept = {} for i = 1, 40000 do kept[i] = { i } end collectgarbage()");
+    let parts = || told.borrow().iter().filter(|one| one.pause.is_some()).count();
+    let before = parts();
+    // Less each than what is collected for within a run.
+    let begun = (0..200).any(|_| {
+        host.say("local t = {} for i = 1, 4000 do t[i] = { i } end");
+        parts() > before
+    });
+    assert!(begun, "{before}");
+    // None of it is these runs' own.
+    let before = parts();
+    (0..20).for_each(|_| drop(host.say("return")));
+    assert!((5..20).contains(&(parts() - before)), "{before}, {}", parts());
+}
