@@ -35,14 +35,20 @@ pub(crate) fn come_last() -> io::Result<()> {
 }
 
 /// A thread of this process that goes on for longer than it should: until this is dropped it lets others have the
-/// processor as they wake up. Its priority stays as it is, for a thread that is not privileged could not raise that again.
-pub(crate) struct Yielding {
+/// processor as they wake up, on Linux 6.12 and later. Its priority stays as it is, for a thread that is not privileged could not raise that again.
+#[derive(Debug)]
+pub struct Yielding {
     thread: libc::pid_t,
     before: libc::sched_attr,
 }
 
 impl Yielding {
-    /// `None`: that is refused, or not known to the kernel.
+    /// The thread that calls. `None`: that is refused, or not known to the kernel.
+    pub fn here() -> Option<Self> {
+        Self::new(0)
+    }
+
+    /// `None` as there.
     pub(crate) fn new(thread: libc::pid_t) -> Option<Self> {
         let before = of(thread).ok()?;
         let is_usual = before.sched_policy == libc::SCHED_OTHER.unsigned_abs();

@@ -70,7 +70,7 @@ mod vm;
 pub use crate::{
     allocator::{Allocator, grow_in_small_pages},
     arguments::Arguments,
-    background::give_way,
+    background::{Yielding, give_way},
     budget::Onlooker,
     choice::{Choice, KeepAlive},
     dict::Dicts,

@@ -1,19 +1,22 @@
 //! What a worker runs for no request: its timers, and what prepares it and cleans up after it.
 //!
 //! Timers wait in the order in which they are due. Each function runs as a task of its own, so that one which repeats keeps
-//! its pace, and few are started at once, so that requests get in between. When the worker is told to leave, timers that still wait are run at once, as premature; what runs is waited
-//! for like connections are.
+//! its pace, and they are started for a tenth of a millisecond at a time, so that requests get in between. When the worker is told
+//! to leave, timers that still wait are run at once, as premature; what runs is waited for like connections are.
 
 use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,
+    future::poll_fn,
+    mem,
     rc::{Rc, Weak},
     sync::atomic::Ordering::Relaxed,
+    task::Poll,
     time::Duration,
 };
 
 use tidegate_core::snapshot::Script;
-use tidegate_lua::{Error, Level, Line, Phase, RequestState, Step, Timer, Vm, flame::Label};
+use tidegate_lua::{Error, Level, Line, Phase, RequestState, Step, Timer, Vm, Yielding, flame::Label};
 use tokio::{sync::Notify, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -46,8 +49,7 @@ pub(crate) async fn init_worker(worker: &Rc<Worker>, script: &Script) {
     }
     // Timers for at once begin before the first request, as in OpenResty.
     if let Some(keeper) = worker.keeper.get() {
-        keeper.start_due();
-        tokio::task::yield_now().await;
+        keeper.turn().await;
     }
 }
 
@@ -73,8 +75,8 @@ async fn run(worker: &Worker, phase: Phase, script: &Script) {
     }
 }
 
-/// Timers that are started before others get their turn: who sets ten thousand holds up nobody.
-const TIMERS_AT_ONCE: usize = 16;
+/// How long timers are started, and their functions run, before others get their turn: who sets ten thousand holds up nobody.
+const TURN: Duration = Duration::from_micros(100);
 
 /// A timer, with the VM that it runs in.
 type Set = (Rc<Vm>, Timer);
@@ -151,21 +153,33 @@ impl Keeper {
                 () = self.waiting.changed.notified() => continue,
                 () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {}
             }
-            self.start_due();
-            tokio::task::yield_now().await;
+            self.start_due().await;
         }
         while let Some((_, (vm, timer))) = self.waiting.take(None) {
             self.start(vm, timer, true);
         }
     }
 
-    fn start_due(&self) {
-        let now = Instant::now();
-        for _ in 0..TIMERS_AT_ONCE {
-            let Some((due, (vm, timer))) = self.waiting.take(Some(now)) else { break };
-            self.note_lateness(now - due);
-            self.start(vm, timer, false);
+    /// Starts those that are due, turn by turn, until none is or the worker is about to leave.
+    async fn start_due(&self) {
+        let mut yielding = None;
+        while self.turn().await && !self.exiting.is_cancelled() {
+            // For who comes to the sockets, and for who else wants the processor.
+            yielding.get_or_insert_with(Yielding::here);
+            tokio::task::yield_now().await;
         }
+    }
+
+    /// Starts those that are due as it begins, one after the other; says whether time was up before all had been.
+    async fn turn(&self) -> bool {
+        let began = Instant::now();
+        while began.elapsed() < TURN {
+            let Some((due, (vm, timer))) = self.waiting.take(Some(began)) else { return false };
+            self.note_lateness(began - due);
+            self.start(vm, timer, false);
+            step_back().await;
+        }
+        true
     }
 
     fn add(&self, vm: Rc<Vm>, timer: Timer) {
@@ -190,6 +204,19 @@ impl Keeper {
             self.waiting.add(vm, timer);
         }
     }
+}
+
+/// Lets the tasks that are in line go first. Nobody looks at sockets for that.
+async fn step_back() {
+    let mut has_stepped_back = false;
+    let step_back = poll_fn(|context| {
+        if mem::replace(&mut has_stepped_back, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    });
+    step_back.await;
 }
 
 async fn expire(worker: Rc<Worker>, vm: Rc<Vm>, timer: Timer, premature: bool, last: bool) {

@@ -133,6 +133,31 @@ routes:
 }
 
 #[test]
+fn the_longer_timers_take_the_fewer_run_between_requests() {
+    let running = Running::with_workers(
+        1,
+        "lua: { sharedDicts: { d: 64KiB } }
+routes:
+  - name: storm
+    match: { path: /* }
+    lua:
+      content: |
+        local d = ngx.shared.d
+        local function busy()
+            local began = ngx.now()
+            repeat ngx.update_time() until ngx.now() - began >= 0.002
+            d:incr('ran', 1, 0)
+        end
+        for i = 1, 100 do ngx.timer.at(0, busy) end
+        ngx.sleep(0) ngx.sleep(0)
+        local early = d:get('ran') or 0
+        while d:get('ran') ~= 100 do ngx.sleep(0.01) end
+        ngx.say(early < 10)",
+    );
+    assert_eq!(http::get(running.addr(), "/").text(), "true\n");
+}
+
+#[test]
 fn late_timers_and_runs_that_wait_are_counted() {
     let running = Running::with_workers(
         1,
