@@ -57,6 +57,10 @@ const NEIGHBOURS: [&str; 3] = ["hello", "counter", "match"];
 const HOGS: [&str; 4] = ["loop", "rep", "coroutines", "timers"];
 const QUANTILES: [&str; 3] = ["p50Ms", "p99Ms", "p999Ms"];
 
+/// What starts a program at the lowest priority, wherever this begins, and in the idle class.
+const LOWEST: [&str; 3] = ["nice", "-n", "39"];
+const IDLE: [&str; 3] = ["chrt", "-i", "0"];
+
 /// What the gateway has to give back memory when nobody asks for anything any more.
 const SETTLE: Duration = Duration::from_secs(5);
 
@@ -80,6 +84,10 @@ struct Args {
     /// Milliseconds between a hog's answer and the next hog.
     #[arg(long, default_value_t = 1_000)]
     pause: u64,
+    /// Keep every processor awake all the time, by a process of the idle class for each, which whoever wakes up displaces at
+    /// once. A virtual machine's processor that has nothing to do is the host's, and to get it back may take a millisecond.
+    #[arg(long)]
+    awake: bool,
     /// `lua.budget` of the gateway, such as `{ cpu: 50ms, memory: 64MiB }`. Default: what it has by itself.
     #[arg(long)]
     budget: Option<String>,
@@ -108,6 +116,8 @@ enum Kind {
 fn run(args: &Args) -> Result<()> {
     ensure!(args.rounds > 0 && args.turns > 0, "nothing to measure");
     let binary = bench_harness::binary(args.tidegate.as_deref())?;
+    let processors = if args.awake { thread::available_parallelism()?.get() } else { 0 };
+    let _awake: Vec<Ended> = (0..processors).map(|_| spinning(IDLE)).collect::<Result<_>>()?;
     let rounds: Vec<Round> = (0..args.rounds).map(|_| round(args, &binary)).collect::<Result<_>>()?;
     let phases: Vec<Phase> = rounds.iter().flat_map(|round| round.phases.iter().cloned()).collect();
     let mut figures = compare(&phases);
@@ -167,7 +177,7 @@ fn round(args: &Args, binary: &std::path::Path) -> Result<Round> {
     let kinds = [Kind::Alone, Kind::Hogs, Kind::Busy].into_iter().cycle().take(3 * args.turns);
     for kind in kinds.chain([Kind::Alone]) {
         let stop = AtomicBool::new(kind != Kind::Hogs);
-        let other = (kind == Kind::Busy).then(busy).transpose()?;
+        let other = (kind == Kind::Busy).then(|| spinning(LOWEST)).transpose()?;
         let (loads, asked) = thread::scope(|scope| {
             let hogs = scope.spawn(|| ask_for_hogs(args, &gateway, &stop));
             let loads = load(args, binary, &gateway, args.seconds);
@@ -207,12 +217,11 @@ impl Drop for Ended {
     }
 }
 
-/// Something that computes at the lowest priority and wants nothing of the gateway.
-fn busy() -> Result<Ended> {
-    let mut command = Command::new("nice");
-    // The lowest, wherever this begins.
-    command.args(["-n", "39", "sh", "-c", "while :; do :; done"]);
-    command.spawn().map(Ended).context("nice")
+/// Something that computes for ever and wants nothing of the gateway, started by a program that sets its priority.
+fn spinning([program, option, value]: [&str; 3]) -> Result<Ended> {
+    let mut command = Command::new(program);
+    command.args([option, value, "sh", "-c", "while :; do :; done"]);
+    command.spawn().map(Ended).with_context(|| program.to_owned())
 }
 
 /// Loads all neighbours at once and returns the reports.
