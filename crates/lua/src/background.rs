@@ -43,7 +43,8 @@ pub struct Yielding {
 }
 
 impl Yielding {
-    /// The thread that calls. `None`: that is refused, or not known to the kernel.
+    /// The thread that calls. `None`: that is refused, or not known to the kernel, or it yields already, to somebody who may end that
+    /// before this would.
     pub fn here() -> Option<Self> {
         Self::new(0)
     }
@@ -51,7 +52,8 @@ impl Yielding {
     /// `None` as there.
     pub(crate) fn new(thread: libc::pid_t) -> Option<Self> {
         let before = of(thread).ok()?;
-        let is_usual = before.sched_policy == libc::SCHED_OTHER.unsigned_abs();
+        let is_usual =
+            before.sched_policy == libc::SCHED_OTHER.unsigned_abs() && before.sched_runtime < LONG_NS;
         let attributes = libc::sched_attr { sched_runtime: LONG_NS, ..before };
         (is_usual && set(thread, &attributes).is_ok()).then_some(Self { thread, before })
     }
@@ -102,6 +104,8 @@ mod tests {
         let before = of(thread).unwrap();
         let yielding = Yielding::new(thread).expect("it is a usual thread");
         let meanwhile = of(thread).unwrap();
+        // Who ended it last would else leave the thread as it was in between.
+        assert!(before.sched_runtime == 0 || Yielding::here().is_none());
         drop(yielding);
         let after = of(thread).unwrap();
         assert_eq!((meanwhile.sched_nice, meanwhile.sched_policy), (before.sched_nice, before.sched_policy));

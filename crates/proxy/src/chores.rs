@@ -165,7 +165,7 @@ impl Keeper {
         let mut yielding = None;
         while self.turn().await && !self.exiting.is_cancelled() {
             // For who comes to the sockets, and for who else wants the processor.
-            yielding.get_or_insert_with(Yielding::here);
+            yielding = yielding.or_else(Yielding::here);
             tokio::task::yield_now().await;
         }
     }
