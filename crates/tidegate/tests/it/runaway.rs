@@ -55,7 +55,7 @@ fn who_was_cut_off_twice_has_less_until_the_script_is_another() {
 
 #[test]
 fn what_took_long_and_came_to_its_end_still_may() {
-    let tidegate = start("1s");
+    let tidegate = start("300ms");
     let honest = || http::get(tidegate.addr(), "/hog?takes=0.15");
     assert_eq!(honest().text(), "fine\n");
     cut_off(&tidegate, "/hog?hog=1", "CPU budget of", 1);
