@@ -35,7 +35,8 @@ pub(crate) fn come_last() -> io::Result<()> {
 }
 
 /// A thread of this process that goes on for longer than it should: until this is dropped it lets others have the
-/// processor as they wake up, on Linux 6.12 and later. Its priority stays as it is, for a thread that is not privileged could not raise that again.
+/// processor as they wake up, on Linux 6.12 and later. Its priority stays as it is, for a thread that is not privileged could
+/// not raise that again.
 #[derive(Debug)]
 pub struct Yielding {
     thread: libc::pid_t,

@@ -17,6 +17,24 @@ fn start(lua: &str, content: &str) -> Running {
     ))
 }
 
+/// One worker, whose only route's handler is `content`, with a dictionary as `d`.
+fn start_alone(content: &str) -> Running {
+    let content = content.replace('\n', "\n        ");
+    Running::with_workers(
+        1,
+        &format!(
+            "lua: {{ sharedDicts: {{ d: 64KiB }} }}
+routes:
+  - name: storm
+    match: {{ path: /* }}
+    lua:
+      content: |
+        local d = ngx.shared.d
+        {content}"
+        ),
+    )
+}
+
 /// Asks until the answer is what is expected.
 fn becomes(running: &Running, expected: &str) {
     let mut last = String::new();
@@ -114,46 +132,47 @@ ngx.print(gate:count(), gate:wait(10), gate:count())",
 
 #[test]
 fn requests_go_on_between_timers() {
-    let running = Running::with_workers(
-        1,
-        "lua: { sharedDicts: { d: 64KiB } }
-routes:
-  - name: storm
-    match: { path: /* }
-    lua:
-      content: |
-        local d = ngx.shared.d
-        for i = 1, 10000 do ngx.timer.at(0, function() d:incr('ran', 1, 0) end) end
-        ngx.sleep(0) ngx.sleep(0)
-        local early = d:get('ran') or 0
-        while d:get('ran') ~= 10000 do ngx.sleep(0.01) end
-        ngx.say(early < 5000)",
+    let running = start_alone(
+        "for i = 1, 10000 do ngx.timer.at(0, function() d:incr('ran', 1, 0) end) end
+ngx.sleep(0) ngx.sleep(0)
+local early = d:get('ran') or 0
+while d:get('ran') ~= 10000 do ngx.sleep(0.01) end
+ngx.say(early < 5000)",
     );
     assert_eq!(http::get(running.addr(), "/").text(), "true\n");
 }
 
+/// A function for timers that takes two milliseconds and counts that it has run.
+const BUSY: &str = "local function busy()
+  local began = ngx.now()
+  repeat ngx.update_time() until ngx.now() - began >= 0.002
+  d:incr('ran', 1, 0)
+end
+";
+
 #[test]
 fn the_longer_timers_take_the_fewer_run_between_requests() {
-    let running = Running::with_workers(
-        1,
-        "lua: { sharedDicts: { d: 64KiB } }
-routes:
-  - name: storm
-    match: { path: /* }
-    lua:
-      content: |
-        local d = ngx.shared.d
-        local function busy()
-            local began = ngx.now()
-            repeat ngx.update_time() until ngx.now() - began >= 0.002
-            d:incr('ran', 1, 0)
-        end
-        for i = 1, 100 do ngx.timer.at(0, busy) end
-        ngx.sleep(0) ngx.sleep(0)
-        local early = d:get('ran') or 0
-        while d:get('ran') ~= 100 do ngx.sleep(0.01) end
-        ngx.say(early < 10)",
-    );
+    let running = start_alone(&format!(
+        "{BUSY}for i = 1, 100 do ngx.timer.at(0, busy) end
+ngx.sleep(0) ngx.sleep(0)
+local early = d:get('ran') or 0
+while d:get('ran') ~= 100 do ngx.sleep(0.01) end
+ngx.say(early < 10)"
+    ));
+    assert_eq!(http::get(running.addr(), "/").text(), "true\n");
+}
+
+#[test]
+fn requests_go_on_between_timers_that_set_each_other() {
+    let running = start_alone(&format!(
+        "{BUSY}local function again()
+  if (d:get('ran') or 0) < 100 then ngx.timer.at(0, again) end
+  busy()
+end
+ngx.timer.at(0, again)
+ngx.sleep(0.001)
+ngx.say(d:get('ran') < 10)"
+    ));
     assert_eq!(http::get(running.addr(), "/").text(), "true\n");
 }
 
