@@ -14,7 +14,7 @@ mod reload;
 
 use std::{
     collections::BTreeMap,
-    io,
+    io, mem,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -212,8 +212,11 @@ impl Control {
         let mut snapshot = Arc::clone(&snapshots.borrow());
         plane.configure(&snapshot);
         let (mut sample, mut step, mut look) = (every(SAMPLE_EVERY), every(STEP_EVERY), every(LOOK_EVERY));
+        let mut matters = true;
         loop {
-            plane.settle(&loader);
+            if mem::replace(&mut matters, true) {
+                plane.settle(&loader);
+            }
             let turn = tokio::select! {
                 biased;
                 () = stop.cancelled() => Turn::Stop,
@@ -227,7 +230,7 @@ impl Control {
             };
             match turn {
                 Turn::Stop => break,
-                Turn::Event(event) => take_all(&mut plane, event, &mut events),
+                Turn::Event(event) => matters = take_all(&mut plane, event, &mut events),
                 Turn::Disturb(wish) => plane.grant(wish),
                 Turn::Sample => plane.sample(),
                 Turn::Step(lag) => plane.step(lag),
@@ -243,17 +246,22 @@ impl Control {
                 }
             }
         }
-        plane.stop(&loader);
-        while !plane.is_empty() {
-            let event = events.recv().await.expect("the plane holds a sender");
-            plane.on_while_stopping(event, &loader);
-        }
+        end(plane, events, &loader).await;
+    }
+}
+
+/// Ends all instances, and waits until the last is gone.
+async fn end(mut plane: Plane, mut events: mpsc::Receiver<Event>, loader: &Loader) {
+    plane.stop(loader);
+    while !plane.is_empty() {
+        let event = events.recv().await.expect("the plane holds a sender");
+        plane.on_while_stopping(event, loader);
     }
 }
 
 /// Takes an event and those that came with it: they are looked at together, or many fleets would be looked at for each.
-/// Instances report all the time, and nothing follows from that before the next step.
-fn take_all(plane: &mut Plane, first: Event, events: &mut mpsc::Receiver<Event>) {
+/// Returns whether something follows from them: instances report all the time, and nothing does from that before the next step.
+fn take_all(plane: &mut Plane, first: Event, events: &mut mpsc::Receiver<Event>) -> bool {
     let mut matters = first.matters();
     plane.on(first);
     for _ in 0..EVENTS_AT_ONCE {
@@ -261,7 +269,7 @@ fn take_all(plane: &mut Plane, first: Event, events: &mut mpsc::Receiver<Event>)
         matters |= event.matters();
         plane.on(event);
     }
-    plane.calm = !matters;
+    matters
 }
 
 /// Opens what is kept on disk, and reads what there is. Where nobody asked for a certain place, one that

@@ -66,8 +66,6 @@ pub(super) struct Plane {
     stopping: bool,
     /// What is shown is out of date.
     pub(super) dirty: bool,
-    /// Nothing follows from what has just been taken.
-    pub(super) calm: bool,
 }
 
 impl Plane {
@@ -99,7 +97,6 @@ impl Plane {
             hpa: None,
             stopping: false,
             dirty: true,
-            calm: false,
         };
         (plane, receiver)
     }
@@ -298,9 +295,6 @@ impl Plane {
 
     /// Does what is due, and shows it.
     pub(super) fn settle(&mut self, loader: &Loader) {
-        if mem::take(&mut self.calm) {
-            return;
-        }
         let now = Moment::now();
         self.start_late();
         let mut actions = Vec::new();
