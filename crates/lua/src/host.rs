@@ -81,6 +81,7 @@ pub(crate) const DECLARATIONS: &str = "
         int32_t pause_is_set;
         int32_t collections;
         int32_t collector_pause;
+        int32_t turnovers;
     };
 ";
 
@@ -115,6 +116,8 @@ pub(crate) struct Block {
     pub(crate) collections: Cell<i32>,
     /// What memory may grow to before it begins again, in percent.
     pub(crate) collector_pause: Cell<i32>,
+    /// How often most scripts have been replaced by others.
+    pub(crate) turnovers: Cell<i32>,
 }
 
 /// What a yield of the running thread means to the host.
@@ -214,6 +217,7 @@ impl Host {
                 pause_is_set: Cell::new(0),
                 collections: Cell::new(0),
                 collector_pause: Cell::new(200),
+                turnovers: Cell::new(0),
             },
             current: Cell::new(None),
             alone: Cell::new(None),

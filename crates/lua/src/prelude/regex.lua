@@ -1,10 +1,11 @@
 -- ngx.re, and the module of the same name.
 --
--- An expression is compiled once and kept: as long as it is used, and there are not too many others. It is a table
--- with the host's part of it, and what that part is asked for most.
+-- An expression is compiled once and kept: as long as it is used, and there are not too many others. Those that scripts
+-- used which are gone are let go some reloads later. It is a table with the host's part of it, and what that part is
+-- asked for most.
 
 local kit = ...
-local ngx, C = kit.ngx, kit.C
+local ngx, C, block = kit.ngx, kit.C, kit.block
 
 local host, given = kit.host, kit.given
 local regex_compile, regex_free, regex_match, regex_next = C.regex_compile, C.regex_free, C.regex_match, C.regex_next
@@ -35,6 +36,8 @@ local MAX_OPTIONS = 256
 -- Options by their text: { bits, mode, duplicates, young, old }, the last two expressions by their text.
 local options, option_count = {}, 0
 local young_count = 0
+-- How often scripts had been replaced when that was last looked at.
+local turnovers = 0
 local compiled_any = false
 
 local function parse(text)
@@ -87,13 +90,14 @@ local function compile(pattern, set)
     }
 end
 
--- Puts an expression among those used last. When these are half of what may be kept, all others are let go.
+-- Puts an expression among those used last. When these are half of what may be kept, or most scripts have been
+-- replaced, all others are let go.
 local function keep(pattern, set, regex)
-    if young_count >= max_kept / 2 then
+    if young_count >= max_kept / 2 or block.turnovers ~= turnovers then
         for _, other in pairs(options) do
             other.old, other.young = other.young, {}
         end
-        young_count = 0
+        young_count, turnovers = 0, block.turnovers
     end
     set.young[pattern] = regex
     young_count = young_count + 1

@@ -10,7 +10,7 @@
 //!
 //! Machine code LuaJIT gives back only as a whole. Where scripts come and go, that of those that went would pile up until it
 //! reaches its limit, tens of megabytes, so it is thrown away when so many have gone that most of it must be theirs. What is
-//! still in use is soon compiled again.
+//! still in use is soon compiled again. Regular expressions of scripts that went are let go by the same count, see `prelude/regex.lua`.
 
 use std::{
     cell::Cell,
@@ -121,6 +121,7 @@ impl Vm {
         self.host.sockets.pools.sweep();
         self.set_pause();
         if !self.running.get() && self.host.retired.has_turned_over() {
+            self.host.block.turnovers.update(|turnovers| turnovers.wrapping_add(1));
             // SAFETY: the main thread is idle, and no compiled code is on any stack, as no run goes on. It raises only
             // where a finalizer calls.
             unsafe { luaJIT_setmode(self.main, 0, FLUSH_ALL) };

@@ -1,6 +1,8 @@
 //! `ngx.re`.
 
-use crate::support::Host;
+use tidegate_lua::{Phase, Step};
+
+use crate::support::{Host, Request};
 
 fn run(source: &str) -> String {
     Host::new().say(source)
@@ -175,6 +177,33 @@ fn the_cache_forgets_what_was_not_used() {
             ngx.print(n)"#),
         "6000"
     );
+}
+
+#[test]
+fn what_scripts_used_that_are_gone_is_forgotten() {
+    let host = Host::new();
+    for version in 0..1_000 {
+        let source = format!("ngx.re.match('a', 'a|{version}', 'jo') ngx.re.match('a', '^a', 'jo')");
+        let step = host.vm.start(&host.load(&source), Phase::Content, &mut Request::get("/"));
+        assert!(matches!(step, Step::Done(_)));
+        host.vm.tend();
+    }
+    let kept = host.say(
+        "local function inside(f, wanted)
+            for index = 1, math.huge do
+                local name, value = debug.getupvalue(f, index)
+                if not name or name == wanted then return value end
+            end
+        end
+        local set, kept = inside(inside(ngx.re.match, 'regex_of'), 'options').jo, 0
+        for _, generation in ipairs({ set.young, set.old }) do
+            for _ in pairs(generation) do kept = kept + 1 end
+        end
+        ngx.print(kept, ' ', set.young['^a'] ~= nil)",
+    );
+    let kept: usize = kept.strip_suffix(" true").expect("what is used stays").parse().unwrap();
+    // As many as scripts may be gone before they are noticed to be, twice over, and not 1,000.
+    assert!((2..200).contains(&kept), "{kept}");
 }
 
 #[test]
