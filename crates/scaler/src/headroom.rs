@@ -19,6 +19,11 @@
 //!
 //! Not here: forecasts beyond the start-up time.
 
+#![expect(
+    clippy::inline_always,
+    reason = "what is called is compiled for wide instructions only where it is inlined"
+)]
+
 mod book;
 mod budget;
 mod course;
@@ -33,6 +38,7 @@ mod worth;
 
 use std::time::Duration;
 
+use fearless_simd::{Level, dispatch};
 use serde::{Deserialize, Serialize};
 use tidegate_core::{
     Flaw,
@@ -87,6 +93,19 @@ const LONGEST_GAP: f64 = 15.0;
 const LARGEST: f64 = 1e6;
 /// What is aimed at while the work per request is not known.
 const USUAL: Target = Target { metric: TargetMetric::Utilization, route: None, value: 0.8, tolerance: 0.1 };
+
+/// One step, in seconds and in instances.
+#[derive(Debug, Clone, Copy)]
+struct Step {
+    /// Since the first step, in lived time.
+    now: f64,
+    passed: f64,
+    demand: f64,
+    /// Ready for all of the step.
+    settled: u32,
+    /// As far as it is known.
+    start_up: Option<f64>,
+}
 
 /// All loops, which of them is followed, and what is left of the budget.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -187,18 +206,8 @@ impl Rivalry {
         let gap = self.last.replace(now).map_or(0.0, |last| now.saturating_sub(last).as_secs_f64());
         let passed = gap.min(LONGEST_GAP);
         let start_up = start_up.map(|start_up| start_up.as_secs_f64());
-        let (wait, starting) = (headroom.wait.as_secs_f64(), start_up.unwrap_or(UNKNOWN_START_UP));
-        let patient = self.judge(wait, passed, demand, sight.settled);
-        let late = met_late(wait, start_up);
-        self.worth = self.patience.worth() * if late.is_some() { HARMLESS } else { 1.0 };
-        let level = self.look(passed, demand, starting);
-        if starting > wait {
-            self.expect((now, passed), (demand * passed, patient), (level, starting));
-        }
-        self.choose(headroom, passed, start_up, late);
-        let ordered = self.counts(self.awaited).0;
-        let wanted = ordered.max(self.at_first(starting));
-        let count = self.patience.keep(wanted, passed);
+        let step = Step { now: now.as_secs_f64(), passed, demand, settled: sight.settled, start_up };
+        let (wanted, count) = dispatch!(Level::new(), _ => self.turn(headroom, step));
         let because = || {
             let (rate, work, busy) = (number(rate), number(work * 1e3), number(demand));
             let (reason, besides) = (self.reason(), self.besides(wanted, count));
@@ -213,7 +222,25 @@ impl Rivalry {
         Opinion { wanted: Wanted::Count(count as u32), because: words.say(because) }
     }
 
+    /// A step further, with the widest instructions that there are. Returns how many are wanted, and how many are kept.
+    #[inline(always)]
+    fn turn(&mut self, headroom: &Headroom, step: Step) -> (f32, f32) {
+        let Step { now, passed, demand, settled, start_up } = step;
+        let (wait, starting) = (headroom.wait.as_secs_f64(), start_up.unwrap_or(UNKNOWN_START_UP));
+        let patient = self.judge(wait, passed, demand, settled);
+        let late = met_late(wait, start_up);
+        self.worth = self.patience.worth() * if late.is_some() { HARMLESS } else { 1.0 };
+        let level = self.look(passed, demand, starting);
+        if starting > wait {
+            self.expect((now, passed), (demand * passed, patient), (level, starting));
+        }
+        self.choose(headroom, passed, start_up, late);
+        let wanted = self.counts(self.awaited).0.max(self.at_first(starting));
+        (wanted, self.patience.keep(wanted, passed))
+    }
+
     /// Charges every loop, and the budget, for the time since the last step. Returns how much may wait.
+    #[inline(always)]
     fn judge(&mut self, wait: f64, passed: f64, demand: f64, ready: u32) -> f64 {
         let Some(courses) = self.courses.as_ref().filter(|_| passed > 0.0) else {
             return 0.0;
@@ -231,6 +258,7 @@ impl Rivalry {
     }
 
     /// Lets every loop see the newest demand. Returns its level.
+    #[inline(always)]
     fn look(&mut self, passed: f64, demand: f64, start_up: f64) -> f64 {
         self.outlook.observe(passed, demand);
         let level = self.outlook.level();
@@ -262,14 +290,14 @@ impl Rivalry {
     /// Lets capacity stand by where a burst is to be expected.
     fn expect(
         &mut self,
-        (now, passed): (Duration, f64),
+        (now, passed): (f64, f64),
         (work, patient): (f64, f64),
         (level, start_up): (f64, f64),
     ) {
         if !self.habit.is_whole() {
             self.habit = Habit::default();
         }
-        let (now, price) = (now.as_secs_f64(), self.asked);
+        let price = self.asked;
         let alone = self.counts((0.0, 0.0));
         self.habit.observe(Second { now, passed, work, patient, level, alone, price, start_up });
         let awaited = self.habit.awaited(now, start_up);
@@ -279,6 +307,7 @@ impl Rivalry {
         }
     }
 
+    #[inline(always)]
     fn recount(&mut self, changed: &[bool; course::COURSES]) {
         let Some(courses) = &self.courses else { return };
         let parts = Parts { courses, standby: &self.standby, awaited: self.awaited };
@@ -286,6 +315,7 @@ impl Rivalry {
     }
 
     /// Where what comes can be met `late`, by a loop that does no more, there is no need for caution.
+    #[inline(always)]
     fn choose(&mut self, headroom: &Headroom, passed: f64, start_up: Option<f64>, late: Option<usize>) {
         self.until_choice -= passed;
         let on_probation = self.judged < self.probation(start_up);
@@ -384,18 +414,18 @@ fn met_late(wait: f64, start_up: Option<f64>) -> Option<usize> {
 }
 
 /// The larger of two numbers, in one instruction. The library's function takes care of what is not a number.
-#[inline]
+#[inline(always)]
 fn larger(one: f32, other: f32) -> f32 {
     if one > other { one } else { other }
 }
 
-#[inline]
+#[inline(always)]
 fn smaller(one: f32, other: f32) -> f32 {
     if one < other { one } else { other }
 }
 
 /// One of two numbers without a branch, so that processors choose several at once.
-#[inline]
+#[inline(always)]
 fn either(first: bool, one: f32, other: f32) -> f32 {
     let ones = u32::from(first).wrapping_neg();
     f32::from_bits(one.to_bits() & ones | other.to_bits() & !ones)

@@ -74,7 +74,7 @@ impl Recipe {
 }
 
 /// Whole instances, one at least. Less than a thousandth is rounding, not demand.
-#[inline]
+#[inline(always)]
 pub(super) fn whole(needed: f32) -> f32 {
     let needed = needed - 1e-3;
     // Rounding up by hand: the target's instruction for it may not be assumed, and the library's function is slow. Next
@@ -108,13 +108,15 @@ fn standing(parts: Parts<'_>) -> ([f32; WITH_EACH], [f32; WITH_EACH]) {
     (kept, ready)
 }
 
-/// The least of many numbers, four by four as processors do it. What is not a number is passed over.
+/// The least of many numbers, eight by eight as processors do it. What is not a number is passed over.
+#[inline(always)]
 fn least(numbers: &[f32]) -> f32 {
-    let (quads, rest) = numbers.as_chunks::<4>();
-    let mut lanes = [f32::INFINITY; 4];
-    for &[one, two, three, four] in quads {
-        let [a, b, c, d] = lanes;
-        lanes = [smaller(one, a), smaller(two, b), smaller(three, c), smaller(four, d)];
+    let (rows, rest) = numbers.as_chunks::<8>();
+    let mut lanes = [f32::INFINITY; 8];
+    for row in rows {
+        for (lane, &number) in lanes.iter_mut().zip(row) {
+            *lane = smaller(number, *lane);
+        }
     }
     lanes.iter().chain(rest).fold(f32::INFINITY, |least, &number| smaller(number, least))
 }
@@ -168,6 +170,7 @@ impl Counts {
 impl Book {
     /// Charges every loop for `passed` seconds in which `work` instance-seconds arrived; of what waits, no
     /// more than `patient` has not waited too long.
+    #[inline(always)]
     pub(super) fn charge(&mut self, parts: Parts<'_>, passed: f64, work: f64, patient: f64) {
         if !self.counts.are_known {
             self.counts.count(parts);
@@ -184,7 +187,7 @@ impl Book {
     }
 
     /// Where so many instances are so many instance-seconds.
-    #[inline]
+    #[inline(always)]
     fn charge_each(&mut self, kept: f32, work: f32, patient: f32, seconds: impl Fn(f32) -> f32) {
         for (cost, &paid) in self.cost.iter_mut().zip(self.counts.paid.iter()) {
             *cost = *cost * kept + seconds(paid);
@@ -208,6 +211,7 @@ impl Book {
 
     /// Counts anew where a course changed, or what stands by did, and charges the loops that changed for it: `worth` so many
     /// times what a change usually is.
+    #[inline(always)]
     pub(super) fn recount(&mut self, parts: Parts<'_>, changed: &[bool; COURSES], worth: f32) {
         if !self.counts.are_known {
             return;
@@ -232,7 +236,7 @@ impl Book {
 
     /// Counts `N` loops of a course anew, from number `first` on: of each its margin and the fewest it keeps and has ready.
     /// Without branches and as arrays, so that processors do several at once.
-    #[inline]
+    #[inline(always)]
     fn recount_rows<const N: usize>(
         &mut self,
         first: usize,
@@ -261,6 +265,7 @@ impl Book {
 
     /// The loop with the least cost, where work left undone beyond `allowed` (a share) costs `penalty` times as
     /// much as work done. `followed` is left only for one that is better by a factor of `advantage`.
+    #[inline(always)]
     pub(super) fn best(&self, allowed: f64, penalty: f64, followed: usize, advantage: f32) -> usize {
         let (most, penalty) = ((allowed * self.work) as f32, penalty as f32);
         let score = |(cost, short): (&f32, &f32)| cost + penalty * larger(short - most, 0.0);
@@ -277,6 +282,7 @@ impl Book {
 
     /// Instance-seconds that the loops ask for a unit of work that `followed` leaves undone and another does not: the
     /// least of all, and no more than `most`.
+    #[inline(always)]
     pub(super) fn asked(&self, followed: usize, most: f64) -> f64 {
         let (cost, short) = (self.cost[followed], self.short[followed]);
         let notably = short - NOTABLE * short.max(1.0);

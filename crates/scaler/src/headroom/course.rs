@@ -112,6 +112,7 @@ impl Courses {
 
     /// Lets each see the newest demand, whose level is `level`, where changes are `worth` so many times what they usually
     /// are; says which changed.
+    #[inline(always)]
     pub(super) fn follow(
         &mut self,
         (outlook, level): (&Outlook, f64),
@@ -139,6 +140,7 @@ impl Courses {
     }
 
     /// Which are not what they were. Mostly none are, and that is told from all together.
+    #[inline(always)]
     fn changed(&self, (level, ready): &([[f32; ABREAST]; ALIKE.len()], [f32; LANES])) -> Changed {
         let mut bits = [0; LANES];
         let level = self.level.as_flattened().iter().zip(level.as_flattened());
@@ -152,7 +154,7 @@ impl Courses {
 }
 
 /// Lets those of a row rise to what is `held`, or `ahead` of that, or fall to it once that is worth it.
-#[inline]
+#[inline(always)]
 fn heed(
     (level, spared): (&mut [f32; ABREAST], &mut [f32; ABREAST]),
     held: &[f32; ABREAST],

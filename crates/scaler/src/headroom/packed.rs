@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
 /// A number for each of `N` loops, where processors can take several at once.
 #[derive(Debug, Clone, PartialEq)]
-#[repr(align(16))]
+#[repr(align(32))]
 pub(super) struct Column<const N: usize> {
     numbers: [f32; N],
     is_whole: bool,

@@ -57,6 +57,7 @@ impl Patience {
     }
 
     /// Charges the fleet and the plain loops.
+    #[inline(always)]
     pub(super) fn judge(&mut self, passed: f64, work: f64, patient: f64) {
         self.begin_anew_if_torn();
         let fading = self.fading.kept(passed, MEMORY);
@@ -66,6 +67,7 @@ impl Patience {
         self.plain.charge(passed, work, patient);
     }
 
+    #[inline(always)]
     pub(super) fn look(&mut self, level: f64, passed: f64, start_up: f64) {
         self.begin_anew_if_torn();
         self.plain.look(level, passed, start_up);

@@ -89,6 +89,7 @@ impl Plain {
 
     /// Charges every loop for `passed` seconds in which `work` instance-seconds arrived; of what waits, no
     /// more than `patient` has not waited too long.
+    #[inline(always)]
     pub(super) fn charge(&mut self, passed: f64, work: f64, patient: f64) {
         let fading = self.fading.kept(passed, MEMORY);
         self.work = self.work * fading + work;
@@ -115,6 +116,7 @@ impl Plain {
     }
 
     /// Lets every loop see the newest level.
+    #[inline(always)]
     pub(super) fn look(&mut self, level: f64, passed: f64, start_up: f64) {
         let (level, passed, start_up) = (level as f32, passed as f32, start_up as f32);
         let new = self.highest.len() != HOLDS.len() || self.lowest.is_none();
@@ -137,6 +139,7 @@ impl Plain {
     }
 
     /// Counts the loops of a hold anew, from number `first` on, and their changes as so many each.
+    #[inline(always)]
     fn count(&mut self, first: usize, (held, ready): (f32, f32), change: f32) {
         let loops = first..first + TARGETS.len();
         let kept = self.kept[loops.clone()].iter_mut().zip(&mut self.ready[loops.clone()]);

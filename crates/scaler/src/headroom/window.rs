@@ -77,17 +77,17 @@ impl<const N: usize> Abreast<N> {
     }
 
     /// The largest of each in the last `span` seconds, where `values` are the newest and `passed` the time since those before.
-    #[inline]
+    #[inline(always)]
     pub(super) fn largest(&mut self, passed: f32, span: f32, values: &[f32; N]) -> [f32; N] {
         self.hold(passed, span, values, larger)
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn smallest(&mut self, passed: f32, span: f32, values: &[f32; N]) -> [f32; N] {
         self.hold(passed, span, values, smaller)
     }
 
-    #[inline]
+    #[inline(always)]
     fn hold(
         &mut self,
         passed: f32,
@@ -120,6 +120,7 @@ impl<const N: usize> Abreast<N> {
         held
     }
 
+    #[inline(always)]
     fn of_all(&self, extreme: impl Fn(f32, f32) -> f32) -> [f32; N] {
         let [first, rest @ ..] = &self.parts;
         let mut all = *first;
@@ -130,6 +131,7 @@ impl<const N: usize> Abreast<N> {
     }
 
     /// Of the last so many parts and the newest.
+    #[inline(always)]
     fn of_young(&self, parts: usize, newest: &[f32; N], extreme: impl Fn(f32, f32) -> f32) -> [f32; N] {
         let mut all = *newest;
         for back in 0..parts {
@@ -140,7 +142,7 @@ impl<const N: usize> Abreast<N> {
 }
 
 /// Lets each of `held` become more extreme where its newest value is.
-#[inline]
+#[inline(always)]
 fn take<const N: usize>(held: &mut [f32; N], values: &[f32; N], extreme: impl Fn(f32, f32) -> f32) {
     for (held, &value) in held.iter_mut().zip(values) {
         *held = extreme(*held, value);
