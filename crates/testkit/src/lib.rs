@@ -20,7 +20,7 @@ mod wait;
 pub use crate::{
     message::Fields,
     mutated::{Input, mutated},
-    port::{free_port, unused_address},
+    port::{free_port, is_free, unused_address},
     tidegate::{Setup, Tidegate},
     upstream::{Answer, Upstream},
     wait::{component, eventually},

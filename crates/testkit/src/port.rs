@@ -7,7 +7,7 @@
 //! when the process does.
 
 use std::{
-    net::{Ipv4Addr, SocketAddr, TcpListener},
+    net::{Ipv4Addr, SocketAddr},
     os::{
         linux::net::SocketAddrExt as _,
         unix::net::{SocketAddr as UnixAddr, UnixListener},
@@ -15,6 +15,8 @@ use std::{
     process,
     sync::{Mutex, PoisonError},
 };
+
+use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, socket_with, sockopt::set_socket_reuseaddr};
 
 const FIRST: u16 = 20_000;
 const COUNT: u16 = 12_000;
@@ -52,6 +54,37 @@ fn reserve(port: u16) -> Option<UnixListener> {
     let name = UnixAddr::from_abstract_name(format!("tidegate-test-port-{port}")).ok()?;
     let reservation = UnixListener::bind_addr(&name).ok()?;
     // Nobody may listen on it, whatever the address.
-    TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).ok()?;
-    Some(reservation)
+    is_free((Ipv4Addr::UNSPECIFIED, port).into()).then_some(reservation)
+}
+
+/// Whether nobody listens there. The address is bound for a moment and not listened on: a child that another thread starts in
+/// that moment has the socket until it becomes another program, and whoever looks for a server would find it there.
+pub fn is_free(address: SocketAddr) -> bool {
+    let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let bind = || {
+        let socket = socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+        // What a server left that has ended keeps nobody from listening.
+        set_socket_reuseaddr(&socket, true)?;
+        bind(&socket, &address)
+    };
+    bind().is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    #[test]
+    fn where_somebody_listens_it_is_not_free_and_to_ask_is_not_to_listen() {
+        let address = unused_address();
+        assert!(is_free(address));
+        assert!(TcpStream::connect(address).is_err());
+        let listener = TcpListener::bind(address).unwrap();
+        assert!(!is_free(address));
+        let everywhere = (Ipv4Addr::UNSPECIFIED, address.port()).into();
+        assert!(!is_free(everywhere), "an address among all");
+        drop(listener);
+    }
 }

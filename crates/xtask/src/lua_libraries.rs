@@ -9,7 +9,7 @@ use std::{
     fmt::Write as _,
     fs,
     io::{Read as _, Write as _},
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{SocketAddr, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread,
@@ -18,6 +18,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::{Value, json};
+use tidegate_testkit::unused_address;
 
 /// How long a program may take to listen, and an answer to come.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -74,7 +75,7 @@ fn build(repository: &Path) -> Result<PathBuf> {
 }
 
 fn run_all(root: &Path, program: &Path, folder: &Path) -> Result<bool> {
-    let [redis, tls, gateway, admin] = free_addresses()?;
+    let [redis, tls, gateway, admin] = std::array::from_fn(|_| unused_address());
     let _redis = Program::start(
         Command::new("redis-server")
             .args(["--save", "", "--port", &redis.port().to_string()])
@@ -178,12 +179,6 @@ fn start_tls(folder: &Path, address: SocketAddr) -> Result<Program> {
         "key.pem",
     ]);
     Program::start(server.current_dir(folder), address)
-}
-
-fn free_addresses<const N: usize>() -> Result<[SocketAddr; N]> {
-    let listeners = (0..N).map(|_| TcpListener::bind("127.0.0.1:0")).collect::<Result<Vec<_>, _>>()?;
-    let addresses = listeners.iter().map(TcpListener::local_addr).collect::<Result<Vec<_>, _>>()?;
-    addresses.try_into().map_err(|_| anyhow::anyhow!("there are not so many ports"))
 }
 
 /// A program that ends with this.

@@ -4,11 +4,13 @@ use std::{
     cell::RefCell,
     collections::HashMap,
     fs, io,
-    net::TcpListener,
+    net::Ipv4Addr,
     path::{Path, PathBuf},
     sync::atomic::{AtomicU16, Ordering},
     time::{Duration, SystemTime},
 };
+
+use tidegate_testkit::is_free;
 
 use super::case::{Text, UserFile};
 
@@ -140,7 +142,7 @@ pub(crate) fn free_port() -> io::Result<u16> {
     for _ in 0..COUNT {
         let turn = NEXT.fetch_add(1, Ordering::Relaxed);
         let port = FIRST + (turn % COUNT + start) % COUNT;
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+        if is_free((Ipv4Addr::LOCALHOST, port).into()) {
             return Ok(port);
         }
     }
