@@ -61,6 +61,8 @@ pub(crate) fn all(threads: usize, habits: Option<&Habits>, questions: &[Question
                     let limit = Limit::find(question, habits);
                     let mut limits = limits.lock().unwrap_or_else(PoisonError::into_inner);
                     limits.insert((question.known.name, start_up, buffer), limit);
+                    let (name, done) = (question.known.name, limits.len());
+                    eprintln!("limits of {name}, {start_up} s, {buffer} s: {done} of {}", questions.len());
                 }
             });
         }

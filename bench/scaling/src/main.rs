@@ -64,9 +64,6 @@ fn run(args: &Args) -> Result<()> {
     let questions = if args.without_limits { Vec::new() } else { table::questions(&report, &demands) };
     let habits = (!args.without_habits).then(|| Habits::read(args.habits.as_deref())).transpose()?;
     let limits = limits::all(args.threads, habits.as_ref(), &questions);
-    if let Some((habits, path)) = habits.zip(args.habits.as_deref()) {
-        habits.write(path)?;
-    }
     table::print(&report, &demands, &limits, &mut io::stdout().lock())?;
     Ok(())
 }
