@@ -11,7 +11,7 @@ use tidegate_core::Flaw;
 use super::{
     either,
     outlook::{Outlook, TRENDS},
-    window::{Abreast, Window},
+    window::{Abreast, Largest, Smallest, Window},
 };
 
 /// The level, and each trend.
@@ -56,10 +56,24 @@ pub(super) fn change(instances: f32) -> f32 {
 /// Courses that hold alike follow the level and the three trends, in this order, so their windows go abreast. Where not all are
 /// followed, the first is there again in place of those that are not.
 const ABREAST: usize = FOLLOWS;
-/// The numbers of those that hold alike.
+/// The numbers of those that hold alike, last of those that do not hold.
 const ALIKE: [[usize; ABREAST]; 5] =
     [[1, 5, 8, 13], [2, 6, 9, 14], [3, 7, 10, 15], [4, 4, 11, 16], [0, 0, 0, 12]];
 const LANES: usize = ALIKE.len() * ABREAST;
+const HOLDS: usize = ALIKE.len() - 1;
+/// A number for each lane.
+type Rows = [[f32; ABREAST]; ALIKE.len()];
+/// How long the courses of each row hold.
+const HOLDS_OF_ROWS: [f32; HOLDS] = {
+    let (mut holds, mut row) = ([0.0; HOLDS], HOLDS);
+    while row > 0 {
+        row -= 1;
+        if let Some(hold) = KINDS[ALIKE[row][0]].1 {
+            holds[row] = hold;
+        }
+    }
+    holds
+};
 /// The lane of each course, the first where there are several.
 const LANE: [usize; COURSES] = {
     let (mut lanes, mut lane) = ([0; COURSES], LANES);
@@ -73,12 +87,11 @@ const LANE: [usize; COURSES] = {
 /// All courses, in instances, a lane for each.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Courses {
-    /// A row for each hold.
-    highest: [Abreast<ABREAST>; ALIKE.len()],
-    lowest: Abreast<LANES>,
+    highest: Abreast<Largest, HOLDS, ABREAST>,
+    lowest: Abreast<Smallest, 1, LANES>,
     /// Instance-seconds by which each was above what is followed since it last was not.
-    spared: [[f32; ABREAST]; ALIKE.len()],
-    level: [[f32; ABREAST]; ALIKE.len()],
+    spared: Rows,
+    level: Rows,
     /// The lowest of the time that an instance takes to start: what is ready.
     ready: [f32; LANES],
 }
@@ -91,7 +104,7 @@ impl Courses {
     pub(super) fn new(outlook: &Outlook) -> Self {
         let level = outlook.level() as f32;
         Self {
-            highest: std::array::from_fn(|_| Abreast::new(level)),
+            highest: Abreast::new(level),
             lowest: Abreast::new(level),
             spared: [[0.0; ABREAST]; ALIKE.len()],
             level: [[level; ABREAST]; ALIKE.len()],
@@ -100,7 +113,7 @@ impl Courses {
     }
 
     pub(super) fn check(&self) -> Result<(), Flaw> {
-        self.highest.iter().try_for_each(Abreast::check).map_err(Flaw::of("highest"))?;
+        self.highest.check().map_err(Flaw::of("highest"))?;
         self.lowest.check().map_err(Flaw::of("lowest"))
     }
 
@@ -127,21 +140,34 @@ impl Courses {
         let (passed, start_up) = (passed as f32, start_up as f32);
         let all = [level, quick, usual, slow];
         let followed = [all, all, all, [level, level, usual, slow], [level, level, level, slow]];
+        let spans = HOLDS_OF_ROWS.map(|hold| start_up + hold);
+        let [first, second, third, fourth, alone] = followed;
+        let held = self.highest.hold(passed, &spans, &[first, second, third, fourth]);
+        let [first, second, third, fourth] = held;
         let before = (self.level, self.ready);
-        for (row, (highest, followed)) in self.highest.iter_mut().zip(&followed).enumerate() {
-            let hold = KINDS[ALIKE[row][0]].1.map_or(0.0, |hold| start_up + hold);
-            let held = highest.largest(passed, hold, followed);
-            heed((&mut self.level[row], &mut self.spared[row]), &held, (ahead, passed, worth));
-        }
+        self.heed(&[first, second, third, fourth, alone], (ahead, passed, worth));
         let mut level = [0.0; LANES];
         level.copy_from_slice(self.level.as_flattened());
-        self.ready = self.lowest.smallest(passed, start_up, &level);
+        [self.ready] = self.lowest.hold(passed, &[start_up], &[level]);
         self.changed(&before)
+    }
+
+    /// Lets each rise to what is `held`, or `ahead` of that, or fall to it once that is worth it.
+    #[inline(always)]
+    fn heed(&mut self, held: &Rows, (ahead, passed, worth): (f32, f32, f32)) {
+        let levels = self.level.as_flattened_mut().iter_mut().zip(self.spared.as_flattened_mut());
+        for ((level, spared), &held) in levels.zip(held.as_flattened()) {
+            let besides = *spared + (*level - held) * passed;
+            let rises = held > *level;
+            let moves = rises | (besides >= worth * change(*level));
+            *level = either(moves, either(rises, held + ahead, held), *level);
+            *spared = either(moves, 0.0, besides);
+        }
     }
 
     /// Which are not what they were. Mostly none are, and that is told from all together.
     #[inline(always)]
-    fn changed(&self, (level, ready): &([[f32; ABREAST]; ALIKE.len()], [f32; LANES])) -> Changed {
+    fn changed(&self, (level, ready): &(Rows, [f32; LANES])) -> Changed {
         let mut bits = [0; LANES];
         let level = self.level.as_flattened().iter().zip(level.as_flattened());
         let ready = self.ready.iter().zip(ready);
@@ -153,27 +179,13 @@ impl Courses {
     }
 }
 
-/// Lets those of a row rise to what is `held`, or `ahead` of that, or fall to it once that is worth it.
-#[inline(always)]
-fn heed(
-    (level, spared): (&mut [f32; ABREAST], &mut [f32; ABREAST]),
-    held: &[f32; ABREAST],
-    (ahead, passed, worth): (f32, f32, f32),
-) {
-    for ((level, spared), &held) in level.iter_mut().zip(spared).zip(held) {
-        let besides = *spared + (*level - held) * passed;
-        let rises = held > *level;
-        let moves = rises | (besides >= worth * change(*level));
-        *level = either(moves, either(rises, held + ahead, held), *level);
-        *spared = either(moves, 0.0, besides);
-    }
-}
-
 /// One course, as it is written down.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Course {
-    highest: Window,
+    /// Of those that hold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    highest: Option<Window>,
     lowest: Window,
     spared: f32,
     level: f32,
@@ -184,7 +196,7 @@ struct Course {
 pub(super) mod written {
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
-    use super::{ABREAST, ALIKE, Abreast, COURSES, Course, Courses, LANE, LANES};
+    use super::{ABREAST, ALIKE, Abreast, COURSES, Course, Courses, HOLDS, LANE, LANES, Window};
 
     #[expect(clippy::ref_option, reason = "as serde calls it")]
     pub(in super::super) fn serialize<S: Serializer>(
@@ -192,8 +204,8 @@ pub(super) mod written {
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
         let course = |courses: &Courses, lane: usize| Course {
-            highest: courses.highest[lane / ABREAST].window(lane % ABREAST),
-            lowest: courses.lowest.window(lane),
+            highest: (lane / ABREAST < HOLDS).then(|| courses.highest.window(lane / ABREAST, lane % ABREAST)),
+            lowest: courses.lowest.window(0, lane),
             spared: courses.spared.as_flattened()[lane],
             level: courses.level.as_flattened()[lane],
             ready: courses.ready[lane],
@@ -210,12 +222,16 @@ pub(super) mod written {
         }
         let of_lane = |lane: usize| &all[ALIKE[lane / ABREAST][lane % ABREAST]];
         let lanes: [&Course; LANES] = std::array::from_fn(of_lane);
-        let highest = ALIKE.map(|alike| Abreast::of(alike.map(|course| &all[course].highest)));
-        let highest = highest.into_iter().collect::<Option<Vec<_>>>().and_then(|rows| rows.try_into().ok());
-        let highest = highest.ok_or_else(|| {
+        let highest: Vec<&Window> =
+            lanes[..HOLDS * ABREAST].iter().filter_map(|course| course.highest.as_ref()).collect();
+        if highest.len() < HOLDS * ABREAST {
+            return Err(D::Error::custom("the window of a course that holds is missing"));
+        }
+        let highest = std::array::from_fn(|row| std::array::from_fn(|lane| highest[row * ABREAST + lane]));
+        let highest = Abreast::of(highest).ok_or_else(|| {
             D::Error::custom("the windows of courses that hold alike are not of the same time")
         })?;
-        let lowest = Abreast::of(lanes.map(|course| &course.lowest))
+        let lowest = Abreast::of([lanes.map(|course| &course.lowest)])
             .ok_or_else(|| D::Error::custom("the windows of what is ready are not of the same time"))?;
         Ok(Some(Courses {
             highest,

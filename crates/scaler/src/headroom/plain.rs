@@ -13,7 +13,7 @@ use super::{
     book::whole,
     either, larger,
     packed::{self, Column},
-    window::{Abreast, abreast},
+    window::{Abreast, Largest, Smallest, abreast},
 };
 
 /// For how long the highest level is kept, in seconds, and how busy instances may be.
@@ -27,10 +27,11 @@ pub(super) const MEMORY: f64 = 172_800.0;
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Plain {
-    /// Of each hold, the highest level, and the lowest of that within a start-up time. Empty before the first look.
-    highest: Vec<Abreast<1>>,
+    /// Of each hold, the highest level, and the lowest of that within a start-up time. None before the first look.
     #[serde(with = "abreast")]
-    lowest: Option<Abreast<{ HOLDS.len() }>>,
+    highest: Option<Abreast<Largest, { HOLDS.len() }, 1>>,
+    #[serde(with = "abreast")]
+    lowest: Option<Abreast<Smallest, 1, { HOLDS.len() }>>,
     #[serde(with = "packed")]
     kept: Column<LOOPS>,
     #[serde(with = "packed")]
@@ -119,17 +120,14 @@ impl Plain {
     #[inline(always)]
     pub(super) fn look(&mut self, level: f64, passed: f64, start_up: f64) {
         let (level, passed, start_up) = (level as f32, passed as f32, start_up as f32);
-        let new = self.highest.len() != HOLDS.len() || self.lowest.is_none();
+        let new = self.highest.is_none() || self.lowest.is_none();
         if new {
-            self.highest = vec![Abreast::new(level); HOLDS.len()];
-            self.lowest = None;
+            (self.highest, self.lowest) = (None, None);
         }
+        let highest = self.highest.get_or_insert_with(|| Abreast::new(level));
         let lowest = self.lowest.get_or_insert_with(|| Abreast::new(level));
-        let mut highest = [level; HOLDS.len()];
-        for ((held, window), hold) in highest.iter_mut().zip(&mut self.highest).zip(HOLDS) {
-            [*held] = window.largest(passed, hold, &[level]);
-        }
-        let lowest = lowest.smallest(passed, start_up, &highest);
+        let highest = highest.hold(passed, &HOLDS, &[[level]; HOLDS.len()]).map(|[held]| held);
+        let [lowest] = lowest.hold(passed, &[start_up], &[highest]);
         for (which, (held, ready)) in highest.into_iter().zip(lowest).enumerate() {
             let seen = (held.to_bits(), ready.to_bits());
             if std::mem::replace(&mut self.seen.levels[which], seen) != seen {

@@ -1,13 +1,15 @@
 //! The largest or smallest of a span of time, in a handful of numbers.
 //!
 //! The span is divided into parts and each keeps its extreme, so an hour costs as much as ten seconds. What
-//! is held is held for at most one part longer than asked. Until the next part begins the extreme of all can only
-//! become more so, so the parts are gone through once for each part and not once for each step.
+//! is held is held for at most one part longer than asked. The parts are a ring, and with its beginning the extremes of all from each
+//! part to the ring's end are worked out once: what is held is the extreme of those that are not replaced yet and of what came since.
 //!
-//! Windows of one span go [abreast](Abreast): their parts begin together, and what is done to one is done to all in the same few
+//! Windows go [abreast](Abreast): those of one span begin their parts together, and what is done to one is done to all in the same few
 //! instructions. Written down is each by itself, as a [`Window`].
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::marker::PhantomData;
+
+use serde::{Deserialize, Serialize};
 use tidegate_core::Flaw;
 
 use super::{larger, packed, smaller};
@@ -17,6 +19,31 @@ const PARTS: usize = 16;
 
 /// A part is never longer, in seconds: a sixteenth of all the time that instances may take to start.
 const LONGEST: f32 = 600_000.0;
+
+/// Which of two numbers is held.
+pub(super) trait Extreme {
+    fn of(one: f32, other: f32) -> f32;
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Largest;
+
+#[derive(Debug, Clone)]
+pub(super) struct Smallest;
+
+impl Extreme for Largest {
+    #[inline(always)]
+    fn of(one: f32, other: f32) -> f32 {
+        larger(one, other)
+    }
+}
+
+impl Extreme for Smallest {
+    #[inline(always)]
+    fn of(one: f32, other: f32) -> f32 {
+        smaller(one, other)
+    }
+}
 
 /// One window, as it is written down.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -29,123 +56,187 @@ pub(super) struct Window {
     left: f32,
 }
 
-/// `N` windows of one span. Either the largest or the smallest is asked for, of the same windows always the same.
-#[derive(Debug, Clone, PartialEq)]
-#[repr(align(16))]
-pub(super) struct Abreast<const N: usize> {
-    /// Extremes of the parts of each, a ring.
-    parts: [[f32; N]; PARTS],
-    at: usize,
-    /// Seconds until the next part begins.
-    left: f32,
-    held: Held<N>,
+/// A number for each of `N` windows of each of so many spans.
+type Rows<const SPANS: usize, const N: usize> = [[f32; N]; SPANS];
+
+/// `N` windows of each of so many spans.
+#[derive(Debug, Clone)]
+#[repr(align(32))]
+pub(super) struct Abreast<E, const SPANS: usize, const N: usize> {
+    /// Extremes of the parts, a ring. That of the part which is being filled is not there yet.
+    parts: [Rows<SPANS, N>; PARTS],
+    newest: Rows<SPANS, N>,
+    /// Of each span, which part is being filled, and the seconds until the next begins.
+    at: [usize; SPANS],
+    left: [f32; SPANS],
+    /// What follows from the parts. From each to the end of the ring, as long as it is not replaced.
+    to_the_end: [Rows<SPANS, N>; PARTS],
+    /// Of these, what follows the part that is being filled; and all from the beginning of the ring to that.
+    older: Rows<SPANS, N>,
+    younger: Rows<SPANS, N>,
+    extreme: PhantomData<E>,
 }
 
-/// The extremes of all parts, where they are known. They follow from them and are no memory.
-#[derive(Debug, Clone, Copy)]
-struct Held<const N: usize>(Option<[f32; N]>);
-
-impl<const N: usize> PartialEq for Held<N> {
-    fn eq(&self, _: &Self) -> bool {
-        true
+/// What is not written down follows from the rest, or was never of use.
+impl<E: Extreme, const SPANS: usize, const N: usize> PartialEq for Abreast<E, SPANS, N> {
+    fn eq(&self, other: &Self) -> bool {
+        self.windows().eq(other.windows())
     }
 }
 
-impl<const N: usize> Abreast<N> {
+impl<E: Extreme, const SPANS: usize, const N: usize> Abreast<E, SPANS, N> {
     /// As if each had always been `value`.
     pub(super) fn new(value: f32) -> Self {
-        Self { parts: [[value; N]; PARTS], at: 0, left: 0.0, held: Held(None) }
+        let rows = [[value; N]; SPANS];
+        Self {
+            parts: [rows; PARTS],
+            newest: rows,
+            at: [0; SPANS],
+            left: [0.0; SPANS],
+            to_the_end: [rows; PARTS],
+            older: rows,
+            younger: rows,
+            extreme: PhantomData,
+        }
     }
 
-    /// `None` where their parts do not begin together.
-    pub(super) fn of(windows: [&Window; N]) -> Option<Self> {
-        let Window { at, left, .. } = *windows[0];
-        let together = windows.iter().all(|other| other.at == at && other.left.to_bits() == left.to_bits());
-        let parts = std::array::from_fn(|part| windows.map(|window| window.parts[part]));
-        together.then_some(Self { parts, at, left, held: Held(None) })
+    /// `None` where the parts of those of one span do not begin together.
+    pub(super) fn of(windows: [[&Window; N]; SPANS]) -> Option<Self> {
+        let mut all = Self::new(0.0);
+        for (span, windows) in windows.into_iter().enumerate() {
+            let Window { at, left, .. } = *windows[0];
+            let alike = |other: &&Window| other.at == at && other.left.to_bits() == left.to_bits();
+            if !windows.iter().all(alike) {
+                return None;
+            }
+            for (part, rows) in all.parts.iter_mut().enumerate() {
+                rows[span] = windows.map(|window| window.parts[part]);
+            }
+            (all.at[span], all.left[span]) = (at, left);
+            all.newest[span] = all.parts[at % PARTS][span];
+            all.younger[span] = all.newest[span];
+            for part in 0..at % PARTS {
+                take::<E, N>(&mut all.younger[span], &all.parts[part][span]);
+            }
+            all.turn_round(span);
+        }
+        Some(all)
     }
 
     /// One of them.
-    pub(super) fn window(&self, number: usize) -> Window {
-        Window { parts: self.parts.map(|part| part[number]), at: self.at, left: self.left }
+    pub(super) fn window(&self, span: usize, number: usize) -> Window {
+        let mut parts = self.parts.map(|rows| rows[span][number]);
+        parts[self.at[span] % PARTS] = self.newest[span][number];
+        Window { parts, at: self.at[span], left: self.left[span] }
+    }
+
+    fn windows(&self) -> impl Iterator<Item = Window> {
+        (0..SPANS * N).map(|index| self.window(index / N, index % N))
     }
 
     /// Whether the next part begins at all: what never does would hold for good.
     pub(super) fn check(&self) -> Result<(), Flaw> {
-        Flaw::unless(self.at < PARTS, "at", || format!("{} of {PARTS} parts", self.at))?;
-        Flaw::unless(self.left <= LONGEST, "left", || format!("{} s are longer than {LONGEST}", self.left))
+        let at = self.at.iter().max().copied().unwrap_or_default();
+        Flaw::unless(at < PARTS, "at", || format!("{at} of {PARTS} parts"))?;
+        let left = self.left.iter().copied().fold(0.0, f32::max);
+        Flaw::unless(left <= LONGEST, "left", || format!("{left} s are longer than {LONGEST}"))
     }
 
-    /// The largest of each in the last `span` seconds, where `values` are the newest and `passed` the time since those before.
+    /// The extreme of each in the last of `spans` seconds, where `values` are the newest and `passed` the time since those before.
     #[inline(always)]
-    pub(super) fn largest(&mut self, passed: f32, span: f32, values: &[f32; N]) -> [f32; N] {
-        self.hold(passed, span, values, larger)
-    }
-
-    #[inline(always)]
-    pub(super) fn smallest(&mut self, passed: f32, span: f32, values: &[f32; N]) -> [f32; N] {
-        self.hold(passed, span, values, smaller)
-    }
-
-    #[inline(always)]
-    fn hold(
+    pub(super) fn hold(
         &mut self,
         passed: f32,
-        span: f32,
-        values: &[f32; N],
-        extreme: impl Fn(f32, f32) -> f32,
-    ) -> [f32; N] {
-        self.left -= passed;
-        if self.left <= 0.0 {
-            self.left = larger(self.left + span / (PARTS - 1) as f32, 0.0);
-            self.at = (self.at + 1) % PARTS;
-            self.parts[self.at] = *values;
-            self.held = Held(None);
+        spans: &[f32; SPANS],
+        values: &Rows<SPANS, N>,
+    ) -> Rows<SPANS, N> {
+        let mut goes_on = true;
+        for (left, &span) in self.left.iter_mut().zip(spans) {
+            *left -= passed;
+            goes_on &= *left > 0.0 && !is_short(span, passed);
         }
-        let newest = &mut self.parts[self.at % PARTS];
-        take(newest, values, &extreme);
-        if span <= 0.0 {
-            self.held = Held(None);
-            return *newest;
+        if !goes_on {
+            for (span, (&seconds, values)) in spans.iter().zip(values).enumerate() {
+                if self.left[span] <= 0.0 {
+                    self.begin(span, seconds, values);
+                }
+            }
         }
-        // Where steps are longer than parts, there is a part for each step and some are older than the span.
-        if passed * (PARTS - 1) as f32 > span {
-            self.held = Held(None);
-            return self.of_young(young(span / passed), values, extreme);
+        take_each::<E, SPANS, N>(&mut self.newest, values);
+        take_each::<E, SPANS, N>(&mut self.younger, values);
+        let mut held = self.younger;
+        take_each::<E, SPANS, N>(&mut held, &self.older);
+        if !goes_on {
+            for (which, &span) in spans.iter().enumerate().filter(|&(_, &span)| is_short(span, passed)) {
+                held[which] = self.of_young(which, young(span / passed));
+            }
         }
-        let Held(held) = self.held;
-        let mut held = held.unwrap_or_else(|| self.of_all(&extreme));
-        take(&mut held, values, &extreme);
-        self.held = Held(Some(held));
         held
     }
 
+    /// The next part of a span of so many seconds.
     #[inline(always)]
-    fn of_all(&self, extreme: impl Fn(f32, f32) -> f32) -> [f32; N] {
-        let [first, rest @ ..] = &self.parts;
-        let mut all = *first;
-        for part in rest {
-            take(&mut all, part, &extreme);
+    fn begin(&mut self, span: usize, seconds: f32, values: &[f32; N]) {
+        let at = self.at[span] % PARTS;
+        self.parts[at][span] = self.newest[span];
+        self.left[span] = larger(self.left[span] + seconds / (PARTS - 1) as f32, 0.0);
+        self.newest[span] = *values;
+        self.at[span] = (at + 1) % PARTS;
+        match self.at[span] {
+            0 => {
+                self.younger[span] = *values;
+                self.turn_round(span);
+            }
+            // No part is older.
+            at if at == PARTS - 1 => self.older[span] = *values,
+            at => self.older[span] = self.to_the_end[at + 1][span],
         }
-        all
     }
 
-    /// Of the last so many parts and the newest.
+    /// Works out anew what follows from the parts behind the one that is being filled.
     #[inline(always)]
-    fn of_young(&self, parts: usize, newest: &[f32; N], extreme: impl Fn(f32, f32) -> f32) -> [f32; N] {
-        let mut all = *newest;
-        for back in 0..parts {
-            take(&mut all, &self.parts[(self.at + PARTS - back) % PARTS], &extreme);
+    fn turn_round(&mut self, span: usize) {
+        let mut extreme = self.parts[PARTS - 1][span];
+        for (part, to_the_end) in self.parts.iter().zip(&mut self.to_the_end).rev() {
+            take::<E, N>(&mut extreme, &part[span]);
+            to_the_end[span] = extreme;
+        }
+        self.older[span] =
+            self.to_the_end.get(self.at[span] + 1).map_or(self.newest[span], |rows| rows[span]);
+    }
+
+    /// Of the last so many parts.
+    #[inline(always)]
+    fn of_young(&self, span: usize, parts: usize) -> [f32; N] {
+        let mut all = self.newest[span];
+        for back in 1..parts {
+            take::<E, N>(&mut all, &self.parts[(self.at[span] + PARTS - back) % PARTS][span]);
         }
         all
     }
 }
 
+/// Where steps are longer than parts, there is a part for each step and some are older than the span.
+#[inline(always)]
+fn is_short(span: f32, passed: f32) -> bool {
+    span <= 0.0 || passed * (PARTS - 1) as f32 > span
+}
+
 /// Lets each of `held` become more extreme where its newest value is.
 #[inline(always)]
-fn take<const N: usize>(held: &mut [f32; N], values: &[f32; N], extreme: impl Fn(f32, f32) -> f32) {
+fn take<E: Extreme, const N: usize>(held: &mut [f32; N], values: &[f32; N]) {
     for (held, &value) in held.iter_mut().zip(values) {
-        *held = extreme(*held, value);
+        *held = E::of(*held, value);
+    }
+}
+
+#[inline(always)]
+fn take_each<E: Extreme, const SPANS: usize, const N: usize>(
+    held: &mut Rows<SPANS, N>,
+    values: &Rows<SPANS, N>,
+) {
+    for (held, &value) in held.as_flattened_mut().iter_mut().zip(values.as_flattened()) {
+        *held = E::of(*held, value);
     }
 }
 
@@ -155,41 +246,35 @@ fn young(steps: f32) -> usize {
     ((whole + i32::from((whole as f32) < steps) + 1) as usize).min(PARTS)
 }
 
-/// A single window is written down as one.
-impl Serialize for Abreast<1> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.window(0).serialize(serializer)
-    }
-}
-
-impl<'de> Deserialize<'de> for Abreast<1> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let Window { parts, at, left } = Window::deserialize(deserializer)?;
-        Ok(Self { parts: parts.map(|part| [part]), at, left, held: Held(None) })
-    }
-}
-
-/// Several, where there are any, are written down one after the other. Those of another number are of no use.
+/// All, where there are any, are written down one after the other. Those of another number are of no use.
 pub(super) mod abreast {
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
-    use super::{Abreast, Window};
+    use super::{Abreast, Extreme, Window};
 
     #[expect(clippy::ref_option, reason = "as serde calls it")]
-    pub(in super::super) fn serialize<S: Serializer, const N: usize>(
-        windows: &Option<Abreast<N>>,
+    pub(in super::super) fn serialize<S: Serializer, E: Extreme, const SPANS: usize, const N: usize>(
+        windows: &Option<Abreast<E, SPANS, N>>,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
-        let all = windows.iter().flat_map(|windows| (0..N).map(|number| windows.window(number)));
-        serializer.collect_seq(all)
+        serializer.collect_seq(windows.iter().flat_map(Abreast::windows))
     }
 
-    pub(in super::super) fn deserialize<'de, D: Deserializer<'de>, const N: usize>(
+    pub(in super::super) fn deserialize<
+        'de,
+        D: Deserializer<'de>,
+        E: Extreme,
+        const SPANS: usize,
+        const N: usize,
+    >(
         deserializer: D,
-    ) -> Result<Option<Abreast<N>>, D::Error> {
+    ) -> Result<Option<Abreast<E, SPANS, N>>, D::Error> {
         let windows = Vec::<Window>::deserialize(deserializer)?;
-        let Ok(windows) = <&[Window; N]>::try_from(windows.as_slice()) else { return Ok(None) };
-        let abreast = Abreast::of(windows.each_ref());
+        if windows.len() != SPANS * N {
+            return Ok(None);
+        }
+        let windows = std::array::from_fn(|span| std::array::from_fn(|number| &windows[span * N + number]));
+        let abreast = Abreast::of(windows);
         abreast.map(Some).ok_or_else(|| D::Error::custom("the parts of these windows do not begin together"))
     }
 }
@@ -207,9 +292,9 @@ mod tests {
             span in 0..200_usize,
         ) {
             let values: Vec<[f32; 2]> = values.into_iter().map(|(one, other)| [one.into(), other.into()]).collect();
-            let mut windows = Abreast::new(0.0);
+            let mut windows = Abreast::<Largest, 1, 2>::new(0.0);
             for (second, newest) in values.iter().enumerate() {
-                let held = windows.largest(1.0, span as f32, newest);
+                let [held] = windows.hold(1.0, &[span as f32], &[*newest]);
                 for (lane, held) in held.into_iter().enumerate() {
                     let max_of = |span: usize| {
                         values[second.saturating_sub(span)..=second].iter().map(|all| all[lane]).fold(0.0, f32::max)
@@ -223,30 +308,39 @@ mod tests {
         #[test]
         fn a_short_window_is_exact(values in prop::collection::vec(0..1_000_u16, 1..100), span in 0..15_usize) {
             let values: Vec<f32> = values.into_iter().map(f32::from).collect();
-            let mut window = Abreast::new(values[0]);
+            let mut window = Abreast::<Smallest, 1, 1>::new(values[0]);
             for (second, &value) in values.iter().enumerate() {
                 let least = values[second.saturating_sub(span)..=second].iter().copied().fold(f32::MAX, f32::min);
-                let [held] = window.smallest(1.0, span as f32, &[value]);
+                let [[held]] = window.hold(1.0, &[span as f32], &[[value]]);
                 prop_assert_eq!(held.to_bits(), least.to_bits());
             }
         }
 
         #[test]
-        fn windows_that_were_written_down_go_on_as_they_were(
-            values in prop::collection::vec((0..1_000_u16, 0..1_000_u16), 1..100),
-            span in 0..60_usize,
-            at in 0..100_usize,
+        fn windows_of_several_spans_are_those_of_each_and_go_on_as_they_were_when_written_down(
+            values in prop::collection::vec((0..1_000_u16, 0..1_000_u16), 1..200),
+            spans in prop::array::uniform3(0..60_u16),
+            passed in 0.25..4.0_f32,
+            at in 0..200_usize,
         ) {
-            let (mut windows, span) = (Abreast::<2>::new(0.0), span as f32);
+            let spans = spans.map(f32::from);
+            let mut windows = Abreast::<Largest, 3, 2>::new(0.0);
+            let mut alone = std::array::from_fn::<_, 6, _>(|_| Abreast::<Largest, 1, 1>::new(0.0));
             let mut again = windows.clone();
             for (second, (one, other)) in values.into_iter().enumerate() {
                 if second == at {
-                    again = Abreast::of([&windows.window(0), &windows.window(1)]).unwrap();
+                    let all: Vec<Window> = windows.windows().collect();
+                    again = Abreast::of([[&all[0], &all[1]], [&all[2], &all[3]], [&all[4], &all[5]]]).unwrap();
                 }
-                let newest = [one.into(), other.into()];
-                let held = windows.largest(1.0, span, &newest);
-                prop_assert_eq!(again.largest(1.0, span, &newest).map(f32::to_bits), held.map(f32::to_bits));
-                prop_assert_eq!(&again, &windows);
+                let newest = [[f32::from(one), f32::from(other)]; 3];
+                let held = windows.hold(passed, &spans, &newest);
+                prop_assert_eq!(again.hold(passed, &spans, &newest), held);
+                for (index, alone) in alone.iter_mut().enumerate() {
+                    let (span, number) = (index / 2, index % 2);
+                    let [[of_one]] = alone.hold(passed, &[spans[span]], &[[newest[span][number]]]);
+                    prop_assert_eq!(of_one.to_bits(), held[span][number].to_bits());
+                    prop_assert_eq!(alone.window(0, 0), again.window(span, number));
+                }
             }
         }
     }
@@ -254,7 +348,7 @@ mod tests {
     #[test]
     fn windows_whose_parts_begin_at_other_times_do_not_go_abreast() {
         #[derive(Debug, Deserialize)]
-        struct Two(#[serde(with = "abreast")] Option<Abreast<2>>);
+        struct Two(#[serde(with = "abreast")] Option<Abreast<Largest, 1, 2>>);
         let read = |json: &str| serde_json::from_str::<Two>(json).map(|Two(windows)| windows.is_some());
         let window = |at: u32, left: &str| format!(r#"{{"parts":"0*16","at":{at},"left":{left}}}"#);
         let [one, next, later] = [window(3, "0.5"), window(4, "0.5"), window(3, "0.75")];
