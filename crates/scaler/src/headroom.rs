@@ -33,6 +33,7 @@ mod packed;
 mod patience;
 mod plain;
 mod standby;
+mod weight;
 mod window;
 mod worth;
 
@@ -175,11 +176,24 @@ pub(crate) fn at_rest(words: Words) -> Opinion {
 }
 
 impl Rivalry {
-    /// What has other loops than these, and so was of another version, is passed over where it is used.
+    /// Without what was of other loops than these, as a journal of another version may have it.
+    pub(crate) fn of_these_loops(mut self) -> Self {
+        if self.courses.is_none() || !self.book.is_whole() || self.followed >= book::LOOPS {
+            (self.courses, self.book) = (None, Book::default());
+            (self.judged, self.followed) = (0.0, book::CAUTIOUS);
+        }
+        if !self.habit.is_whole() {
+            self.habit = Habit::default();
+        }
+        self.patience = self.patience.of_these_loops();
+        self
+    }
+
     pub(crate) fn check(&self, clock: &SteadyClock) -> Result<(), Flaw> {
         self.outlook.check().map_err(Flaw::of("outlook"))?;
         self.standby.check().map_err(Flaw::of("standby"))?;
         self.courses.iter().try_for_each(Courses::check).map_err(Flaw::of("courses"))?;
+        self.book.check().map_err(Flaw::of("book"))?;
         self.patience.check().map_err(Flaw::of("patience"))?;
         self.last.map_or(Ok(()), |last| clock.check_past("last", last))
     }
@@ -265,14 +279,6 @@ impl Rivalry {
         self.patience.look(level, passed, start_up);
         let (lowest, highest) = self.levels.unwrap_or((level, level));
         self.levels = Some((lowest.min(level), highest.max(level)));
-        if !self.book.is_whole() || self.followed >= book::LOOPS {
-            self.courses = None;
-        }
-        if self.courses.is_none() {
-            // The first look, or a journal of other loops than these: what they knew is of no use.
-            self.book = Book::default();
-            (self.judged, self.followed) = (0.0, book::CAUTIOUS);
-        }
         let courses = self.courses.get_or_insert_with(|| Courses::new(&self.outlook));
         let mut changed = courses.follow((&self.outlook, level), (passed, start_up), self.worth);
         if self.standby.observe(passed, demand) {
@@ -294,9 +300,6 @@ impl Rivalry {
         (work, patient): (f64, f64),
         (level, start_up): (f64, f64),
     ) {
-        if !self.habit.is_whole() {
-            self.habit = Habit::default();
-        }
         let price = self.asked;
         let alone = self.counts((0.0, 0.0));
         self.habit.observe(Second { now, passed, work, patient, level, alone, price, start_up });
@@ -330,6 +333,7 @@ impl Rivalry {
         let starting = start_up.unwrap_or(UNKNOWN_START_UP);
         let allowed = CAUTION * evidence * self.budget.allowed(headroom.overload, starting);
         let price = self.budget.price(headroom.overload);
+        self.book.settle();
         self.asked = self.book.asked(self.followed, price);
         self.followed = self.book.best(allowed, price, self.followed, ADVANTAGE);
         self.patience.choose(headroom.overload);

@@ -51,8 +51,10 @@ impl Memory {
             (Trigger::Target(_) | Trigger::Schedule(_) | Trigger::Formula(_), _) => Self::Nothing,
             (Trigger::Threshold(_), memory @ Self::Threshold(_))
             | (Trigger::Forecast(_), memory @ Self::Forecast(_))
-            | (Trigger::Backlog(_), memory @ Self::Backlog(_))
-            | (Trigger::Headroom(_), memory @ Self::Headroom(_)) => memory,
+            | (Trigger::Backlog(_), memory @ Self::Backlog(_)) => memory,
+            (Trigger::Headroom(_), Self::Headroom(rivalry)) => {
+                Self::Headroom(Box::new(rivalry.of_these_loops()))
+            }
             (Trigger::Threshold(_), _) => Self::Threshold(Beyond::default()),
             (Trigger::Forecast(_), _) => Self::Forecast(None),
             (Trigger::Backlog(_), _) => Self::Backlog(Growth::default()),

@@ -5,8 +5,7 @@
 //! have left undone for longer than a request may wait: first come, first served, as at the gateway.
 
 use serde::{Deserialize, Serialize};
-
-use crate::fading::Fading;
+use tidegate_core::Flaw;
 
 use super::{
     course::{CAUTIOUS as CAUTIOUS_COURSE, COURSES, Courses, WITH_STANDBY, change},
@@ -14,6 +13,7 @@ use super::{
     packed::{self, Column},
     smaller,
     standby::{SHARES, Standby},
+    weight::Weight,
 };
 
 /// What a course is multiplied by. Below one: requests may wait, and a mean is seldom reached.
@@ -121,11 +121,11 @@ fn least(numbers: &[f32]) -> f32 {
     lanes.iter().chain(rest).fold(f32::INFINITY, |least, &number| smaller(number, least))
 }
 
-/// All loops, a column for each figure, as they are charged together.
+/// All loops, a column for each figure, as they are charged together. What fades is weighted.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Book {
-    /// Instance-seconds.
+    /// Instance-seconds, but for those that are owed.
     #[serde(with = "packed")]
     cost: Column<LOOPS>,
     /// Work that found no capacity in time, in instance-seconds.
@@ -134,10 +134,13 @@ pub(super) struct Book {
     /// Work that waits.
     #[serde(with = "packed")]
     waiting: Column<LOOPS>,
-    /// All work, fading like the charges.
+    /// All work.
     work: f64,
-    #[serde(skip)]
-    fading: Fading,
+    /// Seconds for which every loop has yet to pay what it has.
+    #[serde(default)]
+    owed: f64,
+    #[serde(default)]
+    weight: Weight,
     #[serde(skip)]
     counts: Counts,
 }
@@ -168,6 +171,10 @@ impl Counts {
 }
 
 impl Book {
+    pub(super) fn check(&self) -> Result<(), Flaw> {
+        self.weight.check()
+    }
+
     /// Charges every loop for `passed` seconds in which `work` instance-seconds arrived; of what waits, no
     /// more than `patient` has not waited too long.
     #[inline(always)]
@@ -175,27 +182,28 @@ impl Book {
         if !self.counts.are_known {
             self.counts.count(parts);
         }
-        let fading = self.fading.kept(passed, MEMORY);
-        self.work = self.work * fading + work;
-        let (kept, work, patient, passed) = (fading as f32, work as f32, patient as f32, passed as f32);
+        if let Some(scale) = self.weight.grow(passed, MEMORY) {
+            self.rescale(scale);
+        }
+        let weight = self.weight.now();
+        self.work += weight * work;
+        self.owed += weight * passed;
+        let (weight, work, patient, passed) = (weight as f32, work as f32, patient as f32, passed as f32);
         // Mostly steps take a second, and all that may wait is nothing.
         if passed.to_bits() == 1.0_f32.to_bits() {
-            self.charge_each(kept, work, patient, |count| count);
+            self.charge_each(weight, work, patient, |count| count);
         } else {
-            self.charge_each(kept, work, patient, |count| count * passed);
+            self.charge_each(weight, work, patient, |count| count * passed);
         }
     }
 
     /// Where so many instances are so many instance-seconds.
     #[inline(always)]
-    fn charge_each(&mut self, kept: f32, work: f32, patient: f32, seconds: impl Fn(f32) -> f32) {
-        for (cost, &paid) in self.cost.iter_mut().zip(self.counts.paid.iter()) {
-            *cost = *cost * kept + seconds(paid);
-        }
+    fn charge_each(&mut self, weight: f32, work: f32, patient: f32, seconds: impl Fn(f32) -> f32) {
         let loops = self.short.iter_mut().zip(self.counts.ready.iter());
         if patient <= 0.0 && self.counts.nothing_waits {
             for (short, &ready) in loops {
-                *short = *short * kept + larger(work - seconds(ready), 0.0);
+                *short += weight * larger(work - seconds(ready), 0.0);
             }
             return;
         }
@@ -203,10 +211,30 @@ impl Book {
             let left = larger(*waiting + work - seconds(ready), 0.0);
             let late = larger(left - patient, 0.0);
             *waiting = left - late;
-            *short = *short * kept + late;
+            *short += weight * late;
         }
         self.counts.nothing_waits =
             patient <= 0.0 && self.waiting.iter().all(|waiting| waiting.to_bits() == 0);
+    }
+
+    fn rescale(&mut self, scale: f32) {
+        for figure in self.cost.iter_mut().chain(self.short.iter_mut()) {
+            *figure *= scale;
+        }
+        self.work *= f64::from(scale);
+        self.owed *= f64::from(scale);
+    }
+
+    /// Lets every loop pay what it owes.
+    #[inline(always)]
+    pub(super) fn settle(&mut self) {
+        if !self.counts.are_known {
+            return;
+        }
+        let owed = std::mem::take(&mut self.owed) as f32;
+        for (cost, &paid) in self.cost.iter_mut().zip(self.counts.paid.iter()) {
+            *cost += paid * owed;
+        }
     }
 
     /// Counts anew where a course changed, or what stands by did, and charges the loops that changed for it: `worth` so many
@@ -245,13 +273,15 @@ impl Book {
         (kept, ready): (&[f32; N], &[f32; N]),
         worth: f32,
     ) {
+        let (owed, worth) = (self.owed as f32, worth * self.weight.now() as f32);
         let rows = first..first + N;
         let paid = &mut self.counts.paid[rows.clone()];
         let now_ready = &mut self.counts.ready[rows.clone()];
         let costs = &mut self.cost[rows];
         for at in 0..N {
             let keeps = whole(larger(margins[at] * level, kept[at]));
-            costs[at] += if keeps.to_bits() == paid[at].to_bits() { 0.0 } else { worth * change(keeps) };
+            let changes = if keeps.to_bits() == paid[at].to_bits() { 0.0 } else { worth * change(keeps) };
+            costs[at] += changes + (paid[at] - keeps) * owed;
             paid[at] = keeps;
             now_ready[at] = whole(larger(margins[at] * course_ready, ready[at]));
         }
@@ -263,7 +293,7 @@ impl Book {
         self.counts.are_known.then(|| (paid[index], ready[index]))
     }
 
-    /// The loop with the least cost, where work left undone beyond `allowed` (a share) costs `penalty` times as
+    /// The loop with the least cost, as they were [settled](Self::settle), where work left undone beyond `allowed` (a share) costs `penalty` times as
     /// much as work done. `followed` is left only for one that is better by a factor of `advantage`.
     #[inline(always)]
     pub(super) fn best(&self, allowed: f64, penalty: f64, followed: usize, advantage: f32) -> usize {
@@ -285,7 +315,7 @@ impl Book {
     #[inline(always)]
     pub(super) fn asked(&self, followed: usize, most: f64) -> f64 {
         let (cost, short) = (self.cost[followed], self.short[followed]);
-        let notably = short - NOTABLE * short.max(1.0);
+        let notably = short - NOTABLE * short.max(self.weight.now() as f32);
         // Without branches, as there are many and it is asked for often.
         let mut asks = [f32::INFINITY; LOOPS];
         for (ask, (other, left)) in asks.iter_mut().zip(self.cost.iter().zip(self.short.iter())) {
@@ -302,7 +332,7 @@ impl Book {
 
     /// All work so far, fading.
     pub(super) fn work(&self) -> f64 {
-        self.work
+        self.work / self.weight.now()
     }
 
     /// Whether the columns are as long as there are loops: they come from a journal.

@@ -61,7 +61,7 @@ impl Outlook {
         let (before, last) = (back(2), back(1));
         if self.latest.len() >= 2 {
             let bend = (f64::from(newest) - 2.0 * last as f64 + before as f64).abs();
-            self.noise += (bend / SECOND_DIFFERENCE - self.noise) * RENEWED;
+            self.noise += (bend * (1.0 / SECOND_DIFFERENCE) - self.noise) * RENEWED;
         }
         for ((half, whole), readings) in self.sums.iter_mut().zip(TRENDS) {
             *half = *half + u64::from(newest) - back(readings / 2);

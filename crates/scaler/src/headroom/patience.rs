@@ -59,7 +59,6 @@ impl Patience {
     /// Charges the fleet and the plain loops.
     #[inline(always)]
     pub(super) fn judge(&mut self, passed: f64, work: f64, patient: f64) {
-        self.begin_anew_if_torn();
         let fading = self.fading.kept(passed, MEMORY);
         (self.cost, self.changes) =
             (self.cost * fading + f64::from(self.kept) * passed, self.changes * fading);
@@ -69,15 +68,12 @@ impl Patience {
 
     #[inline(always)]
     pub(super) fn look(&mut self, level: f64, passed: f64, start_up: f64) {
-        self.begin_anew_if_torn();
         self.plain.look(level, passed, start_up);
     }
 
-    /// What was read back may be of other loops than these.
-    fn begin_anew_if_torn(&mut self) {
-        if !self.plain.is_whole() {
-            *self = Self::default();
-        }
+    /// Begun anew where what was read back is of other loops than these.
+    pub(super) fn of_these_loops(self) -> Self {
+        if self.plain.is_whole() { self } else { Self::default() }
     }
 
     /// Looks anew at how much patience there should be, and at what a change is worth.

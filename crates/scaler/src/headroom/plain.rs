@@ -7,12 +7,11 @@
 use serde::{Deserialize, Serialize};
 use tidegate_core::Flaw;
 
-use crate::fading::Fading;
-
 use super::{
     book::whole,
     either, larger,
     packed::{self, Column},
+    weight::Weight,
     window::{Abreast, Largest, Smallest, abreast},
 };
 
@@ -23,7 +22,7 @@ const LOOPS: usize = HOLDS.len() * TARGETS.len();
 /// After this long, in seconds, what was judged weighs 37 %: two days.
 pub(super) const MEMORY: f64 = 172_800.0;
 
-/// All plain loops, a column for each figure.
+/// All plain loops, a column for each figure. What fades is weighted.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Plain {
@@ -38,7 +37,7 @@ pub(super) struct Plain {
     ready: Column<LOOPS>,
     #[serde(with = "packed")]
     waiting: Column<LOOPS>,
-    /// Instance-seconds.
+    /// Instance-seconds, but for those that are owed.
     #[serde(with = "packed")]
     cost: Column<LOOPS>,
     /// Work that found no capacity in time, in instance-seconds.
@@ -48,8 +47,11 @@ pub(super) struct Plain {
     changes: Column<LOOPS>,
     /// All work.
     work: f64,
-    #[serde(skip)]
-    fading: Fading,
+    /// Seconds for which every loop has yet to pay what it keeps.
+    #[serde(default)]
+    owed: f64,
+    #[serde(default)]
+    weight: Weight,
     #[serde(skip)]
     seen: Seen,
 }
@@ -85,25 +87,25 @@ pub(super) struct Judged {
 impl Plain {
     pub(super) fn check(&self) -> Result<(), Flaw> {
         self.highest.iter().try_for_each(Abreast::check).map_err(Flaw::of("highest"))?;
-        self.lowest.iter().try_for_each(Abreast::check).map_err(Flaw::of("lowest"))
+        self.lowest.iter().try_for_each(Abreast::check).map_err(Flaw::of("lowest"))?;
+        self.weight.check()
     }
 
     /// Charges every loop for `passed` seconds in which `work` instance-seconds arrived; of what waits, no
     /// more than `patient` has not waited too long.
     #[inline(always)]
     pub(super) fn charge(&mut self, passed: f64, work: f64, patient: f64) {
-        let fading = self.fading.kept(passed, MEMORY);
-        self.work = self.work * fading + work;
-        let (fading, work, patient, passed) = (fading as f32, work as f32, patient as f32, passed as f32);
-        for ((cost, changes), kept) in self.cost.iter_mut().zip(self.changes.iter_mut()).zip(self.kept.iter())
-        {
-            *cost = *cost * fading + kept * passed;
-            *changes *= fading;
+        if let Some(scale) = self.weight.grow(passed, MEMORY) {
+            self.rescale(scale);
         }
+        let weight = self.weight.now();
+        self.work += weight * work;
+        self.owed += weight * passed;
+        let (weight, work, patient, passed) = (weight as f32, work as f32, patient as f32, passed as f32);
         let loops = self.short.iter_mut().zip(self.ready.iter());
         if patient <= 0.0 && self.seen.nothing_waits {
             for (short, ready) in loops {
-                *short = *short * fading + larger(work - ready * passed, 0.0);
+                *short += weight * larger(work - ready * passed, 0.0);
             }
             return;
         }
@@ -111,9 +113,20 @@ impl Plain {
             let left = larger(*waiting + work - ready * passed, 0.0);
             let late = larger(left - patient, 0.0);
             *waiting = left - late;
-            *short = *short * fading + late;
+            *short += weight * late;
         }
         self.seen.nothing_waits = patient <= 0.0 && self.waiting.iter().all(|waiting| waiting.to_bits() == 0);
+    }
+
+    fn rescale(&mut self, scale: f32) {
+        for figure in [&mut self.cost, &mut self.short, &mut self.changes]
+            .into_iter()
+            .flat_map(|column| column.iter_mut())
+        {
+            *figure *= scale;
+        }
+        self.work *= f64::from(scale);
+        self.owed *= f64::from(scale);
     }
 
     /// Lets every loop see the newest level.
@@ -139,21 +152,29 @@ impl Plain {
     /// Counts the loops of a hold anew, from number `first` on, and their changes as so many each.
     #[inline(always)]
     fn count(&mut self, first: usize, (held, ready): (f32, f32), change: f32) {
+        let (owed, change) = (self.owed as f32, change * self.weight.now() as f32);
         let loops = first..first + TARGETS.len();
         let kept = self.kept[loops.clone()].iter_mut().zip(&mut self.ready[loops.clone()]);
-        for (((kept, now_ready), changes), target) in kept.zip(&mut self.changes[loops]).zip(TARGETS) {
+        let charged = self.changes[loops.clone()].iter_mut().zip(&mut self.cost[loops]);
+        for (((kept, now_ready), (changes, cost)), target) in kept.zip(charged).zip(TARGETS) {
             let keeps = whole(held / target);
+            *cost += (*kept - keeps) * owed;
             *changes += either(keeps.to_bits() == kept.to_bits(), 0.0, change);
             (*kept, *now_ready) = (keeps, whole(ready / target));
         }
     }
 
     /// The cheapest of those that left undone no more than `overload` allows.
-    pub(super) fn best(&self, overload: f64) -> Option<Judged> {
+    pub(super) fn best(&mut self, overload: f64) -> Option<Judged> {
+        let owed = std::mem::take(&mut self.owed) as f32;
+        for (cost, kept) in self.cost.iter_mut().zip(self.kept.iter()) {
+            *cost += kept * owed;
+        }
         let most = (overload * self.work) as f32;
         let keeps = (0..LOOPS).filter(|&index| self.short[index] <= most);
         let best = keeps.min_by(|&one, &other| self.cost[one].total_cmp(&self.cost[other]))?;
-        Some(Judged { cost: self.cost[best].into(), changes: self.changes[best].into() })
+        let of_now = |figure: f32| f64::from(figure) / self.weight.now();
+        Some(Judged { cost: of_now(self.cost[best]), changes: of_now(self.changes[best]) })
     }
 
     /// Whether the columns are as long as there are loops: they come from a journal.

@@ -131,7 +131,8 @@ fn what_left_no_time_after_a_start_is_not_met_late() {
 
 #[test]
 fn what_a_journal_knows_of_other_loops_is_forgotten() {
-    let mut rivalry = Rivalry { followed: book::LOOPS + 7, judged: 1e6, ..Rivalry::default() };
+    let of_others = Rivalry { followed: book::LOOPS + 7, judged: 1e6, ..Rivalry::default() };
+    let mut rivalry = of_others.of_these_loops();
     let metrics = Metrics { arrival_rate: Some(1_000.0), ..Metrics::default() };
     for second in 0..100 {
         let times = (Duration::from_secs(second), Some(Duration::from_secs(5)));

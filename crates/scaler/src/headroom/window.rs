@@ -12,7 +12,7 @@ use std::marker::PhantomData;
 use serde::{Deserialize, Serialize};
 use tidegate_core::Flaw;
 
-use super::{larger, packed, smaller};
+use super::{larger, packed};
 
 /// Parts that a span is divided into, the one that is being filled included.
 const PARTS: usize = 16;
@@ -20,9 +20,10 @@ const PARTS: usize = 16;
 /// A part is never longer, in seconds: a sixteenth of all the time that instances may take to start.
 const LONGEST: f32 = 600_000.0;
 
-/// Which of two numbers is held.
+/// Which of two numbers is held. None is negative, so they are in the order of their bits: told from these there is an instruction for it
+/// that never becomes a store under a condition, which some processors are slow at.
 pub(super) trait Extreme {
-    fn of(one: f32, other: f32) -> f32;
+    fn of(one: u32, other: u32) -> u32;
 }
 
 #[derive(Debug, Clone)]
@@ -33,15 +34,15 @@ pub(super) struct Smallest;
 
 impl Extreme for Largest {
     #[inline(always)]
-    fn of(one: f32, other: f32) -> f32 {
-        larger(one, other)
+    fn of(one: u32, other: u32) -> u32 {
+        one.max(other)
     }
 }
 
 impl Extreme for Smallest {
     #[inline(always)]
-    fn of(one: f32, other: f32) -> f32 {
-        smaller(one, other)
+    fn of(one: u32, other: u32) -> u32 {
+        one.min(other)
     }
 }
 
@@ -226,7 +227,7 @@ fn is_short(span: f32, passed: f32) -> bool {
 #[inline(always)]
 fn take<E: Extreme, const N: usize>(held: &mut [f32; N], values: &[f32; N]) {
     for (held, &value) in held.iter_mut().zip(values) {
-        *held = E::of(*held, value);
+        *held = f32::from_bits(E::of(held.to_bits(), value.to_bits()));
     }
 }
 
@@ -236,7 +237,7 @@ fn take_each<E: Extreme, const SPANS: usize, const N: usize>(
     values: &Rows<SPANS, N>,
 ) {
     for (held, &value) in held.as_flattened_mut().iter_mut().zip(values.as_flattened()) {
-        *held = E::of(*held, value);
+        *held = f32::from_bits(E::of(held.to_bits(), value.to_bits()));
     }
 }
 
