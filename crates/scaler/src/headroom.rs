@@ -302,8 +302,8 @@ impl Rivalry {
     ) {
         let price = self.asked;
         let alone = self.counts((0.0, 0.0));
-        self.habit.observe(Second { now, passed, work, patient, level, alone, price, start_up });
-        let awaited = self.habit.awaited(now, start_up);
+        let awaited =
+            self.habit.observe(Second { now, passed, work, patient, level, alone, price, start_up });
         if awaited != self.awaited {
             self.awaited = awaited;
             self.recount(&[true; course::COURSES]);

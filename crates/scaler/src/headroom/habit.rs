@@ -92,8 +92,9 @@ impl Default for Habit {
 }
 
 impl Habit {
-    pub(super) fn observe(&mut self, second: Second) {
-        let at = (second.now / MINUTE) as usize % MINUTES;
+    /// Returns how many instances stand by now, those that have to be started by then included, and how many of them are ready.
+    pub(super) fn observe(&mut self, second: Second) -> (f32, f32) {
+        let (at, past) = minute(second.now);
         if at != self.minute.at {
             self.close(&second);
             let (kept, waiting) = (second.alone.0, self.minute.waiting);
@@ -104,14 +105,13 @@ impl Habit {
         let late = budget::serve(&mut minute.waiting, second.work, capacity, second.patient);
         minute.undone += late as f32;
         minute.size = minute.size.max(second.level as f32);
+        self.awaited((at, past), second.start_up)
     }
 
-    /// Instances that stand by at `now`, those that have to be started by then included, and that are ready.
-    pub(super) fn awaited(&self, now: f64, start_up: f64) -> (f32, f32) {
-        let (at, past) = minute(now);
+    fn awaited(&self, (at, past): (usize, f64), start_up: f64) -> (f32, f32) {
         let left = MINUTE - past;
         let later = if start_up < left { 0 } else { ((start_up - left) / MINUTE) as usize + 1 };
-        let ready = self.awaited[at % MINUTES];
+        let ready = self.awaited[at];
         let ahead = (1..=later.min(MINUTES - 1)).map(|later| self.awaited[(at + later) % MINUTES]);
         (ahead.fold(ready, f32::max), ready)
     }
@@ -147,12 +147,12 @@ impl Habit {
     }
 }
 
-/// The number of the minute, and the seconds of it that are past. As the remainder, which processors are slow at.
+/// Which minute of the hour it is, and the seconds of it that are past. As the remainder, which processors are slow at.
 fn minute(now: f64) -> (usize, f64) {
     let minute = (now / MINUTE) as usize;
     let past = now - minute as f64 * MINUTE;
     // Just below a minute the quotient may have been rounded up.
-    (minute, if past < 0.0 { past + MINUTE } else { past })
+    (minute % MINUTES, if past < 0.0 { past + MINUTE } else { past })
 }
 
 #[cfg(test)]
@@ -175,8 +175,7 @@ mod tests {
                 price,
                 start_up: 30.0,
             };
-            habit.observe(seen);
-            habit.awaited(now, 30.0)
+            habit.observe(seen)
         };
         (0..hours * 3_600).map(step).collect()
     }
@@ -222,7 +221,7 @@ mod tests {
         let mut habit = Habit::default();
         habit.awaited[10] = 7.0;
         for (now, kept) in [(479.0, 0.0), (480.0, 7.0), (600.0, 7.0), (660.0, 0.0)] {
-            let (ahead, ready) = habit.awaited(now, 120.0);
+            let (ahead, ready) = habit.awaited(minute(now), 120.0);
             assert!((ahead - kept).abs() < f32::EPSILON, "{ahead} at {now}");
             assert_eq!(ready > 0.0, (600.0..660.0).contains(&now));
         }

@@ -1,7 +1,5 @@
 //! Where demand is going: its mean of late, and where its trends would take it.
 
-use std::collections::VecDeque;
-
 use serde::{Deserialize, Serialize};
 use tidegate_core::Flaw;
 
@@ -26,12 +24,26 @@ const SURE: f64 = 4.0;
 /// a burst look like a rise without end, the more so the longer instances take to start.
 const STEEPEST: f64 = 3.0;
 
+/// Room for them.
+const RING: usize = 64;
+/// For each trend, what the difference of its halves' sums is multiplied by to be the rise in instances from one reading to the next.
+const FROM_SUMS: [f64; TRENDS.len()] = [scaled(TRENDS[0]), scaled(TRENDS[1]), scaled(TRENDS[2])];
+/// How uncertain the difference of its halves' means is, where one reading is by one: the root of two over the readings of a half.
+const ERRORS: [f64; TRENDS.len()] = [0.816_496_580_927_726, 0.447_213_595_499_958, 0.258_198_889_747_161_1];
+/// Less time than so many seconds is never taken to lie between two readings.
+const LEAST_PACE: f64 = 1e-3;
+
+const fn scaled(readings: usize) -> f64 {
+    let half = (readings / 2) as f64;
+    1.0 / (half * half * PARTS)
+}
+
 /// The demand of the last steps, in instances.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Outlook {
-    /// Thousandths of an instance, the newest last.
-    latest: VecDeque<u32>,
+    /// Thousandths of an instance.
+    latest: Latest,
     /// Sums over the later half of each trend and over all of it.
     sums: [(u64, u64); TRENDS.len()],
     /// Seconds between two readings.
@@ -43,11 +55,7 @@ pub(super) struct Outlook {
 impl Outlook {
     /// Whether the sums are those of the readings.
     pub(super) fn check(&self) -> Result<(), Flaw> {
-        let kept = self.latest.len();
-        Flaw::unless(kept <= MOST, "latest", || format!("{kept} are more than {MOST}"))?;
-        let sum = |readings: usize| -> u64 {
-            self.latest.range(kept.saturating_sub(readings)..).copied().map(u64::from).sum()
-        };
+        let sum = |readings: usize| self.latest.sum(readings);
         let expected = TRENDS.map(|readings| (sum(readings / 2), sum(readings)));
         Flaw::unless(self.sums == expected, "sums", || format!("{:?}, not {expected:?}", self.sums))
     }
@@ -55,28 +63,27 @@ impl Outlook {
     /// The newest demand, and the seconds since the one before.
     pub(super) fn observe(&mut self, passed: f64, demand: f64) {
         let newest = (demand * PARTS).ceil() as u32;
-        let back = |readings: usize| {
-            self.latest.len().checked_sub(readings).map_or(0, |index| u64::from(self.latest[index]))
-        };
+        let back = |readings: usize| u64::from(self.latest.back(readings));
         let (before, last) = (back(2), back(1));
-        if self.latest.len() >= 2 {
-            let bend = (f64::from(newest) - 2.0 * last as f64 + before as f64).abs();
+        if self.latest.kept >= 2 {
+            let bend = (f64::from(newest) - 2.0 * float(last) + float(before)).abs();
             self.noise += (bend * (1.0 / SECOND_DIFFERENCE) - self.noise) * RENEWED;
         }
         for ((half, whole), readings) in self.sums.iter_mut().zip(TRENDS) {
             *half = *half + u64::from(newest) - back(readings / 2);
             *whole = *whole + u64::from(newest) - back(readings);
         }
-        if self.latest.len() == MOST {
-            self.latest.pop_front();
-        }
-        self.latest.push_back(newest);
+        self.latest.push(newest);
         self.pace = if self.pace > 0.0 { self.pace + (passed - self.pace) * RENEWED } else { passed };
     }
 
     /// The mean of the last readings.
     pub(super) fn level(&self) -> f64 {
-        self.latest_sum(LEVEL) / (self.latest.len().min(LEVEL) as f64).max(1.0)
+        let sum = float(self.latest.sum(LEVEL));
+        if self.latest.kept >= LEVEL {
+            return sum * (1.0 / (LEVEL as f64 * PARTS));
+        }
+        sum / PARTS / (self.latest.kept as f64).max(1.0)
     }
 
     /// What arrived within the last `wait`, in instance-seconds.
@@ -87,28 +94,24 @@ impl Outlook {
         let readings = (wait / passed).round();
         let kept = readings.min(MOST as f64);
         // Longer than is remembered: as if it had always been so.
-        self.latest_sum(kept as usize) * passed * readings / kept.max(1.0)
-    }
-
-    fn latest_sum(&self, readings: usize) -> f64 {
-        let mut sum = 0;
-        for &demand in self.latest.range(self.latest.len().saturating_sub(readings)..) {
-            sum += u64::from(demand);
-        }
-        float(sum) / PARTS
+        float(self.latest.sum(kept as usize)) / PARTS * passed * readings / kept.max(1.0)
     }
 
     /// How demand rises: instances per second in each of the trends, from the middle of its earlier half to that of the later.
     pub(super) fn slopes(&self) -> [f64; TRENDS.len()] {
+        let frequency = if self.pace > 0.0 { self.frequency() } else { 0.0 };
         let mut slopes = [0.0; TRENDS.len()];
-        if self.pace > 0.0 {
-            for ((slope, readings), (late, whole)) in slopes.iter_mut().zip(TRENDS).zip(self.sums) {
-                let half = (readings / 2) as f64;
-                let risen = (float(late) - float(whole - late)) / half / (half * self.pace) / PARTS;
-                *slope = if self.latest.len() < readings { 0.0 } else { risen };
-            }
+        for (which, (slope, (late, whole))) in slopes.iter_mut().zip(self.sums).enumerate() {
+            let risen = float(late) - float(whole - late);
+            let known = self.latest.kept >= TRENDS[which];
+            *slope = if known { risen * FROM_SUMS[which] * frequency } else { 0.0 };
         }
         slopes
+    }
+
+    /// Readings per second.
+    fn frequency(&self) -> f64 {
+        1.0 / self.pace.max(LEAST_PACE)
     }
 
     /// Where demand, now at `level`, will be `ahead` seconds from now if it goes on rising as in each of the trends.
@@ -129,7 +132,68 @@ impl Outlook {
     /// What noise makes of a trend where there is none: the standard error of its slope.
     fn error(&self, which: usize) -> f64 {
         let half = (TRENDS[which] / 2) as f64;
-        self.noise / PARTS * (2.0 / half).sqrt() / (half * self.pace.max(1e-3))
+        self.noise * (ERRORS[which] / (half * PARTS)) * self.frequency()
+    }
+}
+
+/// The last readings, a ring. Those that there were not yet are zero.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(try_from = "Vec<u32>", into = "Vec<u32>")]
+struct Latest {
+    ring: [u32; RING],
+    next: usize,
+    kept: usize,
+}
+
+impl Default for Latest {
+    fn default() -> Self {
+        Self { ring: [0; RING], next: 0, kept: 0 }
+    }
+}
+
+impl PartialEq for Latest {
+    fn eq(&self, other: &Self) -> bool {
+        Vec::from(self.clone()) == Vec::from(other.clone())
+    }
+}
+
+impl From<Latest> for Vec<u32> {
+    /// The newest last.
+    fn from(latest: Latest) -> Self {
+        (1..=latest.kept).rev().map(|back| latest.back(back)).collect()
+    }
+}
+
+impl TryFrom<Vec<u32>> for Latest {
+    type Error = String;
+
+    fn try_from(readings: Vec<u32>) -> Result<Self, String> {
+        if readings.len() > MOST {
+            return Err(format!("{} readings are more than {MOST}", readings.len()));
+        }
+        let mut latest = Self::default();
+        for reading in readings {
+            latest.push(reading);
+        }
+        Ok(latest)
+    }
+}
+
+impl Latest {
+    fn push(&mut self, newest: u32) {
+        self.ring[self.next % RING] = newest;
+        self.next = (self.next + 1) % RING;
+        self.kept = (self.kept + 1).min(MOST);
+    }
+
+    /// The one so many readings back; the newest is one back.
+    fn back(&self, readings: usize) -> u32 {
+        self.ring[(self.next + RING - readings) % RING]
+    }
+
+    /// Of the last so many.
+    fn sum(&self, readings: usize) -> u64 {
+        (1..=readings).map(|back| u64::from(self.back(back))).sum()
     }
 }
 
@@ -214,12 +278,27 @@ mod tests {
     }
 
     #[test]
+    fn errors_are_those_of_the_difference_of_two_means() {
+        for (error, readings) in ERRORS.into_iter().zip(TRENDS) {
+            assert!((error - (2.0 / (readings / 2) as f64).sqrt()).abs() < 1e-12, "{error}");
+        }
+    }
+
+    #[test]
+    fn no_more_readings_are_read_back_than_are_kept() {
+        let read = |count: usize| serde_json::from_value::<Latest>(vec![7; count].into());
+        let sixty = read(MOST).unwrap();
+        assert_eq!((sixty.sum(MOST), Vec::from(sixty)), (7 * 60, vec![7; MOST]));
+        assert!(read(MOST + 1).unwrap_err().to_string().starts_with("61 readings are more than 60"));
+    }
+
+    #[test]
     fn readings_at_one_moment_have_no_trend() {
         let mut outlook = Outlook::default();
         for _ in 0..100 {
             outlook.observe(0.0, 3.0);
         }
         assert!((rising(&outlook, 30.0)[1] - 3.0).abs() < 1e-9);
-        assert!(outlook.latest.len() <= MOST);
+        assert_eq!(outlook.latest.kept, MOST);
     }
 }
