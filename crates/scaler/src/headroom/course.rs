@@ -144,38 +144,33 @@ impl Courses {
         let [first, second, third, fourth, alone] = followed;
         let held = self.highest.hold(passed, &spans, &[first, second, third, fourth]);
         let [first, second, third, fourth] = held;
-        let before = (self.level, self.ready);
-        self.heed(&[first, second, third, fourth, alone], (ahead, passed, worth));
+        let mut changed = self.heed(&[first, second, third, fourth, alone], (ahead, passed, worth));
         let mut level = [0.0; LANES];
         level.copy_from_slice(self.level.as_flattened());
-        [self.ready] = self.lowest.hold(passed, &[start_up], &[level]);
-        self.changed(&before)
+        let [ready] = self.lowest.hold(passed, &[start_up], &[level]);
+        for ((changed, before), after) in changed.iter_mut().zip(&mut self.ready).zip(ready) {
+            *changed |= before.to_bits() ^ after.to_bits();
+            *before = after;
+        }
+        // Mostly none are, and that is told from all together.
+        let any = changed.iter().fold(0, |any, bits| any | bits);
+        (any != 0).then(|| LANE.map(|lane| changed[lane] != 0))
     }
 
-    /// Lets each rise to what is `held`, or `ahead` of that, or fall to it once that is worth it.
+    /// Lets each rise to what is `held`, or `ahead` of that, or fall to it once that is worth it. Returns the bits in which it changed.
     #[inline(always)]
-    fn heed(&mut self, held: &Rows, (ahead, passed, worth): (f32, f32, f32)) {
+    fn heed(&mut self, held: &Rows, (ahead, passed, worth): (f32, f32, f32)) -> [u32; LANES] {
+        let mut changed = [0; LANES];
         let levels = self.level.as_flattened_mut().iter_mut().zip(self.spared.as_flattened_mut());
-        for ((level, spared), &held) in levels.zip(held.as_flattened()) {
+        for ((changed, (level, spared)), &held) in changed.iter_mut().zip(levels).zip(held.as_flattened()) {
             let besides = *spared + (*level - held) * passed;
             let rises = held > *level;
             let moves = rises | (besides >= worth * change(*level));
-            *level = either(moves, either(rises, held + ahead, held), *level);
-            *spared = either(moves, 0.0, besides);
+            let now = either(moves, either(rises, held + ahead, held), *level);
+            *changed = now.to_bits() ^ level.to_bits();
+            (*level, *spared) = (now, either(moves, 0.0, besides));
         }
-    }
-
-    /// Which are not what they were. Mostly none are, and that is told from all together.
-    #[inline(always)]
-    fn changed(&self, (level, ready): &(Rows, [f32; LANES])) -> Changed {
-        let mut bits = [0; LANES];
-        let level = self.level.as_flattened().iter().zip(level.as_flattened());
-        let ready = self.ready.iter().zip(ready);
-        for ((bits, (level, before)), (ready, ready_before)) in bits.iter_mut().zip(level).zip(ready) {
-            *bits = (level.to_bits() ^ before.to_bits()) | (ready.to_bits() ^ ready_before.to_bits());
-        }
-        let any = bits.iter().fold(0, |any, bits| any | bits);
-        (any != 0).then(|| LANE.map(|lane| bits[lane] != 0))
+        changed
     }
 }
 

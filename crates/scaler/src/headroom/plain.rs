@@ -11,6 +11,7 @@ use super::{
     book::whole,
     either, larger,
     packed::{self, Column},
+    smaller,
     weight::Weight,
     window::{Abreast, Largest, Smallest, abreast},
 };
@@ -56,18 +57,20 @@ pub(super) struct Plain {
     seen: Seen,
 }
 
-/// What the loops of each hold went by last, in bits: while that stays, so do they. And whether it is known that for none anything waits.
-/// It follows from the rest and is no memory.
+/// What the loops of each hold went by last: while that stays, so do they. The least that of all is ready, and whether it is known that for
+/// none anything waits. It follows from the rest and is no memory.
 #[derive(Debug, Clone, Copy)]
 struct Seen {
-    levels: [(u32, u32); HOLDS.len()],
+    highest: [f32; HOLDS.len()],
+    lowest: [f32; HOLDS.len()],
+    least_ready: f32,
     nothing_waits: bool,
 }
 
 impl Default for Seen {
     fn default() -> Self {
-        // Not a number, and so no level.
-        Self { levels: [(u32::MAX, u32::MAX); HOLDS.len()], nothing_waits: false }
+        let none = [f32::NAN; HOLDS.len()];
+        Self { highest: none, lowest: none, least_ready: 0.0, nothing_waits: false }
     }
 }
 
@@ -102,20 +105,17 @@ impl Plain {
         self.work += weight * work;
         self.owed += weight * passed;
         let (weight, work, patient, passed) = (weight as f32, work as f32, patient as f32, passed as f32);
-        let loops = self.short.iter_mut().zip(self.ready.iter());
-        if patient <= 0.0 && self.seen.nothing_waits {
-            for (short, ready) in loops {
-                *short += weight * larger(work - ready * passed, 0.0);
-            }
+        if self.seen.nothing_waits && work <= self.seen.least_ready * passed {
             return;
         }
+        let loops = self.short.iter_mut().zip(self.ready.iter());
         for ((short, ready), waiting) in loops.zip(self.waiting.iter_mut()) {
             let left = larger(*waiting + work - ready * passed, 0.0);
             let late = larger(left - patient, 0.0);
             *waiting = left - late;
             *short += weight * late;
         }
-        self.seen.nothing_waits = patient <= 0.0 && self.waiting.iter().all(|waiting| waiting.to_bits() == 0);
+        self.seen.nothing_waits = self.waiting.iter().fold(0, |any, waiting| any | waiting.to_bits()) == 0;
     }
 
     fn rescale(&mut self, scale: f32) {
@@ -133,20 +133,31 @@ impl Plain {
     #[inline(always)]
     pub(super) fn look(&mut self, level: f64, passed: f64, start_up: f64) {
         let (level, passed, start_up) = (level as f32, passed as f32, start_up as f32);
-        let new = self.highest.is_none() || self.lowest.is_none();
-        if new {
-            (self.highest, self.lowest) = (None, None);
+        let begins = self.highest.is_none() || self.lowest.is_none();
+        if begins {
+            (self.highest, self.lowest) = (Some(Abreast::new(level)), Some(Abreast::new(level)));
         }
-        let highest = self.highest.get_or_insert_with(|| Abreast::new(level));
-        let lowest = self.lowest.get_or_insert_with(|| Abreast::new(level));
+        let (Some(highest), Some(lowest)) = (&mut self.highest, &mut self.lowest) else { return };
         let highest = highest.hold(passed, &HOLDS, &[[level]; HOLDS.len()]).map(|[held]| held);
         let [lowest] = lowest.hold(passed, &[start_up], &[highest]);
-        for (which, (held, ready)) in highest.into_iter().zip(lowest).enumerate() {
-            let seen = (held.to_bits(), ready.to_bits());
-            if std::mem::replace(&mut self.seen.levels[which], seen) != seen {
-                self.count(which * TARGETS.len(), (held, ready), if new { 0.0 } else { 1.0 });
-            }
+        let before = self.seen;
+        (self.seen.highest, self.seen.lowest) = (highest, lowest);
+        let mut changed = [0; HOLDS.len()];
+        for (which, changed) in changed.iter_mut().enumerate() {
+            *changed = (highest[which].to_bits() ^ before.highest[which].to_bits())
+                | (lowest[which].to_bits() ^ before.lowest[which].to_bits());
         }
+        if changed.iter().fold(0, |any, bits| any | bits) == 0 {
+            return;
+        }
+        for which in (0..HOLDS.len()).filter(|&which| changed[which] != 0) {
+            self.count(
+                which * TARGETS.len(),
+                (highest[which], lowest[which]),
+                if begins { 0.0 } else { 1.0 },
+            );
+        }
+        self.seen.least_ready = self.ready.iter().fold(f32::INFINITY, |least, &ready| smaller(ready, least));
     }
 
     /// Counts the loops of a hold anew, from number `first` on, and their changes as so many each.

@@ -151,10 +151,11 @@ impl<E: Extreme, const SPANS: usize, const N: usize> Abreast<E, SPANS, N> {
         spans: &[f32; SPANS],
         values: &Rows<SPANS, N>,
     ) -> Rows<SPANS, N> {
+        // Where steps are longer than parts, there is a part for each step.
         let mut goes_on = true;
-        for (left, &span) in self.left.iter_mut().zip(spans) {
+        for left in &mut self.left {
             *left -= passed;
-            goes_on &= *left > 0.0 && !is_short(span, passed);
+            goes_on &= *left > 0.0;
         }
         if !goes_on {
             for (span, (&seconds, values)) in spans.iter().zip(values).enumerate() {
@@ -168,8 +169,10 @@ impl<E: Extreme, const SPANS: usize, const N: usize> Abreast<E, SPANS, N> {
         let mut held = self.younger;
         take_each::<E, SPANS, N>(&mut held, &self.older);
         if !goes_on {
-            for (which, &span) in spans.iter().enumerate().filter(|&(_, &span)| is_short(span, passed)) {
-                held[which] = self.of_young(which, young(span / passed));
+            for (which, &span) in spans.iter().enumerate() {
+                if is_short(span, passed) {
+                    held[which] = self.of_young(which, young(span / passed));
+                }
             }
         }
         held
@@ -217,7 +220,7 @@ impl<E: Extreme, const SPANS: usize, const N: usize> Abreast<E, SPANS, N> {
     }
 }
 
-/// Where steps are longer than parts, there is a part for each step and some are older than the span.
+/// Where steps are longer than parts, some parts are older than the span.
 #[inline(always)]
 fn is_short(span: f32, passed: f32) -> bool {
     span <= 0.0 || passed * (PARTS - 1) as f32 > span
