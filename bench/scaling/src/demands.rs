@@ -47,6 +47,21 @@ pub(crate) struct Known {
     pub(crate) demand: Demand,
 }
 
+impl Known {
+    /// Whether it counts where means over the recordings are told.
+    pub(crate) fn is_in_means(&self) -> bool {
+        self.used != Use::Generated && self.kind != Kind::Silent
+    }
+
+    /// Whether what habits are worth is known within minutes.
+    pub(crate) fn is_short(&self) -> bool {
+        self.demand.seconds() <= SHORT
+    }
+}
+
+/// Three weeks.
+const SHORT: usize = 21 * 86_400;
+
 /// File, name, kind and use.
 const RECORDED: [(&str, &str, Kind, Use); 7] = [
     ("worldcup98_14d_60s.csv", "World Cup", Kind::Smooth, Use::Developed),

@@ -12,7 +12,7 @@ mod table;
 use std::{io, path::PathBuf, process::ExitCode};
 
 use anyhow::Result;
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 
 use crate::habits::Habits;
 
@@ -40,15 +40,25 @@ struct Args {
     /// Run what the file of baselines lacks, and nothing else.
     #[arg(long, requires = "baselines")]
     baselines_only: bool,
-    /// Do not work out what the best could do.
-    #[arg(long)]
-    without_limits: bool,
+    /// For which rows to work out what the best could do. All of them take hours.
+    #[arg(long, value_enum, default_value_t)]
+    limits: Asked,
     /// Of the best, work out only who knows the future, and not what habits are worth, which takes longer.
     #[arg(long)]
     without_habits: bool,
     /// What habits are worth is read from here where it is, and written there. It does not depend on the policy.
     #[arg(long, conflicts_with = "without_habits")]
     habits: Option<PathBuf>,
+}
+
+/// Rows of the table.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+enum Asked {
+    None,
+    /// Those that miss a goal, and those of a mean that does.
+    #[default]
+    Missed,
+    All,
 }
 
 fn main() -> ExitCode {
@@ -61,9 +71,15 @@ fn run(args: &Args) -> Result<()> {
     if args.baselines_only {
         return Ok(());
     }
-    let questions = if args.without_limits { Vec::new() } else { table::questions(&report, &demands) };
+    // The first two at once, as the rest takes longer.
+    table::print(&report, &demands, &mut io::stdout().lock())?;
+    table::print_curve(&report, &demands, &mut io::stdout().lock())?;
+    let questions = match args.limits {
+        Asked::None => Vec::new(),
+        asked => table::questions(&report, &demands, asked == Asked::All),
+    };
     let habits = (!args.without_habits).then(|| Habits::read(args.habits.as_deref())).transpose()?;
     let limits = limits::all(args.threads, habits.as_ref(), &questions);
-    table::print(&report, &demands, &limits, &mut io::stdout().lock())?;
+    table::print_limits(&report, &demands, &limits, &mut io::stdout().lock())?;
     Ok(())
 }

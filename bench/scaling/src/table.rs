@@ -18,53 +18,127 @@ const ACTIONS: f64 = 1.0 / 3.0;
 /// What requests from silence may suffer at the cost of HPA at this target.
 const FROM_SILENCE: (f64, f64) = (0.01, 0.5);
 
-/// For each row: how much better could it be?
-pub(crate) fn questions<'a>(report: &Report, demands: &'a [Known]) -> Vec<Question<'a>> {
-    let of = |known: &'a Known| {
-        let own = report.runs.iter().filter(|run| run.trace == known.name && run.policy == "default");
-        own.map(|own| Row::new(report, known, own).question(known)).collect::<Vec<_>>()
-    };
-    demands.iter().flat_map(of).collect()
+/// For each row that misses a goal, or all: how much better could it be? What counts into a mean is asked too, where nobody waits: that takes
+/// minutes, and hours where some do.
+pub(crate) fn questions<'a>(report: &Report, demands: &'a [Known], all: bool) -> Vec<Question<'a>> {
+    let rows = demands.iter().flat_map(|known| rows(report, known).map(move |row| (known, row)));
+    rows.filter(|(known, row)| all || row.misses(known) || row.counts(known))
+        .map(|(known, row)| row.question(known))
+        .collect()
 }
 
-pub(crate) fn print(
-    report: &Report,
-    demands: &[Known],
-    limits: &Limits,
-    output: &mut impl Write,
-) -> io::Result<()> {
-    writeln!(
+/// The default policy beside the tuned loop and HPA, with each goal that is hit or missed.
+pub(crate) fn print(report: &Report, demands: &[Known], output: &mut impl Write) -> io::Result<()> {
+    heading(
+        &[
+            "demand",
+            "S",
+            "W",
+            "cost",
+            "violated",
+            "actions/day",
+            "loop: cost, actions",
+            "HPA at that cost",
+            "goals",
+        ],
         output,
-        "| demand | S | W | cost | violated | actions/day | loop: cost, actions | HPA at that cost | goals | \
-         knows the future | knows the habits | learned them |"
     )?;
-    writeln!(output, "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |")?;
     for known in demands {
-        for own in report.runs.iter().filter(|run| run.trace == known.name && run.policy == "default") {
-            let limit = limits.get(&(known.name, own.start_up_seconds, own.buffer_seconds));
-            Row::new(report, known, own).print(known, limit, output)?;
-        }
+        rows(report, known).try_for_each(|row| row.print(known, output))?;
     }
     writeln!(output)?;
-    means(report, demands, limits, output)?;
     for used in [Use::Developed, Use::HeldOut, Use::Generated] {
         let names: Vec<_> =
             demands.iter().filter(|known| known.used == used).map(|known| known.name).collect();
         writeln!(output, "{}: {}", used.label(), names.join(", "))?;
     }
-    Ok(())
+    writeln!(output)
+}
+
+/// HPA at each of its targets: cost, violated.
+pub(crate) fn print_curve(report: &Report, demands: &[Known], output: &mut impl Write) -> io::Result<()> {
+    let targets: BTreeMap<_, _> =
+        report.runs.iter().filter(|run| run.policy == "hpa").filter_map(at).collect();
+    let names: Vec<_> = targets.values().map(|target| format!("HPA at {:.0} %", target * 100.0)).collect();
+    let columns = ["demand", "S", "W"].into_iter().chain(names.iter().map(String::as_str));
+    heading(&columns.collect::<Vec<_>>(), output)?;
+    for known in demands {
+        for row in rows(report, known) {
+            let Conditions { start_up, buffer } = row.conditions;
+            let of: BTreeMap<_, _> =
+                row.hpa.iter().filter_map(|run| Some((at(run)?.0, run.figures))).collect();
+            let cell = |target: &u32| {
+                let figures = of.get(target);
+                figures.map_or("–".to_owned(), |run| {
+                    format!("{:.3}, {}", run.cost_over_floor, share(run.violated_requests))
+                })
+            };
+            let cells: Vec<_> = targets.keys().map(cell).collect();
+            writeln!(output, "| {} | {start_up} | {buffer} | {} |", known.name, cells.join(" | "))?;
+        }
+    }
+    writeln!(output)
+}
+
+/// A target in thousandths, and itself.
+fn at(run: &Run) -> Option<(u32, f64)> {
+    run.target.map(|target| ((target * 1e3).round() as u32, target))
+}
+
+/// What was found out of how much better each row could be, and the means.
+pub(crate) fn print_limits(
+    report: &Report,
+    demands: &[Known],
+    limits: &Limits,
+    output: &mut impl Write,
+) -> io::Result<()> {
+    if !limits.is_empty() {
+        heading(
+            &[
+                "demand",
+                "S",
+                "W",
+                "cost",
+                "violated",
+                "missed",
+                "knows the future",
+                "knows the habits",
+                "learned them",
+            ],
+            output,
+        )?;
+    }
+    for known in demands {
+        for row in rows(report, known) {
+            if let Some(limit) = row.limit(known, limits) {
+                row.print_limit(known, limit, output)?;
+            }
+        }
+    }
+    writeln!(output)?;
+    means(report, demands, limits, output)
+}
+
+fn heading(columns: &[&str], output: &mut impl Write) -> io::Result<()> {
+    writeln!(output, "| {} |", columns.join(" | "))?;
+    writeln!(output, "|{}", " --- |".repeat(columns.len()))
+}
+
+/// Of one demand, under each condition.
+fn rows<'a>(report: &'a Report, known: &Known) -> impl Iterator<Item = Row<'a>> {
+    let own = report.runs.iter().filter(|run| run.trace == known.name && run.policy == "default");
+    own.map(|own| Row::new(report, known, own))
 }
 
 /// How much cheaper than the tuned loop, on average over the recordings on which that holds the objective.
 fn means(report: &Report, demands: &[Known], limits: &Limits, output: &mut impl Write) -> io::Result<()> {
-    let recorded = |known: &&Known| known.used != Use::Generated && known.kind != Kind::Silent;
     let mut savings = BTreeMap::<(u32, u32), Vec<Savings>>::new();
-    for known in demands.iter().filter(recorded) {
-        for own in report.runs.iter().filter(|run| run.trace == known.name && run.policy == "default") {
-            let under = (own.start_up_seconds, own.buffer_seconds);
-            let limit = limits.get(&(known.name, under.0, under.1));
-            let row = Row::new(report, known, own);
-            savings.entry(under).or_default().extend(row.tuned.map(|tuned| Savings::new(&row, tuned, limit)));
+    for known in demands.iter().filter(|known| known.is_in_means()) {
+        for row in rows(report, known) {
+            let Conditions { start_up, buffer } = row.conditions;
+            let limit = row.limit(known, limits);
+            let all = savings.entry((start_up, buffer)).or_default();
+            all.extend(row.tuned.map(|tuned| Savings::new(&row, tuned, limit)));
         }
     }
     for ((start_up, buffer), savings) in savings.into_iter().filter(|(_, savings)| !savings.is_empty()) {
@@ -185,14 +259,24 @@ impl<'a> Row<'a> {
         goals
     }
 
+    fn misses(&self, known: &Known) -> bool {
+        self.goals(known).iter().any(|(_, hit)| !hit)
+    }
+
+    /// Whether the specification has a goal for the mean that this counts into, and who knows the future is soon found.
+    fn counts(&self, known: &Known) -> bool {
+        known.is_in_means()
+            && self.tuned.is_some()
+            && self.conditions.start_up < 120
+            && self.conditions.buffer == 0
+    }
+
     fn question<'b>(&self, known: &'b Known) -> Question<'b> {
-        let goals = self.goals(known);
-        let misses = |name: &str| goals.iter().any(|&(goal, hit)| goal == name && !hit);
-        let actions = self.tuned.filter(|_| misses("actions")).map(|tuned| tuned.actions_per_day * ACTIONS);
+        let few = self.goals(known).contains(&("actions", false));
+        let actions = self.tuned.filter(|_| few).map(|tuned| tuned.actions_per_day * ACTIONS);
         Question {
             known,
-            // Where a goal is missed, that of the mean over all demands included.
-            habits: goals.iter().any(|(_, hit)| !hit) || self.tuned.is_some(),
+            habits: self.misses(known) || known.is_short(),
             conditions: self.conditions,
             violated: self.own.figures.violated_requests,
             floor_instance_hours: self.own.figures.floor_instance_hours,
@@ -200,7 +284,11 @@ impl<'a> Row<'a> {
         }
     }
 
-    fn print(&self, known: &Known, limit: Option<&Limit>, output: &mut impl Write) -> io::Result<()> {
+    fn limit<'b>(&self, known: &Known, limits: &'b Limits) -> Option<&'b Limit> {
+        limits.get(&(known.name, self.conditions.start_up, self.conditions.buffer))
+    }
+
+    fn print(&self, known: &Known, output: &mut impl Write) -> io::Result<()> {
         let (own, Conditions { start_up, buffer }) = (&self.own.figures, self.conditions);
         let tuned = self.tuned.map_or_else(
             || format!("none; {} at this cost", self.tuned_at_cost.map_or("–".to_owned(), share)),
@@ -213,14 +301,28 @@ impl<'a> Row<'a> {
             .collect();
         writeln!(
             output,
-            "| {} | {start_up} | {buffer} | {:.3} | {} | {:.0} | {tuned} | {} | {} | {} |",
+            "| {} | {start_up} | {buffer} | {:.3} | {} | {:.0} | {tuned} | {} | {} |",
             known.name,
             own.cost_over_floor,
             share(own.violated_requests),
             own.actions_per_day,
             self.hpa_at_cost.map_or("–".to_owned(), share),
             goals.join(", "),
-            limit.map_or_else(|| "| |".to_owned(), best),
+        )
+    }
+
+    fn print_limit(&self, known: &Known, limit: &Limit, output: &mut impl Write) -> io::Result<()> {
+        let (own, Conditions { start_up, buffer }) = (&self.own.figures, self.conditions);
+        let missed: Vec<_> =
+            self.goals(known).into_iter().filter(|(_, hit)| !hit).map(|(goal, _)| goal).collect();
+        writeln!(
+            output,
+            "| {} | {start_up} | {buffer} | {:.3} | {} | {} | {} |",
+            known.name,
+            own.cost_over_floor,
+            share(own.violated_requests),
+            missed.join(", "),
+            best(limit),
         )
     }
 }
@@ -239,3 +341,6 @@ fn best(limit: &Limit) -> String {
 fn share(share: f64) -> String {
     format!("{:.3} %", share * 100.0)
 }
+
+#[cfg(test)]
+mod tests;
