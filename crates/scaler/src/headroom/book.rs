@@ -110,7 +110,7 @@ fn standing(parts: Parts<'_>) -> ([f32; WITH_EACH], [f32; WITH_EACH]) {
 
 /// The least of many numbers, eight by eight as processors do it. What is not a number is passed over.
 #[inline(always)]
-fn least(numbers: &[f32]) -> f32 {
+pub(super) fn least(numbers: &[f32]) -> f32 {
     let (rows, rest) = numbers.as_chunks::<8>();
     let mut lanes = [f32::INFINITY; 8];
     for row in rows {

@@ -77,6 +77,7 @@ impl Patience {
     }
 
     /// Looks anew at how much patience there should be, and at what a change is worth.
+    #[inline(always)]
     pub(super) fn choose(&mut self, overload: f64) {
         let plain = self.plain.best(overload);
         self.worth.choose(plain.map(|plain| plain.changes), FEW);

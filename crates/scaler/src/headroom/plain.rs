@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use tidegate_core::Flaw;
 
 use super::{
-    book::whole,
+    book::{least, whole},
     either, larger,
     packed::{self, Column},
     smaller,
@@ -176,14 +176,20 @@ impl Plain {
     }
 
     /// The cheapest of those that left undone no more than `overload` allows.
+    #[inline(always)]
     pub(super) fn best(&mut self, overload: f64) -> Option<Judged> {
         let owed = std::mem::take(&mut self.owed) as f32;
         for (cost, kept) in self.cost.iter_mut().zip(self.kept.iter()) {
             *cost += kept * owed;
         }
         let most = (overload * self.work) as f32;
-        let keeps = (0..LOOPS).filter(|&index| self.short[index] <= most);
-        let best = keeps.min_by(|&one, &other| self.cost[one].total_cmp(&self.cost[other]))?;
+        let mut costs = [f32::INFINITY; LOOPS];
+        for (of_loop, (&cost, &short)) in costs.iter_mut().zip(self.cost.iter().zip(self.short.iter())) {
+            *of_loop = if short <= most { cost } else { f32::INFINITY };
+        }
+        let least = least(&costs);
+        let best =
+            costs.iter().position(|cost| cost.to_bits() == least.to_bits() && least < f32::INFINITY)?;
         let of_now = |figure: f32| f64::from(figure) / self.weight.now();
         Some(Judged { cost: of_now(self.cost[best]), changes: of_now(self.changes[best]) })
     }
