@@ -4,7 +4,7 @@
 //! are; longer rows are interpolated between their centres and each second's arrivals are drawn
 //! from a Poisson distribution, because a mean over minutes says nothing about the seconds.
 
-use std::{collections::VecDeque, time::Duration};
+use std::time::Duration;
 
 use tidegate_core::Trace;
 
@@ -89,22 +89,24 @@ pub(crate) fn each_of_floor(
     needed: impl Fn(usize) -> u32,
     mut take: impl FnMut(u32),
 ) {
-    let mut window: VecDeque<(usize, u32)> = VecDeque::new();
-    let mut next = 0;
-    for second in 0..seconds {
-        let end = (second + start_up as usize).min(seconds - 1);
-        while next <= end {
-            let needed = needed(next);
-            while window.back().is_some_and(|&(_, other)| other <= needed) {
-                window.pop_back();
-            }
-            window.push_back((next, needed));
-            next += 1;
+    // After van Herk (1992): what a second pays for is the most from it to the end of its block, and from there on to a
+    // start-up after it. So each need is looked at twice, however long a start takes.
+    let width = start_up as usize + 1;
+    let mut block: Vec<u32> = (0..width.min(seconds)).map(&needed).collect();
+    for begin in (0..seconds).step_by(width) {
+        block.truncate(seconds - begin);
+        let mut most = 0;
+        for from_here in block.iter_mut().rev() {
+            most = most.max(*from_here);
+            *from_here = most;
         }
-        while window.front().is_some_and(|&(at, _)| at < second) {
-            window.pop_front();
+        let mut most_beyond = 0;
+        for (next, slot) in (begin + width..).zip(&mut block) {
+            take(most_beyond.max(*slot));
+            // What is paid for gives its room to the block that follows.
+            *slot = if next < seconds { needed(next) } else { 0 };
+            most_beyond = most_beyond.max(*slot);
         }
-        take(window.front().map_or(0, |&(_, needed)| needed));
     }
 }
 

@@ -161,6 +161,7 @@ impl<'a> World<'a> {
         let mut weather = Weather::new(self.capacity, start_up, self.events);
         let (mut gate, mut tally, mut before) = (Gate::new(buffer), Tally::default(), None);
         let mut wanted = fleet.ready();
+        let mut all_needed = Vec::with_capacity(self.demand.seconds());
         for (second, &arrivals) in self.demand.arrivals().iter().enumerate() {
             if !weather.is_calm(second) {
                 fleet.strike(second, weather.turn(second));
@@ -185,29 +186,16 @@ impl<'a> World<'a> {
             before = Some(Before { arrivals, served, ready, capacity, queued: gate.held(), violated });
             let (launched, needed) = (fleet.launched(), needed(arrivals, capacity));
             let bill = if has_pools { fleet.bill(desired) } else { Bill::default() };
+            all_needed.push(needed);
             tally.add(Second { arrivals, violated, needed, ready, launched });
-            tally.charge(bill);
+            if has_pools {
+                tally.charge(bill);
+            }
             watch(second, Moment { arrivals, violated, ready, launched, desired, needed, bill }, autoscaler);
         }
         tally.strand(gate.close());
-        tally.figures(self.floor())
-    }
-
-    /// Instance-seconds of the cheapest fleet that serves every second in full here.
-    pub(crate) fn floor(&self) -> u64 {
-        if self.events.is_empty() {
-            let needed = |second: usize| needed(self.demand.arrivals()[second], self.capacity);
-            return floor(self.demand.seconds(), self.conditions.start_up, needed);
-        }
-        let mut weather = Weather::new(self.capacity, self.conditions.start_up, self.events);
-        let arrivals = self.demand.arrivals().iter().enumerate();
-        let needed: Vec<u32> = arrivals
-            .map(|(second, &arrivals)| {
-                weather.turn(second);
-                needed(arrivals, weather.capacity)
-            })
-            .collect();
-        floor(needed.len(), self.conditions.start_up, |second| needed[second])
+        // The cheapest fleet that serves every second in full here.
+        tally.figures(floor(all_needed.len(), start_up, |second| all_needed[second]))
     }
 }
 
