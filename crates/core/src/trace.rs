@@ -104,7 +104,8 @@ impl Trace {
         let last = self.rates.len() - 1;
         // In rows, counted from the centre of the first. Not `clamp`: no time at all (NaN) is zero.
         let position = (seconds / self.step.as_secs_f64() - 0.5).max(0.0).min(last as f64);
-        let row = (position as usize).min(last);
+        // Through 32 bits, which rows are counted in: to fewer a number is converted in fewer instructions.
+        let row = (position as u32 as usize).min(last);
         let next = (row + 1).min(last);
         let share = position - row as f64;
         self.rates[row] + (self.rates[next] - self.rates[row]) * share

@@ -27,7 +27,8 @@ impl Random {
 
     /// Above zero, below one.
     pub(crate) fn uniform(&mut self) -> f64 {
-        ((self.next() >> 12) as f64 + 0.5) / (1_u64 << 52) as f64
+        // Signed, which takes one instruction to convert.
+        ((self.next() >> 12).cast_signed() as f64 + 0.5) / (1_u64 << 52) as f64
     }
 
     /// How many independent events happen where `mean` are expected.
@@ -48,7 +49,6 @@ impl Random {
     fn large_poisson(&mut self, mean: f64) -> u32 {
         let width = 0.931 + 2.53 * mean.sqrt();
         let slope = -0.059 + 0.024_83 * width;
-        let scale = 1.123_9 + 1.132_8 / (width - 3.4);
         let surely = 0.927_7 - 3.622_4 / (width - 2.0);
         loop {
             let across = self.uniform() - 0.5;
@@ -61,12 +61,20 @@ impl Random {
             if count < 0.0 || (from_edge < 0.013 && up > from_edge) {
                 continue;
             }
-            let density = count * mean.ln() - mean - ln_factorial(count);
-            if (up * scale / (slope / (from_edge * from_edge) + width)).ln() <= density {
+            if is_under_curve(mean, (width, slope), (up, from_edge), count) {
                 return count as u32;
             }
         }
     }
+}
+
+/// Whether a draw is taken that is not surely. Only one in six comes here, and this is kept out of the way of the others: inlined, what
+/// does not depend on the draw would be computed for all.
+#[inline(never)]
+fn is_under_curve(mean: f64, (width, slope): (f64, f64), (up, from_edge): (f64, f64), count: f64) -> bool {
+    let scale = 1.123_9 + 1.132_8 / (width - 3.4);
+    let density = count * mean.ln() - mean - ln_factorial(count);
+    (up * scale / (slope / (from_edge * from_edge) + width)).ln() <= density
 }
 
 /// Stirling's series, shifted up where it is not yet exact enough.
