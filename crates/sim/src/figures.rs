@@ -3,6 +3,8 @@
 //! The elasticity figures are those of SPEC RG (Herbst et al.; Bauer et al., TPDS 2019), with demand in
 //! instances, `max(1, ceil(arrivals / capacity))`, against ready instances. Shares are fractions.
 
+use std::cmp::Ordering;
+
 use serde::{Deserialize, Serialize};
 
 use crate::supply::Bill;
@@ -86,10 +88,17 @@ impl Tally {
         self.violated += u64::from(second.violated);
         self.violated_seconds += u64::from(second.violated > 0);
         let (needed, ready) = (f64::from(second.needed), f64::from(second.ready));
-        self.theta_u += (needed - ready).max(0.0) / needed;
-        self.theta_o += (ready - needed).max(0.0) / needed;
-        self.under += u64::from(second.ready < second.needed);
-        self.over += u64::from(second.ready > second.needed);
+        match second.ready.cmp(&second.needed) {
+            Ordering::Less => {
+                self.under += 1;
+                self.theta_u += (needed - ready) / needed;
+            }
+            Ordering::Greater => {
+                self.over += 1;
+                self.theta_o += (ready - needed) / needed;
+            }
+            Ordering::Equal => {}
+        }
         if let Some(last) = self.last {
             self.apart += u64::from(second.needed.cmp(&last.needed) != second.ready.cmp(&last.ready));
         }

@@ -92,15 +92,15 @@ impl Fleet {
 
     /// Begins `second`: what was launched long enough ago is ready, or has failed. Tells of those that were ready as they were
     /// launched, too.
+    #[inline]
     pub(crate) fn advance(&mut self, second: usize) -> Started {
-        self.settle(second);
+        if second >= self.due {
+            self.settle(second);
+        }
         std::mem::take(&mut self.started)
     }
 
     fn settle(&mut self, second: usize) {
-        if second < self.due {
-            return;
-        }
         let Self { ready, starting, started, .. } = self;
         self.launches.retain(|launch| {
             if launch.due > second {

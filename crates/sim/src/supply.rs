@@ -80,7 +80,15 @@ impl<'a> Supply<'a> {
     }
 
     /// Begins `second`.
+    #[inline]
     pub(crate) fn advance(&mut self, second: usize) -> Started {
+        if let ([only], true) = (self.fleets.as_mut_slice(), self.leaving.is_empty()) {
+            return only.advance(second);
+        }
+        self.advance_all(second)
+    }
+
+    fn advance_all(&mut self, second: usize) -> Started {
         let fleets = &mut self.fleets;
         self.leaving.retain(|leaving| {
             if leaving.due <= second {
@@ -88,9 +96,6 @@ impl<'a> Supply<'a> {
             }
             leaving.due > second
         });
-        if let [only] = self.fleets.as_mut_slice() {
-            return only.advance(second);
-        }
         let mut started = Started::default();
         for one in self.fleets.iter_mut().map(|fleet| fleet.advance(second)) {
             started = Started { count: started.count + one.count, took: started.took.max(one.took) };
@@ -143,13 +148,16 @@ impl<'a> Supply<'a> {
     }
 
     /// Launches or stops instances so that there are `count`, or as many of each pool as `shares` say.
+    #[inline]
     pub(crate) fn resize(&mut self, second: usize, count: u32, shares: &[PoolShare]) {
-        if shares.is_empty() || self.terms.pools.is_empty() {
-            if count != self.fleets[0].launched() {
-                self.fleets[0].resize(second, count);
-            }
-            return;
+        if !shares.is_empty() && !self.terms.pools.is_empty() {
+            self.share(second, shares);
+        } else if count != self.fleets[0].launched() {
+            self.fleets[0].resize(second, count);
         }
+    }
+
+    fn share(&mut self, second: usize, shares: &[PoolShare]) {
         for (at, share) in shares.iter().enumerate() {
             let more = share.count.saturating_sub(self.staying(at));
             if more > 0 {
