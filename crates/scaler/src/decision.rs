@@ -14,13 +14,13 @@ pub struct Decision {
     pub desired: u32,
     /// How many were desired before this step.
     pub previous: u32,
-    /// What each trigger asked for, in the order of the policy. Only of steps that explain themselves.
+    /// What each trigger asked for, in the order of the policy.
     pub recommendations: Vec<Recommendation>,
     /// Which recommendation was the largest, as an index; `None` where none had an opinion or there are none.
     pub winner: Option<usize>,
     /// What changed the winner's count on its way to `desired`, in order.
     pub adjustments: Vec<Adjustment>,
-    /// What would have been decided in other cases. Only of steps that explain themselves.
+    /// What would have been decided in other cases.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub otherwise: Vec<Otherwise>,
     /// Of which pools the instances are, where the policy has pools.
@@ -29,6 +29,15 @@ pub struct Decision {
     /// What has to be known before a limit is reached.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub warning: Option<String>,
+}
+
+/// The count to act on, of a step that does not explain itself.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Unspoken {
+    /// How many instances there should be.
+    pub desired: u32,
+    /// Of which pools they are, where the policy has pools.
+    pub mix: Option<Mix>,
 }
 
 /// What one trigger asked for.

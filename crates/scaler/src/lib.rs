@@ -40,7 +40,7 @@ mod words;
 
 pub use crate::{
     capacity::PRIOR as SAFE_AT_FIRST,
-    decision::Decision,
+    decision::{Decision, Unspoken},
     observed::Observed,
     panel::{Panel, Verdict},
     record::Record,

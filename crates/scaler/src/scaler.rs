@@ -18,23 +18,23 @@ use tidegate_core::{
 };
 use tidegate_forecast::Trust;
 
+use self::ask::{Among, Largest, largest};
 use crate::{
-    ahead::{self, Ahead},
-    backlog,
+    ahead, backlog,
     capacity::{Capacity, Reading},
     clock::SteadyClock,
-    decision::{Adjustment, Decision},
+    decision::{Adjustment, Decision, Unspoken},
     formula, headroom,
     memory::Memory,
     observed::{Metrics, Observed},
-    opinion::{Opinion, Wanted},
+    opinion::Opinion,
     pace::History,
     schedule,
     service::Service,
     sight::Sight,
     stabilize::{Holds, Stabilizer},
     startup::StartUps,
-    supply::{self, PoolShare, Pools},
+    supply::{self, Mix, PoolShare, Pools},
     target, threshold,
     words::{Words, instances, instances_were, span},
     work::Work,
@@ -44,9 +44,8 @@ use crate::{
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scaler {
     policy: Policy,
+    among: Among,
     state: State,
-    /// What the triggers said in a step, kept for its room: empty between two.
-    opinions: Vec<Opinion>,
 }
 
 /// Everything that a step depends on besides its arguments and the policy. Bounded: a few KiB.
@@ -187,7 +186,7 @@ impl Scaler {
         let mut memories = std::mem::take(&mut state.memories).into_iter();
         let memory = |trigger: &Trigger| memories.next().unwrap_or_default().suited_to(trigger);
         state.memories = policy.triggers.iter().map(memory).collect();
-        Self { policy, state, opinions: Vec::new() }
+        Self { among: Among::of(&policy), policy, state }
     }
 
     /// A reload: keeps what was learned. A trigger that was there before keeps its hold.
@@ -203,7 +202,7 @@ impl Scaler {
         if names(&policy) != names(&self.policy) {
             self.state.pools = Pools::default();
         }
-        self.policy = policy;
+        (self.among, self.policy) = (Among::of(&policy), policy);
     }
 
     /// How many instances of each pool were chosen last. Empty where pools do not matter or nothing was chosen yet.
@@ -243,16 +242,38 @@ impl Scaler {
 
     /// Decides how many instances there should be from `now` on.
     pub fn step(&mut self, now: Timestamp, observed: &Observed) -> Decision {
-        self.decide(now, observed, Words::Spoken)
+        let (previous, words) = (self.state.desired, Words::Spoken);
+        let mut opinions = Vec::with_capacity(self.policy.triggers.len());
+        self.consider(now, observed, words, |opinion| opinions.push(opinion));
+        let largest = largest(&opinions);
+        let holds = self.holds();
+        let course = self.moderate(now, largest, None, words);
+        let otherwise = self.otherwise(now, &opinions, &course, &holds);
+        let mix = self.settle(course.count, observed, words);
+        let budget = self.policy.supply.budget;
+        let named = self.policy.triggers.iter().zip(opinions);
+        Decision {
+            desired: course.count,
+            previous,
+            recommendations: named.map(|(trigger, opinion)| opinion.recommendation(name(trigger))).collect(),
+            winner: largest.winner(),
+            adjustments: course.adjustments,
+            otherwise,
+            mix,
+            warning: budget.and_then(|budget| supply::warning(&budget, observed.spent)),
+        }
     }
 
-    /// The same step without a word of why, for simulations that take millions of them: no recommendations, and of what moved the
-    /// count no sentence.
-    pub fn step_unspoken(&mut self, now: Timestamp, observed: &Observed) -> Decision {
-        self.decide(now, observed, Words::Unspoken)
+    /// The same step without a word of why, for simulations that take millions of them.
+    pub fn step_unspoken(&mut self, now: Timestamp, observed: &Observed) -> Unspoken {
+        let mut largest = Largest::default();
+        self.consider(now, observed, Words::Unspoken, |opinion| largest.take(opinion.wanted));
+        let desired = self.moderate(now, largest, None, Words::Unspoken).count;
+        Unspoken { desired, mix: self.settle(desired, observed, Words::Unspoken) }
     }
 
-    fn decide(&mut self, at: Timestamp, observed: &Observed, words: Words) -> Decision {
+    /// Learns from what was observed and hands what each trigger says of it to `take`, in the order of the policy.
+    fn consider(&mut self, at: Timestamp, observed: &Observed, words: Words, take: impl FnMut(Opinion)) {
         let metrics = observed.metrics.credible();
         let metrics: &Metrics = &metrics;
         let ready = observed.instances.ready;
@@ -265,12 +286,11 @@ impl Scaler {
         if metrics.is_active() || backlogs == Backlogs::Waiting || (unseen && self.state.desired > 0) {
             self.state.active = Some(self.state.clock.lived());
         }
-        let previous = self.state.desired;
         let sight = Sight {
             metrics,
             instances: observed.instances,
             settled,
-            desired: previous,
+            desired: self.state.desired,
             changed: self.state.changed,
             bounds: (self.policy.min, self.policy.max),
             at,
@@ -280,50 +300,16 @@ impl Scaler {
             service: self.state.service.of_late(),
             safe: self.state.capacity.safe(self.policy.slo.latency_p99),
         };
-        let mut opinions = std::mem::take(&mut self.opinions);
-        self.ask(&sight, words, &mut opinions);
-        let (winner, wanted, blind) = largest(&opinions);
-        let holds = (words == Words::Spoken).then(|| self.holds());
+        self.ask(&sight, words, take);
         self.state.spent = observed.spent;
-        let course = self.moderate(at, (wanted, blind), None, words);
-        let otherwise = holds.map_or_else(Vec::new, |holds| self.otherwise(at, &opinions, &course, &holds));
-        self.settle(course.count);
-        let (now, start_up) = (self.state.clock.lived(), self.start_up());
-        let supply = &self.policy.supply;
-        let mix = self.state.pools.choose(supply, course.count, &observed.pools, (now, start_up), words);
-        let warning = supply.budget.and_then(|budget| supply::warning(&budget, observed.spent));
-        let recommendations = if words == Words::Spoken {
-            let named = self.policy.triggers.iter().zip(opinions.drain(..));
-            named.map(|(trigger, opinion)| opinion.recommendation(name(trigger))).collect()
-        } else {
-            Vec::new()
-        };
-        opinions.clear();
-        self.opinions = opinions;
-        Decision {
-            desired: course.count,
-            previous,
-            winner: winner.filter(|_| words == Words::Spoken),
-            recommendations,
-            adjustments: course.adjustments,
-            otherwise,
-            mix,
-            warning,
-        }
     }
 
     /// Leads what the triggers want through all rules but `without`.
-    fn moderate(
-        &mut self,
-        at: Timestamp,
-        (wanted, blind): (Option<u32>, bool),
-        without: Option<Rule>,
-        words: Words,
-    ) -> Course {
+    fn moderate(&mut self, at: Timestamp, largest: Largest, without: Option<Rule>, words: Words) -> Course {
         let previous = self.state.desired;
         let kept = if self.policy.triggers.is_empty() && self.rests() { 0 } else { previous };
-        let mut course = Course { count: wanted.unwrap_or(kept), adjustments: Vec::new(), words };
-        if blind && course.count < previous {
+        let mut course = Course { count: largest.wanted().unwrap_or(kept), adjustments: Vec::new(), words };
+        if largest.blind && course.count < previous {
             let because = || "a metric is missing and what cannot be seen never shrinks a fleet".to_owned();
             course.adjust("missing metric", previous, because);
         }
@@ -341,6 +327,9 @@ impl Scaler {
     /// What the event sources that the policy looks at say.
     fn backlogs(&self, metrics: &Metrics) -> Backlogs {
         let mut all = Backlogs::None;
+        if !self.among.sources {
+            return all;
+        }
         for trigger in &self.policy.triggers {
             let least = if let Trigger::Backlog(backlog) = trigger { backlog.activation } else { 0.0 };
             for source in trigger.sources() {
@@ -381,49 +370,16 @@ impl Scaler {
         }
     }
 
-    /// Asks every trigger, in the order of the policy.
-    fn ask(&mut self, sight: &Sight<'_>, words: Words, opinions: &mut Vec<Opinion>) {
-        let rests = self.rests();
-        let triggers = self.policy.triggers.iter().zip(&mut self.state.memories);
-        let opinion = |trigger: &Trigger, memory: &mut Memory| match (trigger, memory) {
-            (Trigger::Target(target), _) => Some(target::opinion(target, sight, words)),
-            (Trigger::Schedule(schedule), _) => Some(schedule::opinion(schedule, sight, words)),
-            (Trigger::Threshold(threshold), Memory::Threshold(beyond)) => {
-                Some(beyond.opinion(threshold, sight, words))
-            }
-            (Trigger::Forecast(forecast), Memory::Forecast(memory)) => {
-                Some(Ahead::opinion(memory, forecast, sight, words))
-            }
-            (Trigger::Backlog(backlog), Memory::Backlog(growth)) => {
-                Some(growth.opinion(backlog, sight, words))
-            }
-            (Trigger::Headroom(headroom), Memory::Headroom(rivalry)) => {
-                let opinion = rivalry.opinion(headroom, sight, (sight.now, sight.start_up), words);
-                let at_rest = rests && opinion.wanted != Wanted::Unknown;
-                Some(if at_rest { headroom::at_rest(words) } else { opinion })
-            }
-            (Trigger::Formula(_), _) => None,
-            // Every memory was suited to its trigger where the policy was taken.
-            _ => Some(Opinion::missing(words, String::new)),
-        };
-        if !self.policy.triggers.iter().any(|trigger| matches!(trigger, Trigger::Formula(_))) {
-            for (trigger, memory) in triggers {
-                opinions.extend(opinion(trigger, memory));
-            }
-            return;
+    #[inline]
+    fn bound(&self, at: Timestamp, course: &mut Course) {
+        let Policy { min, max, .. } = self.policy;
+        // Mostly nothing but these is in its way, and it is within them.
+        if self.among.ceilings || course.count == 0 || course.count < min || course.count > max {
+            self.bound_by_all(at, course);
         }
-        // Formulas see what the others say.
-        let first: Vec<_> = triggers.map(|(trigger, memory)| opinion(trigger, memory)).collect();
-        let others: Vec<_> = self.policy.triggers.iter().zip(first).collect();
-        let ask = |(trigger, opinion): &(&Trigger, Option<Opinion>)| match (trigger, opinion) {
-            (Trigger::Formula(formula), _) => formula::opinion(formula, sight, &others, words),
-            (_, Some(opinion)) => opinion.clone(),
-            (_, None) => Opinion::missing(words, String::new),
-        };
-        opinions.extend(others.iter().map(ask));
     }
 
-    fn bound(&self, at: Timestamp, course: &mut Course) {
+    fn bound_by_all(&self, at: Timestamp, course: &mut Course) {
         let Policy { min, max, .. } = self.policy;
         if let Some((ceiling, end)) = schedule::ceiling(&self.policy, at) {
             let because = || format!("at most {} until {}", instances(ceiling), schedule::minute(end));
@@ -495,16 +451,21 @@ impl Scaler {
         }
     }
 
-    fn settle(&mut self, count: u32) {
-        if count == self.state.desired {
-            return;
-        }
+    /// Takes `count` for decided, and says of which pools it is.
+    fn settle(&mut self, count: u32, observed: &Observed, words: Words) -> Option<Mix> {
         let now = self.state.clock.lived();
-        let limits = self.policy.scale_out.limits.iter().chain(&self.policy.scale_in.limits);
-        let longest = limits.map(|limit| limit.period).max().unwrap_or_default();
-        self.state.history.changed(now, longest, count);
-        self.state.desired = count;
-        self.state.changed = now;
+        if count != self.state.desired {
+            let limits = self.policy.scale_out.limits.iter().chain(&self.policy.scale_in.limits);
+            let longest = limits.map(|limit| limit.period).max().unwrap_or_default();
+            self.state.history.changed(now, longest, count);
+            (self.state.desired, self.state.changed) = (count, now);
+        }
+        let supply = &self.policy.supply;
+        if supply.pools.is_empty() {
+            return None;
+        }
+        let start_up = self.state.start_ups.high();
+        Some(self.state.pools.choose(supply, count, &observed.pools, (now, start_up), words))
     }
 }
 
@@ -528,33 +489,27 @@ enum Rule {
 /// A count on its way through the rules.
 struct Course {
     count: u32,
+    /// What moved it. Nobody asks in a step without words.
     adjustments: Vec<Adjustment>,
     words: Words,
 }
 
 impl Course {
+    #[inline]
     fn adjust(&mut self, rule: &'static str, to: u32, because: impl FnOnce() -> String) {
         if to != self.count {
-            let because = self.words.say(because);
-            self.adjustments.push(Adjustment { rule: rule.into(), from: self.count, to, because });
-            self.count = to;
+            self.moved(rule, to, because);
         }
     }
-}
 
-/// The largest recommendation, the first where several are, and whether any trigger was blind.
-fn largest<'a>(opinions: impl IntoIterator<Item = &'a Opinion>) -> (Option<usize>, Option<u32>, bool) {
-    let mut best: Option<(usize, u32)> = None;
-    let mut blind = false;
-    for (index, opinion) in opinions.into_iter().enumerate() {
-        blind |= matches!(opinion.wanted, Wanted::Unknown | Wanted::Blind(_));
-        if let Wanted::Count(count) | Wanted::Blind(count) = opinion.wanted
-            && best.is_none_or(|(_, most)| count > most)
-        {
-            best = Some((index, count));
+    #[cold]
+    fn moved(&mut self, rule: &'static str, to: u32, because: impl FnOnce() -> String) {
+        if self.words == Words::Spoken {
+            let because = because();
+            self.adjustments.push(Adjustment { rule: rule.into(), from: self.count, to, because });
         }
+        self.count = to;
     }
-    (best.map(|(index, _)| index), best.map(|(_, count)| count), blind)
 }
 
 fn name(trigger: &Trigger) -> String {
@@ -569,6 +524,7 @@ fn name(trigger: &Trigger) -> String {
     }
 }
 
+mod ask;
 mod otherwise;
 
 #[cfg(test)]

@@ -97,7 +97,7 @@ impl Pools {
         self.counts.is_empty() && self.shunned.is_empty() && self.pauses.is_empty()
     }
 
-    /// The mix for `wanted` usual instances.
+    /// The mix for `wanted` usual instances, where there are pools.
     pub(crate) fn choose(
         &mut self,
         supply: &Supply,
@@ -105,11 +105,8 @@ impl Pools {
         seen: &BTreeMap<PoolId, PoolSeen>,
         (now, start_up): (Duration, Option<Duration>),
         words: Words,
-    ) -> Option<Mix> {
+    ) -> Mix {
         let pools = &supply.pools;
-        if pools.is_empty() {
-            return None;
-        }
         let price = supply.on_demand_price().unwrap_or_default();
         let start_up = start_up.unwrap_or(USUAL_START_UP);
         self.shunned.retain(|_, until| *until > now);
@@ -151,7 +148,7 @@ impl Pools {
         let share =
             |(pool, &count): (&Pool, &u32)| PoolShare { pool: pool.name.clone(), count, price: pool.price };
         let shares = pools.iter().zip(&counts).map(share).collect();
-        Some(Mix { shares, moved, usd_per_hour, on_demand_usd_per_hour, because })
+        Mix { shares, moved, usd_per_hour, on_demand_usd_per_hour, because }
     }
 
     /// Lets a pool alone that took an instance back: for `first`, or twice as long as the last time, if that was not long ago.

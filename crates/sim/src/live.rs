@@ -16,7 +16,7 @@ use tidegate_core::{
     policy::{Formula, Metric, Policy, Signal, TargetMetric, Trigger},
 };
 use tidegate_scaler::{
-    Learned, Observed, PoolShare, Scaler,
+    Learned, Observed, PoolShare, Scaler, Unspoken,
     observed::{Instances, Metrics, PoolSeen, Worked},
 };
 
@@ -92,9 +92,12 @@ impl Live {
         }
         *instances = Instances { starting: seen.starting, ready: seen.ready, ..Instances::default() };
         started.clear();
-        let took = Duration::from_secs(seen.started.took.into());
-        started.resize(seen.started.count as usize, took);
-        started.extend(self.known.start_up.take());
+        if seen.started.count > 0 {
+            started.resize(seen.started.count as usize, Duration::from_secs(seen.started.took.into()));
+        }
+        if let Some(known) = self.known.start_up.take() {
+            started.push(known);
+        }
         *generation = seen.generation;
     }
 }
@@ -189,9 +192,11 @@ impl Autoscaler for Live {
         let lived = BEGIN_SECONDS + seen.second as u64;
         let now = Timestamp::from_secs(lived.saturating_add_signed(seen.clock));
         self.observe(seen);
-        let decision = self.scaler.step_unspoken(now, &self.observed);
-        self.shares = decision.mix.map(|mix| mix.shares).unwrap_or_default();
-        decision.desired
+        let Unspoken { desired, mix } = self.scaler.step_unspoken(now, &self.observed);
+        if let Some(mix) = mix {
+            self.shares = mix.shares;
+        }
+        desired
     }
 
     fn see(&mut self, pools: &[PoolSeen]) {

@@ -30,28 +30,28 @@ impl Scaler {
         before: &Holds,
     ) -> Vec<Otherwise> {
         let mut cases = Vec::new();
-        let (winner, wanted, blind) = largest(opinions);
+        let all = largest(opinions);
         for (index, (trigger, opinion)) in self.policy.triggers.iter().zip(opinions).enumerate() {
             let foresees = matches!((trigger, opinion.wanted), (Trigger::Forecast(_), Wanted::Count(_)));
-            if (Some(index) == winner || foresees) && opinions.len() > 1 {
+            if (Some(index) == all.winner() || foresees) && opinions.len() > 1 {
                 let others: Vec<_> =
                     opinions.iter().enumerate().filter(|&(other, _)| other != index).collect();
-                let (_, wanted, blind) = largest(others.iter().map(|(_, opinion)| *opinion));
-                cases.push((format!("without {}", name(trigger)), (wanted, blind), None));
+                let largest = largest(others.iter().map(|(_, opinion)| *opinion));
+                cases.push((format!("without {}", name(trigger)), largest, None));
             }
         }
         for (text, rule) in [("stabilization", Rule::Stabilization), ("pace", Rule::Pace)] {
             if course.adjustments.iter().any(|adjustment| adjustment.rule == text) {
-                cases.push((format!("without {text}"), (wanted, blind), Some(rule)));
+                cases.push((format!("without {text}"), all, Some(rule)));
             }
         }
         if cases.is_empty() {
             return Vec::new();
         }
         let after = self.holds();
-        let decide = |(case, wanted, without)| {
+        let decide = |(case, largest, without)| {
             (self.state.smallest, self.state.largest) = before.clone();
-            let desired = self.moderate(at, wanted, without, Words::Unspoken).count;
+            let desired = self.moderate(at, largest, without, Words::Unspoken).count;
             Otherwise { case, desired }
         };
         let otherwise = cases.into_iter().map(decide).collect();

@@ -472,6 +472,14 @@ proptest! {
     }
 
     #[test]
+    fn what_is_among_the_triggers_is_known_after_a_reload(policies in prop::array::uniform2(any_policy())) {
+        let [before, after] = policies;
+        let mut scaler = Scaler::new(before);
+        scaler.set_policy(after.clone());
+        prop_assert_eq!(scaler.among, Scaler::new(after).among);
+    }
+
+    #[test]
     fn silence_changes_no_count(
         policy in any_policy(),
         steps in prop::collection::vec(any_observed(), 1..60),
@@ -479,9 +487,9 @@ proptest! {
         let (mut spoken, mut unspoken) = (Scaler::new(policy.clone()), Scaler::new(policy));
         for (second, observed) in (0..).zip(steps) {
             let (one, other) = (spoken.step(at(second), &observed), unspoken.step_unspoken(at(second), &observed));
-            let shares = |decision: Decision| decision.mix.map(|mix| mix.shares);
+            let shares = |mix: Option<Mix>| mix.map(|mix| mix.shares);
             prop_assert_eq!(one.desired, other.desired);
-            prop_assert_eq!(shares(one), shares(other));
+            prop_assert_eq!(shares(one.mix), shares(other.mix));
             prop_assert_eq!(spoken.state(), unspoken.state());
         }
     }

@@ -17,7 +17,7 @@ fn choose(pools: &mut Pools, wanted: u32, second: u64, reclaimed: &[&str]) -> Mi
     let seen = |name: &&str| (PoolId::new(name).unwrap(), PoolSeen { reclaimed: 1, ..PoolSeen::default() });
     let seen = reclaimed.iter().map(seen).collect();
     let now = (Duration::from_secs(second), None);
-    pools.choose(&market(), wanted, &seen, now, Words::Spoken).unwrap()
+    pools.choose(&market(), wanted, &seen, now, Words::Spoken)
 }
 
 fn counts(mix: &Mix) -> Vec<u32> {
