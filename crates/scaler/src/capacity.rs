@@ -86,8 +86,8 @@ impl Capacity {
     /// So busy instances were in the time up to `now` that has `passed`.
     pub(crate) fn note(&mut self, now: Duration, passed: Duration, utilization: f64) {
         let since = now.saturating_sub(passed);
-        let old = |&(at, _): &(Duration, f64)| now.saturating_sub(at) > LOOK_BACK;
-        while self.recent.len() >= READINGS || self.recent.front().is_some_and(old) {
+        let oldest = now.saturating_sub(LOOK_BACK);
+        while self.recent.front().is_some_and(|&(at, _)| at < oldest || self.recent.len() >= READINGS) {
             self.recent.pop_front();
         }
         self.recent.push_back((since, utilization));

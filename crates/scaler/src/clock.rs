@@ -40,20 +40,21 @@ impl Default for SteadyClock {
 impl SteadyClock {
     /// A step at `now`: how much time passed since the step before.
     pub(crate) fn tick(&mut self, now: Timestamp) -> Duration {
-        let set_back = self.last.is_some_and(|last| now < last);
-        let gap = self.last.map_or(Duration::ZERO, |last| now.since(last));
-        self.last = Some(now);
-        if set_back {
-            self.lived = self.lived.saturating_add(self.usual);
-            return self.usual;
-        }
-        let usual = gap <= LEAST_JUMP || gap <= self.usual.saturating_mul(JUMP_FACTOR);
-        let passed = if usual { gap } else { self.usual };
+        let last = self.last.replace(now).unwrap_or(now);
+        let gap = now.since(last);
         // Mostly they are alike.
-        if gap != self.usual && !gap.is_zero() {
+        let passed = if gap == self.usual { gap } else { self.odd(gap, now < last) };
+        self.lived = self.lived.saturating_add(passed);
+        passed
+    }
+
+    /// How much time passed in a gap that is not the usual one.
+    fn odd(&mut self, gap: Duration, set_back: bool) -> Duration {
+        let believed = gap <= LEAST_JUMP || gap <= self.usual.saturating_mul(JUMP_FACTOR);
+        let passed = if believed && !set_back { gap } else { self.usual };
+        if !gap.is_zero() {
             self.usual = gap.min(self.usual.saturating_mul(2));
         }
-        self.lived = self.lived.saturating_add(passed);
         passed
     }
 
@@ -75,6 +76,8 @@ impl SteadyClock {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     /// Lived seconds after a step at each of `seconds`.
@@ -105,5 +108,27 @@ mod tests {
     #[test]
     fn a_slower_pace_is_believed_soon() {
         assert_eq!(lived(&[0, 15, 30, 45, 60, 75]), [0, 1, 3, 18, 33, 48]);
+    }
+    proptest! {
+        /// The twin asks everything of every gap.
+        #[test]
+        fn the_usual_gap_is_a_gap_like_any_other(
+            moves in prop::collection::vec(prop_oneof![Just(1_000_i64), Just(0), -9_000..90_000_i64], 1..60),
+        ) {
+            let (mut clock, mut at, mut twin) = (SteadyClock::default(), 1_000_000_i64, (None, USUAL, Duration::ZERO));
+            for millis in moves {
+                at += millis;
+                let now = Timestamp::from_micros(at.unsigned_abs() * 1_000);
+                let (last, usual, lived) = twin;
+                let last = last.unwrap_or(now);
+                let gap = now.since(last);
+                let believed = now >= last && (gap <= LEAST_JUMP || gap <= usual * JUMP_FACTOR);
+                let passed = if believed { gap } else { usual };
+                let next = if gap.is_zero() { usual } else { gap.min(usual * 2) };
+                twin = (Some(now), next, lived + passed);
+                prop_assert_eq!(clock.tick(now), passed);
+                prop_assert_eq!((clock.last, clock.usual, clock.lived), twin);
+            }
+        }
     }
 }

@@ -151,7 +151,8 @@ pub struct RouteMetrics {
 impl Metrics {
     /// Whether anybody asks for anything: requests come, are in flight, or wait.
     pub(crate) fn is_active(&self) -> bool {
-        [self.arrival_rate, self.concurrency, self.queued].into_iter().flatten().any(|reading| reading > 0.0)
+        let some = |reading: Option<f64>| reading.is_some_and(|reading| reading > 0.0);
+        some(self.arrival_rate) || some(self.concurrency) || some(self.queued)
     }
 
     /// The reading of `signal`; `None` where it is not known.
@@ -221,33 +222,34 @@ impl Metrics {
         }
     }
 
-    /// Whether every reading can be true, as nearly always. Told from their bits: those of what is below zero or not a number
-    /// are above those of what is endless.
+    /// Whether every reading can be true, as nearly always. Not inlined: amid a step there are no registers left for it.
+    #[inline(never)]
     fn is_credible(&self) -> bool {
-        let endless = f64::INFINITY.to_bits();
-        let sound = |reading: &Option<f64>| reading.is_none_or(|value| value.to_bits() < endless);
-        sound(&self.arrival_rate)
-            && sound(&self.served_rate)
-            && sound(&self.concurrency)
-            && sound(&self.queued)
-            && sound(&self.latency_p50)
-            && sound(&self.latency_p90)
-            && sound(&self.latency_p95)
-            && sound(&self.latency_p99)
-            && sound(&self.latency_p999)
-            && sound(&self.error_rate)
-            && sound(&self.cpu)
-            && sound(&self.memory)
-            && sound(&self.network)
-            && sound(&self.lua_memory)
-            && sound(&self.lua_coroutines)
-            && sound(&self.lua_collecting)
-            && sound(&self.lua_allocation)
-            && sound(&self.lua_dicts)
+        let sound = |reading: Option<f64>| reading.is_none_or(is_surely_sound);
+        sound(self.arrival_rate)
+            && sound(self.served_rate)
+            && sound(self.concurrency)
+            && sound(self.queued)
+            && sound(self.latency_p50)
+            && sound(self.latency_p90)
+            && sound(self.latency_p95)
+            && sound(self.latency_p99)
+            && sound(self.latency_p999)
+            && sound(self.error_rate)
+            && sound(self.cpu)
+            && sound(self.memory)
+            && sound(self.network)
+            && sound(self.lua_memory)
+            && sound(self.lua_coroutines)
+            && sound(self.lua_collecting)
+            && sound(self.lua_allocation)
+            && sound(self.lua_dicts)
             && self.utilization.is_none_or(|share| share.to_bits() <= 1.0_f64.to_bits())
-            && self.worked.as_ref().is_none_or(Worked::is_sound)
+            && self.worked.is_none_or(|Worked { busy_seconds, requests }| {
+                is_surely_sound(busy_seconds) && is_surely_sound(requests)
+            })
             && self.routes.is_empty()
-            && self.sources.values().all(|&value| sound(&Some(value)))
+            && (self.sources.is_empty() || self.sources.values().copied().all(is_surely_sound))
     }
 }
 
@@ -306,6 +308,12 @@ fn sound(reading: Option<f64>) -> Option<f64> {
     reading.filter(|value| (0.0..f64::INFINITY).contains(value))
 }
 
+/// Told from the bits: those of what is below zero or not a number are above those of what is endless. Not of the zero below
+/// zero.
+fn is_surely_sound(value: f64) -> bool {
+    value.to_bits() < f64::INFINITY.to_bits()
+}
+
 /// Where nothing arrives and nothing is in flight, nothing is slow and nothing fails: otherwise an
 /// idle fleet, whose answers have no latency, could never shrink.
 fn idle(arrival_rate: Option<f64>, concurrency: Option<f64>) -> Option<f64> {
@@ -322,4 +330,50 @@ pub struct Instances {
     pub draining: u32,
     /// Ended by themselves and wait to be started again.
     pub failed: u32,
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn any_reading() -> impl Strategy<Value = Option<f64>> {
+        let odd =
+            prop::sample::select(vec![f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -0.0, -1.0, f64::MAX]);
+        prop::option::of(prop_oneof![40 => 0.0..1.0_f64, 1 => odd])
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_taken_as_it_is_can_all_be_true(readings in prop::array::uniform23(any_reading())) {
+            let mut readings = readings.into_iter();
+            let mut next = || readings.next().flatten();
+            let metrics = Metrics {
+                arrival_rate: next(),
+                served_rate: next(),
+                worked: next().zip(next()).map(|(busy_seconds, requests)| Worked { busy_seconds, requests }),
+                concurrency: next(),
+                queued: next(),
+                utilization: next(),
+                latency_p50: next(),
+                latency_p90: next(),
+                latency_p95: next(),
+                latency_p99: next(),
+                latency_p999: next(),
+                error_rate: next(),
+                cpu: next(),
+                memory: next(),
+                network: next(),
+                lua_memory: next(),
+                lua_coroutines: next(),
+                lua_collecting: next(),
+                lua_allocation: next(),
+                lua_dicts: next(),
+                routes: BTreeMap::new(),
+                sources: next().map(|waiting| (SourceId::new("jobs").unwrap(), waiting)).into_iter().collect(),
+            };
+            prop_assert_eq!(metrics.credible().into_owned(), metrics.sifted());
+        }
+    }
 }

@@ -18,6 +18,8 @@ use tidegate_core::Flaw;
 
 /// Parts that a window is divided into.
 const PARTS: u64 = 64;
+/// A shorter window is none.
+const MICROSECOND: Duration = Duration::from_micros(1);
 
 /// Which recommendation of a window holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,13 +52,24 @@ impl Stabilizer {
     }
 
     /// Records `wanted` and returns the recommendation of the last `window` that holds.
+    #[inline]
     pub(crate) fn hold(&mut self, now: Duration, window: Duration, wanted: u32) -> u32 {
-        let (now, window) = (micros(now), micros(window));
-        if window == 0 {
-            self.recent.clear();
-            self.recent.push_back((now, wanted));
-            return wanted;
+        let now = micros(now);
+        if window >= MICROSECOND {
+            return self.hold_within(micros(window), now, wanted);
         }
+        // Mostly there is one, to be overwritten.
+        if self.recent.len() == 1 {
+            self.recent[0] = (now, wanted);
+        } else {
+            self.recent = VecDeque::from([(now, wanted)]);
+        }
+        wanted
+    }
+
+    /// For a window that is one, in microseconds. Not inlined, so that the rest is.
+    #[inline(never)]
+    fn hold_within(&mut self, window: u64, now: u64, wanted: u32) -> u32 {
         let mut wanted = wanted;
         if let Some(&(at, seen)) = self.recent.back()
             && part(at, window).is_some_and(|earlier| part(now, window) == Some(earlier))
@@ -89,7 +102,7 @@ fn part(time: u64, window: u64) -> Option<u64> {
 }
 
 fn micros(time: Duration) -> u64 {
-    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+    time.as_secs().saturating_mul(1_000_000).saturating_add(time.subsec_micros().into())
 }
 
 #[cfg(test)]
@@ -138,6 +151,26 @@ mod tests {
                 let window = &wants[second.saturating_sub(60)..=second];
                 let naive = if largest { window.iter().max() } else { window.iter().min() };
                 prop_assert_eq!(Some(&held), naive);
+            }
+        }
+
+        /// Without a window, all that was recommended before is forgotten.
+        #[test]
+        fn a_window_may_come_and_go(steps in prop::collection::vec((0..12_u32, prop::bool::weighted(0.9)), 1..300)) {
+            let (mut stabilizer, mut recent) = (Stabilizer::new(Holds::Largest, 0), vec![(0, 0)]);
+            for (second, &(wanted, holds)) in (0_u64..).zip(&steps) {
+                let window = if holds { MINUTE } else { Duration::from_nanos(999) };
+                let held = stabilizer.hold(Duration::from_secs(second), window, wanted);
+                recent.retain(|&(at, _)| holds && second - at <= 60);
+                recent.push((second, wanted));
+                prop_assert_eq!(Some(held), recent.iter().map(|&(_, wanted)| wanted).max());
+            }
+        }
+
+        #[test]
+        fn microseconds_are_those_of_the_library(seconds: u64, nanos in 0..1_000_000_000_u32) {
+            for time in [Duration::new(seconds, nanos), Duration::new(seconds / 1_000_000, nanos)] {
+                prop_assert_eq!(micros(time), u64::try_from(time.as_micros()).unwrap_or(u64::MAX));
             }
         }
 
