@@ -109,6 +109,7 @@ mod tests {
     fn a_slower_pace_is_believed_soon() {
         assert_eq!(lived(&[0, 15, 30, 45, 60, 75]), [0, 1, 3, 18, 33, 48]);
     }
+
     proptest! {
         /// The twin asks everything of every gap.
         #[test]

@@ -147,12 +147,19 @@ impl Habit {
     }
 }
 
-/// Which minute of the hour it is, and the seconds of it that are past. As the remainder, which processors are slow at.
+/// Which minute of the hour it is, and the seconds of it that are past. As quotient and remainder, which processors are slow at.
 fn minute(now: f64) -> (usize, f64) {
-    let minute = (now / MINUTE) as usize;
+    let minute = (now * (1.0 / MINUTE)) as usize;
     let past = now - minute as f64 * MINUTE;
-    // Just below a minute the quotient may have been rounded up.
-    (minute % MINUTES, if past < 0.0 { past + MINUTE } else { past })
+    // Next to the end of a minute the quotient may have been rounded across it.
+    let (minute, past) = if past < 0.0 {
+        (minute.wrapping_sub(1), past + MINUTE)
+    } else if past >= MINUTE {
+        (minute + 1, past - MINUTE)
+    } else {
+        (minute, past)
+    };
+    (minute % MINUTES, past)
 }
 
 #[cfg(test)]
@@ -200,6 +207,14 @@ mod tests {
     fn seconds_past_the_minute_are_the_remainder() {
         for now in [0.0, 0.1, 59.999_999, 60.0, 60.0_f64.next_down(), 1e9 + 0.7, 6e9_f64.next_down()] {
             assert_eq!(minute(now).1.to_bits(), (now % MINUTE).to_bits(), "{now}");
+        }
+    }
+
+    #[test]
+    fn whole_seconds_are_of_the_minute_that_they_are_of() {
+        for second in (0..4_000_u32).chain((0..400).map(|times| times * 9_999_991)) {
+            let expected = ((second / 60 % 60) as usize, f64::from(second % 60));
+            assert_eq!(minute(second.into()), expected, "{second}");
         }
     }
 
