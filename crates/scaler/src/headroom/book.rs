@@ -381,6 +381,46 @@ mod tests {
             }
         }
 
+        /// The twin lets everything fade and everybody pay in every step.
+        #[test]
+        fn who_pays_later_pays_as_much(
+            demands in prop::collection::vec(0.0..50.0_f64, 1..100),
+            (passed, patient, worth) in (0.5..4.0_f64, prop_oneof![Just(0.0), 0.0..20.0_f64], 0.2..1.0_f32),
+            weight in prop_oneof![Just(1.0), 65_000.0..65_536.0_f64],
+        ) {
+            let (mut outlook, standby) = (Outlook::default(), Standby::default());
+            outlook.observe(passed, demands[0]);
+            let mut courses = Courses::new(&outlook);
+            let mut book = Book { weight: weight.into(), ..Book::default() };
+            let (mut cost, mut short, mut waiting) = ([0.0_f64; LOOPS], [0.0_f64; LOOPS], [0.0_f64; LOOPS]);
+            let kept = (-passed / MEMORY).exp();
+            for &demand in &demands {
+                let parts = Parts { courses: &courses, standby: &standby, awaited: (0.0, 0.0) };
+                let before: Vec<_> = (0..LOOPS).map(|index| recipe(index).counts(parts)).collect();
+                book.charge(parts, passed, demand * passed, patient);
+                outlook.observe(passed, demand);
+                let changed = courses.follow((&outlook, outlook.level()), (passed, 5.0), 1.0).unwrap_or_default();
+                let parts = Parts { courses: &courses, standby: &standby, awaited: (0.0, 0.0) };
+                book.recount(parts, &changed, worth);
+                for (index, (paid, ready)) in before.into_iter().enumerate() {
+                    let left = (waiting[index] + passed * (demand - f64::from(ready))).max(0.0);
+                    let late = (left - patient).max(0.0);
+                    let (now, _) = recipe(index).counts(parts);
+                    let changes = if now.to_bits() == paid.to_bits() { 0.0 } else { worth * change(now) };
+                    waiting[index] = left - late;
+                    short[index] = short[index] * kept + late;
+                    cost[index] = cost[index] * kept + f64::from(paid) * passed + f64::from(changes);
+                }
+            }
+            book.settle();
+            for index in 0..LOOPS {
+                let of_now = |figure: f32| f64::from(figure) / book.weight.now();
+                let (paid, left) = (of_now(book.cost[index]), of_now(book.short[index]));
+                prop_assert!((paid / cost[index] - 1.0).abs() < 1e-4, "{index}: {paid}, {}", cost[index]);
+                prop_assert!((left - short[index]).abs() < 1e-3 * (1.0 + short[index]), "{index}: {left}, {}", short[index]);
+            }
+        }
+
         #[test]
         fn the_best_and_what_is_asked_are_what_one_after_the_other_finds(
             figures in prop::collection::vec((1.0..1e4_f32, 0.0..100.0_f32), LOOPS),

@@ -239,6 +239,41 @@ mod tests {
         assert!((8.0..=12.0).contains(&changes), "{changes}");
     }
 
+    /// The twin keeps every level, and lets everything fade and everybody pay in every step.
+    #[test]
+    fn what_is_judged_is_what_every_second_cost() {
+        let demand =
+            |second: u32| 3.0 + f64::from(second.wrapping_mul(2_654_435_761) >> 28) + f64::from(second / 600);
+        // So heavy that everything is divided in between.
+        let mut plain = Plain { weight: 65_530.0.into(), ..Plain::default() };
+        let kept = (-1.0 / MEMORY).exp();
+        let (mut cost, mut changes, mut before) = (0.0, 0.0, None);
+        plain.look(demand(0), 1.0, 1.0);
+        for second in 1..1_800 {
+            plain.charge(1.0, demand(second - 1), 0.0);
+            let highest = (0..second).map(demand).fold(0.0, f64::max);
+            let count = (highest / 0.5 - 1e-3).ceil();
+            let changed = before.replace(count).is_some_and(|before: f64| before < count);
+            changes = (changes + f64::from(u8::from(changed))) * kept;
+            cost = cost * kept + count;
+            plain.look(demand(second), 1.0, 1.0);
+        }
+        plain.best(0.001);
+        let loose = (HOLDS.len() - 1) * TARGETS.len();
+        let of_now = |figure: f32| f64::from(figure) / plain.weight.now();
+        assert!(
+            (of_now(plain.cost[loose]) / cost - 1.0).abs() < 1e-3,
+            "{} {cost}",
+            of_now(plain.cost[loose])
+        );
+        assert!(
+            (of_now(plain.changes[loose]) - changes).abs() < 1.1,
+            "{} {changes}",
+            of_now(plain.changes[loose])
+        );
+        assert!(plain.weight.now() < 60_000.0, "{}", plain.weight.now());
+    }
+
     #[test]
     fn what_doubles_before_anything_can_start_is_kept_up_with_by_none() {
         let bursts = |second: u32| if second / 1_200 == 2 && second % 600 < 300 { 30.0 } else { 2.0 };

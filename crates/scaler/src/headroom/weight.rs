@@ -63,3 +63,40 @@ impl Weight {
         self.now
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn sums_are_what_they_would_be_had_they_faded(
+            charges in prop::collection::vec((0.0..100.0_f64, 0.0..15.0_f64), 1..400),
+        ) {
+            let memory = 100.0;
+            let (mut weight, mut sum, mut twin, mut divided) = (Weight::default(), 0.0, 0.0_f64, 0);
+            for &(charge, passed) in &charges {
+                if let Some(scale) = weight.grow(passed, memory) {
+                    (sum, divided) = (sum * f64::from(scale), divided + 1);
+                }
+                sum += weight.now() * charge;
+                twin = twin * (-passed / memory).exp() + charge;
+                prop_assert!((sum / weight.now() - twin).abs() <= 1e-9 * twin, "{sum}, {twin}");
+                prop_assert!(weight.check().is_ok());
+            }
+            let all: f64 = charges.iter().map(|(_, passed)| passed).sum();
+            prop_assert_eq!(f64::from(divided), (all / memory / HEAVY.ln()).floor());
+        }
+    }
+
+    #[test]
+    fn a_weight_that_cannot_have_become_is_refused() {
+        for (weight, possible) in
+            [(1.0, true), (65_535.9, true), (0.0, false), (-1.0, false), (65_536.0, false)]
+        {
+            assert_eq!(Weight::from(weight).check().is_ok(), possible, "{weight}");
+        }
+    }
+}
