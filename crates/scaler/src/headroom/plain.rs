@@ -247,9 +247,12 @@ mod tests {
         // So heavy that everything is divided in between.
         let mut plain = Plain { weight: 65_530.0.into(), ..Plain::default() };
         let kept = (-1.0 / MEMORY).exp();
-        let (mut cost, mut changes, mut before) = (0.0, 0.0, None);
+        let (mut cost, mut changes, mut before, mut short) = (0.0, 0.0, None, [0.0; LOOPS]);
         plain.look(demand(0), 1.0, 1.0);
         for second in 1..1_800 {
+            for (short, &ready) in short.iter_mut().zip(plain.ready.iter()) {
+                *short = *short * kept + (demand(second - 1) - f64::from(ready)).max(0.0);
+            }
             plain.charge(1.0, demand(second - 1), 0.0);
             let highest = (0..second).map(demand).fold(0.0, f64::max);
             let count = (highest / 0.5 - 1e-3).ceil();
@@ -270,6 +273,13 @@ mod tests {
             (of_now(plain.changes[loose]) - changes).abs() < 1.1,
             "{} {changes}",
             of_now(plain.changes[loose])
+        );
+        for (short, &weighted) in short.into_iter().zip(plain.short.iter()) {
+            assert!((of_now(weighted) - short).abs() < 1e-3 * (1.0 + short), "{} {short}", of_now(weighted));
+        }
+        assert!(
+            short.iter().any(|&short| short > 10.0) && short.iter().any(|&short| short < 10.0),
+            "{short:?}"
         );
         assert!(plain.weight.now() < 60_000.0, "{}", plain.weight.now());
     }
