@@ -139,12 +139,11 @@ impl Courses {
         let ahead = (2.0 * worth * change(level) * outlook.growth(&slopes) as f32).sqrt();
         let (passed, start_up) = (passed as f32, start_up as f32);
         let all = [level, quick, usual, slow];
-        let followed = [all, all, all, [level, level, usual, slow], [level, level, level, slow]];
         let spans = HOLDS_OF_ROWS.map(|hold| start_up + hold);
-        let [first, second, third, fourth, alone] = followed;
-        let held = self.highest.hold(passed, &spans, &[first, second, third, fourth]);
-        let [first, second, third, fourth] = held;
-        let mut changed = self.heed(&[first, second, third, fourth, alone], (ahead, passed, worth));
+        let [short, minute, minutes, quarter] =
+            self.highest.hold(passed, &spans, &[all, all, all, [level, level, usual, slow]]);
+        let held = [short, minute, minutes, quarter, [level, level, level, slow]];
+        let mut changed = self.heed(&held, (ahead, passed, worth));
         let mut level = [0.0; LANES];
         level.copy_from_slice(self.level.as_flattened());
         let [ready] = self.lowest.hold(passed, &[start_up], &[level]);
