@@ -1,6 +1,11 @@
 //! One fleet and those who look after it: those who decide, its observer, and what it shows.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    sync::Arc,
+    time::Duration,
+};
 
 use tidegate_core::{
     FleetId, RouteId, SourceId, Timestamp,
@@ -102,6 +107,8 @@ struct Journaling {
     gaps: u64,
     /// Tells fleets apart, so that not all write at the same step.
     phase: u64,
+    /// Steps by which the next comes sooner for that.
+    early: u64,
 }
 
 /// What a step leaves behind.
@@ -154,7 +161,7 @@ impl Member {
             candidate_step: None,
             changes: 0,
             candidate_changes: 0,
-            journaling: Journaling { number, due: true, checkpoint_at: 0, gaps: 0, phase: phase(name) },
+            journaling: Journaling::new(number, name),
             account,
             alarmed: None,
             accounted: Duration::ZERO,
@@ -481,6 +488,12 @@ impl Member {
 }
 
 impl Journaling {
+    fn new(number: u64, name: &FleetId) -> Self {
+        let mut phase = DefaultHasher::new();
+        name.as_str().hash(&mut phase);
+        Self { number, due: true, checkpoint_at: number, gaps: 0, phase: phase.finish(), early: 0 }
+    }
+
     /// Goes on to the next record, and says whether it needs a checkpoint.
     fn next(&mut self, fleets: usize, journal: Standing) -> bool {
         self.number = self.number.wrapping_add(if journal.waits { APART } else { 1 });
@@ -489,19 +502,15 @@ impl Journaling {
         let passed = self.number.saturating_sub(self.checkpoint_at);
         // While a disk is full everything is lost, and checkpoints are what fills it most.
         let gap = journal.gaps != self.gaps && passed >= CHECKPOINT_AT_MOST_EVERY / 2;
-        let due = self.due || journal.waits || gap || passed >= every;
+        let at_once = self.due || journal.waits || gap;
+        let due = at_once || passed.saturating_add(self.early) >= every;
         if due {
-            // The first comes with the process, as that of every other fleet.
-            let early = std::mem::take(&mut self.phase) % every;
-            (self.due, self.checkpoint_at, self.gaps) =
-                (false, self.number.saturating_sub(early), journal.gaps);
+            // What comes with the process or with a reload comes for all fleets.
+            self.early = if at_once { self.phase % every } else { 0 };
+            (self.due, self.checkpoint_at, self.gaps) = (false, self.number, journal.gaps);
         }
         due
     }
-}
-
-fn phase(name: &FleetId) -> u64 {
-    name.as_str().bytes().fold(7, |sum, byte| sum.wrapping_mul(31).wrapping_add(u64::from(byte)))
 }
 
 /// The fewest instances of a fleet whose scaler only recommends: without one, requests would wait in vain.

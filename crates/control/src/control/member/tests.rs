@@ -333,3 +333,25 @@ fn whatever_may_be_the_first_record_to_be_written_can_be_understood_by_itself() 
     // A full disk would be filled by them.
     assert_eq!([false; 3].map(|waits| checkpoints(waits, 1)), [false; 3]);
 }
+
+#[test]
+fn a_thousand_fleets_do_not_write_their_memories_in_one_step() {
+    let fleets = 1_000;
+    let name = |number| FleetId::new(&format!("f{number}")).unwrap();
+    let mut all: Vec<_> = (0..fleets).map(|number| Journaling::new(0, &name(number))).collect();
+    let standing = Standing { gaps: 0, waits: false };
+    for step in 0..400 {
+        // A reload, as well as the beginning, is for all of them.
+        if step == 150 {
+            all.iter_mut().for_each(|one| one.due = true);
+        }
+        let written = all.iter_mut().filter_map(|one| one.next(fleets, standing).then_some(())).count();
+        if step == 0 || step == 150 {
+            assert_eq!(written, fleets);
+        } else {
+            // A sixtieth of them is 17.
+            assert!(written < 40, "{written} in step {step}");
+            assert!(step < 60 || (151..210).contains(&step) || written > 3, "{written} in step {step}");
+        }
+    }
+}
