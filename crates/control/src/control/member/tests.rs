@@ -343,7 +343,9 @@ fn a_thousand_fleets_do_not_write_their_memories_in_one_step() {
     for step in 0..400 {
         // A reload, as well as the beginning, is for all of them.
         if step == 150 {
-            all.iter_mut().for_each(|one| one.due = true);
+            for one in &mut all {
+                one.due = true;
+            }
         }
         let written = all.iter_mut().filter_map(|one| one.next(fleets, standing).then_some(())).count();
         if step == 0 || step == 150 {
