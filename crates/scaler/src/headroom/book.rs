@@ -13,7 +13,7 @@ use super::{
     packed::{self, Column},
     smaller,
     standby::{SHARES, Standby},
-    weight::Weight,
+    weight::{Weight, pay},
 };
 
 /// What a course is multiplied by. Below one: requests may wait, and a mean is seldom reached.
@@ -182,10 +182,11 @@ impl Book {
         if !self.counts.are_known {
             self.counts.count(parts);
         }
-        if let Some(scale) = self.weight.grow(passed, MEMORY) {
-            self.rescale(scale);
-        }
-        let weight = self.weight.now();
+        let weight = self.weight.grow(
+            (passed, MEMORY),
+            &mut [&mut self.work, &mut self.owed],
+            &mut [&mut self.cost[..], &mut self.short[..]],
+        );
         self.work += weight * work;
         self.owed += weight * passed;
         let (weight, work, patient, passed) = (weight as f32, work as f32, patient as f32, passed as f32);
@@ -217,23 +218,11 @@ impl Book {
             patient <= 0.0 && self.waiting.iter().all(|waiting| waiting.to_bits() == 0);
     }
 
-    fn rescale(&mut self, scale: f32) {
-        for figure in self.cost.iter_mut().chain(self.short.iter_mut()) {
-            *figure *= scale;
-        }
-        self.work *= f64::from(scale);
-        self.owed *= f64::from(scale);
-    }
-
     /// Lets every loop pay what it owes.
     #[inline(always)]
     pub(super) fn settle(&mut self) {
-        if !self.counts.are_known {
-            return;
-        }
-        let owed = std::mem::take(&mut self.owed) as f32;
-        for (cost, &paid) in self.cost.iter_mut().zip(self.counts.paid.iter()) {
-            *cost += paid * owed;
+        if self.counts.are_known {
+            pay(&mut self.owed, &mut self.cost[..], &self.counts.paid[..]);
         }
     }
 
@@ -293,8 +282,8 @@ impl Book {
         self.counts.are_known.then(|| (paid[index], ready[index]))
     }
 
-    /// The loop with the least cost, as they were [settled](Self::settle), where work left undone beyond `allowed` (a share) costs `penalty` times as
-    /// much as work done. `followed` is left only for one that is better by a factor of `advantage`.
+    /// The loop with the least cost, once all have [paid](Self::settle), where work left undone beyond `allowed` (a share) costs
+    /// `penalty` times as much as work done. `followed` is left only for one that is better by a factor of `advantage`.
     #[inline(always)]
     pub(super) fn best(&self, allowed: f64, penalty: f64, followed: usize, advantage: f32) -> usize {
         let (most, penalty) = ((allowed * self.work) as f32, penalty as f32);

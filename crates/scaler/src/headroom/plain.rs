@@ -11,8 +11,7 @@ use super::{
     book::{least, whole},
     either, larger,
     packed::{self, Column},
-    smaller,
-    weight::Weight,
+    weight::{Weight, pay},
     window::{Abreast, Largest, Smallest, abreast},
 };
 
@@ -98,10 +97,11 @@ impl Plain {
     /// more than `patient` has not waited too long.
     #[inline(always)]
     pub(super) fn charge(&mut self, passed: f64, work: f64, patient: f64) {
-        if let Some(scale) = self.weight.grow(passed, MEMORY) {
-            self.rescale(scale);
-        }
-        let weight = self.weight.now();
+        let weight = self.weight.grow(
+            (passed, MEMORY),
+            &mut [&mut self.work, &mut self.owed],
+            &mut [&mut self.cost[..], &mut self.short[..], &mut self.changes[..]],
+        );
         self.work += weight * work;
         self.owed += weight * passed;
         let (weight, work, patient, passed) = (weight as f32, work as f32, patient as f32, passed as f32);
@@ -116,17 +116,6 @@ impl Plain {
             *short += weight * late;
         }
         self.seen.nothing_waits = self.waiting.iter().fold(0, |any, waiting| any | waiting.to_bits()) == 0;
-    }
-
-    fn rescale(&mut self, scale: f32) {
-        for figure in [&mut self.cost, &mut self.short, &mut self.changes]
-            .into_iter()
-            .flat_map(|column| column.iter_mut())
-        {
-            *figure *= scale;
-        }
-        self.work *= f64::from(scale);
-        self.owed *= f64::from(scale);
     }
 
     /// Lets every loop see the newest level.
@@ -157,7 +146,7 @@ impl Plain {
                 if begins { 0.0 } else { 1.0 },
             );
         }
-        self.seen.least_ready = self.ready.iter().fold(f32::INFINITY, |least, &ready| smaller(ready, least));
+        self.seen.least_ready = least(&self.ready[..]);
     }
 
     /// Counts the loops of a hold anew, from number `first` on, and their changes as so many each.
@@ -178,10 +167,7 @@ impl Plain {
     /// The cheapest of those that left undone no more than `overload` allows.
     #[inline(always)]
     pub(super) fn best(&mut self, overload: f64) -> Option<Judged> {
-        let owed = std::mem::take(&mut self.owed) as f32;
-        for (cost, kept) in self.cost.iter_mut().zip(self.kept.iter()) {
-            *cost += kept * owed;
-        }
+        pay(&mut self.owed, &mut self.cost[..], &self.kept[..]);
         let most = (overload * self.work) as f32;
         let mut costs = [f32::INFINITY; LOOPS];
         for (of_loop, (&cost, &short)) in costs.iter_mut().zip(self.cost.iter().zip(self.short.iter())) {

@@ -45,22 +45,46 @@ impl Weight {
         })
     }
 
-    /// `passed` seconds later, where after `memory` seconds a charge weighs 37 % of a new one. Where there is an answer, everything
-    /// that was charged has to be multiplied by it.
+    /// What a charge weighs `passed` seconds later, where after `memory` seconds one weighs 37 % of a new one. `sums` and `columns` are all
+    /// that was charged: they are divided when the weight is.
     #[inline(always)]
-    pub(super) fn grow(&mut self, passed: f64, memory: f64) -> Option<f32> {
+    pub(super) fn grow(
+        &mut self,
+        (passed, memory): (f64, f64),
+        sums: &mut [&mut f64],
+        columns: &mut [&mut [f32]],
+    ) -> f64 {
         // The inverse of what is kept after as long.
         self.now *= self.fading.kept(-passed, memory);
-        if self.now < HEAVY {
-            return None;
+        if self.now >= HEAVY {
+            self.now /= HEAVY;
+            lighten(sums, columns);
         }
-        self.now /= HEAVY;
-        Some((1.0 / HEAVY) as f32)
+        self.now
     }
 
     #[inline(always)]
     pub(super) fn now(self) -> f64 {
         self.now
+    }
+}
+
+#[cold]
+fn lighten(sums: &mut [&mut f64], columns: &mut [&mut [f32]]) {
+    for sum in sums {
+        **sum /= HEAVY;
+    }
+    for figure in columns.iter_mut().flat_map(|column| column.iter_mut()) {
+        *figure /= HEAVY as f32;
+    }
+}
+
+/// Lets every loop pay for what it `has`, for the seconds that are `owed`.
+#[inline(always)]
+pub(super) fn pay(owed: &mut f64, cost: &mut [f32], has: &[f32]) {
+    let owed = std::mem::take(owed) as f32;
+    for (cost, has) in cost.iter_mut().zip(has) {
+        *cost += has * owed;
     }
 }
 
@@ -78,10 +102,9 @@ mod tests {
             let memory = 100.0;
             let (mut weight, mut sum, mut twin, mut divided) = (Weight::default(), 0.0, 0.0_f64, 0_u32);
             for &(charge, passed) in &charges {
-                if let Some(scale) = weight.grow(passed, memory) {
-                    (sum, divided) = (sum * f64::from(scale), divided + 1);
-                }
-                sum += weight.now() * charge;
+                let before = weight.now();
+                sum += weight.grow((passed, memory), &mut [&mut sum], &mut []) * charge;
+                divided += u32::from(weight.now() < before);
                 twin = twin * (-passed / memory).exp() + charge;
                 prop_assert!((sum / weight.now() - twin).abs() <= 1e-9 * twin, "{sum}, {twin}");
                 prop_assert!(weight.check().is_ok());
