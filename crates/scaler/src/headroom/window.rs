@@ -205,8 +205,8 @@ impl<E: Extreme, const SPANS: usize, const N: usize> Abreast<E, SPANS, N> {
             take::<E, N>(&mut extreme, &part[span]);
             to_the_end[span] = extreme;
         }
-        self.older[span] =
-            self.to_the_end.get(self.at[span] + 1).map_or(self.newest[span], |rows| rows[span]);
+        let next = self.at[span] % PARTS + 1;
+        self.older[span] = self.to_the_end.get(next).map_or(self.newest[span], |rows| rows[span]);
     }
 
     /// Of the last so many parts.
@@ -346,6 +346,15 @@ mod tests {
                     prop_assert_eq!(alone.window(0, 0), again.window(span, number));
                 }
             }
+        }
+    }
+
+    #[test]
+    fn a_part_that_cannot_be_is_refused_by_the_check() {
+        for (at, possible) in [(PARTS - 1, true), (PARTS, false), (usize::MAX, false)] {
+            let window = Window { parts: [1.0; PARTS], at, left: 0.5 };
+            let abreast = Abreast::<Largest, 1, 1>::of([[&window]]).unwrap();
+            assert_eq!(abreast.check().is_ok(), possible, "{at}");
         }
     }
 
