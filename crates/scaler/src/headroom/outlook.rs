@@ -12,6 +12,8 @@ const USUAL: usize = 1;
 const QUICK: usize = 0;
 /// Readings that are kept: those of the longest trend.
 const MOST: usize = 60;
+/// Room for them.
+const RING: usize = 64;
 /// Demand is kept in thousandths of an instance, so that sums are exact.
 const PARTS: f64 = 1e3;
 /// How much of the noise and of the pace each reading renews.
@@ -24,8 +26,6 @@ const SURE: f64 = 4.0;
 /// a burst look like a rise without end, the more so the longer instances take to start.
 const STEEPEST: f64 = 3.0;
 
-/// Room for them.
-const RING: usize = 64;
 /// For each trend, what the difference of its halves' sums is multiplied by to be the rise in instances from one reading to the next.
 const FROM_SUMS: [f64; TRENDS.len()] = [scaled(TRENDS[0]), scaled(TRENDS[1]), scaled(TRENDS[2])];
 /// How uncertain the difference of its halves' means is, where one reading is by one: the root of two over the readings of a half.
