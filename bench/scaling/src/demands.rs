@@ -53,14 +53,14 @@ impl Known {
         self.used != Use::Generated && self.kind != Kind::Silent
     }
 
-    /// Whether what habits are worth is known within minutes.
+    /// Whether it is short enough for what takes longest to work out: what habits are worth, and a bound with few changes.
     pub(crate) fn is_short(&self) -> bool {
         self.demand.seconds() <= SHORT
     }
 }
 
-/// Three weeks.
-const SHORT: usize = 21 * 86_400;
+/// Eighteen days.
+const SHORT: usize = 18 * 86_400;
 
 /// File, name, kind and use.
 const RECORDED: [(&str, &str, Kind, Use); 7] = [

@@ -19,9 +19,6 @@ use crate::{
     hindsight::{self, Outcome},
 };
 
-/// Demand of more seconds than this is too long for a bound with few changes: eighteen days.
-const LONGEST: usize = 18 * 86_400;
-
 /// By demand, start-up time and buffer.
 pub(crate) type Limits = BTreeMap<(&'static str, u32, u32), Limit>;
 
@@ -83,7 +80,7 @@ impl Limit {
             let least = clairvoyant::bound(demand, conditions, limits);
             least / 3_600.0 / question.floor_instance_hours
         };
-        let calm = question.actions_per_day.filter(|_| demand.seconds() <= LONGEST);
+        let calm = question.actions_per_day.filter(|_| question.known.is_short());
         let worth = habits.filter(|_| question.habits).map(|habits| habits.worth(question.known, conditions));
         let cheapest =
             |outcomes: fn(&Worth) -> &[Outcome]| hindsight::cheapest(outcomes(worth.as_ref()?), share);

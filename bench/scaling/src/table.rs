@@ -29,20 +29,8 @@ pub(crate) fn questions<'a>(report: &Report, demands: &'a [Known], all: bool) ->
 
 /// The default policy beside the tuned loop and HPA, with each goal that is hit or missed.
 pub(crate) fn print(report: &Report, demands: &[Known], output: &mut impl Write) -> io::Result<()> {
-    heading(
-        &[
-            "demand",
-            "S",
-            "W",
-            "cost",
-            "violated",
-            "actions/day",
-            "loop: cost, actions",
-            "HPA at that cost",
-            "goals",
-        ],
-        output,
-    )?;
+    let columns = ["cost", "violated", "actions/day", "loop: cost, actions", "HPA at that cost", "goals"];
+    heading(&columns, output)?;
     for known in demands {
         rows(report, known).try_for_each(|row| row.print(known, output))?;
     }
@@ -57,32 +45,22 @@ pub(crate) fn print(report: &Report, demands: &[Known], output: &mut impl Write)
 
 /// HPA at each of its targets: cost, violated.
 pub(crate) fn print_curve(report: &Report, demands: &[Known], output: &mut impl Write) -> io::Result<()> {
-    let targets: BTreeMap<_, _> =
-        report.runs.iter().filter(|run| run.policy == "hpa").filter_map(at).collect();
-    let names: Vec<_> = targets.values().map(|target| format!("HPA at {:.0} %", target * 100.0)).collect();
-    let columns = ["demand", "S", "W"].into_iter().chain(names.iter().map(String::as_str));
-    heading(&columns.collect::<Vec<_>>(), output)?;
+    let first = demands.iter().flat_map(|known| rows(report, known)).next();
+    let targets: Vec<_> = first.iter().flat_map(|row| &row.hpa).filter_map(|run| run.target).collect();
+    let names: Vec<_> = targets.iter().map(|target| format!("HPA at {:.0} %", target * 100.0)).collect();
+    heading(&names, output)?;
     for known in demands {
         for row in rows(report, known) {
-            let Conditions { start_up, buffer } = row.conditions;
-            let of: BTreeMap<_, _> =
-                row.hpa.iter().filter_map(|run| Some((at(run)?.0, run.figures))).collect();
-            let cell = |target: &u32| {
-                let figures = of.get(target);
-                figures.map_or("–".to_owned(), |run| {
-                    format!("{:.3}, {}", run.cost_over_floor, share(run.violated_requests))
-                })
+            let cell = |&target: &f64| {
+                let figures = row.hpa_at(target)?.figures;
+                Some(format!("{:.3}, {}", figures.cost_over_floor, share(figures.violated_requests)))
             };
-            let cells: Vec<_> = targets.keys().map(cell).collect();
-            writeln!(output, "| {} | {start_up} | {buffer} | {} |", known.name, cells.join(" | "))?;
+            let cells: Vec<_> =
+                targets.iter().map(|target| cell(target).unwrap_or_else(|| "–".to_owned())).collect();
+            writeln!(output, "{} {} |", row.name(known), cells.join(" | "))?;
         }
     }
     writeln!(output)
-}
-
-/// A target in thousandths, and itself.
-fn at(run: &Run) -> Option<(u32, f64)> {
-    run.target.map(|target| ((target * 1e3).round() as u32, target))
 }
 
 /// What was found out of how much better each row could be, and the means.
@@ -93,20 +71,8 @@ pub(crate) fn print_limits(
     output: &mut impl Write,
 ) -> io::Result<()> {
     if !limits.is_empty() {
-        heading(
-            &[
-                "demand",
-                "S",
-                "W",
-                "cost",
-                "violated",
-                "missed",
-                "knows the future",
-                "knows the habits",
-                "learned them",
-            ],
-            output,
-        )?;
+        let columns = ["cost", "violated", "missed", "knows the future", "knows the habits", "learned them"];
+        heading(&columns, output)?;
     }
     for known in demands {
         for row in rows(report, known) {
@@ -119,7 +85,9 @@ pub(crate) fn print_limits(
     means(report, demands, limits, output)
 }
 
-fn heading(columns: &[&str], output: &mut impl Write) -> io::Result<()> {
+/// Of a table of rows, with these columns behind their names.
+fn heading(columns: &[impl AsRef<str>], output: &mut impl Write) -> io::Result<()> {
+    let columns: Vec<_> = ["demand", "S", "W"].into_iter().chain(columns.iter().map(AsRef::as_ref)).collect();
     writeln!(output, "| {} |", columns.join(" | "))?;
     writeln!(output, "|{}", " --- |".repeat(columns.len()))
 }
@@ -229,7 +197,7 @@ impl<'a> Row<'a> {
         let mut goals = Vec::new();
         if known.kind == Kind::Silent {
             if (start_up, buffer) == (5, 10) {
-                let half = self.hpa.iter().find(|run| run.target == Some(FROM_SILENCE.1));
+                let half = self.hpa_at(FROM_SILENCE.1);
                 let affordable = half.is_some_and(|half| own.cost_over_floor <= half.figures.cost_over_floor);
                 goals.push(("silence", own.violated_requests <= FROM_SILENCE.0 && affordable));
             }
@@ -284,12 +252,22 @@ impl<'a> Row<'a> {
         }
     }
 
+    fn hpa_at(&self, target: f64) -> Option<&Run> {
+        self.hpa.iter().copied().find(|run| run.target == Some(target))
+    }
+
+    /// The first columns of a line: of what, and under which conditions.
+    fn name(&self, known: &Known) -> String {
+        let Conditions { start_up, buffer } = self.conditions;
+        format!("| {} | {start_up} | {buffer} |", known.name)
+    }
+
     fn limit<'b>(&self, known: &Known, limits: &'b Limits) -> Option<&'b Limit> {
         limits.get(&(known.name, self.conditions.start_up, self.conditions.buffer))
     }
 
     fn print(&self, known: &Known, output: &mut impl Write) -> io::Result<()> {
-        let (own, Conditions { start_up, buffer }) = (&self.own.figures, self.conditions);
+        let own = &self.own.figures;
         let tuned = self.tuned.map_or_else(
             || format!("none; {} at this cost", self.tuned_at_cost.map_or("–".to_owned(), share)),
             |tuned| format!("{:.3}, {:.0}", tuned.cost_over_floor, tuned.actions_per_day),
@@ -301,8 +279,8 @@ impl<'a> Row<'a> {
             .collect();
         writeln!(
             output,
-            "| {} | {start_up} | {buffer} | {:.3} | {} | {:.0} | {tuned} | {} | {} |",
-            known.name,
+            "{} {:.3} | {} | {:.0} | {tuned} | {} | {} |",
+            self.name(known),
             own.cost_over_floor,
             share(own.violated_requests),
             own.actions_per_day,
@@ -312,13 +290,13 @@ impl<'a> Row<'a> {
     }
 
     fn print_limit(&self, known: &Known, limit: &Limit, output: &mut impl Write) -> io::Result<()> {
-        let (own, Conditions { start_up, buffer }) = (&self.own.figures, self.conditions);
+        let own = &self.own.figures;
         let missed: Vec<_> =
             self.goals(known).into_iter().filter(|(_, hit)| !hit).map(|(goal, _)| goal).collect();
         writeln!(
             output,
-            "| {} | {start_up} | {buffer} | {:.3} | {} | {} | {} |",
-            known.name,
+            "{} {:.3} | {} | {} | {} |",
+            self.name(known),
             own.cost_over_floor,
             share(own.violated_requests),
             missed.join(", "),
